@@ -1,0 +1,65 @@
+"""The exceptions that cross a boundary, as a tree.
+
+LoadgenError
+├── UsageError            the command line, a variable or a configuration file is wrong   (exit code 2)
+├── CatalogError          a catalogue cannot be built, read or imported
+├── SinkError             an output refuses its first or its next event
+│   ├── BrokerUnreachable   no broker answered in time
+│   ├── TopicMissing        the topic is not there
+│   ├── AccessRefused       TLS, SASL or an ACL said no
+│   ├── OutputUnwritable    a file or folder cannot be written, or the disk is full
+│   └── ReaderGone          whoever read stdout or a pipe has seen enough: ends the run quietly
+├── NotEnoughMemory       the population does not fit into this machine's memory
+└── WorkerDied            a worker ended without being asked to, more often than allowed
+
+Every message names the thing, the rule, the value received and the next step. A caller's mistake inside
+the program is a ValueError, not one of these.
+"""
+
+
+class LoadgenError(Exception):
+    """Something a user can mend; the message says how."""
+
+    exit_code = 1
+
+
+class UsageError(LoadgenError):
+    """One or more settings are wrong; the message lists every problem found."""
+
+    exit_code = 2
+
+
+class CatalogError(LoadgenError):
+    """A catalogue cannot be built, read or imported."""
+
+
+class SinkError(LoadgenError):
+    """An output refuses its first or its next event."""
+
+
+class BrokerUnreachable(SinkError):
+    """No broker answered in time."""
+
+
+class TopicMissing(SinkError):
+    """The topic is not there."""
+
+
+class AccessRefused(SinkError):
+    """TLS, SASL or an ACL said no."""
+
+
+class OutputUnwritable(SinkError):
+    """A file or folder cannot be written, or the disk is full."""
+
+
+class ReaderGone(SinkError):
+    """Whoever read stdout or a pipe has seen enough (`| head`): ends the run quietly."""
+
+
+class NotEnoughMemory(LoadgenError):
+    """The population does not fit into this machine's memory."""
+
+
+class WorkerDied(LoadgenError):
+    """A worker ended without being asked to, more often than allowed."""

@@ -1,0 +1,187 @@
+"""What an event is: its columns, its pages and the fields of each wire format.
+
+Both halves of the program share this file: the producing half fills an `EventBatch` and encodes it, the
+consuming half reads the fields back. It holds no behaviour.
+"""
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Format = Literal["activity", "listen", "full"]
+FORMATS: tuple[Format, ...] = ("activity", "listen", "full")
+
+N_SLICES = 256
+"""The population is cut into this many fixed slices: listener i belongs to slice i % N_SLICES.
+
+A worker owns whole slices, so that neither the number of workers nor of machines changes an event."""
+
+NO_TRACK = -1
+SESSIONS_PER_LISTENER = 1_000_000
+"""session_id = user_id * SESSIONS_PER_LISTENER + the listener's session count: unique without asking anyone."""
+
+
+class Page(IntEnum):
+    """The pages of the service; the value is the row of the transition table."""
+
+    HOME = 0
+    NEXT_SONG = 1
+    SEARCH = 2
+    BROWSE = 3
+    THUMBS_UP = 4
+    THUMBS_DOWN = 5
+    ADD_TO_PLAYLIST = 6
+    SETTINGS = 7
+    LOGOUT = 8
+
+
+PAGE_NAMES = (
+    "Home",
+    "NextSong",
+    "Search",
+    "Browse",
+    "Thumbs Up",
+    "Thumbs Down",
+    "Add to Playlist",
+    "Settings",
+    "Logout",
+)
+PAGE_METHODS = ("GET", "PUT", "GET", "GET", "PUT", "PUT", "PUT", "GET", "PUT")
+PAGE_ACTIONS = ("home", "play", "search", "browse", "like", "dislike", "add_to_playlist", "settings", "logout")
+SKIP_ACTION = "skip"
+"""What `action` says instead of `play` when the track before was cut short: the listener pressed next."""
+
+TRACK_PAGES = (Page.NEXT_SONG, Page.THUMBS_UP, Page.THUMBS_DOWN, Page.ADD_TO_PLAYLIST)
+"""Pages that are about a track: their events carry one in `EventBatch.track`."""
+
+LEVELS = ("free", "paid")
+TIERS = ("mega", "top", "famous", "indie")
+
+ACTIVITY_FIELDS = (
+    "ts",
+    "userId",
+    "sessionId",
+    "page",
+    "method",
+    "status",
+    "level",
+    "itemInSession",
+    "location",
+    "age",
+)
+SONG_FIELDS = ("artist", "song", "length", "artist_tier", "song_popularity")
+"""Follow ACTIVITY_FIELDS where the page is NextSong, and only there."""
+FULL_FIELDS = ("user", "genre", "platform", "device", "action", "country")
+"""Follow the activity fields in the format `full`; `genre` is null where the event is about no track."""
+LISTEN_FIELDS = (
+    "user",
+    "artist",
+    "track",
+    "timestamp",
+    "genre",
+    "duration",
+    "platform",
+    "device",
+    "action",
+    "country",
+)
+"""Always all ten; artist, track, genre and duration are null where the event is about no track."""
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+UInt8s = npt.NDArray[np.uint8]
+UInt16s = npt.NDArray[np.uint16]
+UInt64s = npt.NDArray[np.uint64]
+
+
+@dataclass(slots=True)
+class EventBatch:
+    """Events as columns of equal length, sorted by (ts_ms, user_id).
+
+    Attributes:
+        ts_ms: int64, simulated time, milliseconds since 1970 (UTC).
+        row: int32, position of the listener in its shard's arrays.
+        user_id: int64, the listener, 0..users-1.
+        session_id: int64, see SESSIONS_PER_LISTENER.
+        item: int32, itemInSession, 1, 2, 3 … without gaps.
+        page: uint8, a `Page`.
+        level: uint8, position in LEVELS.
+        track: int32, row of the catalogue's tracks; NO_TRACK where the page is not in TRACK_PAGES.
+        skipped: uint8, 1 where this NextSong cut the track before short.
+    """
+
+    ts_ms: Int64s
+    row: Int32s
+    user_id: Int64s
+    session_id: Int64s
+    item: Int32s
+    page: UInt8s
+    level: UInt8s
+    track: Int32s
+    skipped: UInt8s
+
+    def __len__(self) -> int:
+        return len(self.ts_ms)
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> Self:
+        """The events at these positions (indices, mask or slice), in that order."""
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(slots=True)
+class Listeners:
+    """The unchanging attributes of a shard's listeners: one array per attribute, row = listener.
+
+    Attributes:
+        user_id: int64, ascending.
+        key: uint64, the root of every random number of this listener (a hash of seed and user_id).
+        age: uint8, years.
+        level: uint8, position in LEVELS.
+        activity: uint8, 0 low, 1 medium, 2 high.
+        city: uint16, position in Labels.locations.
+        taste: uint8, 0 mainstream, 1 indie, 2 mixed.
+        mainstream: float32, mainstream propensity, 0..1.
+        genres: uint8, shape (n, 2), positions in Labels.genres, the favourite first.
+        plays_per_day: float32, mean number of tracks a day under `--presence everyday`.
+        registered_day: int32, days since 1970 (UTC), before the run's start.
+        platform, device: uint8, positions in Labels.platforms and Labels.devices.
+    """
+
+    user_id: Int64s
+    key: UInt64s
+    age: UInt8s
+    level: UInt8s
+    activity: UInt8s
+    city: UInt16s
+    taste: UInt8s
+    mainstream: npt.NDArray[np.float32]
+    genres: UInt8s
+    plays_per_day: npt.NDArray[np.float32]
+    registered_day: Int32s
+    platform: UInt8s
+    device: UInt8s
+
+    def __len__(self) -> int:
+        return len(self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The words behind the codes of `Listeners` and of the catalogue.
+
+    Attributes:
+        locations: "Seoul, KR" …; countries: two letters, one per location.
+        platforms, devices, genres: names in the order of their codes.
+        first_names, last_names: the parts of user names (ASCII, lower case).
+    """
+
+    locations: tuple[str, ...]
+    countries: tuple[str, ...]
+    platforms: tuple[str, ...]
+    devices: tuple[str, ...]
+    genres: tuple[str, ...]
+    first_names: tuple[str, ...]
+    last_names: tuple[str, ...]

@@ -1,0 +1,98 @@
+"""What became of the events: counts that add up, and the fingerprint of those delivered.
+
+Each event that was due is, in the end, exactly one of delivered, failed, dropped or unfinished; until then it may be
+in flight. A sink keeps one `Tally`; a worker's snapshot carries the tallies of its sinks; the coordinator adds them up.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.event import N_SLICES, PAGE_NAMES, Int64s, UInt8s, UInt16s, UInt64s
+from loadgen.histogram import Histogram
+
+N_PAGES = len(PAGE_NAMES)
+
+
+class Outcome(IntEnum):
+    """How an event ended: the row of Tally.by_page."""
+
+    DELIVERED = 0
+    FAILED = 1
+    DROPPED = 2
+    UNFINISHED = 3
+
+
+@dataclass(slots=True)
+class Fingerprint:
+    """An order-independent fingerprint of a set of events, one row per slice of the listeners.
+
+    Attributes:
+        count: int64[N_SLICES], the number of events.
+        total: uint64[N_SLICES], the sum of the events' 64-bit hashes, modulo 2**64.
+    """
+
+    count: Int64s = field(default_factory=lambda: np.zeros(N_SLICES, np.int64))
+    total: UInt64s = field(default_factory=lambda: np.zeros(N_SLICES, np.uint64))
+
+    def add(self, slice_of: UInt16s, hashes: UInt64s) -> None:
+        """Add events (their slices and hashes, equal length)."""
+        self.count += np.bincount(slice_of, minlength=N_SLICES)
+        np.add.at(self.total, slice_of, hashes)
+
+    def merge(self, other: "Fingerprint") -> None:
+        """Add the other's events to this one."""
+        self.count += other.count
+        self.total += other.total
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the events that one sink was given.
+
+    Attributes:
+        by_page: int64[4, 9], row = `Outcome`, column = `Page`.
+        bytes_delivered: value bytes of the delivered events (uncompressed).
+        in_flight: accepted, no delivery report yet.
+        fingerprint: of the delivered events.
+        ack_s: from the send to the delivery report.
+        intended_to_ack_s: from the moment the schedule asked for the event to its delivery report.
+    """
+
+    by_page: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(Outcome), N_PAGES), np.int64))
+    bytes_delivered: int = 0
+    in_flight: int = 0
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
+    ack_s: Histogram = field(default_factory=Histogram)
+    intended_to_ack_s: Histogram = field(default_factory=Histogram)
+
+    def count(self, outcome: Outcome) -> int:
+        """The number of events that ended this way."""
+        return int(self.by_page[outcome].sum())
+
+    @property
+    def planned(self) -> int:
+        """All events that were due: settled or in flight."""
+        return int(self.by_page.sum()) + self.in_flight
+
+    def settle(self, outcome: Outcome, pages: UInt8s) -> None:
+        """Count events (their pages) as ended this way."""
+        self.by_page[outcome] += np.bincount(pages, minlength=N_PAGES)
+
+    def merge(self, other: "Tally") -> None:
+        """Add the other's counts to this one."""
+        self.by_page += other.by_page
+        self.bytes_delivered += other.bytes_delivered
+        self.in_flight += other.in_flight
+        self.fingerprint.merge(other.fingerprint)
+        self.ack_s.merge(other.ack_s)
+        self.intended_to_ack_s.merge(other.intended_to_ack_s)
+
+    def counts(self) -> dict[str, Any]:
+        """planned, delivered, failed, dropped, unfinished (in flight counts as unfinished)."""
+        ended = {outcome.name.lower(): self.count(outcome) for outcome in Outcome}
+        ended["unfinished"] += self.in_flight
+        return {"planned": self.planned, **ended}

@@ -1,0 +1,64 @@
+"""The hash of a field depends on its name and its value, and on nothing else."""
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.event import N_SLICES
+from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_strings, hash_texts
+from loadgen.ledger import Fingerprint
+
+texts = st.lists(st.text().map(lambda text: text.encode(errors="ignore").decode()), unique=True, max_size=50)
+
+
+@given(texts, st.integers(0, 5))
+def test_equal_strings_hash_equally_wherever_they_stand(values: list[str], offset: int) -> None:
+    together = hash_strings(pa.array(["x"] * offset + values, pa.string())[offset:])
+    alone = [hash_strings(pa.array([value]))[0] for value in values]
+    assert together.tolist() == alone
+
+
+@given(texts)
+def test_different_strings_hash_differently(values: list[str]) -> None:
+    assert len(np.unique(hash_strings(pa.array(values, pa.string())))) == len(values)
+
+
+def test_one_changed_byte_anywhere_changes_the_hash() -> None:
+    base = bytearray(b"a somewhat longer title, 40 bytes long..")
+    changed = [bytes(base[:i]) + bytes([base[i] ^ 1]) + bytes(base[i + 1 :]) for i in range(len(base))]
+    hashes = hash_strings(pa.array([bytes(base), *changed], pa.binary()))
+    assert len(np.unique(hashes)) == len(changed) + 1
+
+
+def test_the_same_value_in_another_field_hashes_differently() -> None:
+    number = np.array([7])
+    hashes = {
+        int(hash_integers("ts", number)[0]),
+        int(hash_integers("age", number)[0]),
+        int(hash_floats("length", number.astype(np.float64))[0]),
+        int(hash_texts("song", pa.array(["7"]))[0]),
+        int(hash_null("song")),
+    }
+    assert len(hashes) == 5
+
+
+def test_null_hashes_as_null_not_as_empty() -> None:
+    hashes = hash_texts("song", pa.array(["", None]))
+    assert hashes[1] == hash_null("song")
+    assert hashes[0] != hashes[1]
+
+
+def test_a_fingerprint_does_not_depend_on_order_or_on_how_it_was_added_up() -> None:
+    rng = np.random.default_rng(3)
+    slice_of = rng.integers(0, N_SLICES, 5000).astype(np.uint16)
+    hashes = rng.integers(0, 2**64, 5000, dtype=np.uint64)
+    whole, first, second = Fingerprint(), Fingerprint(), Fingerprint()
+    whole.add(slice_of, hashes)
+    order = rng.permutation(5000)
+    first.add(slice_of[order[:1234]], hashes[order[:1234]])
+    second.add(slice_of[order[1234:]], hashes[order[1234:]])
+    first.merge(second)
+    assert (first.count == whole.count).all()
+    assert (first.total == whole.total).all()
+    assert whole.total[3] == hashes[slice_of == 3].sum()
