@@ -1,0 +1,83 @@
+"""JSON text of whole columns: strings, decimals and times, byte for byte as orjson writes them.
+
+Columns of pyarrow or NumPy go in, pyarrow binary arrays come out.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loadgen.event import Int64s
+
+MS_PER_SECOND = 1000
+SECONDS_PER_DAY = 86_400
+_NEEDS_ESCAPE = r'["\\\x00-\x1f]'
+
+
+def literal(text: str) -> pa.Scalar:
+    """A constant piece of a line."""
+    return pa.scalar(text.encode(), pa.binary())
+
+
+def join(*pieces: pa.Array | pa.Scalar) -> pa.BinaryArray:
+    """Concatenate the pieces of each line."""
+    return pc.binary_join_element_wise(*pieces, literal(""))
+
+
+def integers(values: npt.NDArray[np.integer[Any]]) -> pa.BinaryArray:
+    """Decimal digits of integers."""
+    return pa.array(values).cast(pa.string()).cast(pa.binary())
+
+
+def strings(values: pa.Array | pa.ChunkedArray) -> pa.BinaryArray:
+    """Quoted JSON strings of a string array; only those that hold a quote, backslash or control go through orjson."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    plain = quoted(values)
+    special = pc.match_substring_regex(values, _NEEDS_ESCAPE)
+    if not pc.any(special).as_py():
+        return plain
+    escaped = [orjson.dumps(text) for text in values.filter(special).to_pylist()]
+    return pc.replace_with_mask(plain, special, pa.array(escaped, pa.binary()))
+
+
+def quoted(values: pa.Array) -> pa.BinaryArray:
+    """Strings between quotes, for those known to hold nothing that JSON escapes."""
+    return join(literal('"'), values.cast(pa.string()).cast(pa.binary()), literal('"'))
+
+
+def dumped(values: list[Any]) -> pa.BinaryArray:
+    """orjson's text of each of a few values."""
+    return pa.array([orjson.dumps(value) for value in values], pa.binary())
+
+
+def seconds(values_ms: npt.NDArray[np.integer[Any]]) -> pa.BinaryArray:
+    """The shortest decimal of milliseconds in seconds: 215300 is 215.3, 200000 is 200.0."""
+    whole, thousandths = np.divmod(values_ms, MS_PER_SECOND)
+    fractions = pa.array([orjson.dumps(ms / MS_PER_SECOND)[1:] for ms in range(MS_PER_SECOND)])  # .0 .001 .002 …
+    return join(integers(whole), fractions.take(pa.array(thousandths)))
+
+
+class IsoTimes:
+    """ISO 8601 with microseconds and offset, in UTC: 2025-07-03T14:30:15.123000+00:00."""
+
+    def __init__(self) -> None:
+        clock = np.arange(SECONDS_PER_DAY)
+        self._clock = pa.array([f"T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}.".encode() for s in clock.tolist()])
+        self._fraction = pa.array([f"{ms:03}000+00:00".encode() for ms in range(MS_PER_SECOND)])
+
+    def pieces(self, ts_ms: Int64s) -> tuple[pa.BinaryArray, pa.BinaryArray, pa.BinaryArray]:
+        """Date, clock and fraction of each time, to be joined."""
+        seconds_since, ms = np.divmod(ts_ms, MS_PER_SECOND)
+        day, second = np.divmod(seconds_since, SECONDS_PER_DAY)
+        first_day, day_row = np.unique(day, return_inverse=True)
+        dates = pa.array(first_day.astype("datetime64[D]").astype(str).astype(bytes).tolist(), pa.binary())
+        return (
+            dates.take(pa.array(day_row)),
+            self._clock.take(pa.array(second)),
+            self._fraction.take(pa.array(ms)),
+        )

@@ -1,0 +1,162 @@
+"""The unchanging part of each track's events: encoded and hashed once, then gathered.
+
+The catalogue goes in; an Arrow file beside it comes out, memory-mapped by every worker, so that the text of
+800,000 tracks is made once per catalogue and exists once in memory.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loadgen.encode import text
+from loadgen.event import TIERS, Format, UInt64s
+from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_texts
+
+FILE_VERSION = 1
+Kind = Literal["song", "listen"]
+KIND_OF: dict[Format, Kind] = {"activity": "song", "full": "song", "listen": "listen"}
+
+
+class TrackSource(Protocol):
+    """What is read of a catalogue; `tracks` and `artists` have the columns that simulate/catalog.py names."""
+
+    genres: tuple[str, ...]
+
+    @property
+    def tracks(self) -> pa.Table: ...
+    @property
+    def artists(self) -> pa.Table: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrackParts:
+    """Pieces of text and hashes, one per track and a last one for "no track".
+
+    Attributes:
+        pieces: binary arrays of n_tracks + 1; kind "song": one piece, `,"artist":…,"song_popularity":87`, empty for no
+            track; kind "listen": two, before and after the time stamp.
+        hash: uint64[n_tracks + 1], the sum of the hashes of the fields in the pieces.
+        genre: uint8[n_tracks + 1], position in the catalogue's genres; len(genres) for no track.
+    """
+
+    pieces: tuple[pa.BinaryArray, ...]
+    hash: UInt64s
+    genre: npt.NDArray[np.uint8]
+
+
+def open_track_parts(catalog: TrackSource, kind: Kind, cache_stem: Path) -> TrackParts:
+    """Open the parts kept beside the catalogue, and make them first where they are missing or damaged.
+
+    Args:
+        catalog: the catalogue.
+        kind: which formats they serve, see KIND_OF.
+        cache_stem: path and name of the catalogue's file without its ending.
+    """
+    path = cache_stem.with_name(f"{cache_stem.name}-{kind}-v{FILE_VERSION}.arrow")
+    try:
+        return _load(path)
+    except (OSError, pa.ArrowInvalid):
+        _save(make_track_parts(catalog, kind), path)
+        return _load(path)
+
+
+def make_track_parts(catalog: TrackSource, kind: Kind) -> TrackParts:
+    """Encode and hash every track of the catalogue."""
+    make: dict[Kind, Callable[[TrackSource], TrackParts]] = {"song": _song_parts, "listen": _listen_parts}
+    return make[kind](catalog)
+
+
+def _song_parts(catalog: TrackSource) -> TrackParts:
+    tracks, artists = catalog.tracks, catalog.artists
+    artist_row = tracks["artist"].combine_chunks()
+    tier_names = pa.array(TIERS).take(artists["tier"].combine_chunks())
+    length_ms = tracks["length_ms"].to_numpy()
+    popularity = tracks["popularity"].to_numpy()
+    piece = text.join(
+        text.literal(',"artist":'),
+        text.strings(artists["name"]).take(artist_row),
+        text.literal(',"song":'),
+        text.strings(tracks["title"]),
+        text.literal(',"length":'),
+        text.seconds(length_ms),
+        text.literal(',"artist_tier":'),
+        text.strings(tier_names).take(artist_row),
+        text.literal(',"song_popularity":'),
+        text.integers(popularity),
+    )
+    hashes = (
+        (hash_texts("artist", artists["name"]) + hash_texts("artist_tier", tier_names))[artist_row.to_numpy()]
+        + hash_texts("song", tracks["title"])
+        + hash_floats("length", length_ms / text.MS_PER_SECOND)
+        + hash_integers("song_popularity", popularity)
+    )
+    return _with_no_track(catalog, (piece,), (b"",), hashes, np.uint64(0))
+
+
+def _listen_parts(catalog: TrackSource) -> TrackParts:
+    tracks, artists = catalog.tracks, catalog.artists
+    artist_row = tracks["artist"].combine_chunks()
+    genre_row = tracks["genre"].combine_chunks()
+    genre_names = pa.array(catalog.genres)
+    length_ms = tracks["length_ms"].to_numpy()
+    before = text.join(
+        text.literal(',"artist":'),
+        text.strings(artists["name"]).take(artist_row),
+        text.literal(',"track":'),
+        text.strings(tracks["title"]),
+        text.literal(',"timestamp":"'),
+    )
+    after = text.join(
+        text.literal('","genre":'),
+        text.strings(genre_names).take(genre_row),
+        text.literal(',"duration":'),
+        text.seconds(length_ms),
+    )
+    hashes = (
+        hash_texts("artist", artists["name"])[artist_row.to_numpy()]
+        + hash_texts("track", tracks["title"])
+        + hash_texts("genre", genre_names)[genre_row.to_numpy()]
+        + hash_floats("duration", length_ms / text.MS_PER_SECOND)
+    )
+    no_track = (b',"artist":null,"track":null,"timestamp":"', b'","genre":null,"duration":null')
+    no_hash = np.add.reduce([hash_null(name) for name in ("artist", "track", "genre", "duration")])
+    return _with_no_track(catalog, (before, after), no_track, hashes, no_hash)
+
+
+def _with_no_track(
+    catalog: TrackSource,
+    pieces: tuple[pa.BinaryArray, ...],
+    no_track: tuple[bytes, ...],
+    hashes: UInt64s,
+    no_hash: np.uint64,
+) -> TrackParts:
+    ended = tuple(
+        pa.concat_arrays([piece, pa.array([end], pa.binary())]) for piece, end in zip(pieces, no_track, strict=True)
+    )
+    genre = np.append(catalog.tracks["genre"].to_numpy(), np.uint8(len(catalog.genres)))
+    return TrackParts(ended, np.append(hashes, no_hash), genre)
+
+
+def _save(parts: TrackParts, path: Path) -> None:
+    columns = [*parts.pieces, pa.array(parts.hash), pa.array(parts.genre)]
+    names = [*(f"piece_{i}" for i in range(len(parts.pieces))), "hash", "genre"]
+    table = pa.table(columns, names)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=len(table))
+    temporary.rename(path)
+
+
+def _load(path: Path) -> TrackParts:
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    columns = [pc.cast(column.chunk(0), column.type) for column in table.columns]
+    *pieces, hashes, genre = columns
+    return TrackParts(tuple(pieces), hashes.to_numpy(), genre.to_numpy())
