@@ -1,0 +1,98 @@
+"""Writes a catalogue as a table that other programs read, and that `catalog_import` reads back.
+
+In goes a catalogue and a file name; out comes a Parquet, CSV or JSON-lines file, one row per track, the most played
+artists first.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from loadgen.errors import CatalogError
+from loadgen.event import TIERS
+from loadgen.simulate.catalog_file import Catalog
+
+_ROWS_AT_ONCE = 50_000
+
+
+def export_catalog(catalog: Catalog, path: Path) -> None:
+    """Write all tracks to a file whose form its name tells: .parquet, .csv or .jsonl.
+
+    The columns are artist, title, album, genre, tier, length (seconds), release_year, popularity, play_count and likes.
+
+    Raises:
+        CatalogError: another ending, or the file cannot be written.
+    """
+    path = Path(path)
+    writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
+    write = writers.get(path.suffix.lower())
+    if write is None:
+        raise CatalogError(
+            f"the exported file must end in {', '.join(writers)}, got {path.name!r}; "
+            "write for example catalogue.parquet"
+        )
+    try:
+        _write_whole(catalog, path, write)
+    except OSError as problem:
+        raise CatalogError(
+            f"{path} must be writable, got {problem.strerror or problem}; make its folder or choose another"
+        ) from problem
+
+
+def _write_whole(catalog: Catalog, path: Path, write: Callable[[Catalog, BinaryIO], None]) -> None:
+    """Under another name first, so that a file that was there is replaced whole or not at all."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(catalog, file)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _batches(catalog: Catalog) -> Iterator[pa.RecordBatch]:
+    """The exported table, some rows at a time."""
+    names = catalog.artists["name"].combine_chunks()
+    tiers = pa.array(TIERS).take(catalog.artists["tier"].combine_chunks())
+    genres = pa.array(catalog.genres)
+    for batch in catalog.tracks.to_batches(max_chunksize=_ROWS_AT_ONCE):
+        columns = {
+            "artist": names.take(batch["artist"]),
+            "title": batch["title"],
+            "album": batch["album"],
+            "genre": genres.take(batch["genre"]),
+            "tier": tiers.take(batch["artist"]),
+            "length": pa.array(batch["length_ms"].to_numpy() / np.float64(1000)),
+        }
+        columns |= {name: batch[name] for name in ("release_year", "popularity", "play_count", "likes")}
+        yield pa.RecordBatch.from_pydict(columns)
+
+
+def _write_parquet(catalog: Catalog, file: BinaryIO) -> None:
+    batches = _batches(catalog)
+    first = next(batches)
+    with pyarrow.parquet.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for batch in (first, *batches):
+            writer.write_batch(batch)
+
+
+def _write_csv(catalog: Catalog, file: BinaryIO) -> None:
+    batches = _batches(catalog)
+    first = next(batches)
+    with pyarrow.csv.CSVWriter(file, first.schema) as writer:
+        for batch in (first, *batches):
+            writer.write_batch(batch)
+
+
+def _write_jsonl(catalog: Catalog, file: BinaryIO) -> None:
+    for batch in _batches(catalog):
+        file.write(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in batch.to_pylist()))

@@ -1,0 +1,176 @@
+"""The catalogue's file: what is read is what was written, and a damaged file is an error with a next step."""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.errors import CatalogError
+from loadgen.simulate import catalog_file
+from loadgen.simulate.catalog import CatalogSettings, build, open_catalog
+from loadgen.simulate.catalog_file import ARTISTS, TRACKS, Contents, digest_of, load, save
+
+SETTINGS = CatalogSettings(n_tracks=12_000)
+
+
+@pytest.fixture(scope="module")
+def contents() -> Contents:
+    return build(SETTINGS)
+
+
+@pytest.fixture
+def saved(contents: Contents, tmp_path: Path) -> Path:
+    path = tmp_path / "folder" / "catalog.arrow"
+    save(contents, path)
+    return path
+
+
+def test_what_is_loaded_is_what_was_saved(contents: Contents, saved: Path) -> None:
+    catalog = load(saved)
+    assert catalog.path == saved
+    assert catalog.tracks.equals(contents.tracks)
+    assert catalog.artists.equals(contents.artists)
+    assert catalog.genres == contents.genres
+    assert (catalog.first_names, catalog.last_names) == (contents.first_names, contents.last_names)
+    assert (catalog.origin, catalog.digest) == (contents.origin, digest_of(contents))
+
+
+def test_arrays_have_the_promised_types_and_agree_with_the_tables(saved: Path) -> None:
+    catalog = load(saved)
+    assert (catalog.n_artists, catalog.n_tracks) == (10_558, 12_000)
+    assert (catalog.artist_tier.dtype, catalog.artist_genre.dtype) == (np.uint8, np.uint8)
+    assert (catalog.artist_weight.dtype, catalog.length_ms.dtype) == (np.float64, np.int32)
+    assert (catalog.first_track.dtype, len(catalog.first_track)) == (np.int32, 10_559)
+    assert (np.repeat(np.arange(10_558), np.diff(catalog.first_track)) == catalog.tracks["artist"].to_numpy()).all()
+    assert (catalog.length_ms == catalog.tracks["length_ms"].to_numpy()).all()
+    assert catalog.tracks.schema.equals(TRACKS)
+    assert catalog.artists.schema.equals(ARTISTS)
+
+
+def test_the_tracks_are_not_copied_into_memory(saved: Path) -> None:
+    before = pa.total_allocated_bytes()
+    catalog = load(saved)
+    assert pa.total_allocated_bytes() - before < catalog.tracks.nbytes / 4 + catalog.artists.nbytes * 2
+    assert not catalog.length_ms.flags.owndata
+    assert not catalog.length_ms.flags.writeable
+
+
+def test_the_digest_changes_with_any_value_and_not_with_the_layout(contents: Contents) -> None:
+    tracks = contents.tracks
+    sliced = pa.concat_tables([tracks.slice(0, 7), tracks.slice(7)])
+    play_count = tracks["play_count"].to_numpy().copy()
+    play_count[-1] += 1
+    changed = tracks.set_column(tracks.column_names.index("play_count"), "play_count", pa.array(play_count))
+
+    def digest(table: pa.Table) -> str:
+        return digest_of(Contents(table, contents.artists, contents.genres, ("a",), ("b",), "test"))
+
+    assert digest(sliced) == digest(tracks) != digest(changed)
+
+
+def test_no_temporary_file_remains(saved: Path) -> None:
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999])
+def test_a_file_that_was_cut_short_is_refused_and_built_anew(saved: Path, kept: float, tmp_path: Path) -> None:
+    whole = saved.read_bytes()
+    cached = tmp_path / SETTINGS.file_name
+    cached.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(CatalogError, match=r"must be one that this version of loadgen wrote, whole"):
+        load(cached)
+    assert open_catalog(SETTINGS, tmp_path).digest == load(saved).digest
+
+
+@pytest.mark.parametrize("place", [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
+def test_a_file_that_was_overwritten_in_the_middle_is_built_anew(saved: Path, place: float, tmp_path: Path) -> None:
+    damaged = bytearray(saved.read_bytes())
+    start = int(len(damaged) * place)
+    damaged[start : start + 4096] = bytes(4096)
+    cached = tmp_path / SETTINGS.file_name
+    cached.write_bytes(damaged)
+    with pytest.raises(CatalogError, match=r"must be one that this version of loadgen wrote, whole"):
+        load(cached)
+    assert open_catalog(SETTINGS, tmp_path).digest == load(saved).digest
+
+
+@given(st.binary(max_size=300), st.booleans())
+@settings(max_examples=200)
+def test_arbitrary_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes, looks_right: bool) -> None:
+    path = tmp_path_factory.getbasetemp() / "arbitrary.arrow"
+    path.write_bytes(b"ARROW1\0\0" + data + b"ARROW1" if looks_right else data)
+    with pytest.raises(CatalogError):
+        load(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="build or import it again"):
+        load(tmp_path / "none.arrow")
+
+
+def test_an_arrow_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.arrow"
+    table = pa.table({"x": [1]})
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(CatalogError):
+        load(path)
+
+
+def test_a_file_of_another_version_is_refused(
+    contents: Contents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.arrow"
+    monkeypatch.setattr(catalog_file, "FILE_VERSION", 0)
+    save(contents, path)
+    monkeypatch.undo()
+    with pytest.raises(CatalogError, match="version 0 instead of 1"):
+        load(path)
+
+
+@pytest.mark.parametrize("column", ["n_tracks", "first_track", "tier", "genre"])
+def test_artists_that_do_not_fit_their_tracks_are_refused(contents: Contents, tmp_path: Path, column: str) -> None:
+    values = contents.artists[column].to_numpy().copy()
+    values[5] = 99
+    position = contents.artists.column_names.index(column)
+    artists = contents.artists.set_column(position, ARTISTS.field(column), pa.array(values))
+    path = tmp_path / "odd.arrow"
+    save(Contents(contents.tracks, artists, contents.genres, ("a",), ("b",), "test"), path)
+    with pytest.raises(CatalogError):
+        load(path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(contents: Contents, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CatalogError, match=r"must be writable, got .*file.*LOADGEN_CACHE"):
+        save(contents, tmp_path / "file" / "catalog.arrow")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(
+    contents: Contents, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = saved.read_bytes()
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("loadgen.simulate.catalog_file.os.fsync", full)
+    with pytest.raises(CatalogError, match="No space left on device"):
+        save(contents, saved)
+    assert list(saved.parent.iterdir()) == [saved]
+    assert saved.read_bytes() == before
+
+
+def _open_in_process(folder: Path) -> str:
+    return open_catalog(SETTINGS, folder).digest
+
+
+def test_processes_that_build_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        digests = pool.map(_open_in_process, [tmp_path] * 2, chunksize=1)
+    assert len(set(digests)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [SETTINGS.file_name]
