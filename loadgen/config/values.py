@@ -1,0 +1,290 @@
+"""Values as a user writes them, turned into numbers, times and names.
+
+In: a text from a flag or a variable, or what TOML made of a file (int, float, bool, str, date, list, table).
+Out: the value that RunSettings holds. What cannot be read raises BadValue, which says the rule and what to write
+instead; no other exception leaves this file, whatever comes in.
+"""
+
+import difflib
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+Parser = Callable[[Any], Any]
+
+_NUMBER = re.compile(r"([+-]?[0-9](?:[0-9_]{0,30}[0-9])?(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?) ?([kKmMgG]?)")
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_DURATION = re.compile(r"([0-9.]{1,20}) ?(ms|s|sec|m|min|h|d)?")
+_DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_RATE = re.compile(r"(.{1,40}?)(?: ?/ ?(s|sec|m|min|h))?")
+_RELATIVE_TIME = re.compile(r"([+-])([0-9]{1,9})([smhdw])")
+_RELATIVE_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_DAY = datetime(2200, 1, 1, tzinfo=UTC)
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+_BROKER = re.compile(
+    r"(?:[A-Za-z_]+://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?"
+)
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class BadValue(ValueError):
+    """A value that breaks its rule.
+
+    Attributes:
+        rule: reads on from the setting's name: "must be 1..256".
+        next_step: what to write instead.
+        secret: the value must not be shown.
+    """
+
+    def __init__(self, rule: str, next_step: str, secret: bool = False) -> None:
+        super().__init__(f"{rule}; {next_step}")
+        self.rule = rule
+        self.next_step = next_step
+        self.secret = secret
+
+    def __reduce__(self) -> tuple[type["BadValue"], tuple[str, str, bool]]:
+        return type(self), (self.rule, self.next_step, self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardOf:
+    """One machine's share of the listeners: number `index` (from 0) of `count`."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def nearest(word: str, known: Iterable[str], prefix: str = "") -> str | None:
+    """The known word that the user most likely meant; None when none is near. A common prefix does not make it near."""
+    bare = {other.removeprefix(prefix): other for other in known}
+    found = difflib.get_close_matches(word.removeprefix(prefix)[:100], list(bare), n=1, cutoff=0.6)
+    return bare[found[0]] if found else None
+
+
+def read_number(value: Any) -> Decimal | None:
+    """A number from 50000, 50_000, 0.5, 50k, 1.5M, 2e6 or a Python number; None when it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return Decimal(value) if abs(value) < 1e40 else None  # also False for nan
+    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+    return Decimal(match[1].replace("_", "")) * _FACTORS[match[2].lower()] if match else None
+
+
+def _bounded(number: Decimal | None, low: float, high: float) -> bool:
+    return number is not None and low <= number <= high
+
+
+def count(low: int, high: int, example: str) -> Parser:
+    """A parser of whole numbers low..high: 50000, 50_000, 50k, 1.5M."""
+
+    def parse(value: Any) -> int:
+        number = read_number(value)
+        if number is None or not _bounded(number, low, high) or number != int(number):
+            raise BadValue(f"must be a whole number {low:,}..{high:,}", f"write for example {example}")
+        return int(number)
+
+    return parse
+
+
+def positive(high: float, example: str) -> Parser:
+    """A parser of numbers above 0, up to high."""
+
+    def parse(value: Any) -> float:
+        number = read_number(value)
+        if number is None or not _bounded(number, 0, high) or number == 0:
+            raise BadValue(f"must be a number above 0, at most {high:,.0f}", f"write for example {example}")
+        return float(number)
+
+    return parse
+
+
+def duration(unit_s: float, low_s: float, high_s: float, example: str) -> Parser:
+    """A parser of durations in units of unit_s; a bare number is in that unit, and 90s, 2m, 2h, 1d say their own."""
+
+    def parse(value: Any) -> float:
+        length_s = _duration_s(value, unit_s)
+        if length_s is None or not low_s <= length_s <= high_s:
+            rule = f"must be a duration of {_say_s(low_s)} to {_say_s(high_s)}"
+            raise BadValue(rule, f"write for example {example}")
+        return length_s / unit_s
+
+    return parse
+
+
+def _duration_s(value: Any, unit_s: float) -> float | None:
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = read_number(match[1] if match else value)
+    unit = _DURATION_UNITS_S[match[2]] if match and match[2] else unit_s
+    return None if number is None else float(number) * unit
+
+
+def _say_s(length_s: float) -> str:
+    if length_s < 86400:
+        return f"{length_s:g} s"
+    return f"{length_s / 86400:,.0f} days"
+
+
+def rate(value: Any) -> str | float:
+    """`natural`, `max`, or events per second from 100k/s, 5/s, 1.5M, 300/min, 10/h."""
+    if value in ("natural", "max"):
+        return str(value)
+    match = _RATE.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = read_number(match[1] if match else value)
+    per_s = float(number) / _DURATION_UNITS_S[(match[2] if match else None) or "s"] if number is not None else 0.0
+    if not 1e-6 <= per_s <= 1e9:
+        raise BadValue("must be natural, max or a number of events per second", "write for example 100k/s or 300/min")
+    return per_s
+
+
+def moment_ms(value: Any, now_ms: int | None = None) -> int:
+    """Milliseconds since 1970 (UTC) from ISO 8601 (UTC where no zone is given), a date, `now`, or -1d, +2h from now."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        found_ms: int | None = value
+    else:
+        now_ms = int(time.time() * 1000) if now_ms is None else now_ms
+        found_ms = _text_moment_ms(value.strip(), now_ms) if isinstance(value, str) else _date_ms(value)
+    if found_ms is None or not 0 <= found_ms <= _since_1970_ms(_LAST_DAY):
+        example = "write for example 2026-03-01, 2026-03-01T18:00:00+09:00, now or -1d"
+        raise BadValue("must be a time between 1970 and 2200", example)
+    return found_ms
+
+
+def _text_moment_ms(text: str, now_ms: int) -> int | None:
+    relative = _RELATIVE_TIME.fullmatch(text)
+    if relative:
+        shift_ms = int(relative[2]) * _RELATIVE_UNITS_S[relative[3]] * 1000
+        return now_ms + shift_ms if relative[1] == "+" else now_ms - shift_ms
+    if text == "now":
+        return now_ms
+    try:
+        return _date_ms(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+def _date_ms(value: Any) -> int | None:
+    if not isinstance(value, date):
+        return None
+    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+    try:
+        return _since_1970_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except OverflowError:  # a zone that leads out of the years 1..9999
+        return None
+
+
+def _since_1970_ms(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def choice(*names: str) -> Parser:
+    """A parser of one of these names."""
+
+    def parse(value: Any) -> str:
+        if isinstance(value, str) and value in names:
+            return value
+        near = nearest(value, names) if isinstance(value, str) else None
+        step = f"did you mean {near}?" if near else f"write for example {names[0]}"
+        raise BadValue(f"must be one of {', '.join(names)}", step)
+
+    return parse
+
+
+def switch(value: Any) -> bool:
+    """True or false: also yes/no, on/off, 1/0 as text."""
+    if isinstance(value, bool):
+        return value
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise BadValue("must be true or false", "write true, yes, on, 1, or false, no, off, 0")
+
+
+def path(value: Any) -> Path:
+    """A path; ~ is the home folder."""
+    text = str(value) if isinstance(value, str | Path) else ""
+    if not text or "\0" in text or not is_utf8(text):
+        raise BadValue("must be the path of a file or folder, in UTF-8", "write for example ./events.jsonl")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise BadValue("must not name the home folder of an unknown user", "write the whole path") from None
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be written as UTF-8: bytes of a command line that are none arrive as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def brokers(value: Any) -> str:
+    """`embedded`, or HOST:PORT,… with the spaces taken out; a list of HOST:PORT will do too."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+    names = [part.strip() if isinstance(part, str) else "?" for part in parts if part]
+    if names == ["embedded"] or (names and all(_is_broker(name) for name in names)):
+        return ",".join(names)
+    raise BadValue("must be embedded or HOST:PORT,…", "write for example localhost:9092 or kafka1:9092,kafka2:9092")
+
+
+def _is_broker(name: str) -> bool:
+    match = _BROKER.fullmatch(name)
+    return match is not None and name != "embedded" and (match[1] is None or 1 <= int(match[1]) <= 65535)
+
+
+def topic(value: Any) -> str:
+    """A legal name of a Kafka topic."""
+    if isinstance(value, str) and _TOPIC.fullmatch(value) and value not in (".", ".."):
+        return value
+    rule = "must be 1..249 of the letters a-z A-Z 0-9 . _ - and not . or .."
+    raise BadValue(rule, "write for example music-streaming-events")
+
+
+def name(value: Any) -> str:
+    """A name that is also a safe file name."""
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise BadValue("must begin with a letter or digit, then a-z A-Z 0-9 . _ -", "write for example my-catalogue")
+
+
+def host(value: Any) -> str:
+    """A host name or address to listen on."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", value):
+        return value
+    raise BadValue("must be a host name or address", "write for example 127.0.0.1 or 0.0.0.0")
+
+
+def shard(value: Any) -> ShardOf:
+    """I/N: machine number I (from 0) of N."""
+    if isinstance(value, ShardOf):
+        value = str(value)
+    match = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})", value.strip()) if isinstance(value, str) else None
+    if match and int(match[1]) < int(match[2]) <= 256:
+        return ShardOf(int(match[1]), int(match[2]))
+    raise BadValue("must be I/N with I from 0 to N-1 and N at most 256", "write for example 0/4, then 1/4, 2/4, 3/4")
+
+
+def pairs(value: Any) -> dict[str, str]:
+    """K=V,K=V… as text, or a table, as a dict of texts; names in lower case."""
+    if isinstance(value, Mapping):
+        return {str(key): str(item) for key, item in value.items()}
+    found = {}
+    for part in str(value).split(","):
+        key, equals, item = part.partition("=")
+        if not equals or not key.strip():
+            raise BadValue("must be NAME=NUMBER,…", "write for example late=0.01,duplicate=0.001")
+        found[key.strip().lower()] = item.strip()
+    return found

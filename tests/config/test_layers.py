@@ -1,0 +1,108 @@
+"""flag > variable > file > default, and what is said about what nobody knows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.config import resolve
+from loadgen.errors import UsageError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "loadgen.toml"
+    path.write_text("users = 30\nseed = 30\nrate = '30/s'\ntracks = 30_000\n[run]\nrate = '40/s'\n")
+    return path
+
+
+def problems(flags: dict[str, Any], variables: dict[str, str]) -> list[str]:
+    """The lines of the UsageError that these cause."""
+    with pytest.raises(UsageError) as refused:
+        resolve(flags, variables)
+    return str(refused.value).splitlines()
+
+
+def test_a_flag_goes_before_a_variable_before_the_file_before_the_default(file: Path) -> None:
+    variables = {"LOADGEN_USERS": "20", "LOADGEN_SEED": "20", "LOADGEN_CONFIG": str(file), "HOME": "/", "PATH": "x"}
+    resolved = resolve({"users": "10"}, variables)
+    settings, origins = resolved.settings, resolved.origins
+    assert (settings.users, settings.seed, settings.tracks, settings.speed) == (10, 20, 30_000, 1.0)
+    assert (origins["users"], origins["seed"]) == ("from --users", "from LOADGEN_SEED")
+    assert (origins["tracks"], origins["speed"]) == (f"from tracks in {file}", "default")
+
+
+def test_the_table_run_goes_before_what_stands_above_it(file: Path) -> None:
+    assert resolve({"config": str(file)}, {}).settings.rate == 40.0
+
+
+def test_kafka_options_are_merged_name_by_name(file: Path) -> None:
+    file.write_text("kafka-option = {linger.ms = 1, acks = 'all', 'client.id' = 'file'}")
+    variables = {"LOADGEN_KAFKA_OPTION_LINGER_MS": "2", "LOADGEN_KAFKA_OPTION_CLIENT_ID": "variable"}
+    resolved = resolve({"config": str(file), "kafka_option": ["linger.ms=3"]}, variables)
+    assert resolved.settings.kafka_option == {"linger.ms": "3", "client.id": "variable", "acks": "all"}
+
+
+def test_unknown_names_are_answered_with_the_nearest_known_one(file: Path) -> None:
+    file.write_text("user = 5\nconfig = 'x'\n[run]\nrat = 5\n")
+    assert problems({"config": str(file)}, {"LOADGEN_USRES": "5", "LOADGEN_XYZ": "1"}) == [
+        "unknown variable 'LOADGEN_USRES'; did you mean LOADGEN_USERS?",
+        "unknown variable 'LOADGEN_XYZ'; unset it",
+        f"unknown key 'rat' in {file} [run]; did you mean rate?",
+        f"unknown key 'user' in {file}; did you mean users?",
+        f"config must not stand in a file, got it in {file}; name it by --config",
+    ]
+
+
+def test_a_wrong_value_is_reported_with_its_origin(file: Path) -> None:
+    file.write_text("users = true")
+    assert problems({"config": str(file)}, {"LOADGEN_SEED": "x"}) == [
+        f"users must be a whole number 1..10,000,000, got True (from users in {file}); "
+        "write for example 50000, 50_000, 50k or 10M",
+        "seed must be a whole number 0..18,446,744,073,709,551,615, got 'x' (from LOADGEN_SEED); write for example 42",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"users =", "is not TOML"),
+        (b"\xff\xfe", "is not TOML"),
+        (b"a = " + b"[" * 100_000, "is not TOML"),
+        (b"a = " + b"9" * 10_000, "is not TOML"),
+        (b"# " + b"x" * 2_000_000, "must be at most 1 MiB"),
+        (b"run = 5", "run must be a table"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_reported_as_such(file: Path, content: bytes, reason: str) -> None:
+    file.write_bytes(content)
+    (line,) = problems({"config": str(file)}, {})
+    assert reason in line
+
+
+def test_a_file_that_cannot_be_read_is_reported_with_the_others(tmp_path: Path) -> None:
+    lines = problems({"config": str(tmp_path), "users": "x"}, {})
+    assert lines[0] == f"cannot read {tmp_path}: Is a directory; name a TOML file that can be read (from --config)"
+    assert lines[1].startswith("users must be")
+    assert "No such file" in problems({"config": str(tmp_path / "none.toml")}, {})[0]
+
+
+def test_variables_that_kubernetes_makes_up_are_no_settings() -> None:
+    made_up = {
+        "LOADGEN_SERVICE_HOST": "10.0.0.1",
+        "LOADGEN_METRICS_PORT": "tcp://10.0.0.1:9108",
+        "LOADGEN_METRICS_SERVICE_PORT_HTTP": "9108",
+        "LOADGEN_PORT_9108_TCP_ADDR": "10.0.0.1",
+        "LOADGEN_CACHE": "/tmp/cache",
+    }
+    assert resolve({}, made_up).settings.metrics_port == 9108
+
+
+def test_now_means_the_same_moment_everywhere() -> None:
+    settings = resolve({"start_ms": "-1d", "end_ms": "now"}, {}, now_ms=1_767_225_600_000).settings
+    assert (settings.start_ms, settings.end_ms) == (1_767_139_200_000, 1_767_225_600_000)
+
+
+def test_problems_of_the_command_line_come_first() -> None:
+    with pytest.raises(UsageError, match=r"^unknown flag\nusers must"):
+        resolve({"users": "x"}, {}, ["unknown flag"])

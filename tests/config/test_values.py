@@ -1,0 +1,221 @@
+"""Values as users write them."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.config import values
+from loadgen.config.values import BadValue, ShardOf
+
+NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
+DAY_MS = 86_400_000
+users = values.count(1, 10_000_000, "50k")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1", 1),
+        ("50000", 50_000),
+        ("50_000", 50_000),
+        ("50k", 50_000),
+        ("50 K", 50_000),
+        ("1.5M", 1_500_000),
+        ("10M", 10_000_000),
+        ("2e3", 2000),
+        (7, 7),
+        (7.0, 7),
+    ],
+)
+def test_a_count_reads_as_a_user_writes_it(text: Any, number: int) -> None:
+    assert users(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "0", "-1", "10000001", "1.5", "1_", "_1", "1k5", "x", "٣", "1e99", "1e999", "9" * 99, "nan", "inf"),
+        *(True, None, [1], float("nan"), float("inf"), 10**400),
+    ],
+)
+def test_what_is_no_count_in_range_is_refused_with_an_example(text: Any) -> None:
+    with pytest.raises(BadValue) as refused:
+        users(text)
+    assert refused.value.rule == "must be a whole number 1..10,000,000"
+    assert refused.value.next_step == "write for example 50k"
+
+
+def test_a_seed_of_64_bits_keeps_every_bit() -> None:
+    seed = values.count(0, 2**64 - 1, "42")
+    assert seed(str(2**64 - 1)) == seed(2**64 - 1) == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "per_s"),
+    [
+        ("natural", "natural"),
+        ("max", "max"),
+        ("100k/s", 100_000.0),
+        ("100k / s", 100_000.0),
+        ("5/s", 5.0),
+        ("1.5M", 1_500_000.0),
+        ("300/min", 5.0),
+        ("3600/h", 1.0),
+        (250, 250.0),
+    ],
+)
+def test_a_rate_is_in_events_per_second(text: Any, per_s: str | float) -> None:
+    assert values.rate(text) == per_s
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5/s", "5/day", "/s", "fast", "k/s", None, True, {}, "1e9k"])
+def test_what_is_no_rate_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match="must be natural, max or a number of events per second"):
+        values.rate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("30", 30.0), (30, 30.0), ("0.5", 0.5), ("90s", 1.5), ("2h", 120.0), ("1 d", 1440.0), ("5min", 5.0)],
+)
+def test_a_duration_has_its_own_unit_or_the_settings(text: Any, minutes: float) -> None:
+    assert values.duration(60, 0.001, 86400 * 365, "30")(text) == minutes
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.2.3", ".", "5 weeks", "99999999h", None, []])
+def test_what_is_no_duration_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match=r"must be a duration of 0\.001 s to 365 days"):
+        values.duration(60, 0.001, 86400 * 365, "30")(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ms"),
+    [
+        ("2026-01-01", NOW_MS),
+        ("2026-01-01T00:00:00Z", NOW_MS),
+        ("2026-01-01T09:00:00+09:00", NOW_MS),
+        ("2026-01-01 00:00:00.250", NOW_MS + 250),
+        ("now", NOW_MS),
+        ("-1d", NOW_MS - DAY_MS),
+        ("+2h", NOW_MS + 7_200_000),
+        ("-1w", NOW_MS - 7 * DAY_MS),
+        (date(2026, 1, 1), NOW_MS),
+        (datetime(2026, 1, 1, tzinfo=UTC), NOW_MS),
+        (NOW_MS, NOW_MS),
+    ],
+)
+def test_a_time_without_a_zone_is_utc(text: Any, time_ms: int) -> None:
+    assert values.moment_ms(text, NOW_MS) == time_ms
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "1969-12-31", "2200-01-02", "2026-13-01", "-99999w", 1.5, None, -1])
+def test_a_time_outside_1970_to_2200_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match="must be a time between 1970 and 2200"):
+        values.moment_ms(text, NOW_MS)
+
+
+def test_a_wrong_choice_is_answered_with_the_nearest_right_one() -> None:
+    with pytest.raises(BadValue) as refused:
+        values.choice("activity", "listen", "full")("activty")
+    assert refused.value.rule == "must be one of activity, listen, full"
+    assert refused.value.next_step == "did you mean activity?"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("yes", True), ("ON", True), ("1", True), (False, False), ("no", False), ("0", False)]
+)
+def test_a_switch_reads_the_usual_words(text: Any, value: bool) -> None:
+    assert values.switch(text) is value
+
+
+@pytest.mark.parametrize(
+    ("text", "brokers"),
+    [
+        ("embedded", "embedded"),
+        ("localhost:9092", "localhost:9092"),
+        ("a:1, b:2,", "a:1,b:2"),
+        (["a:1", "b"], "a:1,b"),
+        ("[::1]:9092", "[::1]:9092"),
+        ("SSL://kafka.example.org:9093", "SSL://kafka.example.org:9093"),
+    ],
+)
+def test_brokers_are_a_list_of_host_and_port(text: Any, brokers: str) -> None:
+    assert values.brokers(text) == brokers
+
+
+@pytest.mark.parametrize("text", ["", ",", "a:0", "a:65536", "a b", "embedded,a:1", ":9092", "a:x", [], None, 5.5, [5]])
+def test_what_is_no_broker_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match="must be embedded or HOST:PORT"):
+        values.brokers(text)
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "a b", "x" * 250, "ü", 5])
+def test_an_illegal_topic_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match=r"must be 1\.\.249"):
+        values.topic(text)
+
+
+def test_a_shard_is_its_number_of_how_many() -> None:
+    assert values.shard("3/4") == ShardOf(index=3, count=4)
+    assert str(values.shard("3/4")) == "3/4"
+
+
+@pytest.mark.parametrize("text", ["4/4", "1", "0/0", "-1/2", "1/2/3", "0/257", "0/1000", "", None, 5])
+def test_a_shard_that_is_none_of_n_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match="must be I/N"):
+        values.shard(text)
+
+
+def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert values.path("~/events") == Path("/home/ada/events")
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "~nobody-of-this-name/x", "\udc80", 5, None])
+def test_what_can_be_no_path_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue):
+        values.path(text)
+
+
+PARSERS = [
+    users,
+    values.positive(1e6, "60"),
+    values.duration(1, 0, 1e9, "30"),
+    values.rate,
+    lambda value: values.moment_ms(value, NOW_MS),
+    values.choice("a", "b"),
+    values.switch,
+    values.path,
+    values.brokers,
+    values.topic,
+    values.name,
+    values.host,
+    values.shard,
+    values.pairs,
+]
+anything = st.one_of(
+    st.text(),
+    st.text("0123456789.,:/=+-_ekMhsdT Z", max_size=30),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.dates(),
+    st.datetimes(timezones=st.none() | st.timezones()),
+    st.times(),
+    st.lists(st.text() | st.integers(), max_size=3),
+    st.dictionaries(st.text(), st.text(), max_size=3),
+)
+
+
+@given(value=anything)
+def test_a_parser_gives_a_value_or_says_why_not(value: Any) -> None:
+    for parse in PARSERS:
+        try:
+            parse(value)
+        except BadValue:
+            continue
