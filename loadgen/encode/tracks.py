@@ -27,8 +27,12 @@ KIND_OF: dict[Format, Kind] = {"activity": "song", "full": "song", "listen": "li
 class TrackSource(Protocol):
     """What is read of a catalogue; `tracks` and `artists` have the columns that simulate/catalog.py names."""
 
-    genres: tuple[str, ...]
-
+    @property
+    def genres(self) -> tuple[str, ...]: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def digest(self) -> str: ...
     @property
     def tracks(self) -> pa.Table: ...
     @property
@@ -51,15 +55,14 @@ class TrackParts:
     genre: npt.NDArray[np.uint8]
 
 
-def open_track_parts(catalog: TrackSource, kind: Kind, cache_stem: Path) -> TrackParts:
+def open_track_parts(catalog: TrackSource, kind: Kind) -> TrackParts:
     """Open the parts kept beside the catalogue, and make them first where they are missing or damaged.
 
     Args:
         catalog: the catalogue.
         kind: which formats they serve, see KIND_OF.
-        cache_stem: path and name of the catalogue's file without its ending.
     """
-    path = cache_stem.with_name(f"{cache_stem.name}-{kind}-v{FILE_VERSION}.arrow")
+    path = catalog.path.with_name(f"{catalog.path.stem}-{kind}-v{FILE_VERSION}-{catalog.digest[:12]}.arrow")
     try:
         return _load(path)
     except (OSError, pa.ArrowInvalid):

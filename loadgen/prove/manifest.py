@@ -1,0 +1,66 @@
+"""The manifest: what a run set out to do, what became of every event, and the fingerprint of those delivered.
+
+A JSON file that `loadgen verify` holds against a topic or against files. With the settings, the seed and the versions in it,
+every event of the run can be generated again.
+"""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from loadgen.errors import OutputUnwritable
+from loadgen.event import N_SLICES
+from loadgen.ledger import Fingerprint, Tally
+
+MANIFEST_VERSION = 1
+_PACKAGES = ("loadgen", "numpy", "pyarrow", "confluent-kafka", "orjson", "faker")
+
+
+def fingerprint_json(fingerprint: Fingerprint) -> dict[str, Any]:
+    """{"slices": N_SLICES, "count": [...], "total": [16 hexadecimal digits, ...]}."""
+    return {
+        "slices": N_SLICES,
+        "count": fingerprint.count.tolist(),
+        "total": [f"{total:016x}" for total in fingerprint.total.tolist()],
+    }
+
+
+def tally_json(tally: Tally) -> dict[str, Any]:
+    """The ledger of one sink with its fingerprint."""
+    return {
+        **tally.counts(),
+        "bytes": tally.bytes_delivered,
+        "fingerprint": fingerprint_json(tally.fingerprint),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of everything that the events depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a folder that was never installed
+            found[package] = "unknown"
+    return found
+
+
+def write_manifest(path: Path, content: dict[str, Any]) -> None:
+    """Write the manifest whole or not at all.
+
+    Raises:
+        OutputUnwritable: the folder cannot be made or the file not written.
+    """
+    text = orjson.dumps({"manifest_version": MANIFEST_VERSION, **content}, option=orjson.OPT_INDENT_2)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputUnwritable(
+            f"manifest {path} cannot be written ({error.strerror}); choose another place with --manifest PATH"
+        ) from error

@@ -1,0 +1,133 @@
+"""The main job: listeners split over worker processes, paced, offered to sinks, and accounted for.
+
+`prepare` checks everything first and makes the `Plan`; `team` starts the workers, each of which is `worker.py`; the
+`coordinator` keeps time and adds up; `screen`, `endpoint` and the manifest say what happened.
+"""
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from loadgen.config import RunSettings
+
+if TYPE_CHECKING:
+    from loadgen.run.coordinator import Result, Watcher
+    from loadgen.run.messages import Plan
+    from loadgen.run.screen import Screen
+    from loadgen.run.team import Team
+
+EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+
+
+def main(settings: RunSettings) -> int:
+    """Run to the end and say how it went.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 every promise kept, 1 not, 130 interrupted and drained cleanly.
+
+    Raises:
+        LoadgenError: the run could not start.
+    """
+    from loadgen.run.team import start_fork_server
+
+    start_fork_server()  # it imports while we prepare
+    from loadgen.run.screen import Screen
+
+    screen = Screen(settings.duration_s, settings.events, settings.quiet)
+    with ExitStack() as stack:
+        result, plan = _run(settings, screen, stack)
+    return _report(result, plan, screen)
+
+
+def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Result, Plan]":
+    from loadgen.run.coordinator import Coordinator
+    from loadgen.run.prepare import prepare, setting_rows
+    from loadgen.run.team import Team
+    from loadgen.sink.stream import OutputFile
+
+    address = None
+    if settings.embedded:
+        from loadgen.sink.embedded import EmbeddedBroker
+
+        broker = stack.enter_context(EmbeddedBroker(settings.topic, settings.partitions))
+        address = broker.address
+        screen.note(f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests")
+    plan = prepare(settings, screen, address)
+    screen.settings(setting_rows(settings, plan))
+    output = OutputFile(settings.output) if settings.output is not None else None
+    team = Team(plan)
+    return Coordinator(plan, team, screen, output, _watchers(settings, team, screen)).run(), plan
+
+
+def _watchers(settings: RunSettings, team: "Team", screen: "Screen") -> "list[Watcher]":
+    """The metrics endpoint, unless it is off or its default port is taken."""
+    if settings.metrics_port == 0:
+        return []
+    from loadgen.run.endpoint import RunCollector, serve
+
+    collector = RunCollector(team, _offered_per_s(settings))
+    try:
+        serve(collector, settings.metrics_host, settings.metrics_port)
+    except OSError as error:
+        screen.note(
+            f"no metrics: port {settings.metrics_port} of {settings.metrics_host} cannot be used ({error.strerror}); "
+            "choose another with --metrics-port P, 0 is off"
+        )
+        return []
+    screen.note(f"metrics on http://{settings.metrics_host}:{settings.metrics_port}/metrics")
+    return [collector.watch]
+
+
+def _offered_per_s(settings: RunSettings) -> float:
+    """The target that the endpoint shows: what --rate asks of this machine; nan where the listeners decide."""
+    return float("nan") if isinstance(settings.rate, str) else settings.rate / settings.shard.count
+
+
+def _report(result: "Result", plan: "Plan", screen: "Screen") -> int:
+    """Write the manifest, show the closing table, choose the exit code."""
+    import orjson
+
+    from loadgen.prove.manifest import write_manifest
+    from loadgen.run.totals import summary
+
+    path = plan.settings.manifest_path(plan.run_id)
+    write_manifest(path, _manifest(result, plan))
+    screen.closing(result.totals, result.verdict, str(path))
+    if result.error is not None:
+        screen.note(f"error: {result.error}")
+    if plan.settings.json_summary:
+        line = orjson.dumps(summary(result.totals, result.verdict, plan.settings.seed, str(path)))
+        sys.stdout.write(line.decode() + "\n")
+        sys.stdout.flush()
+    return exit_code(result)
+
+
+def exit_code(result: "Result") -> int:
+    """0 when every planned event was delivered on schedule, 130 when a signal ended it cleanly, else 1."""
+    kept = result.totals.perfect and (result.verdict.target_per_s is None or result.verdict.limited_by == "schedule")
+    if result.error is not None or not kept:
+        return EXIT_FAILED
+    return EXIT_INTERRUPTED if result.verdict.exit_reason == "interrupted" else EXIT_DONE
+
+
+def _manifest(result: "Result", plan: "Plan") -> dict[str, Any]:
+    from loadgen.prove.manifest import tally_json, versions
+    from loadgen.run.totals import summary
+
+    settings = plan.settings
+    return {
+        "run_id": plan.run_id,
+        "seed": settings.seed,
+        "start_ms": settings.start_ms,
+        "format": settings.format,
+        "settings": settings.public_dict(),
+        "versions": versions(),
+        "catalog": {"digest": plan.catalog_digest, "tracks": settings.tracks, "name": settings.catalog},
+        "summary": summary(result.totals, result.verdict, settings.seed, ""),
+        "sinks": {name: tally_json(tally) for name, tally in result.totals.tallies.items()},
+        "workers": result.workers,
+        "error": str(result.error) if result.error else None,
+    }

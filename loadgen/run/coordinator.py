@@ -1,0 +1,205 @@
+"""The parent process of a run: starts the team, keeps time, adds up what it hears, ends it in order.
+
+A `Plan` goes in; `Totals`, a `Verdict` and an exit reason come out. It writes the one output file where there is one, and
+tells the screen and the metrics endpoint what it knows; it never touches an event of its own.
+"""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from loadgen import errors
+from loadgen.errors import LoadgenError, ReaderGone, SinkError, WorkerDied
+from loadgen.run.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
+from loadgen.run.schedule import NS_PER_S
+from loadgen.run.screen import Screen
+from loadgen.run.team import Member, Team
+from loadgen.run.totals import Totals, Verdict, judge
+from loadgen.sink.stream import OutputFile
+
+START_DELAY_S = 0.02
+"""From "all are ready" to the schedule's zero: long enough that every worker has heard."""
+HEAR_S = 0.1
+GRACE_S = 5.0
+"""A drained worker gets this much longer than its own deadline before it is killed."""
+STOPPED = ("interrupted", "terminated")
+Watcher = Callable[[Totals, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        totals: the ledger and everything else that was counted.
+        verdict: what it means.
+        workers: per worker: index, counts of each sink, restarts, events possibly repeated.
+        error: what went wrong, or None.
+    """
+
+    totals: Totals
+    verdict: Verdict
+    workers: list[dict[str, Any]]
+    error: LoadgenError | None
+
+
+class Coordinator:
+    """Runs a plan to its end."""
+
+    def __init__(self, plan: Plan, team: Team, screen: Screen, output: OutputFile | None, watchers: list[Watcher]):
+        self._plan, self._settings = plan, plan.settings
+        self._team, self._screen, self._output, self._watchers = team, screen, output, watchers
+        self._unwritten: deque[tuple[Member, int]] = deque()
+        self._go: Go | None = None
+        self._reason = ""
+        self._error: LoadgenError | None = None
+        self._kill_at_s = float("inf")
+        self._acknowledged = 0
+        self._n_signals = 0
+        self._signal = signal.SIGINT
+
+    def run(self) -> Result:
+        """Start the workers' clock when all are ready, and see the run to its end."""
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while not all(member.done for member in self._team.members):
+                self._turn()
+        except KeyboardInterrupt:
+            self._reason = "interrupted twice"
+            self._error = LoadgenError("ended at once, without waiting for events in flight; one Ctrl-C would have waited")
+        finally:
+            self._close()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        return self._result()
+
+    def _turn(self) -> None:
+        for member, message in self._team.hear(HEAR_S):
+            self._take(member, message)
+        self._write_back()
+        if self._go is None and all(member.ready for member in self._team.members):
+            self._start()
+        self._keep_time()
+        if self._go is not None:
+            totals = self._team.totals()
+            for watcher in [self._screen.progress, *self._watchers]:
+                watcher(totals, self._elapsed_s())
+
+    def _take(self, member: Member, message: FromWorker | None) -> None:
+        """Act on one message of a worker."""
+        if message is None:
+            self._on_death(member)
+        elif isinstance(message, Ready):
+            member.ready = True
+            if self._go is not None:
+                self._team.tell_one(member, self._go)
+        elif isinstance(message, Samples):
+            self._screen.samples(message.lines)
+        elif isinstance(message, Chunk):
+            self._write(member, message)
+        elif isinstance(message, Snapshot) and message.error:
+            self._fail(getattr(errors, message.error_kind, LoadgenError)(message.error))
+
+    def _start(self) -> None:
+        t0_ns = time.monotonic_ns() + int(START_DELAY_S * NS_PER_S)
+        self._go = Go(t0_ns, time.time_ns() // 1_000_000 + int(START_DELAY_S * 1000))
+        self._team.tell(self._go)
+
+    def _keep_time(self) -> None:
+        """End the run when its time is up, and kill what does not end."""
+        duration_s = self._settings.duration_s
+        if self._n_signals and self._reason not in STOPPED:
+            self._screen.note("stopping: waiting for events in flight; once more ends at once")
+            self._drain(STOPPED[0] if self._signal == signal.SIGINT else STOPPED[1])
+        if not self._reason and duration_s is not None and self._elapsed_s() >= duration_s:
+            self._drain("duration")
+        if time.monotonic() > self._kill_at_s:
+            for member in self._team.members:
+                if not member.done:
+                    member.process.kill()
+
+    def _drain(self, reason: str) -> None:
+        self._reason = reason
+        timeout_s = 0.0 if self._error and self._output else self._settings.drain_timeout_s
+        self._team.tell(Drain(timeout_s))
+        self._kill_at_s = time.monotonic() + timeout_s + GRACE_S
+
+    def _fail(self, error: LoadgenError) -> None:
+        if self._error is None:
+            self._error = error
+            self._drain("reader gone" if isinstance(error, ReaderGone) else "error")
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """First time: `_keep_time` drains. Second time: end at once, with the ledger as it is."""
+        self._n_signals += 1
+        self._signal = signal.Signals(number)
+        if self._n_signals > 1:
+            raise KeyboardInterrupt
+
+    def _on_death(self, member: Member) -> None:
+        if self._reason:
+            self._team.bury(member)
+            return
+        try:
+            if self._settings.on_worker_death == "fail":
+                raise WorkerDied(f"worker {member.index} died; --on-worker-death restart would have gone on")
+            self._team.restart(member)
+            self._screen.note(f"worker {member.index} died; its successor goes on from its last report")
+        except WorkerDied as error:
+            self._team.bury(member)
+            self._fail(error)
+
+    def _write(self, member: Member, chunk: Chunk) -> None:
+        """Write a chunk to the output; once the output has failed, take chunks in and let them go unacknowledged."""
+        try:
+            data = member.connection.recv_bytes()
+        except (EOFError, OSError):  # it died between saying that lines follow and sending all of them
+            self._on_death(member)
+            return
+        if self._output is None or self._error is not None:
+            return
+        try:
+            self._unwritten.append((member, chunk.n_events))
+            self._output.write(data, chunk.n_events)
+        except SinkError as error:
+            self._fail(error)
+
+    def _write_back(self) -> None:
+        """Acknowledge the chunks that are in the file for certain."""
+        if self._output is None or self._error is not None:
+            return
+        try:
+            self._output.poll()
+        except SinkError as error:
+            self._fail(error)
+            return
+        while self._unwritten and self._acknowledged + self._unwritten[0][1] <= self._output.n_written:
+            member, n_events = self._unwritten.popleft()
+            self._acknowledged += n_events
+            self._team.tell_one(member, Written(n_events))
+
+    def _elapsed_s(self) -> float:
+        return max(0.0, (time.monotonic_ns() - self._go.t0_ns) / NS_PER_S) if self._go else 0.0
+
+    def _close(self) -> None:
+        """End the processes and the output; what a killed worker had in flight is unfinished."""
+        self._team.end()
+        for member in self._team.members:
+            if not member.done:
+                self._team.bury(member)
+        if self._output is not None:
+            try:
+                self._output.close()
+            except SinkError as error:
+                self._error = self._error or error
+
+    def _result(self) -> Result:
+        settings, totals = self._settings, self._team.totals()
+        reason = self._reason or ("events" if settings.events is not None else "end")
+        elapsed_s = self._team.ended_after_s(self._go.t0_ns) if self._go else 0.0
+        target_per_s = self._team.target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
+        return Result(totals, judge(totals, elapsed_s, target_per_s, reason), self._team.accounts(), self._error)

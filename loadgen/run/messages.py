@@ -1,0 +1,182 @@
+"""What the coordinator and its workers say to each other over their pipe.
+
+coordinator → worker: Go, Drain, Written.      worker → coordinator: Ready, Samples, Snapshot (cumulative), Chunk.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loadgen.config import RunSettings
+from loadgen.event import Int64s
+from loadgen.histogram import Histogram
+from loadgen.ledger import Tally
+from loadgen.simulate.world import SimulationSettings
+from loadgen.sink.kafka_options import KafkaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is decided before the workers start, the same for each of them.
+
+    Attributes:
+        run_id: names the run's files and manifest.
+        settings: what the user asked for.
+        simulation: the population's part of it, with start and seed resolved.
+        catalog_path: the catalogue's Arrow file.
+        catalog_digest: equal for equal contents.
+        kafka: where to produce, or None.
+        stream: lines go to the coordinator, which writes the one output file.
+    """
+
+    run_id: str
+    settings: RunSettings
+    simulation: SimulationSettings
+    catalog_path: Path
+    catalog_digest: str
+    kafka: KafkaSettings | None
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What a worker that died leaves to its successor.
+
+    Attributes:
+        settled: sink name → int64[number of lanes], events that need not be sent again.
+        file_bytes: path → length up to which a file is counted; what lies behind is cut off.
+        cursor_ns: how far the schedule had been served.
+    """
+
+    settled: dict[str, Int64s] = field(default_factory=dict)
+    file_bytes: dict[str, int] = field(default_factory=dict)
+    cursor_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Start at this moment: the same for all workers.
+
+    Attributes:
+        t0_ns: time.monotonic_ns() of the schedule's zero.
+        t0_wall_ms: the same moment, milliseconds since 1970.
+    """
+
+    t0_ns: int
+    t0_wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Stop generating; wait at most timeout_s for what is in flight; report; end."""
+
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The shard is built.
+
+    Attributes:
+        n_listeners: in this worker's shard.
+        events_per_s: expected at speed 1, simulated.
+    """
+
+    n_listeners: int
+    events_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The first events of a worker, as sent.
+
+    Attributes:
+        lines: (ts_ms, line) of at most three.
+    """
+
+    lines: list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Encoded lines follow as raw bytes: n_events of them."""
+
+    n_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The lines of the oldest chunk not yet acknowledged are in the output file."""
+
+    n_events: int
+
+
+@dataclass(slots=True)
+class Seconds:
+    """Where a worker's wall-clock time went.
+
+    Attributes:
+        generate: simulating and encoding.
+        send: handing events to sinks.
+        full: waiting for room in a full queue.
+        idle: waiting for the schedule.
+    """
+
+    generate: float = 0.0
+    send: float = 0.0
+    full: float = 0.0
+    idle: float = 0.0
+
+    def merge(self, other: "Seconds") -> None:
+        """Add the other's."""
+        self.generate += other.generate
+        self.send += other.send
+        self.full += other.full
+        self.idle += other.idle
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A worker's totals so far.
+
+    Attributes:
+        tallies: sink name → tally.
+        settled: sink name → events of each lane that ended, see `Sink.settled`.
+        file_bytes: see `Legacy.file_bytes`.
+        schedule_lag_s: from the due time to the send, of every event.
+        active: listeners that are in a session now.
+        cursor_ns: how far the schedule has been served.
+        simulated_ms: the time of the last event sent.
+        cpu_s: of the whole process since the start of the schedule.
+        impaired: events spoilt on purpose so far, by kind.
+        seconds: where its wall-clock time went.
+        round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
+        ended_ns: time.monotonic_ns() of the last delivery report; 0 before the end.
+        done: this is the last one.
+        error: what ended the worker early, with the next step; empty when nothing did.
+        error_kind: the class of that error in loadgen.errors.
+    """
+
+    tallies: dict[str, Tally]
+    settled: dict[str, Int64s]
+    file_bytes: dict[str, int]
+    schedule_lag_s: Histogram
+    active: int
+    cursor_ns: int
+    simulated_ms: int
+    cpu_s: float
+    seconds: Seconds
+    impaired: dict[str, int] = field(default_factory=dict)
+    round_trip_s: float = float("nan")
+    ended_ns: int = 0
+    done: bool = False
+    error: str = ""
+    error_kind: str = ""
+
+
+def empty_snapshot() -> Snapshot:
+    """The totals of a worker that has done nothing."""
+    return Snapshot({}, {}, {}, Histogram(), 0, 0, 0, 0.0, Seconds())
+
+
+ToWorker = Go | Drain | Written
+FromWorker = Ready | Samples | Snapshot | Chunk

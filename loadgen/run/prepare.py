@@ -1,0 +1,121 @@
+"""Everything that is checked and made ready before the first worker starts, so that what can fail fails at once.
+
+Settings go in; a `Plan` comes out, or an error with its next step: memory, behaviour, catalogue, topic, outputs.
+"""
+
+import secrets
+import time
+
+from loadgen.config import RunSettings
+from loadgen.encode.tracks import KIND_OF, open_track_parts
+from loadgen.run.memory import available_bytes, check_memory
+from loadgen.run.messages import Plan
+from loadgen.run.screen import Screen
+from loadgen.simulate.behaviour import Behaviour
+from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
+from loadgen.simulate.catalog_file import Catalog
+from loadgen.simulate.world import SimulationSettings
+from loadgen.sink.kafka_check import check_topic, create_topic
+from loadgen.sink.kafka_options import KafkaSettings, kafka_options_of
+from loadgen.sink.disk import check_writable
+
+
+def new_run_id() -> str:
+    """A name for the run that sorts by time and meets no other: 20261122-101500-3fa9."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None) -> Plan:
+    """Check and prepare a run.
+
+    Args:
+        settings: what the user asked for.
+        screen: shows the building of a catalogue.
+        embedded_address: of the embedded broker, where there is one.
+
+    Raises:
+        LoadgenError: the first thing that stands in the way.
+    """
+    check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
+    behaviour = Behaviour.load(settings.behaviour)
+    if settings.folder is not None:
+        check_writable(settings.folder)
+    kafka = _kafka(settings, embedded_address)
+    catalog = _catalog(settings, screen)
+    open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
+    return Plan(
+        run_id=new_run_id(),
+        settings=settings,
+        simulation=SimulationSettings(
+            users=settings.users,
+            seed=settings.seed,
+            start_ms=settings.start_ms,
+            presence=settings.presence,
+            behaviour=behaviour,
+        ),
+        catalog_path=catalog.path,
+        catalog_digest=catalog.digest,
+        kafka=kafka,
+        stream=settings.output is not None,
+    )
+
+
+def _catalog(settings: RunSettings, screen: Screen) -> Catalog:
+    if settings.catalog is not None:
+        return open_imported(settings.catalog, cache_folder())
+    return open_catalog(CatalogSettings(n_tracks=settings.tracks), cache_folder(), screen.preparing)
+
+
+def _kafka(settings: RunSettings, embedded_address: str | None) -> KafkaSettings | None:
+    brokers = embedded_address or settings.brokers
+    if brokers is None:
+        return None
+    options = kafka_options_of(settings)
+    kafka = KafkaSettings(brokers, settings.topic, options)
+    if embedded_address is not None:
+        return kafka
+    if settings.create_topic:
+        create_topic(kafka, settings.partitions, settings.replication_factor)
+    check_topic(kafka)
+    return kafka
+
+
+def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
+    """What the user is shown first: the resolved settings, one row each."""
+    from loadgen.run.screen import utc
+
+    how_long = [
+        f"{settings.duration_min:g} min" if settings.duration_min is not None else "",
+        f"{settings.events:,} events" if settings.events is not None else "",
+        f"simulated {utc(settings.start_ms)} to {utc(settings.end_ms)}" if settings.end_ms is not None else "",
+        "until stopped" if settings.continuous else "",
+    ]
+    pace = "as fast as possible" if settings.unpaced else f"{settings.rate} at speed {settings.speed:g}"
+    if not settings.unpaced and not isinstance(settings.rate, str):
+        pace = f"{settings.rate:,g} events/s"
+    return [
+        ("run", plan.run_id),
+        ("seed", str(settings.seed)),
+        ("listeners", f"{settings.users:,} ({settings.presence}), shard {settings.shard}"),
+        ("workers", str(settings.workers)),
+        ("rate", pace),
+        ("start", f"{utc(settings.start_ms)} simulated"),
+        ("for", ", ".join(filter(None, how_long))),
+        ("format", settings.format),
+        *_place_rows(settings, plan),
+    ]
+
+
+def _place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
+    """Where the events go."""
+    rows = []
+    if plan.kafka is not None:
+        rows.append(("to Kafka", f"{plan.kafka.brokers}, topic {plan.kafka.topic}"))
+    if settings.output is not None:
+        rows.append(("to file", "stdout" if str(settings.output) == "-" else str(settings.output)))
+    if settings.folder is not None:
+        hint = "" if plan.kafka else "  (for Kafka: --brokers HOST:PORT --topic NAME)"
+        rows.append(("to folder", f"{settings.folder}, JSON lines by date{hint}"))
+    if settings.discard:
+        rows.append(("to", "nowhere (--discard)"))
+    return rows

@@ -1,0 +1,183 @@
+"""What the user sees, all of it on stderr: settings, the first three events, progress, the closing table.
+
+On a terminal the progress is one live line; elsewhere it is a log line every 500 events, at most twice a second.
+"""
+
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TextIO
+
+from rich.console import Console
+from rich.json import JSON
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.histogram import Histogram
+from loadgen.ledger import Outcome
+from loadgen.run.totals import Totals, Verdict
+
+EVERY_EVENTS = 500
+EVERY_S = 0.5
+N_SAMPLES = 3
+SAMPLES_WAIT_S = 1.0
+"""After the first worker's samples, how long to wait for those of others, which may be earlier."""
+
+
+class Screen:
+    """Shows a run to a person."""
+
+    def __init__(
+        self,
+        duration_s: float | None,
+        n_events: int | None,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            duration_s, n_events: what ends the run, for "time left"; None where it is something else.
+            quiet: no samples and no progress; problems and the closing table remain.
+            stream: where to write; stderr when None.
+        """
+        self._console = Console(file=stream or sys.stderr, soft_wrap=True, highlight=False)
+        self._duration_s, self._n_events = duration_s, n_events
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._samples: list[tuple[int, bytes]] = []
+        self._samples_since = float("inf")
+        self._samples_shown = quiet
+        self._last_shown_s = 0.0
+        self._last_shown_events = 0
+        self._last_shown_delivered = 0
+
+    def note(self, message: str) -> None:
+        """A line that a person should read."""
+        self._console.print(Text(message))
+
+    def settings(self, rows: Iterable[tuple[str, str]]) -> None:
+        """The resolved settings, one line each."""
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="bold")
+        table.add_column(overflow="fold")
+        for name, value in rows:
+            table.add_row(name, Text(value))
+        self._console.print(table)
+
+    def preparing(self, share: float, what: str) -> None:
+        """Progress of something that comes before the run, such as building the catalogue."""
+        if not self._quiet:
+            self._console.print(Text(f"catalogue: {what} ({share:.0%})"))
+
+    def samples(self, lines: list[tuple[int, bytes]]) -> None:
+        """First events of a worker: the earliest of all are shown once they are known."""
+        if not self._samples:
+            self._samples_since = time.monotonic()
+        self._samples += lines
+
+    def progress(self, totals: Totals, elapsed_s: float) -> None:
+        """Show how far the run is, if it is time to."""
+        if not self._samples_shown and time.monotonic() - self._samples_since > SAMPLES_WAIT_S:
+            self._show_samples()
+        if self._quiet:
+            return
+        planned = totals.headline.planned
+        since_s = elapsed_s - self._last_shown_s
+        if since_s < EVERY_S or (planned - self._last_shown_events < EVERY_EVENTS and not self._console.is_terminal):
+            return
+        delivered = totals.headline.count(Outcome.DELIVERED)
+        rate_per_s = (delivered - self._last_shown_delivered) / since_s
+        offered_per_s = (planned - self._last_shown_events) / since_s
+        self._last_shown_s, self._last_shown_events, self._last_shown_delivered = elapsed_s, planned, delivered
+        self._show_line(self._progress_line(totals, elapsed_s, offered_per_s, rate_per_s))
+
+    def _progress_line(self, totals: Totals, elapsed_s: float, offered_per_s: float, rate_per_s: float) -> str:
+        tally = totals.headline
+        failures = tally.count(Outcome.FAILED) + tally.count(Outcome.DROPPED)
+        lag_ms = totals.schedule_lag_s.summary_ms()["p99"] or 0.0
+        return (
+            f"{_clock(elapsed_s)}  {tally.planned:,} events  offered {offered_per_s:,.0f}/s  "
+            f"achieved {rate_per_s:,.0f}/s  {totals.active:,} active users  schedule lag p99 {lag_ms:,.1f} ms  "
+            f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  {self._left(tally.planned, elapsed_s)}"
+        )
+
+    def _left(self, planned: int, elapsed_s: float) -> str:
+        if self._n_events is not None:
+            return f"{max(0, self._n_events - planned):,} events left"
+        if self._duration_s is not None:
+            return f"{_clock(max(0.0, self._duration_s - elapsed_s))} left"
+        return "until stopped"
+
+    def _show_line(self, line: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(Text(line))
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(Text(line), refresh=True)
+
+    def _show_samples(self) -> None:
+        self._samples_shown = True
+        earliest = sorted(self._samples)[:N_SAMPLES]
+        self._console.print(Text(f"the first {len(earliest)} events:"))
+        for _, line in earliest:
+            self._console.print(JSON(line.decode(), indent=2, highlight=self._console.is_terminal, ensure_ascii=False))
+
+    def closing(self, totals: Totals, verdict: Verdict, manifest: str) -> None:
+        """The closing table and verdict."""
+        if self._live is not None:
+            self._live.stop()
+        if not self._samples_shown and self._samples:
+            self._show_samples()
+        table = Table(title="Result", title_justify="left")
+        for column in ("", *totals.tallies):
+            table.add_column(column, justify="right" if column else "left")
+        tallies = list(totals.tallies.values())
+        for name in ("planned", "delivered", "failed", "dropped", "unfinished"):
+            table.add_row(name, *(f"{tally.counts()[name]:,}" for tally in tallies))
+        table.add_row("bytes", *(f"{tally.bytes_delivered:,}" for tally in tallies))
+        table.add_row("send to ack p50 / p99 / max", *(_percentiles(tally.ack_s) for tally in tallies))
+        table.add_row("intended to ack", *(_percentiles(tally.intended_to_ack_s) for tally in tallies))
+        self._console.print(table)
+        for line in _verdict_lines(totals, verdict):
+            self._console.print(Text(line))
+        self._console.print(Text(f"manifest: {manifest}"))
+
+
+def _verdict_lines(totals: Totals, verdict: Verdict) -> Iterable[str]:
+    planned = max(1, totals.headline.planned)
+    target = "as fast as possible" if verdict.target_per_s is None else f"target {verdict.target_per_s:,.1f}/s"
+    yield (
+        f"{target}, achieved {verdict.achieved_per_s:,.1f}/s over {verdict.elapsed_s:,.1f} s; "
+        f"schedule lag {_percentiles(totals.schedule_lag_s)}; {totals.cpu_s / planned * 1e6:.2f} µs CPU an event"
+    )
+    if verdict.limited_by == "schedule":
+        yield "the schedule was kept: the offered load is what was asked for"
+    else:
+        yield f"limited by {verdict.limited_by}"
+    if totals.restarts:
+        yield f"{totals.restarts} workers restarted; at most {totals.repeated_possibly:,} events sent twice"
+    yield (
+        "every planned event was delivered" if totals.perfect else "NOT every planned event was delivered, see the table"
+    )
+
+
+def _percentiles(histogram: Histogram) -> str:
+    found = histogram.summary_ms()
+    return "–" if found["p50"] is None else f"{found['p50']:,.1f} / {found['p99']:,.1f} / {found['max']:,.1f} ms"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def utc(ms: int) -> str:
+    """A time as a person reads it: 2026-11-22T10:15:00Z."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+

@@ -1,0 +1,194 @@
+"""The worker processes: started, heard, restarted, buried.
+
+Workers are forked from a fork server that has imported everything beforehand: a start costs milliseconds, and they share
+the memory of their modules. No Kafka client exists before the fork (an inherited Producer loses messages silently).
+"""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from ctypes import c_longlong
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.forkserver import ensure_running
+from typing import Any
+
+from loadgen.errors import WorkerDied
+from loadgen.run.messages import FromWorker, Legacy, Plan, Snapshot, ToWorker, empty_snapshot
+from loadgen.run.schedule import NS_PER_S
+from loadgen.run.totals import Totals, settled_only, sum_of
+from loadgen.run.worker import Task, run_worker
+
+MAX_RESTARTS = 5
+"""Per worker; one that dies more often than this will not live the next time either."""
+_PRELOADED = ["loadgen.run.worker"]
+
+
+def start_fork_server() -> None:
+    """Begin importing what workers need, in the background; call it as early as possible."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are not used, and threads do not survive a fork
+    context().set_forkserver_preload(_PRELOADED)
+    ensure_running()
+
+
+def context() -> ForkServerContext:
+    """How workers are started."""
+    return multiprocessing.get_context("forkserver")
+
+
+@dataclass(slots=True)
+class Member:
+    """One worker of the team, through all its lives.
+
+    Attributes:
+        index: 0..workers-1.
+        process, connection: of the present life.
+        n_accepted: shared memory: events given to sinks in this life, written before they are given.
+        last: its latest snapshot.
+        buried: the settled totals of its former lives.
+        repeated_possibly: events of former lives that may be sent again.
+    """
+
+    index: int
+    process: ForkServerProcess
+    connection: Connection
+    n_accepted: c_longlong
+    last: Snapshot | None = None
+    buried: list[Snapshot] = field(default_factory=list)
+    repeated_possibly: int = 0
+    ready: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether it has said its last word."""
+        return self.last is not None and self.last.done
+
+
+class Team:
+    """All workers of a run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._context = context()
+        self.members = [self._start(Task(plan, index)) for index in range(plan.settings.workers)]
+
+    def _start(self, task: Task) -> Member:
+        ours, theirs = self._context.Pipe()
+        n_accepted = self._context.RawValue(c_longlong, 0)
+        process = self._context.Process(
+            target=run_worker, args=(task, theirs, n_accepted), name=f"loadgen worker {task.index}", daemon=True
+        )
+        process.start()
+        theirs.close()
+        return Member(task.index, process, ours, n_accepted)
+
+    def hear(self, timeout_s: float) -> Iterator[tuple[Member, FromWorker | None]]:
+        """The next message of each member that has one; None for a member that died without a last word."""
+        listening = {member.connection: member for member in self.members if not member.done}
+        for connection in wait(list(listening), timeout_s):
+            member = listening[connection]  # type: ignore[index]  # only Connections were given
+            try:
+                message: FromWorker = member.connection.recv()
+            except (EOFError, OSError):
+                yield member, None
+                continue
+            if isinstance(message, Snapshot):
+                member.last = message
+            yield member, message
+
+    def tell(self, message: ToWorker) -> None:
+        """Say something to every member that still listens."""
+        for member in self.members:
+            if not member.done:
+                self.tell_one(member, message)
+
+    def tell_one(self, member: Member, message: ToWorker) -> None:
+        """Say something to one member; one that has just died does not hear it."""
+        try:
+            member.connection.send(message)
+        except OSError:
+            return
+
+    def restart(self, member: Member) -> None:
+        """Start the successor of a member that died; it goes on where the last snapshot ended.
+
+        Raises:
+            WorkerDied: it died before its first snapshot, or too often.
+        """
+        code = self._exit_code(member)
+        if member.last is None:
+            raise WorkerDied(f"worker {member.index} died while it was built ({code}); {_ADVICE}")
+        if len(member.buried) >= MAX_RESTARTS:
+            raise WorkerDied(f"worker {member.index} died {MAX_RESTARTS + 1} times ({code}); {_ADVICE}")
+        last = settled_only(member.last)
+        settled_before = sum(int(lane.sum()) for lane in member.buried[-1].settled.values()) if member.buried else 0
+        n_settled = max((int(lanes.sum()) for lanes in last.settled.values()), default=0) - settled_before
+        member.repeated_possibly += max(0, member.n_accepted.value - n_settled)
+        legacy = Legacy(last.settled, last.file_bytes, last.cursor_ns)
+        fresh = self._start(Task(self._plan, member.index, legacy))
+        member.buried.append(last)
+        member.process, member.connection, member.n_accepted = fresh.process, fresh.connection, fresh.n_accepted
+        member.last, member.ready = None, False
+
+    def bury(self, member: Member) -> None:
+        """Close the account of a member that died and has no successor: what was in flight is unfinished."""
+        member.last = member.last or empty_snapshot()
+        member.last.done = True
+
+    def _exit_code(self, member: Member) -> str:
+        member.process.join(1.0)
+        member.connection.close()
+        code = member.process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+    def totals(self) -> Totals:
+        """The sum over all members and all their lives."""
+        totals = Totals()
+        for member in self.members:
+            for snapshot in [*member.buried, *([member.last] if member.last else [])]:
+                totals.add(snapshot)
+            if member.last:  # the latest life has counted those of the former ones again
+                totals.add_impaired(member.last.impaired)
+            totals.repeated_possibly += member.repeated_possibly
+            totals.restarts += len(member.buried)
+        return totals
+
+    def accounts(self) -> list[dict[str, Any]]:
+        """The ledger of each worker, for the manifest."""
+        found = []
+        for member in self.members:
+            totals = sum_of([*member.buried, *([member.last] if member.last else [])])
+            counts = {name: tally.counts() for name, tally in totals.tallies.items()}
+            restarts = {"restarts": len(member.buried), "repeated_possibly": member.repeated_possibly}
+            found.append({"index": member.index, **restarts, "sinks": counts})
+        return found
+
+    def ended_after_s(self, t0_ns: int) -> float:
+        """Seconds from the schedule's zero to the last delivery report; to now where a worker did not say."""
+        ends = [member.last.ended_ns if member.last else 0 for member in self.members]
+        return (max(ends) if all(ends) else time.monotonic_ns()) / NS_PER_S - t0_ns / NS_PER_S
+
+    def target_per_s(self, t0_ns: int) -> float:
+        """Events per second that the schedule demanded, over the part of it that was served."""
+        return sum(_target_of(member, t0_ns) for member in self.members)
+
+    def end(self) -> None:
+        """Let the processes go; kill those that do not."""
+        for member in self.members:
+            member.process.join(0.0 if not member.done else 2.0)
+            if member.process.is_alive():
+                member.process.kill()
+                member.process.join()
+            member.connection.close()
+
+
+def _target_of(member: Member, t0_ns: int) -> float:
+    served_s = (member.last.cursor_ns - t0_ns) / NS_PER_S if member.last else 0.0
+    lives = [*member.buried, *([member.last] if member.last else [])]
+    planned = sum(next(iter(life.tallies.values())).planned for life in lives if life.tallies)
+    return planned / served_s if served_s > 0 else 0.0
+
+
+_ADVICE = "look for the kernel's out-of-memory killer (dmesg); lower --users or --workers"

@@ -1,0 +1,338 @@
+"""One worker process: the one file that sees all stages of an event in order.
+
+    shard.step → schedule.due_ns → encoder.encode → sink.send → reports → snapshot to the coordinator
+
+A `Plan` and a pipe go in; events leave through the sinks, snapshots and samples through the pipe.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from ctypes import c_longlong
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.encode.lines import make_encoder
+from loadgen.encode.malform import malform
+from loadgen.encode.tracks import KIND_OF, open_track_parts
+from loadgen.errors import LoadgenError
+from loadgen.event import N_SLICES, Int64s
+from loadgen.histogram import Histogram
+from loadgen.run.feed import (
+    LOOK_AHEAD_S,
+    MAX_BATCH,
+    PACED_BATCH,
+    Feed,
+    owned_listeners,
+    owned_slices,
+    slice_quotas,
+    slice_users,
+    window_for,
+)
+from loadgen.run.messages import Drain, Go, Legacy, Plan, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
+from loadgen.run.outputs import Replay, open_sinks
+from loadgen.run.schedule import NS_PER_MS, NS_PER_S, Cursor, NaturalSchedule, RateSchedule, Schedule, Unpaced
+from loadgen.simulate.catalog_file import load
+from loadgen.simulate.impair import Impairer, Leaving
+from loadgen.simulate.population import user_names
+from loadgen.simulate.shard import Shard
+from loadgen.simulate.world import labels
+from loadgen.sink import Lines
+from loadgen.sink.kafka import KafkaSink
+from loadgen.sink.stream import StreamSink
+
+TICK_S = 0.010
+SNAPSHOT_S = 0.5
+FLUSH_STEP_S = 0.2
+N_SAMPLES = 3
+IDLE_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Which part of the run a worker is: number `index` of this machine's workers."""
+
+    plan: Plan
+    index: int
+    legacy: Legacy = field(default_factory=Legacy)
+
+    def owned(self) -> npt.NDArray[np.bool_]:
+        """The slices of this worker: bool[N_SLICES]."""
+        settings = self.plan.settings
+        return owned_slices(settings.shard.index, settings.shard.count, self.index, settings.workers)
+
+
+class CoordinatorGone(Exception):
+    """The other end of the pipe is closed: drain and end."""
+
+
+def run_worker(task: Task, connection: Connection, n_accepted: c_longlong) -> None:
+    """Entry point of the process: be one worker until told to drain, or until the events are used up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    worker = None
+    try:
+        worker = Worker(task, connection, n_accepted)
+        worker.run()
+    except (CoordinatorGone, BrokenPipeError, ConnectionResetError):
+        if worker:
+            worker.abandon()
+    except LoadgenError as error:
+        last = worker.give_up() if worker else empty_snapshot()
+        last.done, last.error, last.error_kind = True, str(error), type(error).__name__
+        connection.send(last)
+
+
+class Worker:
+    """Steps a shard, paces its events and offers them to the sinks."""
+
+    def __init__(self, task: Task, connection: Connection, n_accepted: c_longlong) -> None:
+        plan, settings = task.plan, task.plan.settings
+        self._task, self._connection, self._n_accepted = task, connection, n_accepted
+        self._settings = settings
+        catalog = load(plan.catalog_path)
+        words = labels(catalog, plan.simulation.behaviour)
+        user_ids = owned_listeners(settings.users, task.owned())
+        self._shard = Shard(plan.simulation, catalog, user_ids)
+        parts = open_track_parts(catalog, KIND_OF[settings.format])
+        self._encoder = make_encoder(
+            settings.format, parts, words, self._shard.listeners, lambda ids: user_names(ids, settings.seed, words)
+        )
+        self._sinks = open_sinks(task, user_ids, connection)
+        self._replays = [Replay.of(sink, task.legacy) for sink in self._sinks]
+        self._impairer = Impairer(settings.impair, self._shard.listeners.key) if settings.impair else None
+        self._feed = _make_feed(task, self._shard, self._impairer)
+        self._lag = Histogram()
+        self._seconds = Seconds()
+        self._samples: list[tuple[int, bytes]] | None = []
+        self._simulated_ms = plan.simulation.start_ms
+        self._next_snapshot_ns = 0
+        self._idle_cpu_s = time.process_time()
+        self._cursor = Cursor(task.legacy.cursor_ns)
+        self._drain_order = Drain(settings.drain_timeout_s)
+        self._stream = next((sink for sink in self._sinks if isinstance(sink, StreamSink)), None)
+        self._kafka = next((sink for sink in self._sinks if isinstance(sink, KafkaSink)), None)
+
+    def run(self) -> None:
+        """Build, wait for the start, produce until the end, drain."""
+        self._connection.send(Ready(len(self._shard.listeners), self._shard.events_per_s))
+        order = self._connection.recv()
+        if isinstance(order, Go):
+            self._start(order)
+            self._produce()
+        elif isinstance(order, Drain):
+            self._drain_order = order
+        self._drain(self._drain_order.timeout_s)
+
+    def abandon(self) -> None:
+        """The coordinator is gone: give in-flight events a moment, then end."""
+        for sink in self._sinks:
+            sink.flush(self._settings.drain_timeout_s)
+            sink.close()
+
+    def give_up(self) -> Snapshot:
+        """A sink has failed for good: close all of them, so that every event has an outcome, and sum up."""
+        for sink in self._sinks:
+            with suppress(LoadgenError):
+                sink.close()
+        last = self.snapshot()
+        last.ended_ns = time.monotonic_ns()
+        return last
+
+    def _start(self, go: Go) -> None:
+        self._go = go
+        self._schedule = _make_schedule(self._task, go)
+        self._cursor = Cursor(max(go.t0_ns, self._task.legacy.cursor_ns))
+        time.sleep(max(0, go.t0_ns - time.monotonic_ns()) / NS_PER_S)
+        self._idle_cpu_s = time.process_time()
+
+    def _produce(self) -> None:
+        """Offer batch after batch until the feed ends or the coordinator says "drain"."""
+        for batch, due_ns in self._batches():
+            at = 0
+            while at < len(batch):
+                self._report()
+                if self._told_to_drain():
+                    return
+                limit_ns = self._cursor.advance(time.monotonic_ns())
+                at = self._drop_overdue(batch, due_ns, at)
+                n_due = int(np.searchsorted(due_ns[at:], limit_ns, side="right"))
+                n = min(n_due, min(sink.room() for sink in self._sinks))
+                if n:
+                    self._offer(batch, due_ns, slice(at, at + n))
+                    at += n
+                else:
+                    self._wait(int(due_ns[at]) if at < len(batch) else 0, full=n_due > 0)
+
+    def _batches(self) -> Iterator[tuple[Leaving, Int64s]]:
+        """The batches of the feed that hold at least one event that is not settled yet, and when each event is due."""
+        while True:
+            with self._timed("generate"):
+                batch = self._feed.next_batch()
+            if batch is None:
+                return
+            due_ns = self._schedule.due_ns(batch.leave_ms)  # a schedule counts settled events too
+            if not all(replay.covers(batch.events) for replay in self._replays):
+                yield batch, due_ns
+                continue
+            for replay in self._replays:
+                replay.pass_over(batch.events)
+            self._report()
+            if self._told_to_drain():
+                return
+
+    def _offer(self, batch: Leaving, due_ns: Int64s, part: slice) -> None:
+        """Encode a run of events and give it to every sink."""
+        now_ns = time.monotonic_ns()
+        with self._timed("generate"):
+            lines = self._encode(batch.take(part), due_ns[part])
+        self._lag.record((now_ns - lines.due_ns).astype(np.float64) / NS_PER_S)
+        self._simulated_ms = int(batch.leave_ms[part][-1])
+        self._n_accepted.value += len(lines)
+        with self._timed("send"):
+            for sink, replay in zip(self._sinks, self._replays, strict=True):
+                sink.send(replay.fresh(lines))
+                sink.poll(0.0)
+        self._show_samples(lines)
+
+    def _encode(self, leaving: Leaving, due_ns: Int64s) -> Lines:
+        batch = leaving.events
+        if self._settings.timestamps == "wall":
+            batch.ts_ms = self._go.t0_wall_ms + (due_ns - self._go.t0_ns) // NS_PER_MS
+        encoded, hashes = malform(*self._encoder.encode(batch), leaving.broken)
+        slice_of = (batch.user_id % N_SLICES).astype(np.uint16)
+        return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slice_of, hashes, due_ns)
+
+    def _drop_overdue(self, batch: Leaving, due_ns: Int64s, at: int) -> int:
+        """Give up events that are later than the user allows; return the position behind them."""
+        if not self._schedule.paced:
+            return at
+        oldest_ns = time.monotonic_ns() - int(self._settings.max_lag_s * NS_PER_S)
+        n = int(np.searchsorted(due_ns[at:], oldest_ns))
+        if n == 0:
+            return at
+        late = slice(at, at + n)
+        lines = self._encode(batch.take(late), due_ns[late])
+        for sink, replay in zip(self._sinks, self._replays, strict=True):
+            sink.drop(replay.fresh(lines))
+        self._cursor.jump(oldest_ns)
+        return at + n
+
+    def _wait(self, next_due_ns: int, full: bool) -> None:
+        """Sleep until something is due or a report arrives, for a tick at least."""
+        until_due_s = (next_due_ns - time.monotonic_ns()) / NS_PER_S
+        timeout_s = TICK_S if full else max(TICK_S, min(until_due_s, IDLE_POLL_S))
+        with self._timed("full" if full else "idle"):
+            if self._kafka and self._kafka.tally.in_flight:
+                self._kafka.poll(min(timeout_s, TICK_S))  # delivery reports are seen when they come
+            else:
+                self._connection.poll(timeout_s)
+        for sink in self._sinks:
+            sink.poll(0.0)
+
+    def _drain(self, timeout_s: float) -> None:
+        """Wait for what is in flight, close the sinks, send the last snapshot."""
+        deadline = time.monotonic() + timeout_s
+        while any(sink.tally.in_flight for sink in self._sinks) and time.monotonic() < deadline:
+            for sink in self._sinks:
+                sink.flush(min(FLUSH_STEP_S, max(0.0, deadline - time.monotonic())))
+            self._told_to_drain()
+            self._report()
+        ended_ns = time.monotonic_ns()
+        for sink in self._sinks:
+            sink.close()
+        last = self.snapshot()
+        last.done, last.ended_ns = True, ended_ns
+        self._connection.send(last)
+
+    def _told_to_drain(self) -> bool:
+        """Read what the coordinator has said; whether it was "drain"."""
+        try:
+            while self._connection.poll():
+                message = self._connection.recv()
+                if isinstance(message, Drain):
+                    self._drain_order = message
+                    return True
+                if isinstance(message, Written) and self._stream:
+                    self._stream.acknowledge(message.n_events)
+        except (EOFError, OSError) as gone:
+            raise CoordinatorGone from gone
+        return False
+
+    def _report(self) -> None:
+        """Send a snapshot when one is due."""
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._next_snapshot_ns:
+            self._next_snapshot_ns = now_ns + int(SNAPSHOT_S * NS_PER_S)
+            self._connection.send(self.snapshot())
+
+    def snapshot(self) -> Snapshot:
+        """The totals so far."""
+        marks = {path: n for sink in self._sinks for path, n in sink.marks().items()}
+        return Snapshot(
+            tallies={sink.name: sink.tally for sink in self._sinks},
+            settled={sink.name: sink.settled for sink in self._sinks},
+            file_bytes=marks,
+            schedule_lag_s=self._lag,
+            active=self._shard.active(self._shard.now_ms),
+            cursor_ns=self._cursor.at_ns,
+            simulated_ms=self._simulated_ms,
+            impaired=dict(self._impairer.counts) if self._impairer else {},
+            cpu_s=time.process_time() - self._idle_cpu_s,
+            seconds=self._seconds,
+            round_trip_s=max((sink.round_trip_s() for sink in self._sinks), default=float("nan")),
+        )
+
+    def _show_samples(self, lines: Lines) -> None:
+        """Send the first events of this worker, once."""
+        if self._samples is None:
+            return
+        wanted = lines[: N_SAMPLES - len(self._samples)]
+        self._samples += zip(wanted.ts_ms.tolist(), wanted.lines.to_pylist(), strict=True)
+        if len(self._samples) == N_SAMPLES:
+            self._connection.send(Samples(self._samples))
+            self._samples = None
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        setattr(self._seconds, what, getattr(self._seconds, what) + time.perf_counter() - began)
+
+
+def _make_feed(task: Task, shard: Shard, impairer: Impairer | None) -> Feed:
+    settings = task.plan.settings
+    quotas = None
+    if settings.events is not None:
+        quotas = np.where(task.owned(), slice_quotas(settings.events, settings.users), 0)
+    if settings.unpaced:
+        window_ms = window_for(shard.events_per_s, MAX_BATCH)
+    else:
+        wall_rate = _rate_of(task) or shard.events_per_s * settings.speed
+        n_events = min(PACED_BATCH, wall_rate * LOOK_AHEAD_S)
+        window_ms = window_for(shard.events_per_s, n_events)
+    end_ms = settings.end_ms if len(shard.listeners) else shard.now_ms
+    return Feed(shard, window_ms, end_ms, quotas, impairer)
+
+
+def _rate_of(task: Task) -> float | None:
+    """Events per second that --rate asks of this worker: its share of the listeners; None at natural rate."""
+    settings = task.plan.settings
+    if isinstance(settings.rate, str):
+        return None
+    n_listeners = slice_users(settings.users)[task.owned()].sum()
+    return float(settings.rate * n_listeners / settings.users)
+
+
+def _make_schedule(task: Task, go: Go) -> Schedule:
+    settings = task.plan.settings
+    if settings.unpaced:
+        return Unpaced()
+    rate_per_s = _rate_of(task)
+    if rate_per_s is not None:
+        return RateSchedule(go.t0_ns, rate_per_s)
+    return NaturalSchedule(go.t0_ns, task.plan.simulation.start_ms, settings.speed)

@@ -1,0 +1,73 @@
+"""Start the real program, look at its processes, kill some of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+TRACKS = "10558"
+"""The smallest catalogue, so that it is built in no time."""
+
+
+@dataclass
+class Program:
+    """A running `loadgen run`, with its summary on stdout."""
+
+    process: "subprocess.Popen[str]"
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes: the children of the fork server."""
+        servers = psutil.Process(self.process.pid).children()
+        return [worker for server in servers for worker in server.children()]
+
+    def kill_a_worker(self) -> None:
+        """kill -9 the first worker."""
+        self.workers()[0].send_signal(signal.SIGKILL)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the coordinator a signal."""
+        self.process.send_signal(number)
+
+    def end(self, timeout_s: float = 50.0) -> tuple[int, dict[str, Any], str]:
+        """Wait for the end: exit code, summary, what was shown."""
+        out, err = self.process.communicate(timeout=timeout_s)
+        return self.process.returncode, json.loads(out) if out.strip() else {}, err
+
+
+def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Program:
+    """Start `loadgen run --json` in this folder with these flags."""
+    command = [sys.executable, "-m", "loadgen", "run", "--json", "--metrics-port", "0", "--tracks", TRACKS, *flags]
+    variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
+    process = subprocess.Popen(
+        command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    return Program(process)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    """Wait for a condition; AssertionError where it does not come true in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def lines_in(folder: Path) -> list[bytes]:
+    """All lines of all files below a folder."""
+    return [line for path in sorted(folder.rglob("*.jsonl")) for line in path.read_bytes().splitlines()]
+
+
+def adds_up(summary: dict[str, Any]) -> bool:
+    """Whether every planned event has one outcome, in every sink."""
+    return all(
+        sink["planned"] == sum(sink[outcome] for outcome in ("delivered", "failed", "dropped", "unfinished"))
+        for sink in [summary, *summary["sinks"].values()]
+    )
