@@ -176,11 +176,15 @@ class Worker:
             if batch is None:
                 return
             due_ns = self._schedule.due_ns(batch.leave_ms)  # a schedule counts settled events too
+            (copies,) = np.nonzero(batch.marked("duplicate"))
+            due_ns[copies] = due_ns[copies - 1]  # as the original, so that they are equal with wall-clock times too
             if not all(replay.covers(batch.events) for replay in self._replays):
                 yield batch, due_ns
                 continue
             for replay in self._replays:
                 replay.pass_over(batch.events)
+            if self._impairer:
+                self._impairer.count(batch)
             self._report()
             if self._told_to_drain():
                 return
@@ -200,10 +204,14 @@ class Worker:
         self._show_samples(lines)
 
     def _encode(self, leaving: Leaving, due_ns: Int64s) -> Lines:
+        """Encode events, each of which is planned from now on."""
         batch = leaving.events
+        if self._impairer:
+            self._impairer.count(leaving)
         if self._settings.timestamps == "wall":
-            batch.ts_ms = self._go.t0_wall_ms + (due_ns - self._go.t0_ns) // NS_PER_MS
-        encoded, hashes = malform(*self._encoder.encode(batch), leaving.broken)
+            late_ms = ((leaving.leave_ms - batch.ts_ms) / self._settings.speed).astype(np.int64)
+            batch.ts_ms = self._go.t0_wall_ms + (due_ns - self._go.t0_ns) // NS_PER_MS - late_ms
+        encoded, hashes = malform(*self._encoder.encode(batch), leaving.marked("malform"))
         slice_of = (batch.user_id % N_SLICES).astype(np.uint16)
         return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slice_of, hashes, due_ns)
 

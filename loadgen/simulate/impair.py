@@ -1,13 +1,13 @@
 """Spoil events on purpose, to test what a pipeline does with them: late, duplicated, dropped, out-of-order, malformed.
 
 Batches of a shard go in, in the order of time; what comes out is in the order of leaving, with the time at which each
-event leaves (its own `ts_ms` never changes). What happens to an event is drawn from its listener's key, its session and
-its item, so it does not depend on batches or workers.
+event leaves (its own `ts_ms` never changes) and marks of what was done to it. What happens to an event is drawn from
+its listener's key, its session and its item: neither batches nor shards change it, nor the order of leaving.
 
     drop        never leaves
-    duplicate   leaves twice
     late        leaves later, by LATE_MEAN_S on average (exponential)
-    reorder     leaves right after the listener's next event
+    reorder     leaves right after the listener's next event that is not held back itself
+    duplicate   leaves twice, the copy right behind the original
     malform     leaves with broken bytes (encode/malform.py)
 """
 
@@ -17,14 +17,20 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import EventBatch, Int64s, UInt64s
-from loadgen.simulate.rng import draw, second
+from loadgen.event import EventBatch, Int32s, Int64s, UInt8s, UInt64s
+from loadgen.simulate.rng import SLOT_BITS, draw, second, third
 
 LATE_MEAN_S = 120.0
+MAX_HELD = 8
+"""So many events of a listener wait for one at most: at `reorder=1` every ninth goes ahead of the eight before it."""
+KINDS = ("drop", "duplicate", "late", "reorder", "malform")
+MARKS = {"duplicate": 1, "late": 2, "reorder": 4, "malform": 8}
 _STREAM = np.uint64(0x1A7E0FF5E7B1A5ED)
 _HALF_BITS = 32
-_ITEM_BITS = 16
-KINDS = ("drop", "duplicate", "late", "reorder", "malform")
+_SESSION_MASK = (1 << 20) - 1
+"""Session ids of one listener differ in their last 20 bits: they are its count, below 1,000,000, plus a constant."""
+_MAX_PARTS = 32
+Bools = npt.NDArray[np.bool_]
 
 
 class Probabilities(Protocol):
@@ -49,24 +55,29 @@ class Leaving:
     Attributes:
         events: the events.
         leave_ms: int64, simulated time of leaving, ascending.
-        broken: bool, to be malformed.
+        marks: uint8, what was done to each: the sum of its MARKS; of two copies the second has "duplicate".
     """
 
     events: EventBatch
     leave_ms: Int64s
-    broken: npt.NDArray[np.bool_]
+    marks: UInt8s
 
     def __len__(self) -> int:
         return len(self.leave_ms)
 
     def take(self, positions: npt.NDArray[np.integer[Any]] | slice) -> "Leaving":
         """The events at these positions, in that order."""
-        return Leaving(self.events.take(positions), self.leave_ms[positions], self.broken[positions])
+        return Leaving(self.events.take(positions), self.leave_ms[positions], self.marks[positions])
+
+    def marked(self, kind: str) -> Bools:
+        """Which events have this mark."""
+        marked: Bools = (self.marks & MARKS[kind]) != 0
+        return marked
 
 
 def unimpaired(batch: EventBatch) -> Leaving:
     """Events that leave when they happen, as they are."""
-    return Leaving(batch, batch.ts_ms, np.zeros(len(batch), np.bool_))
+    return Leaving(batch, batch.ts_ms, np.zeros(len(batch), np.uint8))
 
 
 @dataclass(slots=True)
@@ -76,70 +87,93 @@ class Impairer:
     Attributes:
         probabilities: of each impairment.
         keys: uint64[number of listeners], `Listeners.key`.
-        counts: events of each kind of KINDS so far.
+        counts: events of each kind of KINDS, of those that `count` was told of.
     """
 
     probabilities: Probabilities
     keys: UInt64s
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
-    _late: Leaving | None = None
-    _overtaken: Leaving | None = None
+    _until_ms: int = 0
+    _dropped_ms: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
+    _held: Leaving | None = None
+    _late: list[Leaving] = field(default_factory=list)
 
     def impair(self, batch: EventBatch, until_ms: int) -> Leaving:
-        """What leaves before until_ms, given the events that happen before it."""
-        leaving = self._copies(self._kept(unimpaired(batch)))
-        draws = _uniforms(self._bits(leaving.events, salt=1))
-        leaving.broken = self._chosen("malform", draws[0])
-        is_reordered = self._chosen("reorder", draws[1])
-        leaving, overtaken = leaving.take(np.flatnonzero(~is_reordered)), leaving.take(np.flatnonzero(is_reordered))
-        leaving = self._with_overtaken(leaving, overtaken)
-        return self._with_late(leaving, until_ms)
+        """What leaves before until_ms, given the events that happen before it and after the last call's."""
+        self._count_dropped(len(self._dropped_ms))  # everything of the batch before has left
+        self._until_ms = until_ms
+        return self._due(_copied(self._overtaken(self._drawn(batch))))
 
     def rest(self) -> Leaving | None:
         """What is still held back when no more events come; None where nothing is."""
-        held = [part for part in (self._late, self._overtaken) if part is not None and len(part)]
-        self._late = self._overtaken = None
-        return _in_order(_concat(held)) if held else None
+        self._count_dropped(len(self._dropped_ms))
+        late, held = self._late, self._held
+        self._late, self._held = [], None
+        last_ms = max([self._until_ms, *(int(part.leave_ms[-1]) for part in late)])
+        if held is not None:  # nothing will overtake it: it leaves behind all others
+            held.leave_ms = held.leave_ms - held.events.ts_ms + last_ms
+            held.marks = held.marks & ~np.uint8(MARKS["reorder"])
+            late = [*late, _copied(held)]
+        return _in_order(_concat(late)) if late else None
 
-    def _kept(self, leaving: Leaving) -> Leaving:
-        drops, _ = _uniforms(self._bits(leaving.events, salt=2))
-        return leaving.take(np.flatnonzero(~self._chosen("drop", drops)))
+    def count(self, leaving: Leaving) -> None:
+        """Count what was done to events that leave now, and those that were dropped before the last of them."""
+        for kind in MARKS:
+            self.counts[kind] += int(np.count_nonzero(leaving.marked(kind)))
+        if len(leaving):
+            self._count_dropped(int(np.searchsorted(self._dropped_ms, leaving.leave_ms[-1], side="right")))
 
-    def _copies(self, leaving: Leaving) -> Leaving:
-        _, duplicates = _uniforms(self._bits(leaving.events, salt=2))
-        return leaving.take(np.repeat(np.arange(len(leaving)), 1 + self._chosen("duplicate", duplicates)))
+    def _count_dropped(self, n_events: int) -> None:
+        self.counts["drop"] += n_events
+        self._dropped_ms = self._dropped_ms[n_events:]
 
-    def _with_overtaken(self, leaving: Leaving, overtaken: Leaving) -> Leaving:
-        """Let each event that is held back leave right after the next event of its listener."""
-        waiting = overtaken if self._overtaken is None else _concat([self._overtaken, overtaken])
-        if len(waiting) == 0:
-            return leaving
-        after = _next_of_same(leaving, waiting)
-        freed, still = np.flatnonzero(after >= 0), np.flatnonzero(after < 0)
-        self._overtaken = waiting.take(still)
-        released = waiting.take(freed)
-        released.leave_ms = leaving.leave_ms[after[freed]]
-        return _in_order(_concat([leaving, released]))
+    def _drawn(self, batch: EventBatch) -> Leaving:
+        """The batch without what is dropped; what is to be done to the others is marked, the late ones are delayed."""
+        counter = ((batch.session_id & _SESSION_MASK) << SLOT_BITS) + batch.item
+        bits = draw(self.keys[batch.row] ^ _STREAM, counter.view(np.uint64))
+        drop, duplicate = _uniforms(bits)
+        late, delay = _uniforms(second(bits))
+        reorder, malform = _uniforms(third(bits))
+        marks = np.zeros(len(batch), np.uint8)
+        for kind, uniform in (("duplicate", duplicate), ("late", late), ("reorder", reorder), ("malform", malform)):
+            marks += (uniform < getattr(self.probabilities, kind)) * np.uint8(MARKS[kind])
+        leave_ms = batch.ts_ms.copy()
+        (rows,) = np.nonzero(marks & MARKS["late"])
+        leave_ms[rows] += 1 + (-np.log1p(-delay[rows]) * (LATE_MEAN_S * 1000)).astype(np.int64)
+        is_dropped = drop < self.probabilities.drop
+        self._dropped_ms = batch.ts_ms[is_dropped]
+        every = Leaving(batch, leave_ms, marks)
+        return every.take(np.flatnonzero(~is_dropped)) if len(self._dropped_ms) else every
 
-    def _with_late(self, leaving: Leaving, until_ms: int) -> Leaving:
-        """Hold back what is late, and let go what was held back and is due before until_ms."""
-        draws, delays = _uniforms(self._bits(leaving.events, salt=3))
-        delay_ms = np.where(self._chosen("late", draws), -np.log1p(-delays) * LATE_MEAN_S * 1000, 0.0)
-        leaving.leave_ms = leaving.leave_ms + delay_ms.astype(np.int64)
-        every = _in_order(leaving if self._late is None else _concat([self._late, leaving]))
-        cut = int(np.searchsorted(every.leave_ms, until_ms))
-        self._late = every.take(slice(cut, None))
-        return every.take(slice(0, cut))
+    def _overtaken(self, fresh: Leaving) -> Leaving:
+        """Hold back what is to be overtaken, and put it behind the event that it waited for, once that has come."""
+        every = fresh if self._held is None else _concat([self._held, fresh])
+        is_held = every.marked("reorder")
+        if not is_held.any():
+            return fresh
+        leader = _leaders(every.events.row, is_held)
+        (waiting,), (here,) = np.nonzero(leader < 0), np.nonzero(leader >= 0)
+        self._held = every.take(waiting) if len(waiting) else None
+        leader = leader[here]
+        order = np.argsort(2 * leader + (leader != here), kind="stable")
+        here, leader = here[order], leader[order]
+        goes_first = leader == here
+        leaving = every.take(here)
+        leaving.leave_ms += np.where(goes_first, 0, every.leave_ms[leader] - leaving.events.ts_ms)
+        leaving.marks[goes_first] &= ~np.uint8(MARKS["reorder"])  # MAX_HELD others wait for it already
+        return leaving
 
-    def _chosen(self, kind: str, uniforms: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-        chosen: npt.NDArray[np.bool_] = uniforms < getattr(self.probabilities, kind)
-        self.counts[kind] += int(chosen.sum())
-        return chosen
-
-    def _bits(self, events: EventBatch, salt: int) -> Int64s:
-        session = events.session_id % (1 << 20)
-        counter = (session << _ITEM_BITS) + events.item + (salt << 40)
-        return second(draw(self.keys[events.row] ^ _STREAM, counter.astype(np.uint64)))
+    def _due(self, leaving: Leaving) -> Leaving:
+        """Keep what leaves later than this batch; add what was kept of former ones and leaves now."""
+        (now,), (later,) = np.nonzero(leaving.leave_ms < self._until_ms), np.nonzero(leaving.leave_ms >= self._until_ms)
+        cuts = [int(np.searchsorted(part.leave_ms, self._until_ms)) for part in self._late]
+        due = [part.take(slice(0, cut)) for part, cut in zip(self._late, cuts, strict=True) if cut]
+        kept = [part.take(slice(cut, None)) for part, cut in zip(self._late, cuts, strict=True) if cut < len(part)]
+        if len(later):
+            kept.append(_in_order(leaving.take(later)))
+            leaving = leaving.take(now)
+        self._late = kept if len(kept) <= _MAX_PARTS else [_in_order(_concat(kept))]
+        return _in_order(_concat([*due, leaving]))
 
 
 def _uniforms(bits: Int64s) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -149,33 +183,59 @@ def _uniforms(bits: Int64s) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.flo
     return high / 2.0**_HALF_BITS, low / 2.0**_HALF_BITS
 
 
-def _next_of_same(leaving: Leaving, waiting: Leaving) -> Int64s:
-    """Position in `leaving` of the next event of each waiting one's listener; -1 where there is none yet."""
-    order = np.lexsort((leaving.events.ts_ms, leaving.events.row))
-    keys = _time_key(leaving.events)[order]
-    at = np.searchsorted(keys, _time_key(waiting.events), side="right")
-    found = order[np.minimum(at, len(order) - 1)] if len(order) else np.zeros(len(waiting), np.int64)
-    same = (at < len(order)) & (len(order) > 0)
-    if len(order):
-        same &= leaving.events.row[found] == waiting.events.row
-    return np.where(same, found, -1)
+def _leaders(row: Int32s, is_marked: Bools) -> Int64s:
+    """Whom each event leaves with: the listener's next event that is not held back, itself where it is not held back.
+
+    Args:
+        row: of events in the order of time.
+        is_marked: which are to be held back.
+
+    Returns:
+        int64, positions; -1 where the event that is waited for has not come yet.
+    """
+    n, at = len(row), np.arange(len(row))
+    keys = (row.astype(np.int64) << _HALF_BITS) | at
+    keys.sort()  # each listener's events together, still in the order of time
+    order = keys & ((1 << _HALF_BITS) - 1)
+    row, is_marked = row[order], is_marked[order]
+    is_first = np.append(True, row[1:] != row[:-1])[:n]
+    run_start = np.maximum.accumulate(np.where(is_marked, np.where(is_first, at, 0), at + 1))
+    is_held = is_marked & ((at - run_start) % (MAX_HELD + 1) != MAX_HELD)
+    following = np.minimum.accumulate(np.where(is_held, n, at)[::-1])[::-1]
+    found = np.minimum(following, n - 1)
+    has_come = (following < n) & (row[found] == row)
+    leaders = np.empty(n, np.int64)
+    leaders[order] = np.where(has_come, order[found], -1)
+    return leaders
 
 
-def _time_key(events: EventBatch) -> npt.NDArray[np.void]:
-    """(row, ts) as one value that sorts by row, then by time."""
-    keys = np.empty(len(events), dtype=[("row", np.int64), ("ts", np.int64)])
-    keys["row"], keys["ts"] = events.row, events.ts_ms
-    return keys
+def _copied(leaving: Leaving) -> Leaving:
+    """Each event that is to be duplicated, twice."""
+    is_duplicate = leaving.marked("duplicate")
+    if not is_duplicate.any():
+        return leaving
+    twice = leaving.take(np.repeat(np.arange(len(leaving)), 1 + is_duplicate))
+    (originals,) = np.nonzero(is_duplicate)
+    twice.marks[originals + np.arange(len(originals))] &= ~np.uint8(MARKS["duplicate"])
+    return twice
 
 
 def _in_order(leaving: Leaving) -> Leaving:
     """Sorted by the time of leaving; what leaves at the same moment keeps its order."""
+    if (leaving.leave_ms[1:] >= leaving.leave_ms[:-1]).all():
+        return leaving
     return leaving.take(np.argsort(leaving.leave_ms, kind="stable"))
 
 
 def _concat(parts: list[Leaving]) -> Leaving:
-    columns = [
-        np.concatenate([getattr(part.events, column.name) for part in parts]) for column in fields(EventBatch)
-    ]
-    leave_ms = np.concatenate([part.leave_ms for part in parts])
-    return Leaving(EventBatch(*columns), leave_ms, np.concatenate([part.broken for part in parts]))
+    """All events of these parts (at least one), one part after another."""
+    if len(parts) == 1:
+        return parts[0]
+    events = [part.events for part in parts]
+    return Leaving(
+        EventBatch(
+            *(np.concatenate([getattr(batch, column.name) for batch in events]) for column in fields(EventBatch))
+        ),
+        np.concatenate([part.leave_ms for part in parts]),
+        np.concatenate([part.marks for part in parts]),
+    )

@@ -53,11 +53,8 @@ def test_a_folder_may_be_written_beside_kafka() -> None:
 
 def test_a_backfill_is_everyday_and_unpaced() -> None:
     settings = RunSettings.model_validate({"start_ms": "2026-01-01", "end_ms": "2026-02-01"})
-    assert (settings.presence, settings.unpaced, settings.end_ms - settings.start_ms) == (
-        "everyday",
-        True,
-        31 * 86_400_000,
-    )
+    assert (settings.presence, settings.unpaced) == ("everyday", True)
+    assert settings.end_ms == settings.start_ms + 31 * 86_400_000
 
 
 def test_no_more_workers_than_listeners_are_started_by_default() -> None:

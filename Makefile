@@ -1,0 +1,51 @@
+# What developers do, each from a clean clone: make run | test | lint | bench | clean.
+# The virtual environment in .venv follows requirements.lock, and is made again only when that file changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?= --users 1000 --duration 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench lock clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+run: $(VENV)/ready ## the main job: make run ARGS="--users 50000 --duration 30"
+	@echo "loadgen run $(ARGS)"
+	@$(BIN)/python -m loadgen run $(ARGS)
+
+test: $(VENV)/ready ## unit tests (those marked slow or integration are left out)
+	@echo "running the tests"
+	@$(BIN)/python -m pytest -q
+
+lint: $(VENV)/ready ## ruff, mypy --strict, and the direction of imports
+	@echo "checking style, types and imports"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/ready ## the cost of each stage as ratios measured in one run, and build/bench.json
+	@echo "running the benchmarks"
+	@$(BIN)/python -m tests.bench
+
+lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml (needs uv)
+	@echo "resolving dependencies"
+	@uv pip compile --quiet --universal --no-header --no-annotate --generate-hashes --no-emit-index-url \
+		--group dev pyproject.toml --output-file requirements.lock
+
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "loadgen needs Python 3.11 or newer, $(PYTHON) is older; set PYTHON=python3.12"; exit 1; }
+	@echo "making $(VENV) from requirements.lock"
+	@$(PYTHON) -m venv $(VENV) || { echo "on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean: ## remove everything that make and the tests made; what runs wrote stays
+	@echo "removing $(VENV), build and caches"
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,4 @@
+"""loadgen: see the README.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,92 @@
+"""Verbs and flags of the program `loadgen`, and what is said when something is wrong.
+
+In: the command line. Out: an exit code: 0 done and every promise kept, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+One file per verb. What does the work is imported inside the verbs, so that --help and a wrong flag answer at once.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from loadgen.cli import catalog, run
+from loadgen.cli.text import examples
+from loadgen.config.settings import FLAGS
+from loadgen.config.values import nearest
+from loadgen.errors import LoadgenError
+
+VERBS = ("run", "catalog")
+STOPPED = 130
+
+app = typer.Typer(
+    help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both.",
+    epilog=examples("loadgen run --users 50000 --workers 8 --duration 30", "loadgen catalog show"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+run.add_to(app)
+catalog.add_to(app)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from loadgen import __version__
+
+        typer.echo(f"loadgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program with these arguments (default: the process's); returns the exit code and never raises."""
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        code = typer.main.get_command(app)(words, prog_name="loadgen", standalone_mode=False)
+    except LoadgenError as error:
+        return _say_problems(str(error).splitlines(), error.exit_code)
+    except typer.TyperException as error:
+        return _say_problems([_usage_line(error, words)], 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return STOPPED
+    except Exception as bug:
+        return _say_bug(bug)
+    return code if isinstance(code, int) else 0
+
+
+def _say_problems(lines: Sequence[str], code: int) -> int:
+    for line in lines:
+        typer.secho("error: ", nl=False, err=True, fg=typer.colors.RED)
+        typer.echo(line, err=True)
+    return code
+
+
+def _usage_line(error: typer.TyperException, words: Sequence[str]) -> str:
+    """One line for a problem that the parser found before a verb took over."""
+    flag = str(getattr(error, "option_name", ""))
+    if words[0] == flag.partition("=")[0] and flag.removeprefix("--") in [item.key for item in FLAGS.values()]:
+        return f"a verb comes first, got {flag}; write loadgen run {flag} …"
+    if not words[0].startswith("-") and words[0] not in VERBS:
+        near = nearest(words[0], VERBS)
+        return f"unknown verb {words[0][:80]!r}; " + (f"did you mean {near}?" if near else f"one of {', '.join(VERBS)}")
+    context: Any = getattr(error, "ctx", None)
+    path = context.command_path if context else "loadgen"
+    return f"{error.format_message().rstrip('.')}; see {path} --help"
+
+
+def _say_bug(bug: Exception) -> int:
+    if os.environ.get("LOADGEN_DEBUG"):
+        import traceback
+
+        traceback.print_exception(bug)
+    step = "set LOADGEN_DEBUG=1 to see where, and report it with the command line"
+    return _say_problems([f"this is a bug in loadgen: {type(bug).__name__}: {bug}; {step}"], 1)

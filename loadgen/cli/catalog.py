@@ -1,0 +1,182 @@
+"""`loadgen catalog build|show|export|import`: the music catalogue in the user's cache folder.
+
+In: which catalogue. Out: a line or a table on stdout, or one JSON object; the building shows a progress bar on stderr.
+"""
+
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loadgen.cli.text import examples
+from loadgen.config import RunSettings, resolve, values
+from loadgen.config.values import BadValue
+from loadgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from loadgen.simulate.catalog import Catalog
+
+catalog = typer.Typer(help="Build, show, export or import the music catalogue.")
+
+Tracks = Annotated[
+    str | None,
+    typer.Option("--tracks", metavar="N", help="Tracks in the catalogue. Default: 800000.", show_default=False),
+]
+Name = Annotated[
+    str | None, typer.Option("--catalog", metavar="NAME", help="An imported catalogue.", show_default=False)
+]
+Config = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="TOML file of settings.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object.", show_default=False)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make `catalog` a verb of the program."""
+    app.add_typer(
+        catalog, name="catalog", epilog=examples("loadgen catalog show", "loadgen catalog import mine.parquet")
+    )
+
+
+@catalog.command(
+    epilog=examples("loadgen catalog build", "loadgen catalog build --tracks 2M"),
+)
+def build(tracks: Tracks = None, config: Config = None) -> None:
+    """Build the catalogue in the cache folder, unless it is there already."""
+    opened = _opened(_settings(tracks=tracks, config=config))
+    typer.echo(f"{opened.path}: {opened.n_tracks:,} tracks of {opened.n_artists:,} artists")
+
+
+@catalog.command(
+    epilog=examples("loadgen catalog show", "loadgen catalog show --json", "loadgen catalog show --catalog mine"),
+)
+def show(tracks: Tracks = None, name: Name = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show what is in a catalogue: tiers, genres, the most played artists, examples."""
+    from loadgen.simulate.catalog import summary
+
+    facts = summary(_opened(_settings(tracks=tracks, catalog=name, config=config)))
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        _print_facts(facts)
+
+
+@catalog.command(
+    epilog=examples("loadgen catalog export tracks.parquet", "loadgen catalog export tracks.csv --tracks 20k"),
+)
+def export(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to: .parquet, .csv or .jsonl.")],
+    tracks: Tracks = None,
+    name: Name = None,
+    config: Config = None,
+) -> None:
+    """Write a catalogue to a file that other programs read."""
+    from loadgen.simulate.catalog_export import export_catalog
+
+    target = _path(file)
+    opened = _opened(_settings(tracks=tracks, catalog=name, config=config))
+    export_catalog(opened, target)
+    typer.echo(f"{target}: {opened.n_tracks:,} tracks")
+
+
+@catalog.command(
+    "import",
+    epilog=examples("loadgen catalog import mine.parquet", "loadgen catalog import mine.csv --name mine"),
+)
+def import_(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A .parquet or .csv file with artist and title at least.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Default: the file's name.", show_default=False)
+    ] = None,
+) -> None:
+    """Take in a catalogue of your own; `loadgen run --catalog NAME` uses it."""
+    from loadgen.simulate.catalog import cache_folder
+    from loadgen.simulate.catalog_import import import_catalog
+
+    source = _path(file)
+    chosen = _name(source.stem if name is None else name)
+    path = import_catalog(source, cache_folder(), chosen)
+    typer.echo(f"{path}\nuse it with: loadgen run --catalog {chosen}")
+
+
+def _settings(**flags: str | None) -> RunSettings:
+    """Which catalogue, by the same rules as `run`: flag, variable, file, default."""
+    return resolve({name: value for name, value in flags.items() if value is not None}, os.environ).settings
+
+
+def _path(text: str) -> Path:
+    try:
+        return values.path(text)
+    except BadValue as bad:
+        raise UsageError(f"FILE {bad.rule}, got {text!r}; {bad.next_step}") from None
+
+
+def _name(text: str) -> str:
+    try:
+        return values.name(text)
+    except BadValue as bad:
+        raise UsageError(f"a catalogue's name {bad.rule}, got {text!r}; give another with --name") from None
+
+
+def _opened(settings: RunSettings) -> "Catalog":
+    """The catalogue, built first where there is none, with a progress bar on stderr."""
+    from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
+
+    if settings.catalog is not None:
+        return open_imported(settings.catalog, cache_folder())
+    with ExitStack() as stack:
+        return open_catalog(CatalogSettings(n_tracks=settings.tracks), cache_folder(), _Bar(stack))
+
+
+class _Bar:
+    """A progress bar that appears when there is progress to show."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._shown: Any = None
+
+    def __call__(self, share: float, doing: str) -> None:
+        """Show that this share (0..1) is done."""
+        if self._shown is None:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._shown = self._stack.enter_context(Progress(console=Console(stderr=True)))
+            self._task = self._shown.add_task(doing, total=1.0)
+        self._shown.update(self._task, completed=share, description=doing)
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    """Single facts as lines, lists of objects as tables."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for name, value in facts.items():
+        if isinstance(value, list):
+            console.print(_table(name, value))
+        elif isinstance(value, dict):
+            for key, items in value.items():
+                console.print(f"{name}, {key}: {', '.join(map(str, items))}", markup=False, soft_wrap=True)
+        else:
+            console.print(f"{name}: {_cell(value)}", markup=False, soft_wrap=True)
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*(name.replace("_", " ") for name in (rows[0] if rows else ())), title=title.replace("_", " "))
+    for row in rows:
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,56 @@
+"""What verbs print: examples at the end of --help, and settings as a configuration file.
+
+In: settings and their origins. Out: text.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from loadgen.config import Resolved
+from loadgen.config.secrets import is_secret
+from loadgen.config.settings import KEY_OF_FIELD
+
+
+def examples(*lines: str) -> str:
+    """The end of a verb's --help."""
+    return "\n\n".join(["Examples:", *lines])
+
+
+def as_json(resolved: Resolved) -> str:
+    """The settings as one JSON object, secrets as ***."""
+    return json.dumps(resolved.settings.public_dict(), indent=2, ensure_ascii=False)
+
+
+def as_toml(resolved: Resolved) -> str:
+    """The settings as a file that --config accepts, each with where it came from; secrets are left out."""
+    lines = []
+    for name, key in KEY_OF_FIELD.items():
+        value = _toml_value(name, resolved.settings.public_dict()[key])
+        if (
+            name not in ("config", "dry_run")
+            and value is not None
+            and not (name == "tracks" and resolved.settings.catalog)
+        ):
+            lines.append(f"{key} = {value}".ljust(50) + f"  # {_one_line(resolved.origins[name])}")
+    return "\n".join(lines)
+
+
+def _toml_value(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if name in ("start_ms", "end_ms"):
+        return json.dumps(datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds"))
+    if isinstance(value, dict):
+        shown = {key: item for key, item in value.items() if item != 0 and not is_secret(key)}
+        return "{" + ", ".join(f"{_quoted(key)} = {_quoted(item)}" for key, item in shown.items()) + "}"
+    return _quoted(value)
+
+
+def _quoted(value: Any) -> str:
+    """A TOML text, number or switch: JSON's forms are TOML's too, but for the DEL character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,234 @@
+"""How listeners behave: the numbers of behaviour.toml, read and checked.
+
+A path of a TOML file (or None) goes in; out comes a `Behaviour`, or one UsageError that lists every problem of the
+file. A file may hold only what differs from the shipped one: each key that it sets replaces the key of the same name.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from loadgen.errors import UsageError
+from loadgen.event import PAGE_NAMES
+
+SHARES_TOLERANCE = 1e-6
+MOST_PAGES_PER_TRACK = 20.0
+"""Pages looked at per track on average; more would overflow itemInSession's 16 bits in the longest sessions."""
+
+AgeBand = Literal["teens", "twenties", "thirties", "forties", "fifties", "sixties"]
+AGE_BANDS: tuple[AgeBand, ...] = get_args(AgeBand)
+Taste = Literal["mainstream", "indie", "mixed"]
+TASTES: tuple[Taste, ...] = get_args(Taste)
+Bucket = Literal["chart", "genre", "indie", "random"]
+BUCKETS: tuple[Bucket, ...] = get_args(Bucket)
+PageName = Annotated[str, AfterValidator(lambda name: _known_page(name))]
+
+
+def _known_page(name: str) -> str:
+    if name not in PAGE_NAMES:
+        raise ValueError(f"unknown page; write one of {', '.join(PAGE_NAMES)}")
+    return name
+
+
+def _sums_to_one(shares: dict[str, float]) -> dict[str, float]:
+    if abs(sum(shares.values()) - 1.0) > SHARES_TOLERANCE:
+        raise ValueError(f"shares must sum to one, these sum to {sum(shares.values()):.6g}")
+    return shares
+
+
+def _not_all_zero(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if sum(weights) <= 0:
+        raise ValueError("at least one must be above zero")
+    return weights
+
+
+Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, gt=0.0, le=1e6, allow_inf_nan=False)]
+Spread = Annotated[float, Field(strict=True, ge=0.01, le=3.0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)]
+Exponent = Annotated[float, Field(strict=True, ge=0.0, le=4.0, allow_inf_nan=False)]
+Hours = Annotated[tuple[Weight, ...], Field(min_length=24, max_length=24), AfterValidator(_not_all_zero)]
+Days = Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7), AfterValidator(_not_all_zero)]
+Tilts = Annotated[tuple[Exponent, ...], Field(min_length=1, max_length=4), AfterValidator(_not_all_zero)]
+PageShares = Annotated[dict[PageName, Probability], AfterValidator(_sums_to_one)]
+BucketShares = Annotated[dict[Bucket, Probability], AfterValidator(_sums_to_one)]
+NameShares = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=60)], Probability],
+    Field(min_length=1, max_length=200),
+    AfterValidator(_sums_to_one),
+]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Think(Section):
+    """Time on a page before the next: log-normal."""
+
+    median_s: Annotated[float, Field(strict=True, ge=0.001, le=3600.0, allow_inf_nan=False)]
+    spread: Spread
+
+
+class Session(Section):
+    """How long a session is, how it begins and ends."""
+
+    single_track_prob: Probability
+    tracks_median: Annotated[float, Field(strict=True, ge=0.5, le=500.0, allow_inf_nan=False)]
+    tracks_spread: Spread
+    most_tracks: Annotated[int, Field(strict=True, ge=1, le=1000)]
+    first_page: PageShares
+    logout_prob: Probability
+
+
+class Skip(Section):
+    """How often and when tracks are cut short."""
+
+    by_position_prob: Annotated[tuple[Probability, ...], Field(min_length=4, max_length=4)]
+    by_age_factor: dict[AgeBand, Weight]
+    within_5_s_prob: Probability
+    within_30_s_prob: Probability
+    late_exponent: Annotated[float, Field(strict=True, ge=0.05, le=20.0, allow_inf_nan=False)]
+
+
+class Online(Section):
+    """Gaps between sessions under --presence online."""
+
+    gap_mean_s: Annotated[float, Field(strict=True, ge=0.001, le=1e7, allow_inf_nan=False)]
+
+
+class Everyday(Section):
+    """The shape of a week under --presence everyday."""
+
+    weekday: Hours
+    weekend: Hours
+    days: Days
+
+
+class Population(Section):
+    """Who the listeners are."""
+
+    age_bands: Annotated[dict[AgeBand, Probability], AfterValidator(_sums_to_one)]
+    paid_from_age: Annotated[tuple[Annotated[int, Field(strict=True, ge=0, le=120)], ...], Field(min_length=1)]
+    paid_by_age: Annotated[tuple[Weight, ...], Field(min_length=1)]
+    paid_prob: Probability
+    plays_median: Annotated[float, Field(strict=True, ge=0.001, le=300.0, allow_inf_nan=False)]
+    plays_spread: Spread
+    paid_plays_factor: Annotated[float, Field(strict=True, ge=0.01, le=100.0, allow_inf_nan=False)]
+    most_plays: Annotated[float, Field(strict=True, ge=0.01, le=300.0, allow_inf_nan=False)]
+    activity_plays: tuple[Weight, Weight]
+    tastes: Annotated[dict[Taste, Probability], AfterValidator(_sums_to_one)]
+    registered_years: Annotated[float, Field(strict=True, ge=0.0, le=50.0, allow_inf_nan=False)]
+    platforms: NameShares
+    devices: NameShares
+    genres: dict[AgeBand, dict[str, Weight]]
+
+
+class Repertoire(Section):
+    """What a listener comes back to."""
+
+    ranks: Annotated[int, Field(strict=True, ge=1, le=16384)]
+    exponent: Exponent
+    days_to_change: Annotated[float, Field(strict=True, ge=0.01, le=1e5, allow_inf_nan=False)]
+    days_to_change_last: Annotated[float, Field(strict=True, ge=0.01, le=1e5, allow_inf_nan=False)]
+
+
+class Choice(Section):
+    """Which track is played."""
+
+    mainstream: BucketShares
+    indie: BucketShares
+    mixed: BucketShares
+    favourite_prob: Probability
+    exponents: dict[Bucket, Exponent]
+    tilt_shares: Tilts
+    tilt_factors: Tilts
+    repertoire: Repertoire
+
+
+class Behaviour(Section):
+    """Everything that a behaviour file says; the shipped file explains each number."""
+
+    transitions: dict[PageName, PageShares]
+    think: dict[PageName, Think]
+    session: Session
+    skip: Skip
+    online: Online
+    everyday: Everyday
+    population: Population
+    choice: Choice
+
+    @classmethod
+    def load(cls, path: Path | None) -> Self:
+        """Read a behaviour file over the shipped one.
+
+        Args:
+            path: a TOML file; None for the shipped numbers alone.
+
+        Raises:
+            UsageError: with a line for every problem of the file.
+        """
+        content = _merged(_shipped(), _read(path) if path else {})
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise UsageError("\n".join(_described(path, error))) from None
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        from loadgen.simulate.behaviour_rules import problems
+
+        found = list(problems(self))
+        if found:
+            raise ValueError("\n".join(found))
+        return self
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise UsageError(f"behaviour file {path} must be readable: {error.strerror}; correct --behaviour") from None
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+        raise UsageError(f"behaviour file {path} must be TOML in UTF-8: {reason}; mend the file") from None
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    return tomllib.loads(resources.files("loadgen.simulate").joinpath("behaviour.toml").read_text("utf-8"))
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The shipped content with the file's keys in place of its own: tables two levels deep, whole values below."""
+    merged = dict(base)
+    for name, section in changes.items():
+        known = base.get(name)
+        merged[name] = {**known, **section} if isinstance(known, dict) and isinstance(section, dict) else section
+    return merged
+
+
+def _described(path: Path | None, error: ValidationError) -> Iterator[str]:
+    """One line per problem: where, the rule, what was found."""
+    for problem in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        rule = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            yield from (f"behaviour file {path}: {line}" for line in rule.splitlines())
+            continue
+        yield f"behaviour file {path}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4,300 digits has no text
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,95 @@
+"""Means that follow from a behaviour and a catalogue: how long songs and sessions last, how many events they have.
+
+Used to start in the steady state and to tell how many events a second a shard will cause; no event is drawn from here.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.event import PAGE_NAMES, Int64s, Page
+from loadgen.simulate.behaviour import AGE_BANDS, Behaviour
+from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix, visits
+from loadgen.simulate.rng import N_SLOTS
+from loadgen.simulate.tables import N_DEPTHS, N_POSITIONS, N_THINK, Tables, session_survival
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Means of a behaviour.
+
+    Attributes:
+        survival: float64[most_tracks], the probability of at least 1, 2, 3 … tracks.
+        played_ms: float64[6, 4], a song is heard, by age band and position in the session.
+        opening_weights: float64[9], ms of a session spent on each page before its first song.
+        closing_ms: from the last song's end to the Logout, averaged over all sessions.
+        pages_per_track: pages other than NextSong that follow a song.
+        opening_pages: pages before the first song.
+        closing_pages: Logouts per session.
+    """
+
+    survival: Floats
+    played_ms: Floats
+    opening_weights: Floats
+    closing_ms: float
+    pages_per_track: float
+    opening_pages: float
+    closing_pages: float
+
+    @classmethod
+    def of(cls, behaviour: Behaviour, tables: Tables, lengths_ms: Int64s) -> "Pace":
+        """Work out the means; lengths_ms are those of typical plays."""
+        think_ms = tables.think_ms.reshape(-1, N_THINK)[: len(PAGE_NAMES)].mean(axis=1)
+        matrix = transition_matrix(behaviour)
+        opening = visits(before_first_song(matrix), first_pages(behaviour))
+        logout_prob = behaviour.session.logout_prob
+        return cls(
+            survival=session_survival(behaviour),
+            played_ms=_played_ms(tables, lengths_ms),
+            opening_weights=opening * think_ms,
+            closing_ms=logout_prob * float(think_ms[Page.LOGOUT]),
+            pages_per_track=float(visits(matrix, matrix[Page.NEXT_SONG]).sum()),
+            opening_pages=float(opening.sum()),
+            closing_pages=logout_prob,
+        )
+
+    @property
+    def opening_ms(self) -> float:
+        """From a session's first event to its first song."""
+        return float(self.opening_weights.sum())
+
+    @property
+    def tracks_per_session(self) -> float:
+        """Tracks of a session."""
+        return float(self.survival.sum())
+
+    @property
+    def events_per_session(self) -> float:
+        """Events of a session."""
+        return self.tracks_per_session * (1 + self.pages_per_track) + self.opening_pages + self.closing_pages
+
+    @property
+    def songs_ms(self) -> Floats:
+        """The songs of a session last so long altogether: float64[6], by age band."""
+        return np.asarray(self.song_weights().sum(axis=1), np.float64)
+
+    @property
+    def session_ms(self) -> Floats:
+        """A session lasts so long: float64[6], by age band."""
+        return self.songs_ms + self.opening_ms + self.closing_ms
+
+    def song_weights(self) -> Floats:
+        """Milliseconds of a session spent in its first, second, third … song: float64[6, most_tracks]."""
+        position = np.minimum(np.arange(len(self.survival)), N_POSITIONS - 1)
+        return np.asarray(self.played_ms[:, position] * self.survival, np.float64)
+
+
+def _played_ms(tables: Tables, lengths_ms: Int64s) -> Floats:
+    skip_prob = tables.skip_slots.reshape(len(AGE_BANDS), N_POSITIONS) / N_SLOTS
+    length = float(lengths_ms.mean())
+    cut = float(tables.played_ms[N_DEPTHS:].mean(dtype=np.float64))
+    cut += float(tables.played_share[N_DEPTHS:].mean(dtype=np.float64)) * length
+    return np.asarray(skip_prob * cut + (1.0 - skip_prob) * length, np.float64)

@@ -1,0 +1,142 @@
+"""A shard: a fixed part of the listeners, stepped through simulated time.
+
+Settings, a catalogue and user ids go in; `step(until_ms)` gives all events up to that moment. What a listener does
+depends on (settings, catalogue, seed, user id) alone: the same events for any split into shards and any steps.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from loadgen.event import EventBatch, Int64s, Listeners
+from loadgen.simulate.batch import Happened, to_batch
+from loadgen.simulate.calendar import Calendar
+from loadgen.simulate.choice import Chooser, Songs, tilt_edges, typical_lengths
+from loadgen.simulate.gaps import gaps_of
+from loadgen.simulate.mechanics import Mechanics
+from loadgen.simulate.pace import Pace
+from loadgen.simulate.population import draw_listeners
+from loadgen.simulate.start import Parts, SteadyStart
+from loadgen.simulate.state import ITEM_MASK, ONE_ITEM, Moving, Records, age_band, join
+from loadgen.simulate.tables import Tables
+from loadgen.simulate.world import SimulationSettings
+
+CHUNK = 32_768
+"""Listeners moved at a time: their columns stay in the processor's cache, and numpy reuses the memory."""
+_MAX_END_LISTS = 64
+
+
+class Shard:
+    """The listeners of one worker, and what they do.
+
+    Attributes:
+        listeners: their unchanging attributes; an event's `row` points into them.
+        now_ms: all events before it have been returned; ms since 1970 (UTC).
+        events_per_s: expected number of events per simulated second.
+    """
+
+    def __init__(self, settings: SimulationSettings, catalog: Songs, user_ids: Int64s) -> None:
+        """Draw the listeners and place them in the steady state.
+
+        Args:
+            settings: see SimulationSettings.
+            catalog: the music.
+            user_ids: int64, ascending, within 0..settings.users-1.
+
+        Raises:
+            CatalogError: the catalogue is too large.
+        """
+        self.listeners: Listeners = draw_listeners(settings, user_ids, catalog)
+        tables, lengths_ms = Tables.of(settings.behaviour), typical_lengths(catalog)
+        pace = Pace.of(settings.behaviour, tables, lengths_ms)
+        gaps = gaps_of(settings, pace, self.listeners)
+        chooser = Chooser(catalog, settings.behaviour)
+        self._mechanics = Mechanics(tables, chooser, catalog, gaps)
+        self._records = Records(self.listeners, tilt_edges(settings.behaviour.choice))
+        start = SteadyStart(Parts(tables, pace, chooser, gaps, self._mechanics), lengths_ms, settings.start_ms)
+        due_ms, self._n_begun, self._ends = start.place(self._records)
+        self.events_per_s = gaps.events_per_s(age_band(self.listeners.age))
+        self._calendar = Calendar(due_ms, self.events_per_s)
+        self._n_over = 0
+        self.now_ms = min(settings.start_ms, int(due_ms.min(initial=settings.start_ms)))
+        for happened in self._happen(settings.start_ms):
+            self._n_begun += int(np.count_nonzero(happened.word & ITEM_MASK == ONE_ITEM))
+        self.now_ms = settings.start_ms
+        self._forget_ends()
+
+    def step(self, until_ms: int) -> EventBatch:
+        """All events with now_ms <= ts < until_ms; then now_ms is until_ms.
+
+        Raises:
+            ValueError: until_ms is before now_ms.
+        """
+        if until_ms < self.now_ms:
+            raise ValueError(f"until_ms must be {self.now_ms} or later, got {until_ms}; time goes forwards only")
+        parts = list(self._happen(until_ms))
+        batch = to_batch(parts, self.now_ms, until_ms, len(self.listeners))
+        self._n_begun += int(np.count_nonzero(batch.item == 1))
+        self.now_ms = until_ms
+        self._forget_ends()
+        return batch
+
+    def active(self, at_ms: int) -> int:
+        """How many listeners are in a session at this moment: now_ms, or a little later."""
+        n_over = sum(int(np.count_nonzero(ends <= at_ms)) for ends in self._ends)
+        return self._n_begun - self._n_over - n_over
+
+    def _happen(self, until_ms: int) -> Iterator[Happened]:
+        """Move everybody on until nobody is due before until_ms; what happened, in any order."""
+        rows, due_ms = self._calendar.take(self.now_ms, until_ms)
+        parts: Iterator[Moving] = (
+            self._records.gather(rows[start : start + CHUNK], due_ms[start : start + CHUNK])
+            for start in range(0, len(rows), CHUNK)
+        )
+        settled: list[tuple[Int64s, Int64s]] = []
+        while True:
+            again: list[Moving] = []
+            for moving in parts:
+                yield self._advance(moving)
+                self._divide(moving, until_ms, settled, again)
+            if not again:
+                break
+            parts = _chunks(join(again))
+        if settled:
+            self._calendar.put(*(np.concatenate(columns) for columns in zip(*settled, strict=True)))
+
+    def _advance(self, moving: Moving) -> Happened:
+        row, due_ms, word, profile = moving.row, moving.due_ms, moving.word, moving.profile
+        track, ends = self._mechanics.advance(moving)
+        if len(ends):
+            self._ends.append(ends)
+        return Happened(row, due_ms, word, profile, track)
+
+    def _divide(self, moving: Moving, until_ms: int, settled: list[tuple[Int64s, Int64s]], again: list[Moving]) -> None:
+        """Write back those who are not due before until_ms; the others go on."""
+        soon = (moving.due_ms < until_ms).nonzero()[0]
+        row, word, track, remaining_ms, due_ms = (
+            moving.row,
+            moving.word,
+            moving.track,
+            moving.remaining_ms,
+            moving.due_ms,
+        )
+        columns = (row, word, track, remaining_ms)
+        if len(soon):
+            again.append(moving.take(soon))
+            gone = (due_ms >= until_ms).nonzero()[0]
+            due_ms = due_ms.take(gone)
+            columns = (row.take(gone), word.take(gone), track.take(gone), remaining_ms.take(gone))
+        self._records.scatter(*columns)
+        settled.append((columns[0], due_ms))
+
+    def _forget_ends(self) -> None:
+        """Count the sessions that are over by now; keep only the ends to come."""
+        if len(self._ends) > _MAX_END_LISTS:
+            ends = np.concatenate(self._ends)
+            to_come = ends[ends > self.now_ms]
+            self._n_over += len(ends) - len(to_come)
+            self._ends = [to_come]
+
+
+def _chunks(moving: Moving) -> Iterator[Moving]:
+    return (moving.part(start, start + CHUNK) for start in range(0, len(moving), CHUNK))

@@ -1,0 +1,157 @@
+"""The numbers of a behaviour as lookup tables: what a listener does next costs one gather, not a search.
+
+A Behaviour goes in; out come arrays that are indexed with random bits. Prepared once per shard, a few MB. Entries are
+rounded to whole milliseconds or slots, so that a last-digit difference between two machines' exp() changes nothing.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from math import erf, sqrt
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.event import PAGE_NAMES, Int32s, Int64s, Page, UInt8s, UInt16s
+from loadgen.simulate.behaviour import AGE_BANDS, Behaviour
+from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix
+from loadgen.simulate.rng import N_SLOTS, slots
+
+THINK_BITS = 12
+N_THINK = 1 << THINK_BITS
+DEPTH_BITS = 12
+N_DEPTHS = 1 << DEPTH_BITS
+"""Resolution of how deep a skipped track is played."""
+PAGE_BITS = 4
+NO_SONG_YET = 1 << PAGE_BITS
+"""Set beside the page in a listener's state until the session's first song."""
+N_STATES = 2 << PAGE_BITS
+N_POSITIONS = 4
+MIN_THINK_MS, MAX_THINK_MS = 200, 3_600_000
+MIN_PLAY_MS = 400.0
+FIVE_S, THIRTY_S = 5_000.0, 30_000.0
+_EXPONENTIAL_BITS = 16
+
+
+@cache
+def normal_quantiles(n: int = N_THINK) -> npt.NDArray[np.float64]:
+    """The standard normal distribution's quantiles at the middle of n equal steps: float64[n]."""
+    inverse = NormalDist().inv_cdf
+    return np.array([round(inverse((step + 0.5) / n), 9) for step in range(n)])
+
+
+@cache
+def _exponential_quantiles() -> npt.NDArray[np.float64]:
+    survival = 1.0 - np.arange(N_SLOTS + 1) / N_SLOTS
+    survival[-1] = 0.25 / N_SLOTS
+    return np.asarray(np.round(-np.log(survival), 9), np.float64)
+
+
+def exponential(bits32: Int64s) -> npt.NDArray[np.float64]:
+    """Exponential numbers of mean one from 32 random bits each: exact quantiles, straight lines between them."""
+    table = _exponential_quantiles()
+    slot = bits32 >> 16
+    low = table[slot]
+    part = (bits32 & 0xFFFF) * (1.0 / N_SLOTS)
+    return np.asarray(low + (table[slot + 1] - low) * part, np.float64)
+
+
+def session_survival(behaviour: Behaviour) -> npt.NDArray[np.float64]:
+    """The probability that a session has at least 1, 2, 3 … most_tracks tracks: float64[most_tracks]."""
+    session = behaviour.session
+    n_tracks = np.arange(1, session.most_tracks) + 0.5
+    z = (np.log(n_tracks) - np.log(session.tracks_median)) / session.tracks_spread
+    at_most = np.array([0.5 + 0.5 * erf(value / sqrt(2)) for value in z])
+    at_most = session.single_track_prob + (1 - session.single_track_prob) * at_most
+    return np.concatenate([[1.0], 1.0 - at_most])
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A behaviour as lookup tables.
+
+    Attributes:
+        next_page: uint8[N_STATES * 2**16], by page (with NO_SONG_YET) and 16 bits.
+        think_ms: int32[16 * 2**12], by page and 12 bits.
+        first_page: uint8[2**16], with NO_SONG_YET.
+        tracks: uint16[2**16], tracks of a session.
+        logout_slots: of 2**16, a session ends with Logout.
+        skip_slots: int64[6 * 4], of 2**16, by age band and position in the session.
+        played_ms, played_share: float32[2 * N_DEPTHS], a track of length l is played for ms + share * l; the first half
+            for tracks that are not skipped, the second by how deep the skipped ones are played.
+    """
+
+    next_page: UInt8s
+    think_ms: Int32s
+    first_page: UInt8s
+    tracks: UInt16s
+    logout_slots: int
+    skip_slots: Int64s
+    played_ms: npt.NDArray[np.float32]
+    played_share: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, behaviour: Behaviour) -> "Tables":
+        """Prepare the tables of a behaviour."""
+        played_ms, played_share = _depths(behaviour)
+        survival = session_survival(behaviour)
+        return cls(
+            next_page=_next_page(behaviour),
+            think_ms=_think_ms(behaviour),
+            first_page=(slots(first_pages(behaviour)) | NO_SONG_YET).astype(np.uint8),
+            tracks=(slots(-np.diff(survival, append=0.0)) + 1).astype(np.uint16),
+            logout_slots=round(behaviour.session.logout_prob * N_SLOTS),
+            skip_slots=_skip_slots(behaviour),
+            played_ms=played_ms,
+            played_share=played_share,
+        )
+
+
+def _next_page(behaviour: Behaviour) -> UInt8s:
+    matrix = transition_matrix(behaviour)
+    matrix[Page.LOGOUT, Page.NEXT_SONG] = 1.0  # the session is over: what comes next is never looked at
+    table = np.zeros((N_STATES, N_SLOTS), np.uint8)
+    for page in range(len(PAGE_NAMES)):
+        table[page] = slots(matrix[page])
+        table[page | NO_SONG_YET] = slots(before_first_song(matrix)[page])
+    return table.reshape(-1)
+
+
+def _think_ms(behaviour: Behaviour) -> Int32s:
+    table = np.zeros((1 << PAGE_BITS, N_THINK), np.int32)
+    for row, page in enumerate(PAGE_NAMES):
+        think = behaviour.think[page]
+        think_ms = 1000.0 * think.median_s * np.exp(think.spread * normal_quantiles())
+        table[row] = np.round(np.clip(think_ms, MIN_THINK_MS, MAX_THINK_MS))
+    return table.reshape(-1)
+
+
+def _skip_slots(behaviour: Behaviour) -> Int64s:
+    """int64[6 * 4]: of 2**16, by age band and position."""
+    factors = np.array([behaviour.skip.by_age_factor[band] for band in AGE_BANDS])
+    probs = np.minimum(factors[:, None] * np.array(behaviour.skip.by_position_prob), 1.0)
+    return np.asarray(np.round(probs * N_SLOTS), np.int64).reshape(-1)
+
+
+def _depths(behaviour: Behaviour) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    skip = behaviour.skip
+    u = (np.arange(N_DEPTHS) + 0.5) / N_DEPTHS
+    early = _between(u, 0.0, skip.within_5_s_prob, MIN_PLAY_MS, FIVE_S)
+    soon = _between(u, skip.within_5_s_prob, skip.within_30_s_prob, FIVE_S, THIRTY_S)
+    late = _between(u, skip.within_30_s_prob, 1.0, 0.0, 1.0) ** skip.late_exponent
+    is_late = u >= skip.within_30_s_prob
+    ms = np.where(u < skip.within_5_s_prob, early, np.where(is_late, THIRTY_S * (1 - late), soon))
+    share = np.where(is_late, late, 0.0)
+    whole = np.ones(N_DEPTHS)
+    return _float32([0 * whole, np.round(ms)]), _float32([whole, np.round(share, 7)])
+
+
+def _between(u: npt.NDArray[np.float64], low: float, high: float, first: float, last: float) -> npt.NDArray[np.float64]:
+    """Where u is within low..high, mapped to first..last; clipped outside."""
+    position = np.clip((u - low) / max(high - low, 1e-12), 0.0, 1.0)
+    return np.asarray(first + (last - first) * position, np.float64)
+
+
+def _float32(parts: list[Any]) -> npt.NDArray[np.float32]:
+    return np.concatenate(parts).astype(np.float32)

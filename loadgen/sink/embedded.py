@@ -1,0 +1,47 @@
+"""librdkafka's in-process test broker: try loadgen, or test it, with no service running.
+
+In: a topic's name and the number of brokers. Out: an address that this process and others on this machine can use,
+for as long as the object lives. It keeps the last 5 MiB of each partition and forgets what is older.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException, Producer
+
+from loadgen.errors import SinkError
+
+START_S = 10.0
+
+
+class EmbeddedBroker:
+    """A small Kafka cluster inside this process.
+
+    Attributes:
+        address: "127.0.0.1:PORT,…", for --brokers.
+    """
+
+    def __init__(self, topic: str, partitions: int = 4, n_brokers: int = 1) -> None:
+        """Start it, and make the topic.
+
+        Raises:
+            SinkError: it does not start.
+        """
+        self._cluster: Producer | None = Producer({"test.mock.num.brokers": n_brokers, "log_level": 0})
+        try:
+            metadata = self._cluster.list_topics(topic, START_S)
+        except KafkaException as error:
+            raise SinkError(f"the embedded broker did not start: {error}; name a real one with --brokers") from error
+        self.address = ",".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop it; what it held is gone. Closing twice is allowed."""
+        self._cluster = None

@@ -1,0 +1,230 @@
+"""JSON lines in folders by date: FOLDER/year=2026/month=11/day=22/events_<writer>.jsonl[.gz|.zst].
+
+In: lines; an event's own time (UTC) chooses the folder. Out: files to which whole lines are appended, at least every
+half second, so that `tail -f` follows them. Every worker writes files of its own.
+
+Exactly once through a crash of a worker: `marks` says how long each file was at the moment of a snapshot; the successor
+gets that and cuts its predecessor's files back to it, then sends again what came after.
+"""
+
+import os
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from loadgen.event import Int64s
+from loadgen.ledger import Outcome, Tally
+from loadgen.sink import Lines
+from loadgen.sink.deliver import Sent, count_delivered
+from loadgen.sink.disk import Bytes, Compression, compressed, unwritable, write_all
+
+DAY_MS = 86_400_000
+MAX_OPEN_FILES = 8
+"""Events come in the order of time, so few days are open at once; a backfill passes through many."""
+WRITE_BYTES: dict[Compression | None, int] = {None: 1 << 18, "gz": 1 << 20, "zst": 1 << 20}
+"""So much is collected before it is written: compression needs larger pieces to be worth it."""
+WRITE_AGE_S = 0.5
+MAX_SEND = 65_536
+"""Events taken at a time."""
+
+
+class _Part(NamedTuple):
+    """Events of one day, held back until there are enough of them."""
+
+    data: Bytes
+    sent: Sent
+
+
+class DateFolderSink:
+    """Appends each event to its day's file; an event is delivered once the kernel has its line."""
+
+    name = "files"
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        writer_name: str,
+        compress: Compression | None = None,
+        *,
+        n_rows: int,
+        settled: Int64s | None = None,
+        resume: dict[str, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin a run, or go on where a predecessor's snapshot was taken.
+
+        Args:
+            folder: the root of the date folders; made where missing.
+            writer_name: unique to the run and the worker, such as `20261122-101500-ab12_w03`.
+            compress: None, "gz" or "zst"; each piece of about 1 MB can be read alone.
+            n_rows: the number of the shard's listeners.
+            settled: int64[1], from the predecessor's snapshot; None for a fresh start.
+            resume: `marks()` of the same snapshot; files of this writer are cut back to it, others of its are removed.
+            clock: seconds, monotonic.
+
+        Raises:
+            OutputUnwritable: a predecessor's file cannot be cut back.
+        """
+        self.tally = Tally()
+        self.lane_of_row = np.zeros(n_rows, np.uint16)
+        self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
+        self._folder = Path(folder)
+        self._file_name = f"events_{writer_name}.jsonl" + (f".{compress}" if compress else "")
+        self._compress = compress
+        self._clock = clock
+        self._held: defaultdict[int, list[_Part]] = defaultdict(list)
+        self._held_bytes = 0
+        self._held_since = 0.0
+        self._length_bytes: dict[str, int] = {}
+        self._open_files: OrderedDict[str, int] = OrderedDict()
+        if resume is not None:
+            self._cut_back(resume)
+
+    def room(self) -> int:
+        """There is always room: a full disk is an error, and a slow one makes `send` slow."""
+        return MAX_SEND
+
+    def send(self, lines: Lines) -> None:
+        """Accept all events; they are written once there are enough of them, or by `poll` after half a second.
+
+        Raises:
+            OutputUnwritable: disk full and the like; what is not in a file as a whole line failed.
+        """
+        if not self._held:
+            self._held_since = self._clock()
+        for day, part in _by_day(lines):
+            data = part.buffer()
+            self._held[day].append(_Part(data, Sent.of(part, len(data))))
+            self._held_bytes += len(data)
+        self.tally.in_flight += len(lines)
+        if self._held_bytes >= WRITE_BYTES[self._compress]:
+            self._write_held()
+
+    def drop(self, lines: Lines) -> None:
+        """Count events as dropped that the schedule gave up; what was sent before is written first."""
+        self.flush(0.0)
+        self.tally.settle(Outcome.DROPPED, lines.page)
+        self.settled[0] += len(lines)
+
+    def poll(self, timeout_s: float) -> None:
+        """Write what has waited for half a second; raises as `send` does."""
+        if self._held and self._clock() - self._held_since >= WRITE_AGE_S:
+            self._write_held()
+
+    def flush(self, timeout_s: float) -> None:
+        """Write everything; raises as `send` does."""
+        if self._held:
+            self._write_held()
+
+    def close(self) -> None:
+        """Write everything and close the files; raises as `send` does."""
+        try:
+            self.flush(0.0)
+        finally:
+            while self._open_files:
+                os.close(self._open_files.popitem()[1])
+
+    def marks(self) -> dict[str, int]:
+        """The length of each file of this writer, bytes; belongs to `settled` of the same moment."""
+        return dict(self._length_bytes)
+
+    def round_trip_s(self) -> float:
+        """There is no broker."""
+        return float("nan")
+
+    def _write_held(self) -> None:
+        held, self._held, self._held_bytes = self._held, defaultdict(list), 0
+        days = iter(held.items())
+        try:
+            for day, parts in days:
+                self._append(self._path(day), parts)
+        finally:
+            for _, parts in days:  # some are left only where an append raised
+                self._fail(Sent.concat([part.sent for part in parts]))
+
+    def _append(self, path: str, parts: list[_Part]) -> None:
+        data = b"".join(part.data for part in parts)
+        sent = Sent.concat([part.sent for part in parts])
+        piece = compressed(data, self._compress) if self._compress else data
+        try:
+            write_all(self._fd(path), piece)
+        except OSError as error:
+            self._keep_whole_lines(path, data, sent)
+            raise unwritable(path, error) from error
+        self._length_bytes[path] += len(piece)
+        self._deliver(sent)
+
+    def _keep_whole_lines(self, path: str, data: bytes, sent: Sent) -> None:
+        """After a failed write: cut off the broken end; the lines that are whole count as delivered."""
+        fd = self._open_files.get(path)
+        n_written = 0 if fd is None else os.fstat(fd).st_size - self._length_bytes[path]
+        n_kept = 0 if self._compress else data.rfind(b"\n", 0, n_written) + 1
+        n_lines = data.count(b"\n", 0, n_kept)
+        if fd is not None:
+            self._length_bytes[path] += n_kept
+            os.ftruncate(fd, self._length_bytes[path])
+        self._deliver(sent.part(0, n_lines, n_kept))
+        self._fail(sent.part(n_lines, len(sent), len(data) - n_kept))
+
+    def _deliver(self, sent: Sent) -> None:
+        count_delivered(self.tally, sent)
+        self._end(len(sent))
+
+    def _fail(self, sent: Sent) -> None:
+        self.tally.settle(Outcome.FAILED, sent.page)
+        self._end(len(sent))
+
+    def _end(self, n_events: int) -> None:
+        self.tally.in_flight -= n_events
+        self.settled[0] += n_events
+
+    def _path(self, day: int) -> str:
+        year, month, day_of_month = str(np.datetime64(day, "D")).split("-")
+        return str(self._folder / f"year={year}" / f"month={month}" / f"day={day_of_month}" / self._file_name)
+
+    def _fd(self, path: str) -> int:
+        """The open file of this path; the one unused for longest is closed where there are too many."""
+        if path in self._open_files:
+            self._open_files.move_to_end(path)
+            return self._open_files[path]
+        if len(self._open_files) >= MAX_OPEN_FILES:
+            os.close(self._open_files.popitem(last=False)[1])
+        fd = self._open_file(path)
+        self._open_files[path] = fd
+        return fd
+
+    def _open_file(self, path: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        if path not in self._length_bytes:
+            flags |= os.O_EXCL  # a second run under the same name would mix its events into this one's
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        fd = os.open(path, flags, 0o666)
+        self._length_bytes.setdefault(path, 0)
+        return fd
+
+    def _cut_back(self, lengths: dict[str, int]) -> None:
+        for path in map(str, self._folder.glob(f"year=*/month=*/day=*/{self._file_name}")):
+            try:
+                if path in lengths:
+                    os.truncate(path, lengths[path])
+                else:
+                    os.remove(path)
+            except OSError as error:
+                raise unwritable(path, error) from error
+        self._length_bytes = dict(lengths)
+
+
+def _by_day(lines: Lines) -> Iterator[tuple[int, Lines]]:
+    """The lines of each day (days since 1970, UTC), in the order of sending within a day."""
+    if len(lines) == 0:
+        return
+    day = lines.ts_ms // DAY_MS
+    if day[0] == day[-1] and (day == day[0]).all():
+        yield int(day[0]), lines
+        return
+    for one in np.unique(day):
+        yield int(one), lines.take(np.flatnonzero(day == one))

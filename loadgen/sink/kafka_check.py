@@ -1,0 +1,156 @@
+"""Asks Kafka, before a run starts, whether it is going to take the events.
+
+In: settings. Out: the number of the topic's partitions, or an error that says within ten seconds what to do.
+"""
+
+import re
+import time
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
+from confluent_kafka.cimpl import NewTopic
+
+from loadgen.errors import SinkError
+from loadgen.sink.kafka_errors import (
+    METADATA_S,
+    MISSING,
+    REFUSALS,
+    n_partitions_of,
+    refused,
+    unreachable,
+)
+from loadgen.sink.kafka_monitor import Monitor
+from loadgen.sink.kafka_options import KafkaSettings, client_config, producer_config, usage_error
+
+NO_ANSWER = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
+ASK_S = 0.5
+ALL_DOWN_S = 3.0
+"""Where every address refuses the connection, waiting longer than this helps nobody."""
+
+
+def check_topic(settings: KafkaSettings, timeout_s: float = METADATA_S) -> int:
+    """The number of the topic's partitions; never creates it.
+
+    Raises:
+        UsageError: librdkafka does not take the options.
+        BrokerUnreachable: no broker answered in time, or what answers does not speak Kafka.
+        AccessRefused: TLS, SASL or an ACL said no.
+        TopicMissing: the topic is not there.
+    """
+    _check_options(settings)
+    return n_partitions_of(_metadata(settings, timeout_s), settings)
+
+
+def create_topic(
+    settings: KafkaSettings, partitions: int, replication_factor: int, timeout_s: float = METADATA_S
+) -> None:
+    """Make the topic; one that is there already is fine if it has as many partitions.
+
+    Raises:
+        SinkError: it cannot be made so, or is there with another number of partitions; and as `check_topic`.
+    """
+    _check_options(settings)
+    deadline_s = time.monotonic() + timeout_s
+    topic = _metadata(settings, timeout_s).topics[settings.topic]
+    if topic.error is not None and topic.error.code() in MISSING:
+        _create(settings, NewTopic(settings.topic, partitions, replication_factor), deadline_s)
+        _wait_for_topic(settings, deadline_s)
+        return
+    n_partitions = n_partitions_of(_metadata(settings, timeout_s), settings)
+    if n_partitions != partitions:
+        raise SinkError(
+            f"topic {settings.topic!r} is there with {n_partitions} partitions, asked for were {partitions}; "
+            f"leave --create-topic out, say --partitions {n_partitions}, or name another topic"
+        )
+
+
+def _check_options(settings: KafkaSettings) -> None:
+    """Let librdkafka judge the options by making a producer with them."""
+    monitor = Monitor(settings.options)
+    try:
+        Producer({**producer_config(settings), **monitor.callbacks()}, logger=monitor.logger)
+    except KafkaException as error:
+        raise usage_error(error, settings.options) from error
+
+
+def _metadata(settings: KafkaSettings, timeout_s: float) -> ClusterMetadata:
+    """What the cluster says of the topic. A consumer asks, since asking as a producer would make the topic."""
+    monitor = Monitor(settings.options)
+    config = {**client_config(settings), "group.id": "loadgen-check", **monitor.callbacks()}
+    consumer = Consumer(config, logger=monitor.logger)
+    start_s = time.monotonic()
+    try:
+        while (waited_s := time.monotonic() - start_s) < timeout_s:
+            try:
+                metadata: ClusterMetadata = consumer.list_topics(settings.topic, min(ASK_S, timeout_s - waited_s))
+                return metadata
+            except KafkaException as error:
+                if error.args[0].code() not in NO_ANSWER:
+                    monitor.on_error(error.args[0])
+            consumer.poll(0)  # calls the monitor
+            _raise_if_refused(settings, monitor)
+            if KafkaError._ALL_BROKERS_DOWN in monitor.texts and waited_s >= ALL_DOWN_S:
+                break
+        raise unreachable(settings, time.monotonic() - start_s, _complaint(monitor))
+    finally:
+        consumer.close()
+
+
+def _raise_if_refused(settings: KafkaSettings, monitor: Monitor) -> None:
+    for text in monitor.last_errors:
+        if "SSL handshake failed" in text:  # comes with the code of a broken connection
+            raise refused(settings, "TLS", text)
+    for code, kind in REFUSALS.items():
+        if code in monitor.texts:
+            raise refused(settings, kind, monitor.texts[code])
+
+
+def _complaint(monitor: Monitor) -> str:
+    """The most telling of librdkafka's complaints."""
+    texts = [text for text in monitor.last_errors if "brokers are down" not in text]
+    for text in texts:
+        size = re.search(r"Invalid response size (\d+)", text)
+        if size:
+            answer = int(size.group(1)).to_bytes(4, "big").decode("ascii", "replace")
+            return f"what listens there does not speak Kafka: its answer begins with {answer!r}"
+    return texts[-1] if texts else ""
+
+
+def _create(settings: KafkaSettings, topic: NewTopic, deadline_s: float) -> None:
+    monitor = Monitor(settings.options)
+    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
+    admin = AdminClient(config, logger=monitor.logger)
+    wait_s = max(1.0, deadline_s - time.monotonic())
+    future = admin.create_topics([topic], operation_timeout=wait_s, request_timeout=wait_s)[settings.topic]
+    try:
+        future.result()
+    except KafkaException as error:
+        raise _not_created(settings, topic, error.args[0]) from error
+
+
+def _not_created(settings: KafkaSettings, topic: NewTopic, error: KafkaError) -> SinkError:
+    if error.code() in REFUSALS:
+        return refused(settings, REFUSALS[error.code()], error.str())
+    steps = {
+        KafkaError.INVALID_REPLICATION_FACTOR: "say --replication-factor N with N up to the number of brokers",
+        KafkaError.INVALID_PARTITIONS: "say --partitions N with N of 1 or more",
+        KafkaError.TOPIC_EXCEPTION: "use letters, digits, dots, - and _ in --topic",
+        KafkaError.POLICY_VIOLATION: "ask whoever runs the brokers what they allow",
+    }
+    step = steps.get(error.code() or 0, "make it with kafka-topics.sh, and leave --create-topic out")
+    return SinkError(
+        f"topic {settings.topic!r} could not be made with {topic.num_partitions} partitions and replication factor "
+        f"{topic.replication_factor}: {error.str()}; {step}"
+    )
+
+
+def _wait_for_topic(settings: KafkaSettings, deadline_s: float) -> None:
+    """A new topic is known to all brokers a moment after it was made."""
+    while time.monotonic() < deadline_s:
+        topic = _metadata(settings, METADATA_S).topics[settings.topic]
+        if topic.error is None:
+            return
+        time.sleep(0.1)
+    raise SinkError(f"topic {settings.topic!r} was made but does not appear; look at the brokers' log, then run again")

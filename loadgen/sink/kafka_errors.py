@@ -1,0 +1,78 @@
+"""What Kafka refuses, said in words: which error of loadgen's it is, and the next step.
+
+In: librdkafka's errors and metadata. Out: SinkErrors to raise. Secrets are taken out of every message.
+"""
+
+from confluent_kafka import KafkaError
+from confluent_kafka.admin._metadata import ClusterMetadata
+
+from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing
+from loadgen.sink.kafka_options import KafkaSettings, hide_secrets
+
+METADATA_S = 10.0
+"""An unreachable broker is reported after so long."""
+
+REFUSALS = {
+    KafkaError._SSL: "TLS",
+    KafkaError._AUTHENTICATION: "SASL",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "SASL",
+    KafkaError.UNSUPPORTED_SASL_MECHANISM: "SASL",
+    KafkaError.ILLEGAL_SASL_STATE: "SASL",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "ACL",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "ACL",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "ACL",
+}
+NEXT_STEPS = {
+    "TLS": "check security.protocol, ssl.ca.location and the port in --kafka-option or --kafka-config",
+    "SASL": "check security.protocol, sasl.mechanisms, sasl.username and sasl.password in --kafka-config",
+    "ACL": "let this user describe and write the topic, e.g. kafka-acls.sh --add --producer --topic NAME",
+}
+
+
+def stopped(settings: KafkaSettings, error: KafkaError) -> SinkError:
+    """The error that ends a run in its middle."""
+    reason = hide_secrets(error.str(), settings.options)
+    return SinkError(
+        f"Kafka takes no more events of topic {settings.topic!r}: {reason}; look at the broker's log, then run again"
+    )
+
+
+def unreachable(settings: KafkaSettings, waited_s: float, complaint: str) -> BrokerUnreachable:
+    """Nobody answered; the complaint is librdkafka's own, or empty."""
+    why = f" ({complaint})" if complaint else ""
+    return BrokerUnreachable(
+        f"no broker answered at {settings.brokers} within {waited_s:.0f} s{why}: is one listening there? "
+        "Name another with --brokers HOST:PORT, or --brokers embedded to try without one"
+    )
+
+
+def refused(settings: KafkaSettings, kind: str, reason: str) -> AccessRefused:
+    """TLS, SASL or an ACL said no."""
+    reason = hide_secrets(reason, settings.options)
+    return AccessRefused(f"{settings.brokers} refused access ({kind}): {reason}; {NEXT_STEPS[kind]}")
+
+
+def topic_missing(settings: KafkaSettings) -> TopicMissing:
+    """The topic is not there."""
+    return TopicMissing(
+        f"topic {settings.topic!r} is not on {settings.brokers}; add --create-topic, or make it with\n"
+        f"  kafka-topics.sh --create --topic {settings.topic} --partitions 12 --bootstrap-server {settings.brokers}"
+    )
+
+
+def n_partitions_of(metadata: ClusterMetadata, settings: KafkaSettings) -> int:
+    """The number of the topic's partitions.
+
+    Raises:
+        TopicMissing: it is not there.
+        AccessRefused: this user may not see it.
+    """
+    topic = metadata.topics.get(settings.topic)
+    if topic is None or (topic.error is not None and topic.error.code() in MISSING):
+        raise topic_missing(settings)
+    if topic.error is not None and topic.error.code() in REFUSALS:
+        raise refused(settings, REFUSALS[topic.error.code()], topic.error.str())
+    return len(topic.partitions)
+
+
+MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)

@@ -1,0 +1,94 @@
+"""What librdkafka says besides delivery reports: errors, log lines, figures once a second.
+
+In: its callbacks and log lines. Out: attributes to look at. Nothing is printed, and secrets are taken out.
+"""
+
+import logging
+import re
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from confluent_kafka import KafkaError
+
+from loadgen.sink.kafka_options import hide_secrets
+
+N_KEPT = 20
+ORIGIN = re.compile(
+    r"^\[rdkafka#[^]]*\] |\[thrd:[^]]*\]: | \(after \d+ms in state \w+\)|, \d+ identical error.*suppressed"
+)
+"""What tells only where and when in librdkafka a complaint arose."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStats:
+    """A client's figures of the last second.
+
+    Attributes:
+        round_trip_p99_s: of the slowest broker; 0 before the first request.
+        queue_messages: messages that the client holds.
+    """
+
+    round_trip_p99_s: float = 0.0
+    queue_messages: int = 0
+
+
+class Monitor:
+    """Listens to one client.
+
+    Attributes:
+        stats: see `BrokerStats`.
+        last_errors: the last few complaints, oldest first.
+        texts: the last text of each error code so far (KafkaError.code()).
+        fatal: the error after which the client will deliver nothing more; None while all is well.
+        logger: give it to the client, so that log lines come here and not to stderr.
+    """
+
+    def __init__(self, options: dict[str, str]) -> None:
+        """Begin to listen; options are the user's, of which the secret ones must not show."""
+        self.stats = BrokerStats()
+        self.last_errors: deque[str] = deque(maxlen=N_KEPT)
+        self.texts: dict[int, str] = {}
+        self.fatal: KafkaError | None = None
+        self.logger = logging.Logger("loadgen.kafka")
+        self.logger.addHandler(_Collector(self._note))
+        self._options = options
+
+    def callbacks(self) -> dict[str, Callable[[Any], None]]:
+        """The configuration entries that make a client call this."""
+        return {"error_cb": self.on_error, "stats_cb": self._on_stats}
+
+    def on_error(self, error: KafkaError) -> None:
+        """Take note of an error."""
+        self._note(error.str())
+        self.texts[error.code()] = self.last_errors[-1]
+        if error.fatal():
+            self.fatal = error
+
+    def _note(self, text: str) -> None:
+        """Keep a text, once."""
+        text = hide_secrets(ORIGIN.sub("", text), self._options)
+        if text in self.last_errors:
+            self.last_errors.remove(text)
+        self.last_errors.append(text)
+
+    def _on_stats(self, text: str) -> None:
+        figures = orjson.loads(text)
+        round_trips_us = [broker["rtt"]["p99"] for broker in figures["brokers"].values()]
+        self.stats = BrokerStats(max(round_trips_us, default=0) * 1e-6, figures["msg_cnt"])
+
+
+class _Collector(logging.Handler):
+    """Passes on the log lines that tell why something does not work."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._pass_on = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass on a warning or worse, or a broken connection; nothing about settings, which were chosen knowingly."""
+        kind, _, text = record.getMessage().partition(" ")
+        if kind == "FAIL" or (record.levelno >= logging.WARNING and kind != "CONFWARN"):
+            self._pass_on(text)

@@ -1,0 +1,234 @@
+"""The bookkeeping of events in flight: per lane (Kafka partition) a queue of runs, settled in the order of sending.
+
+In: runs of events that were accepted, dropped or refused, and the broker's reports about them. Out: a tally that is
+right at every moment, and `settled`: how many events of each lane have ended, counted from the first without a gap.
+No Kafka in here, and no waiting.
+
+**Counting by watermarks.** A report per message costs as much as all the rest of the sending. It is not needed when
+the producer guarantees three things: idempotence (a partition's messages enter the log in the order of sending, each
+once), the gapless guarantee (a message that fails for good stops the producer with a fatal error instead of letting
+later ones pass), and no expiry (`message.timeout.ms` 0; messages that time out would be outside the guarantee). Then
+what a partition has accepted is always a prefix of what was sent to it. So the report of *one* message vouches for
+all before it in its lane: each group asks for the report of its last message only. What lies after the last
+watermark when the producer is closed is in doubt, until it is read back from the topic (readback.py).
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.event import Int64s, UInt8s
+from loadgen.ledger import Outcome, Tally
+from loadgen.sink import Lines
+from loadgen.sink.deliver import Sent, count_delivered, line_lengths
+
+NO_OFFSET = -1
+NO_REPORT = 255
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """What the groups of one send share: columns sorted by lane.
+
+    Attributes:
+        sent: see `Sent`.
+        user_id, ts_ms: int64; by them an event is recognised in the topic.
+        end_bytes: int64, bytes of the values up to and including each event.
+    """
+
+    sent: Sent
+    user_id: Int64s
+    ts_ms: Int64s
+    end_bytes: Int64s
+
+    @classmethod
+    def of(cls, lines: Lines) -> Self:
+        """These lines, newlines included, sent now in this order."""
+        end_bytes = np.cumsum(line_lengths(lines))
+        n_bytes = int(end_bytes[-1]) if len(lines) else 0
+        return cls(Sent.of(lines, n_bytes), lines.user_id, lines.ts_ms, end_bytes)
+
+    def bytes_of(self, start: int, stop: int) -> int:
+        """Bytes of the values start:stop."""
+        before = self.end_bytes[start - 1] if start else 0
+        return int(self.end_bytes[stop - 1] - before) if stop > start else 0
+
+    def part(self, start: int, stop: int) -> Sent:
+        """The events start:stop."""
+        return self.sent.part(start, stop, self.bytes_of(start, stop))
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Events start:stop of a batch, all of one lane, handed to the producer in one go.
+
+    Attributes:
+        ended: whether the tally has them.
+        outcome: uint8 per event, an `Outcome` or NO_REPORT; None where nothing is known of single events.
+        n_reports: how many events have an outcome of their own.
+    """
+
+    lane: int
+    batch: Batch
+    start: int
+    stop: int
+    ended: bool = False
+    outcome: UInt8s | None = None
+    n_reports: int = 0
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def outcomes(self) -> UInt8s:
+        """`outcome`, made where it is None: from now on each event has its own."""
+        if self.outcome is None:
+            self.outcome = np.full(len(self), NO_REPORT, np.uint8)
+        return self.outcome
+
+    def positions_in_doubt(self) -> Int64s:
+        """The positions in the batch of the events whose outcome is not known."""
+        if self.outcome is None:
+            return np.arange(self.start, self.stop)
+        return self.start + np.flatnonzero(self.outcome == NO_REPORT)
+
+
+@dataclass(slots=True, eq=False)
+class Unsent:
+    """Events of one lane that were never handed to the producer; they keep their place in the order."""
+
+    n_events: int
+    ended: bool = True
+
+    def __len__(self) -> int:
+        return self.n_events
+
+
+class Lanes:
+    """All runs of events that have not been settled in order yet.
+
+    Attributes:
+        tally: counts them.
+        settled: int64 per lane.
+        last_offset: int64 per lane, the highest offset known to be ours; NO_OFFSET before the first.
+        in_flight_bytes: bytes of the values in flight.
+    """
+
+    def __init__(self, n_lanes: int, tally: Tally, settled: Int64s) -> None:
+        """Begin with nothing in flight."""
+        self.tally = tally
+        self.settled = settled
+        self.last_offset = np.full(n_lanes, NO_OFFSET, np.int64)
+        self.in_flight_bytes = 0
+        self._runs: list[deque[Group | Unsent]] = [deque() for _ in range(n_lanes)]
+        self._arrived: list[Sent] = []
+
+    def accept(self, group: Group) -> None:
+        """These events are in flight from now on."""
+        self.tally.in_flight += len(group)
+        self.in_flight_bytes += group.batch.bytes_of(group.start, group.stop)
+        self._runs[group.lane].append(group)
+
+    def skip(self, lane: int, pages: UInt8s, outcome: Outcome) -> None:
+        """These events are not handed to the producer; they end after all that the lane was given before."""
+        self.tally.settle(outcome, pages)
+        self._runs[lane].append(Unsent(len(pages)))
+        self._advance(lane)
+
+    def watermark(self, group: Group, offset: int) -> None:
+        """The last event of the group is in the topic, so all before it in its lane are."""
+        if group.ended:
+            return
+        self.last_offset[group.lane] = max(offset, self.last_offset[group.lane])
+        for run in self._runs[group.lane]:
+            if isinstance(run, Group):
+                self._arrive(run)
+            if run is group:
+                break
+        self._advance(group.lane)
+
+    def arrive_all(self) -> None:
+        """The producer holds nothing any more and had no error: everything in flight is in the topic."""
+        for lane, runs in enumerate(self._runs):
+            for run in runs:
+                if isinstance(run, Group):
+                    self._arrive(run)
+            self._advance(lane)
+
+    def report(self, group: Group, position: int, outcome: Outcome) -> None:
+        """The outcome of one event, by its position in the batch; the group ends with its last one."""
+        group.outcomes()[position - group.start] = outcome
+        group.n_reports += 1
+        if group.n_reports == len(group):
+            self._settle(group)
+            self._advance(group.lane)
+
+    def resolve(self, lane: int, outcomes: UInt8s) -> None:
+        """Nothing more will be reported: settle the lane's events in doubt.
+
+        Args:
+            lane: the lane.
+            outcomes: an `Outcome` per event in doubt, in order.
+        """
+        for group in self.in_doubt(lane):
+            positions = group.positions_in_doubt() - group.start
+            group.outcomes()[positions] = outcomes[: len(positions)]
+            outcomes = outcomes[len(positions) :]
+            self._settle(group)
+        self._advance(lane)
+
+    def in_doubt(self, lane: int) -> list[Group]:
+        """The groups of a lane that have events whose outcome is not known, in order."""
+        return [run for run in self._runs[lane] if isinstance(run, Group) and not run.ended]
+
+    def lanes_in_doubt(self) -> list[int]:
+        """The lanes that have such groups."""
+        return [lane for lane in range(len(self._runs)) if self.in_doubt(lane)]
+
+    def count_arrived(self) -> None:
+        """Count what arrived since the last call: once for many groups, since each count has a fixed cost."""
+        if self._arrived:
+            sent = Sent.concat(self._arrived)
+            self._arrived.clear()
+            count_delivered(self.tally, sent)
+            self._leave(sent)
+
+    def _arrive(self, group: Group) -> None:
+        """Everything of the group that is not known to have ended otherwise is in the topic."""
+        if group.ended:
+            return
+        if group.outcome is not None:
+            group.outcome[group.outcome == NO_REPORT] = Outcome.DELIVERED
+            self._settle(group)
+            return
+        group.ended = True
+        self._arrived.append(group.batch.part(group.start, group.stop))
+
+    def _settle(self, group: Group) -> None:
+        """Settle a group whose events ended in different ways."""
+        group.ended = True
+        outcomes = group.outcomes()
+        sent = group.batch.part(group.start, group.stop)
+        lengths = np.diff(group.batch.end_bytes[: group.stop], prepend=0)[group.start :]
+        for outcome in Outcome:
+            positions = np.flatnonzero(outcomes == outcome)
+            part = sent.take(positions, int(lengths[positions].sum()))
+            if outcome is Outcome.DELIVERED:
+                count_delivered(self.tally, part)
+            else:
+                self.tally.settle(outcome, part.page)
+        self._leave(sent)
+
+    def _leave(self, sent: Sent) -> None:
+        self.tally.in_flight -= len(sent)
+        self.in_flight_bytes -= sent.n_bytes
+
+    def _advance(self, lane: int) -> None:
+        """Settle what has ended, up to the first run that has not."""
+        runs = self._runs[lane]
+        while runs and runs[0].ended:
+            self.settled[lane] += len(runs.popleft())

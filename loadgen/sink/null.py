@@ -1,0 +1,62 @@
+"""A sink that counts and forgets: it measures the generator alone.
+
+In: lines. Out: a tally in which every event is delivered the moment it is sent.
+"""
+
+import numpy as np
+
+from loadgen.event import Int64s
+from loadgen.ledger import Outcome, Tally
+from loadgen.sink import Lines
+from loadgen.sink.deliver import Sent, count_delivered
+
+MAX_SEND = 65_536
+"""Events taken at a time."""
+
+
+class NullSink:
+    """Accepts everything at once and keeps nothing."""
+
+    name = "null"
+
+    def __init__(self, n_rows: int, settled: Int64s | None = None) -> None:
+        """Begin empty.
+
+        Args:
+            n_rows: the number of the shard's listeners.
+            settled: int64[1], what a predecessor had settled; None for a fresh start.
+        """
+        self.tally = Tally()
+        self.lane_of_row = np.zeros(n_rows, np.uint16)
+        self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
+
+    def room(self) -> int:
+        """There is always room."""
+        return MAX_SEND
+
+    def send(self, lines: Lines) -> None:
+        """Count all events as delivered."""
+        count_delivered(self.tally, Sent.of(lines, len(lines.buffer())))
+        self.settled[0] += len(lines)
+
+    def drop(self, lines: Lines) -> None:
+        """Count events as dropped that the schedule gave up."""
+        self.tally.settle(Outcome.DROPPED, lines.page)
+        self.settled[0] += len(lines)
+
+    def poll(self, timeout_s: float) -> None:
+        """Nothing is ever in flight."""
+
+    def flush(self, timeout_s: float) -> None:
+        """Nothing is ever in flight."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def marks(self) -> dict[str, int]:
+        """There are no files."""
+        return {}
+
+    def round_trip_s(self) -> float:
+        """There is no broker."""
+        return float("nan")

@@ -1,0 +1,1 @@
+"""The cost of each stage as ratios measured in one run: `make bench`, see `__main__`."""

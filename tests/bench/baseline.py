@@ -1,0 +1,116 @@
+"""What loadgen is measured against: the loops that a person would write first.
+
+    python -m tests.bench.baseline dicts FILE TARGET           build a dict of each event in FILE, dump and write it
+    python -m tests.bench.baseline produce ADDRESS TOPIC FILE  send the lines of FILE, a callback each
+
+Each prints one JSON object: events, wall_s, cpu_s (all threads of the process, start-up excluded).
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from confluent_kafka import KafkaError, Message, Producer
+
+from loadgen.event import ACTIVITY_FIELDS, SONG_FIELDS
+
+POLL_EVERY = 1000
+
+
+def dicts(columns: dict[str, list[Any]], path: str) -> None:
+    """Build the dict of each event from its columns, dump it, write it: simulation not included."""
+    songs = [row for row in zip(*(columns[name] for name in SONG_FIELDS), strict=True)]
+    rows = zip(*(columns[name] for name in ACTIVITY_FIELDS), songs, strict=True)
+    with open(path, "wb") as file:
+        for ts, user_id, session_id, page, method, status, level, item, location, age, song in rows:
+            record = {
+                "ts": ts,
+                "userId": user_id,
+                "sessionId": session_id,
+                "page": page,
+                "method": method,
+                "status": status,
+                "level": level,
+                "itemInSession": item,
+                "location": location,
+                "age": age,
+            }
+            if page == "NextSong":
+                artist, title, length, tier, popularity = song
+                record["artist"] = artist
+                record["song"] = title
+                record["length"] = length
+                record["artist_tier"] = tier
+                record["song_popularity"] = popularity
+            file.write(orjson.dumps(record))
+            file.write(b"\n")
+
+
+def columns_of(lines: list[bytes]) -> dict[str, list[Any]]:
+    """The values of each field, None where an event lacks it."""
+    records = [orjson.loads(line) for line in lines]
+    return {name: [record.get(name) for record in records] for name in (*ACTIVITY_FIELDS, *SONG_FIELDS)}
+
+
+def produce(address: str, topic: str, lines: list[bytes]) -> None:
+    """Send lines that are encoded already, keyed by user id, with the options that loadgen sets, a callback each."""
+    delivered = 0
+
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
+        nonlocal delivered
+        delivered += error is None
+
+    producer = Producer(
+        {
+            "bootstrap.servers": address,
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": 20,
+            "batch.size": 1_000_000,
+            "compression.type": "lz4",
+            "partitioner": "murmur2_random",
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    keys = [b"%d" % orjson.loads(line)["userId"] for line in lines]
+    with _measured(len(lines)):
+        for i, (line, key) in enumerate(zip(lines, keys, strict=True)):
+            producer.produce(topic, line, key, on_delivery=on_delivery)
+            if i % POLL_EVERY == 0:
+                producer.poll(0)
+        producer.flush()
+    if delivered != len(lines):
+        raise SystemExit(f"the bare loop delivered {delivered} of {len(lines)}")
+
+
+class _measured:  # noqa: N801
+    """Prints what the block took."""
+
+    def __init__(self, n_events: int) -> None:
+        self._n_events = n_events
+
+    def __enter__(self) -> None:
+        self._wall_s, self._cpu_s = time.perf_counter(), time.process_time()
+
+    def __exit__(self, *_: object) -> None:
+        wall_s, cpu_s = time.perf_counter() - self._wall_s, time.process_time() - self._cpu_s
+        print(json.dumps({"events": self._n_events, "wall_s": wall_s, "cpu_s": cpu_s}))
+
+
+def _dicts(path: str, target: str) -> None:
+    columns = columns_of(Path(path).read_bytes().splitlines())
+    with _measured(len(columns["ts"])):
+        dicts(columns, target)
+
+
+def _produce(address: str, topic: str, path: str) -> None:
+    produce(address, topic, Path(path).read_bytes().splitlines())
+
+
+if __name__ == "__main__":
+    loops: dict[str, Callable[..., None]] = {"dicts": _dicts, "produce": _produce}
+    loops[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,187 @@
+"""Whatever the command line, the variables and the file say: valid settings, or a UsageError that names what is wrong.
+
+LOADGEN_FUZZ sets the number of command lines (default 2,000); half as many files are tried.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.cli import run
+from loadgen.config import RunSettings
+from loadgen.config.settings import FIELD_OF_KEY
+from loadgen.errors import UsageError
+
+N_EXAMPLES = int(os.environ.get("LOADGEN_FUZZ", "2000"))
+TIMEOUT_S = 60 + N_EXAMPLES // 20
+SOME_PATH = str(Path(tempfile.gettempdir()) / "no such file")
+
+plausible = st.sampled_from(
+    [
+        *(
+            "1",
+            "0",
+            "-1",
+            "5",
+            "256",
+            "257",
+            "50k",
+            "50_000",
+            "10M",
+            "1e3",
+            "0.5",
+            "natural",
+            "max",
+            "100k/s",
+            "300/min",
+        ),
+        *(
+            "embedded",
+            "localhost:9092",
+            "a:1,b:2",
+            "-",
+            "x.gz",
+            "~/x",
+            "~root/x",
+            "~nobody/x",
+            "0/4",
+            "3/4",
+            "now",
+            "-1d",
+        ),
+        *("2026-01-01", "2026-01-01T00:00:00+09:00", "9999-12-31", "0001-01-01T00:00:00+14:00", "90s", "2h", "1d"),
+        *(
+            "activity",
+            "full",
+            "gz",
+            "zst",
+            "online",
+            "everyday",
+            "wall",
+            "fail",
+            "late=0.1",
+            "drop=1,late=x",
+            "linger.ms=5",
+        ),
+        *("true", "false", "", " ", "nan", "inf", "1e99", "=", "--", "../..", SOME_PATH),
+    ]
+)
+absurd = st.one_of(
+    st.text(max_size=20),
+    st.text("0123456789.,:/=+-_ekMhsdTZ", max_size=20),
+    st.text(st.characters(codec=None, categories=["Cs", "Cc", "Lu", "Nd"]), max_size=5),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.just("9" * 5000),
+)
+value = plausible | absurd
+known = st.sampled_from(run.SPELLINGS).filter(lambda flag: flag != "--config")
+flag = known | st.sampled_from(["--usres", "-x", "--", "---", "--=", "-", "--users=", "--no-users", "-hx"])
+words = st.one_of(
+    st.tuples(flag, value).map(list),
+    st.tuples(flag, value).map(lambda pair: [f"{pair[0]}={pair[1]}"]),
+    st.tuples(flag).map(list),
+    st.tuples(value).map(list),
+)
+RIGHT = {
+    "users": ("1", "50k", "10M"),
+    "workers": ("1",),
+    "duration": ("1", "90s"),
+    "events": ("5", "1.5M"),
+    "start": ("now", "-1d", "2026-01-01"),
+    "end": ("+1d", "2199-12-31"),
+    "rate": ("natural", "max", "5/s"),
+    "speed": ("1", "60"),
+    "brokers": ("embedded", "a:1,b:2"),
+    "output": ("-", "~/x.gz", "ü\n\x7f.zst"),
+    "folder": ("x",),
+    "compress": ("gz", "none"),
+    "format": ("full", "listen"),
+    "presence": ("online", "everyday"),
+    "impair": ("late=0.1", "drop=1,reorder=1e-3"),
+    "shard": ("0/1", "3/4"),
+    "seed": ("0", "18446744073709551615"),
+    "tracks": ("800k", "20k"),
+    "catalog": ("mine",),
+    "behaviour": ("b.toml",),
+    "drain-timeout": ("0", "2m"),
+    "max-lag": ("5", "1h"),
+    "metrics-port": ("0", "65535"),
+    "on-worker-death": ("fail",),
+}
+right = st.sampled_from([(key, text) for key, texts in RIGHT.items() for text in texts])
+right_lines = st.lists(right, max_size=6).map(lambda pairs: [f"--{key}={text}" for key, text in pairs])
+any_lines = st.lists(words, max_size=8).map(lambda parts: [word for part in parts for word in part])
+command_lines = right_lines | any_lines
+
+keys = st.sampled_from(
+    [*FIELD_OF_KEY, *(key.replace("_", "-") for key in FIELD_OF_KEY), "run", "usres", "kafka.option"]
+)
+variables = st.dictionaries(
+    st.one_of(
+        st.sampled_from([f"LOADGEN_{key.upper()}" for key in FIELD_OF_KEY if key != "config"]),
+        st.sampled_from(
+            ["LOADGEN_KAFKA_OPTION_SASL_PASSWORD", "LOADGEN_KAFKA_OPTION_", "LOADGEN_X", "LOADGEN_", "OTHER"]
+        ),
+    ),
+    value.filter(lambda text: "\0" not in text and text.isprintable()),
+    max_size=4,
+)
+scalars = st.one_of(
+    plausible.map(repr),
+    st.integers().map(str),
+    st.floats().map(repr),
+    st.sampled_from(["true", "false", "2026-01-01", "2026-01-01T00:00:00Z", "00:00:00", "0x1F", "1e400", "9" * 5000]),
+)
+toml_values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]")
+        | st.lists(st.tuples(st.sampled_from(["a", "late", "linger.ms", "'a b'"]), inner), max_size=2).map(
+            lambda items: "{" + ", ".join(f"{key} = {item}" for key, item in items) + "}"
+        )
+    ),
+    max_leaves=4,
+)
+toml_lines = st.tuples(keys, toml_values).map(lambda pair: f"{pair[0]} = {pair[1]}") | st.sampled_from(
+    ["[run]", "[[run]]", "x"]
+)
+right_files = st.lists(right, max_size=6, unique_by=lambda pair: pair[0]).map(
+    lambda pairs: "\n".join(f"{key} = {json.dumps(text)}" for key, text in pairs).replace("\x7f", "").encode()
+)
+toml_files = st.one_of(
+    right_files, st.lists(toml_lines, max_size=6).map("\n".join).map(str.encode), st.binary(max_size=50)
+)
+
+
+def check(argv: list[str], environment: dict[str, str]) -> None:
+    """Valid settings, or a UsageError with a line for each problem."""
+    with patch.dict(os.environ, environment):
+        try:
+            settings = run.parse(argv).settings
+        except UsageError:
+            return
+    assert RunSettings.from_public(settings.public_dict()).public_dict() == settings.public_dict()
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+@given(argv=command_lines, environment=st.just({}) | variables)
+@settings(max_examples=N_EXAMPLES)
+def test_any_command_line_is_settings_or_a_usage_error(argv: list[str], environment: dict[str, str]) -> None:
+    check([word for word in argv if not word.startswith(("-h", "--help"))], environment)
+
+
+@pytest.mark.timeout(TIMEOUT_S)
+@given(content=toml_files, argv=st.just([]) | command_lines)
+@settings(max_examples=N_EXAMPLES // 2)
+def test_any_file_is_settings_or_a_usage_error(content: bytes, argv: list[str]) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+        file.write(content)
+        file.flush()
+        check(["--config", file.name, *(word for word in argv[:2] if not word.startswith("-h"))], {})

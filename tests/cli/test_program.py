@@ -1,0 +1,211 @@
+"""The program as a whole: verbs, help, version, exit codes, and what is said on stderr."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import loadgen.run
+from loadgen import __version__
+from loadgen.cli import main, run
+from loadgen.config import RunSettings
+from loadgen.config.settings import FLAGS
+from loadgen.errors import TopicMissing
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("numpy", "pyarrow", "confluent_kafka", "faker", "prometheus_client", "duckdb")
+
+
+def program(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **variables}
+    command = [sys.executable, "-m", "loadgen", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[RunSettings]:
+    """The settings of the runs that are started, each of which ends with exit code 1."""
+    runs: list[RunSettings] = []
+
+    def pretend(settings: RunSettings) -> int:
+        runs.append(settings)
+        return 1
+
+    monkeypatch.setattr(loadgen.run, "main", pretend)
+    return runs
+
+
+def test_run_hands_the_settings_on_and_gives_the_exit_code_back(started: list[RunSettings]) -> None:
+    assert (
+        main(["run", "--users", "50k", "--workers=8", "--kafka-option", "a=1", "--kafka-option", "b=2", "--quiet"]) == 1
+    )
+    (settings,) = started
+    assert (settings.users, settings.workers, settings.quiet) == (50_000, 8, True)
+    assert settings.kafka_option == {"a": "1", "b": "2"}
+
+
+def test_the_last_of_two_equal_flags_counts(started: list[RunSettings]) -> None:
+    main(["run", "--users", "5", "--users", "6", "--continuous"])
+    assert (started[0].users, started[0].continuous) == (6, True)
+
+
+def test_a_denial_takes_back_what_a_variable_says(started: list[RunSettings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOADGEN_CONTINUOUS", "yes")
+    main(["run", "--no-continuous", "--duration", "5"])
+    assert (started[0].continuous, started[0].duration_min) == (False, 5.0)
+
+
+def test_all_problems_of_a_command_line_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "run --usres 5 --users x --json=4 --no-jsn foo bar -q --seed --rate 5/s --topic"
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --json must stand alone, got '--json=4'; write --json to switch it on",
+        "error: --topic must have a value, got none; write --topic VALUE, see loadgen run --help",
+        "error: --seed must have a value, got none; write --seed VALUE, see loadgen run --help",
+        "error: unknown flag '--usres'; did you mean --users?",
+        "error: unknown flag '--no-jsn'; did you mean --no-json?",
+        "error: unexpected word 'bar'; flags begin with --, see loadgen run --help",
+        "error: unknown flag '-q'; see loadgen run --help",
+        "error: users must be a whole number 1..10,000,000, got 'x' (from --users); "
+        "write for example 50000, 50_000, 50k or 10M",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["rn"], "unknown verb 'rn'; did you mean run?"),
+        (["consume"], "unknown verb 'consume'; one of run, catalog"),
+        (["--users", "5"], "a verb comes first, got --users; write loadgen run --users …"),
+        (["--vers"], "No such option: --vers (Possible options: --version); see loadgen --help"),
+        (["catalog", "shw"], "No such command 'shw'. Did you mean 'show'?; see loadgen catalog --help"),
+        (["catalog", "export"], "Missing argument 'FILE'; see loadgen catalog export --help"),
+        (
+            ["catalog", "show", "--tracks", "5"],
+            "tracks must be a whole number 10,558..20,000,000, got '5' (from --tracks); write for example 800k",
+        ),
+    ],
+)
+def test_a_wrong_verb_is_answered_with_the_right_one(
+    words: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"error: {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (TopicMissing("topic x must exist, got none; add --create-topic"), 1, "topic x must exist"),
+        (ZeroDivisionError("division"), 1, "this is a bug in loadgen: ZeroDivisionError: division"),
+    ],
+)
+def test_what_ends_a_run_is_one_line_and_an_exit_code(
+    raised: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(settings: RunSettings) -> int:
+        raise raised
+
+    monkeypatch.setattr(loadgen.run, "main", fail)
+    assert main(["run"]) == code
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}")
+    assert error.count("\n") == 1
+
+
+def test_ctrl_c_before_the_run_takes_over_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(settings: RunSettings) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loadgen.run, "main", stop)
+    assert main(["run"]) == 130
+
+
+def test_a_bug_shows_where_when_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(loadgen.run, "main", lambda settings: 1 / 0)
+    monkeypatch.setenv("LOADGEN_DEBUG", "1")
+    assert main(["run"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_settings_of_a_dry_run_are_a_configuration_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "--users",
+        "50k",
+        "--start",
+        "-1d",
+        "--impair",
+        "late=0.5",
+        "--output",
+        'odd "name"\n\x7f.gz',
+        "--rate",
+        "7",
+    ]
+    said = run.parse([*words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"]).settings
+    main(["run", "--dry-run", *words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"])
+    file = tmp_path / "again.toml"
+    file.write_text(capsys.readouterr().out)
+    again = run.parse(["--config", str(file)]).settings
+    changed: dict[str, Any] = {"config": None, "start_ms": 0, "kafka_option": {}}
+    assert again.model_copy(update=changed) == said.model_copy(update=changed)
+    assert abs(again.start_ms - said.start_ms) < 60_000  # -1d, asked twice
+    assert again.kafka_option == {"linger.ms": "5"}
+
+
+def test_a_dry_run_says_where_each_setting_comes_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOADGEN_USERS", "7")
+    assert main(["run", "--dry-run", "--seed", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [re.sub(" +", " ", line) for line in lines if line.startswith(("users", "seed", "rate"))] == [
+        "users = 7 # from LOADGEN_USERS",
+        'rate = "natural" # default',
+        "seed = 3 # from --seed",
+    ]
+
+
+@pytest.mark.parametrize(
+    "verb", [["run"], ["catalog", "build"], ["catalog", "show"], ["catalog", "export"], ["catalog", "import"]]
+)
+def test_the_help_of_each_verb_ends_with_two_or_three_examples(
+    verb: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*verb, "--help"]) == 0
+    shown = capsys.readouterr().out.split("Examples:")
+    examples = [line for line in shown[1].splitlines() if line.strip()]
+    assert len(examples) in (2, 3)
+    assert [line for line in examples if not line.strip().startswith(f"loadgen {' '.join(verb)}")] == []
+
+
+def test_the_examples_of_run_are_right(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "--help"])
+    shown = capsys.readouterr().out.split("Examples:")[1]
+    for line in filter(str.strip, shown.splitlines()):
+        assert run.parse(line.split()[2:]).settings.users >= 1000
+
+
+def test_every_flag_is_in_the_help_of_run() -> None:
+    shown = program("run", "--help").stdout
+    assert [key for key in (flag.key for flag in FLAGS.values()) if f"--{key} " not in shown] == []
+
+
+def test_the_program_runs_as_a_process() -> None:
+    version = program("--version")
+    assert (version.returncode, version.stdout) == (0, f"loadgen {__version__}\n")
+    wrong = program("run", "--users", "0", LOADGEN_SEED="x")
+    assert (wrong.returncode, wrong.stdout, wrong.stderr.count("error: ")) == (2, "", 2)
+    assert program().stdout == program("--help").stdout != ""
+
+
+def test_a_wrong_flag_is_answered_before_anything_heavy_is_imported() -> None:
+    code = "import sys, loadgen.cli as c; c.main(['run', '--users', '0']); "
+    code += f"print([m for m in {HEAVY} if m in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert shown.stdout == "[]\n"

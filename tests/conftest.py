@@ -1,0 +1,22 @@
+"""What all tests share: no LOADGEN_* variable of the developer's, and reproducible property tests."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "loadgen",
+    derandomize=True,
+    deadline=None,  # the machine may be busy; pytest-timeout is the limit
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("loadgen")
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take LOADGEN_* variables away, but the ones that steer the tests themselves."""
+    for variable in [name for name in os.environ if name.startswith("LOADGEN_") and name != "LOADGEN_FUZZ"]:
+        monkeypatch.delenv(variable)

@@ -1,0 +1,263 @@
+"""The Kafka sink with a scripted producer: whatever happens, every event has one outcome, and the order is kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.errors import SinkError
+from loadgen.ledger import Fingerprint
+from loadgen.sink import kafka
+from loadgen.sink.kafka import KafkaSettings, KafkaSink
+from loadgen.sink.readback import Doubt
+from tests.sink.fake_producer import FakeProducer
+from tests.sink.lines import N_PAGES, hash_of, make_lines, user_ids
+
+N_PARTITIONS = 3
+LOG_UNREADABLE: dict = {}
+
+
+def open_sink(producer: FakeProducer, **options: str) -> KafkaSink:
+    named = {name.replace("_", "."): value for name, value in options.items()}
+    chosen = KafkaSettings("fake:9092", "t", named)
+    return KafkaSink(chosen, user_ids(), n_partitions=N_PARTITIONS, connect=producer.connect)
+
+
+@contextmanager
+def readable(producer: FakeProducer) -> Iterator[None]:
+    """Reading the topic back reads the scripted producer's log."""
+
+    def read_back(_settings, doubts: dict[int, Doubt], _timeout_s: float):
+        return {lane: found_in(producer.log[lane], doubt) for lane, doubt in doubts.items()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka, "read_back", read_back)
+        patch.setattr(kafka, "FULL_S", 0.001)
+        yield
+
+
+def found_in(log: list[tuple[bytes, bytes, int]], doubt: Doubt) -> np.ndarray:
+    there = {(key, ts_ms) for _, key, ts_ms in log[doubt.start_offset :]}
+    pairs = zip(doubt.user_id.tolist(), doubt.ts_ms.tolist(), strict=True)
+    return np.array([(b"%d" % user_id, ts_ms) in there for user_id, ts_ms in pairs], np.bool_)
+
+
+def fingerprint_of(log: list[list[tuple[bytes, bytes, int]]]) -> Fingerprint:
+    events = [event for partition in log for event in partition]
+    expected = Fingerprint()
+    expected.add(
+        np.array([int(key) % 256 for _, key, _ in events], np.uint16),
+        np.array([hash_of(value) for value, _, _ in events], np.uint64),
+    )
+    return expected
+
+
+def assert_ledger_is_log(sink: KafkaSink, producer: FakeProducer) -> None:
+    expected, found = fingerprint_of(producer.log), sink.tally.fingerprint
+    assert (found.count == expected.count).all()
+    assert (found.total == expected.total).all()
+    assert sink.tally.bytes_delivered == sum(len(value) for lane in producer.log for value, _, _ in lane)
+
+
+step = st.one_of(
+    st.tuples(st.just("send"), st.integers(0, 60)),
+    st.tuples(st.just("drop"), st.integers(0, 20)),
+    st.tuples(st.just("poll"), st.just(0)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    steps=st.lists(step, max_size=12),
+    deliver=st.lists(st.integers(0, 80), min_size=1, max_size=6),
+    capacity=st.sampled_from([1, 7, 40, 10**6]),
+    too_large=st.sampled_from([0, 60, 10**6]),
+    limit=st.sampled_from([1, 25, 100_000]),
+    breaks_at=st.integers(0, 20),
+    unreported=st.integers(0, 30),
+    timeout_ms=st.sampled_from(["0", "1000"]),
+)
+def test_every_event_has_one_outcome_and_the_delivered_are_those_in_the_log(
+    steps, deliver, capacity, too_large, limit, breaks_at, unreported, timeout_ms
+):
+    producer = FakeProducer(N_PARTITIONS, deliver, capacity, too_large)
+    producer.unreported = unreported
+    with readable(producer):
+        options = {"queue_buffering_max_messages": str(limit), "message_timeout_ms": timeout_ms}
+        sink, n_offered = open_sink(producer, **options), 0
+        for number, (what, n_events) in enumerate(steps):
+            if number == breaks_at:
+                producer.break_down()
+            n_offered += take_step(sink, what, n_events, n_offered)
+            counts = sink.tally.counts()
+            assert counts["planned"] == n_offered
+            assert sink.settled.sum() <= n_offered - sink.tally.in_flight
+            assert counts["delivered"] <= sum(map(len, producer.log))
+        sink.close()
+    assert sink.tally.in_flight == 0
+    assert sink.settled.sum() == sink.tally.planned == n_offered
+    assert_ledger_is_log(sink, producer)
+
+
+def take_step(sink: KafkaSink, what: str, n_events: int, first: int) -> int:
+    """Do one step; the number of events that it planned."""
+    try:
+        if what == "poll":
+            sink.poll(0.0)
+            return 0
+        {"send": sink.send, "drop": sink.drop}[what](make_lines(n_events, first))
+    except SinkError:
+        return n_events if what != "poll" else 0
+    return n_events
+
+
+def test_settled_counts_only_what_ended_without_a_gap_before_it():
+    producer = FakeProducer(N_PARTITIONS, [0, 0, 10**6])
+    sink = open_sink(producer)
+    sink.send(make_lines(100))
+    sink.poll(0)
+    sink.drop(make_lines(50, 100))
+    assert sink.tally.counts()["dropped"] == 50
+    assert sink.settled.sum() == 0, "dropped events overtook those in flight"
+    sink.poll(0)
+    sink.poll(0)
+    assert sink.settled.tolist() == np.bincount(sink.lane_of_row[make_lines(150).row], minlength=3).tolist()
+
+
+def test_a_successor_goes_on_from_what_its_predecessor_settled():
+    settled = np.array([5, 0, 9])
+    sink = KafkaSink(
+        KafkaSettings("fake:9092", "t"), user_ids(), settled,
+        n_partitions=N_PARTITIONS, connect=FakeProducer(N_PARTITIONS, [10**6]).connect,
+    )  # fmt: skip
+    sink.send(make_lines(30))
+    sink.flush(1)
+    assert sink.settled.sum() == 14 + 30
+    assert settled.tolist() == [5, 0, 9]
+
+
+def test_key_is_the_user_id_value_the_line_and_timestamp_the_events_own_time():
+    producer = FakeProducer(N_PARTITIONS, [10**6])
+    sink = open_sink(producer)
+    lines = make_lines(200)
+    sink.send(lines)
+    sink.flush(1)
+    sent = sorted((ts_ms, key, value) for lane in producer.log for value, key, ts_ms in lane)
+    columns = zip(lines.ts_ms.tolist(), lines.user_id.tolist(), lines.lines.to_pylist(), strict=True)
+    assert sent == [(ts_ms, b"%d" % user_id, line.rstrip(b"\n")) for ts_ms, user_id, line in columns]
+
+
+def test_only_the_last_event_of_a_partition_asks_for_a_report():
+    asked = []
+
+    class Watched(FakeProducer):
+        def produce(self, *message):
+            asked.append(message[4] is not None)
+            super().produce(*message)
+
+    sink = open_sink(Watched(N_PARTITIONS, [10**6]))
+    sink.send(make_lines(500))
+    assert (len(asked), sum(asked)) == (500, N_PARTITIONS)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"enable_idempotence": "false"},
+        {"enable_gapless_guarantee": "false"},
+        {"message_timeout_ms": "30000"},
+        {"delivery_timeout_ms": "30000"},
+        {"acks": "1"},
+        {"request_required_acks": "0"},
+    ],
+)
+def test_without_the_guarantees_every_event_asks_for_its_own_report(options):
+    asked = []
+
+    class Watched(FakeProducer):
+        def produce(self, *message):
+            asked.append(message[4] is not None)
+            super().produce(*message)
+
+    sink = open_sink(Watched(N_PARTITIONS, [10**6]), **options)
+    sink.send(make_lines(50))
+    sink.flush(1)
+    assert asked == [True] * 50
+    assert sink.tally.counts()["delivered"] == 50
+
+
+def test_room_is_what_the_queue_still_takes():
+    sink = open_sink(FakeProducer(N_PARTITIONS, [0]), queue_buffering_max_messages="100")
+    assert sink.room() == 100
+    sink.send(make_lines(70))
+    assert sink.room() == 30
+    sink.send(make_lines(31, 70))
+    assert sink.room() == 0
+    assert sink.tally.counts()["dropped"] == 1
+
+
+def test_room_counts_bytes_too():
+    sink = open_sink(FakeProducer(N_PARTITIONS, [0]), queue_buffering_max_kbytes="10")
+    sink.send(make_lines(40))
+    n_bytes = sink._lanes.in_flight_bytes + 64 * 40
+    assert 0 < sink.room() <= (10 * 1024 - n_bytes) / 100
+
+
+def test_an_event_that_is_too_large_fails_and_the_others_arrive():
+    producer = FakeProducer(N_PARTITIONS, [10**6], too_large=100)
+    sink = open_sink(producer)
+    lines = make_lines(300)
+    n_too_large = sum(len(line) - 1 > 100 for line in lines.lines.to_pylist())
+    sink.send(lines)
+    sink.flush(1)
+    assert 0 < n_too_large < 300
+    assert sink.tally.counts() == {
+        "planned": 300, "delivered": 300 - n_too_large, "failed": n_too_large, "dropped": 0, "unfinished": 0,
+    }  # fmt: skip
+    assert_ledger_is_log(sink, producer)
+
+
+def test_after_a_fatal_error_send_poll_and_flush_end_at_once():
+    producer = FakeProducer(N_PARTITIONS, [0])
+    sink = open_sink(producer)
+    sink.send(make_lines(90))
+    producer.break_down()
+    with pytest.raises(SinkError, match="takes no more events of topic 't'"):
+        sink.poll(0)
+    with pytest.raises(SinkError):
+        sink.send(make_lines(10, 90))
+    sink.flush(1e6)
+    with readable(producer):
+        sink.close()
+    assert sink.tally.counts() == {"planned": 100, "delivered": 0, "failed": 100, "dropped": 0, "unfinished": 0}
+
+
+def test_what_cannot_be_read_back_is_unfinished():
+    producer = FakeProducer(N_PARTITIONS, [0])
+    sink = open_sink(producer)
+    sink.send(make_lines(90))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka, "read_back", lambda *_: LOG_UNREADABLE)
+        sink.close()
+    assert sink.tally.by_page[3].tolist() == [90 // N_PAGES] * N_PAGES
+
+
+def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets():
+    asked: dict[int, Doubt] = {}
+    producer = FakeProducer(N_PARTITIONS, [1000, 0])
+    sink = KafkaSink(
+        KafkaSettings("fake:9092", "t"), np.arange(500), n_partitions=N_PARTITIONS,
+        start_offsets=np.array([70, 80, 90]), connect=producer.connect,
+    )  # fmt: skip
+    lane_0 = np.flatnonzero(sink.lane_of_row[make_lines(300).row] == 0)
+    sink.send(make_lines(300).take(lane_0))
+    sink.poll(0)
+    sink.send(make_lines(300, 300))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka, "read_back", lambda _s, doubts, _t: asked.update(doubts) or {})
+        sink.close()
+    assert {lane: doubt.start_offset for lane, doubt in asked.items()} == {0: len(lane_0), 1: 80, 2: 90}
+    assert sum(len(doubt.ts_ms) for doubt in asked.values()) == 300

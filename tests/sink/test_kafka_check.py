@@ -1,0 +1,176 @@
+"""What stands in the way is found before a run, in seconds, and said with the next step."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing, UsageError
+from loadgen.sink import kafka_check
+from loadgen.sink.embedded import EmbeddedBroker
+from loadgen.sink.kafka import KafkaSettings
+from loadgen.sink.kafka_check import check_topic, create_topic
+from tests.mock_cluster import MockCluster
+from tests.sink.fake_broker import TOPIC_DENIED, FakeBroker
+
+INVALID_REPLICATION_FACTOR, CLUSTER_DENIED, POLICY = 38, 31, 44
+SASL = {
+    "security.protocol": "sasl_plaintext",
+    "sasl.mechanisms": "PLAIN",
+    "sasl.username": "someone",
+    "sasl.password": "very-secret",
+}
+TLS = {"security.protocol": "ssl"}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(kafka_check, "ALL_DOWN_S", 0.3)
+    monkeypatch.setattr(kafka_check, "ASK_S", 0.2)
+
+
+@contextlib.contextmanager
+def listener(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Something that is not Kafka; each connection is given to `answer`, then closed."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                with connection, contextlib.suppress(OSError):
+                    answer(connection)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+
+
+def http(connection: socket.socket) -> None:
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_the_number_of_partitions_is_told():
+    with MockCluster(partitions=7) as cluster:
+        assert check_topic(KafkaSettings(cluster.address, "t")) == 7
+
+
+def test_a_missing_topic_is_named_with_both_ways_to_make_it_and_is_not_made():
+    with EmbeddedBroker("t") as broker:
+        for _ in range(2):
+            with pytest.raises(TopicMissing) as caught:
+                check_topic(KafkaSettings(broker.address, "nowhere"))
+    assert "topic 'nowhere' is not on" in str(caught.value)
+    assert "--create-topic" in str(caught.value)
+    assert f"kafka-topics.sh --create --topic nowhere --partitions 12 --bootstrap-server {broker.address}" in str(
+        caught.value
+    )
+
+
+def test_nobody_listening_is_said_with_the_address():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(BrokerUnreachable, match=r"no broker answered at 127.*Connection refused.*is one listening"):
+        check_topic(KafkaSettings(address, "t"))
+
+
+def test_an_unknown_host_is_said():
+    with pytest.raises(BrokerUnreachable, match=r"Failed to resolve 'nohost.invalid:9092'"):
+        check_topic(KafkaSettings("nohost.invalid:9092", "t"))
+
+
+def test_a_listener_that_says_nothing_is_given_up_in_time():
+    start_s = time.monotonic()
+    with listener(lambda connection: time.sleep(1.5)) as address, pytest.raises(BrokerUnreachable):
+        check_topic(KafkaSettings(address, "t"), timeout_s=1.0)
+    assert time.monotonic() - start_s < 4
+
+
+def test_a_web_server_is_recognised():
+    with listener(http) as address, pytest.raises(BrokerUnreachable, match=r"does not speak Kafka.*begins with 'HTTP'"):
+        check_topic(KafkaSettings(address, "t"))
+
+
+def test_tls_to_a_plain_port_is_refused_access():
+    with listener(http) as address, pytest.raises(AccessRefused, match=r"\(TLS\): .*SSL handshake failed.*ssl.ca"):
+        check_topic(KafkaSettings(address, "t", TLS))
+
+
+def test_tls_to_a_plain_broker_is_refused_access():
+    with MockCluster() as cluster, pytest.raises(AccessRefused, match=r"\(TLS\): .*PLAINTEXT broker listener"):
+        check_topic(KafkaSettings(cluster.address, "t", TLS))
+
+
+def test_a_wrong_password_is_refused_access_and_not_shown():
+    with FakeBroker() as broker, pytest.raises(AccessRefused) as caught:
+        check_topic(KafkaSettings(broker.address, "t", SASL))
+    assert "(SASL)" in str(caught.value)
+    assert "wrong user or password" in str(caught.value)
+    assert "check security.protocol, sasl.mechanisms" in str(caught.value)
+    assert "very-secret" not in str(caught.value)
+
+
+def test_an_unknown_sasl_mechanism_is_refused_access():
+    with FakeBroker(mechanisms=("GSSAPI",)) as broker, pytest.raises(AccessRefused, match=r"\(SASL\): .*GSSAPI"):
+        check_topic(KafkaSettings(broker.address, "t", SASL))
+
+
+def test_an_acl_that_hides_the_topic_is_refused_access():
+    with FakeBroker(refuse_topic=TOPIC_DENIED) as broker, pytest.raises(AccessRefused, match=r"\(ACL\).*kafka-acls.sh"):
+        check_topic(KafkaSettings(broker.address, "t"))
+
+
+def test_a_topic_is_made_as_asked():
+    with FakeBroker() as broker:
+        create_topic(KafkaSettings(broker.address, "new"), 5, 1)
+        assert broker.topics == {"new": 5}
+        assert check_topic(KafkaSettings(broker.address, "new")) == 5
+
+
+def test_a_topic_that_is_there_with_as_many_partitions_is_fine():
+    with FakeBroker(topics={"t": 5}) as broker:
+        create_topic(KafkaSettings(broker.address, "t"), 5, 1)
+        with pytest.raises(SinkError, match=r"is there with 5 partitions, asked for were 6; .*say --partitions 5"):
+            create_topic(KafkaSettings(broker.address, "t"), 6, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "step"),
+    [
+        (INVALID_REPLICATION_FACTOR, SinkError, "say --replication-factor N"),
+        (POLICY, SinkError, "ask whoever runs the brokers"),
+        (CLUSTER_DENIED, AccessRefused, "kafka-acls.sh"),
+    ],
+)
+def test_a_topic_that_cannot_be_made_is_said_with_the_reason(error, kind, step):
+    with FakeBroker(refuse_create=error) as broker, pytest.raises(kind, match=step):
+        create_topic(KafkaSettings(broker.address, "new"), 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"linger.mss": "3"}, "Kafka has no option 'linger.mss'; did you mean linger.ms?"),
+        ({"qqqqqqqq": "3"}, "Kafka has no option 'qqqqqqqq'; see librdkafka's"),
+        ({"compression.type": "lzx"}, 'Invalid value "lzx"'),
+        ({"acks": "1", "enable.idempotence": "true"}, "`acks` must be set to `all`"),
+        ({"partitioner": "random"}, "partitioner is not yours to set, got 'random'"),
+        ({"bootstrap.servers": "x:1"}, "use --brokers"),
+        ({"transactional.id": "x"}, "does not use transactions"),
+        ({"ssl.key.password": "hidden", "security.protocol": "sslx"}, "security.protocol"),
+    ],
+)
+def test_options_that_do_not_work_are_a_usage_error(options, said):
+    with pytest.raises(UsageError) as caught:
+        check_topic(KafkaSettings("127.0.0.1:1", "t", options))
+    assert said in str(caught.value)
+    assert "hidden" not in str(caught.value)

@@ -1,0 +1,126 @@
+"""With errors injected into librdkafka's mock cluster, the ledger equals what the topic holds, event for event."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from loadgen.errors import SinkError
+from loadgen.sink.kafka import KafkaSettings, KafkaSink
+from tests.mock_cluster import MockCluster
+from tests.sink.lines import make_lines, user_ids
+from tests.sink.topic import assert_ledger_equals_topic, read_topic, without_repeats
+
+NOT_LEADER, TIMED_OUT, NOT_ENOUGH_REPLICAS, ACCESS_DENIED, INVALID_RECORD = 6, 7, 19, 29, 87
+QUICK = {
+    "retry.backoff.ms": "20",
+    "reconnect.backoff.max.ms": "100",
+    "linger.ms": "5",
+    "batch.num.messages": "500",
+    "max.in.flight": "1",  # the mock takes a batch although the one before it was refused; a broker would not
+}
+PER_SEND = 1000
+
+
+def open_sink(cluster: MockCluster, **options: str) -> KafkaSink:
+    named = {name.replace("_", "."): value for name, value in options.items()}
+    return KafkaSink(KafkaSettings(cluster.address, "t", {**QUICK, **named}), user_ids(), n_partitions=4)
+
+
+def offer(sink: KafkaSink, n_events: int, at: dict[int, Callable[[], None]]) -> int:
+    """Send so many events, calling at[k] before event k; how many were offered before the sink broke."""
+    for first in range(0, n_events, PER_SEND):
+        if first in at:
+            at[first]()
+        while sink.room() < PER_SEND:
+            sink.poll(0.01)
+        try:
+            sink.send(make_lines(PER_SEND, first))
+            sink.poll(0.002)
+        except SinkError:
+            return first + PER_SEND
+    return n_events
+
+
+@pytest.fixture
+def cluster():
+    with MockCluster(partitions=4) as mock:
+        yield mock
+
+
+def test_without_errors_everything_is_delivered(cluster):
+    sink = open_sink(cluster)
+    offer(sink, 20_000, {})
+    sink.flush(10)
+    sink.close()
+    assert sink.tally.counts() == {"planned": 20_000, "delivered": 20_000, "failed": 0, "dropped": 0, "unfinished": 0}
+    assert sink.settled.sum() == 20_000
+    assert_ledger_equals_topic(sink, read_topic(cluster.address))
+
+
+def test_retriable_errors_lose_and_repeat_nothing(cluster):
+    sink = open_sink(cluster)
+    errors = [NOT_LEADER, 0, TIMED_OUT, NOT_ENOUGH_REPLICAS, 0, 0, TIMED_OUT, NOT_LEADER]
+    offer(sink, 30_000, {5000: lambda: cluster.push_errors(errors), 15_000: lambda: cluster.push_errors(errors)})
+    sink.flush(20)
+    sink.close()
+    assert sink.tally.counts()["delivered"] == 30_000
+    assert_ledger_equals_topic(sink, read_topic(cluster.address))
+
+
+def test_a_broker_that_is_away_for_a_while_loses_and_repeats_nothing(cluster):
+    sink = open_sink(cluster)
+
+    def back_after_a_second() -> None:
+        deadline_s = time.monotonic() + 1.0
+        while time.monotonic() < deadline_s:
+            sink.poll(0.01)
+        cluster.up()
+
+    offer(sink, 30_000, {10_000: cluster.down, 20_000: back_after_a_second})
+    sink.flush(20)
+    sink.close()
+    assert sink.tally.counts()["delivered"] == 30_000
+    assert_ledger_equals_topic(sink, without_repeats(read_topic(cluster.address)))
+
+
+@pytest.mark.parametrize("error", [ACCESS_DENIED, INVALID_RECORD])
+def test_a_permanent_error_ends_the_run_and_the_ledger_is_still_right(cluster, error):
+    sink = open_sink(cluster, queue_buffering_max_messages="5000")
+    n_offered = offer(sink, 50_000, {10_000: lambda: cluster.push_errors([0, error])})
+    sink.close()
+    counts = sink.tally.counts()
+    assert n_offered < 50_000, "the sink has gone on after a permanent error"
+    assert counts["planned"] == n_offered
+    assert counts["failed"] == n_offered - counts["delivered"] > 0
+    assert_ledger_equals_topic(sink, read_topic(cluster.address))
+
+
+def test_events_whose_acknowledgement_did_not_come_in_time_are_found_in_the_topic(cluster):
+    sink = open_sink(cluster)
+    offer(sink, 20_000, {})
+    sink.flush(10)
+    cluster.delay(20, 10_000)
+    for first in range(20_000, 30_000, PER_SEND):
+        sink.send(make_lines(PER_SEND, first))
+    sink.flush(0.5)
+    n_in_flight = sink.tally.in_flight
+    sink.close()
+    assert n_in_flight > 0, "the acknowledgements were not slow"
+    counts = sink.tally.counts()
+    assert counts["planned"] == 30_000
+    assert counts["delivered"] > 20_000, "nothing was read back"
+    assert_ledger_equals_topic(sink, read_topic(cluster.address))
+
+
+def test_a_broker_that_stays_away_leaves_events_unfinished_within_seconds(cluster):
+    sink = open_sink(cluster)
+    offer(sink, 10_000, {5000: cluster.down})
+    sink.flush(0.2)
+    start_s = time.monotonic()
+    sink.close()
+    assert time.monotonic() - start_s < 8
+    counts = sink.tally.counts()
+    assert counts["planned"] == 10_000
+    assert counts["unfinished"] == 10_000 - counts["delivered"] > 0
+    assert sink.settled.sum() == 10_000
