@@ -1,4 +1,20 @@
-"""loadgen: see the README.
+"""loadgen: listeners of a music-streaming service, simulated, and the events they cause offered to Kafka and files.
+
+The path of an event, one folder or file a line:
+
+    cli/            verbs and flags, nothing else
+    config/         settings: flag > LOADGEN_* variable > TOML file > default; every problem at once
+    run/            coordinator, workers, pacing, totals: the one place that sees all stages, and reads a clock
+    simulate/       listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
+    encode/         EventBatch → lines of JSON, byte for byte as orjson writes them
+    sink/           lines → Kafka, one file, date folders; what became of each event
+    prove/          the manifest: what was delivered, and its fingerprint
+    event.py        what an event is: columns, pages, fields of the wire formats
+    fingerprint.py  the 64-bit hash of an event, on columns
+    ledger.py       planned = delivered + failed + dropped + unfinished
+    histogram.py    mergeable histograms of durations
+    metrics.py      every metric, defined once
+    errors.py       the exceptions, as a tree
 """
 
 __version__ = "0.1.0"

@@ -1,9 +1,12 @@
 """What all tests share: no LOADGEN_* variable of the developer's, and reproducible property tests."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.run.program import stop_all
 
 settings.register_profile(
     "loadgen",
@@ -20,3 +23,10 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take LOADGEN_* variables away, but the ones that steer the tests themselves."""
     for variable in [name for name in os.environ if name.startswith("LOADGEN_") and name != "LOADGEN_FUZZ"]:
         monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def no_program_left() -> Iterator[None]:
+    """End the programs that a test has started."""
+    yield
+    stop_all()

@@ -38,6 +38,7 @@ class MockCluster:
         self._library = _library()
         text = ctypes.create_string_buffer(512)
         conf = ctypes.c_void_p(self._library.rd_kafka_conf_new())
+        self._library.rd_kafka_conf_set(conf, b"log_level", b"0", text, ctypes.c_size_t(len(text)))
         self._client = ctypes.c_void_p(self._library.rd_kafka_new(PRODUCER, conf, text, ctypes.c_size_t(len(text))))
         assert self._client, text.value
         self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, n_brokers))

@@ -5,6 +5,7 @@ every event of the run can be generated again.
 """
 
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ def write_manifest(path: Path, content: dict[str, Any]) -> None:
         temporary.write_bytes(text)
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):  # it may never have been there
+            temporary.unlink()
         raise OutputUnwritable(
             f"manifest {path} cannot be written ({error.strerror}); choose another place with --manifest PATH"
         ) from error

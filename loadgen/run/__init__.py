@@ -52,7 +52,7 @@ def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Re
     if settings.embedded:
         from loadgen.sink.embedded import EmbeddedBroker
 
-        broker = stack.enter_context(EmbeddedBroker(settings.topic, settings.partitions))
+        broker = stack.enter_context(EmbeddedBroker(settings.topic))
         address = broker.address
         screen.note(f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests")
     plan = prepare(settings, screen, address)

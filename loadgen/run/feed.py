@@ -4,6 +4,7 @@ A shard and limits go in; batches come out until the end of the simulated window
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,9 @@ def slice_quotas(events: int, users: int) -> Int64s:
     Depends on nothing else, so every worker and every machine knows all quotas without asking.
     """
     listeners = slice_users(users)
-    edges = np.concatenate([[0], np.cumsum(listeners)])
-    cuts = [events * int(edge) // users for edge in edges]
-    quotas: Int64s = np.diff(np.array(cuts, dtype=np.int64))
-    return quotas
+    edges = [0, *np.cumsum(listeners).tolist()]
+    cuts = [events * edge // users for edge in edges]
+    return np.array([after - before for before, after in pairwise(cuts)], np.int64)
 
 
 def owned_slices(machine: int, n_machines: int, worker: int, n_workers: int) -> npt.NDArray[np.bool_]:

@@ -123,9 +123,9 @@ class Screen:
     def _show_samples(self) -> None:
         self._samples_shown = True
         earliest = sorted(self._samples)[:N_SAMPLES]
-        self._console.print(Text(f"the first {len(earliest)} events:"))
+        self._console.print(Text("the first event:" if len(earliest) == 1 else f"the first {len(earliest)} events:"))
         for _, line in earliest:
-            self._console.print(JSON(line.decode(), indent=2, highlight=self._console.is_terminal, ensure_ascii=False))
+            self._console.print(_pretty(line, self._console.is_terminal))
 
     def closing(self, totals: Totals, verdict: Verdict, manifest: str) -> None:
         """The closing table and verdict."""
@@ -135,7 +135,7 @@ class Screen:
             self._show_samples()
         table = Table(title="Result", title_justify="left")
         for column in ("", *totals.tallies):
-            table.add_column(column, justify="right" if column else "left")
+            table.add_column(column, justify="right" if column else "left", overflow="fold")  # no digit is cut off
         tallies = list(totals.tallies.values())
         for name in ("planned", "delivered", "failed", "dropped", "unfinished"):
             table.add_row(name, *(f"{tally.counts()[name]:,}" for tally in tallies))
@@ -146,6 +146,14 @@ class Screen:
         for line in _verdict_lines(totals, verdict):
             self._console.print(Text(line))
         self._console.print(Text(f"manifest: {manifest}"))
+
+
+def _pretty(line: bytes, in_colour: bool) -> JSON | Text:
+    """An event over several lines; one that was broken on purpose as it is."""
+    try:
+        return JSON(line.decode(), indent=2, highlight=in_colour, ensure_ascii=False)
+    except ValueError:
+        return Text(line.decode(errors="backslashreplace").rstrip())
 
 
 def _verdict_lines(totals: Totals, verdict: Verdict) -> Iterable[str]:
@@ -161,9 +169,8 @@ def _verdict_lines(totals: Totals, verdict: Verdict) -> Iterable[str]:
         yield f"limited by {verdict.limited_by}"
     if totals.restarts:
         yield f"{totals.restarts} workers restarted; at most {totals.repeated_possibly:,} events sent twice"
-    yield (
-        "every planned event was delivered" if totals.perfect else "NOT every planned event was delivered, see the table"
-    )
+    shortfall = "NOT every planned event was delivered, see the table"
+    yield "every planned event was delivered" if totals.perfect else shortfall
 
 
 def _percentiles(histogram: Histogram) -> str:

@@ -253,6 +253,8 @@ class Worker:
         ended_ns = time.monotonic_ns()
         for sink in self._sinks:
             sink.close()
+        if self._samples:  # it had fewer events than it would have shown
+            self._connection.send(Samples(self._samples))
         last = self.snapshot()
         last.done, last.ended_ns = True, ended_ns
         self._connection.send(last)

@@ -15,7 +15,7 @@ from loadgen.event import TIERS, Int32s, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.fingerprint import GOLDEN, mix
 from loadgen.simulate import alias
 from loadgen.simulate.behaviour import TASTES, Behaviour, Choice, Repertoire
-from loadgen.simulate.rng import N_SLOTS, SLOT_BITS, SLOT_MASK, field16, slots
+from loadgen.simulate.rng import SLOT_BITS, SLOT_MASK, field16, slots
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
 
 MAX_GENRES = 250
@@ -98,7 +98,7 @@ class Chooser:
         return mix(root + version.view(np.uint64) * _VERSION).view(np.int64)
 
     def _track_of(self, artist: Int64s, u16: Int64s) -> Int64s:
-        """The artist's track number k = 0, 1, 2 … with probability ~ log(1 + 1 / (k + 1)): Zipf's law in closed form."""
+        """The artist's track number k = 0, 1, 2 … with probability ~ log(1 + 1 / (k + 1)), close to Zipf's law."""
         word = self._artist.take(artist)
         depth = self._depth.take((u16 * (word & 0xFFFFFFFF)) >> SLOT_BITS)
         return (word >> 32) + depth
@@ -179,13 +179,3 @@ def _depths(catalog: Songs) -> Int32s:
     """int32: floor(exp(step / 8192)) - 1, up to the artist with the most tracks."""
     most = int((_artist_words(catalog) & 0xFFFFFFFF).max())
     return (np.floor(np.exp(np.arange(most + 1) / _LOG_STEPS)) - 1).astype(np.int32)
-
-
-def typical_lengths(catalog: Songs, n: int = 4096) -> Int64s:
-    """Lengths (ms) of n plays drawn by popularity over the whole catalogue, sorted: int64[n]."""
-    weights = np.where(np.diff(catalog.first_track) > 0, catalog.artist_weight, 0.0)
-    artists = slots(weights, n)
-    word = _artist_words(catalog)[artists]
-    u16 = (np.arange(n) * 40_503) % N_SLOTS  # spreads evenly, out of step with the artists
-    depth = _depths(catalog)[(u16 * (word & 0xFFFFFFFF)) >> SLOT_BITS]
-    return np.sort(catalog.length_ms[(word >> 32) + depth].astype(np.int64))

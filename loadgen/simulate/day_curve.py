@@ -58,7 +58,7 @@ class DayCurve:
         return np.asarray(self._shape[hour], np.float64)
 
     def after(self, at_ms: Int64s, city: UInt16s, days: npt.NDArray[np.float64]) -> Int64s:
-        """The moment (int64, ms, after at_ms) by which so many average days' worth of sessions have begun since at_ms."""
+        """The moment (int64, ms, after at_ms) by which so many average days' worth of sessions have begun."""
         local = self.local_ms(at_ms, city)
         in_week = (local - MONDAY_MS) % WEEK_MS
         hour = in_week // HOUR_MS

@@ -4,6 +4,7 @@ Used to start in the steady state and to tell how many events a second a shard w
 """
 
 from dataclasses import dataclass
+from math import fsum
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from loadgen.simulate.rng import N_SLOTS
 from loadgen.simulate.tables import N_DEPTHS, N_POSITIONS, N_THINK, Tables, session_survival
 
 Floats = npt.NDArray[np.float64]
+_DIGITS = 6
+"""Means are rounded: events depend on them, and the last digit of a sum may depend on the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Pace:
         return cls(
             survival=session_survival(behaviour),
             played_ms=_played_ms(tables, lengths_ms),
-            opening_weights=opening * think_ms,
+            opening_weights=np.round(opening * think_ms, _DIGITS),
             closing_ms=logout_prob * float(think_ms[Page.LOGOUT]),
             pages_per_track=float(visits(matrix, matrix[Page.NEXT_SONG]).sum()),
             opening_pages=float(opening.sum()),
@@ -59,12 +62,12 @@ class Pace:
     @property
     def opening_ms(self) -> float:
         """From a session's first event to its first song."""
-        return float(self.opening_weights.sum())
+        return round(fsum(self.opening_weights), _DIGITS)
 
     @property
     def tracks_per_session(self) -> float:
         """Tracks of a session."""
-        return float(self.survival.sum())
+        return round(fsum(self.survival), _DIGITS)
 
     @property
     def events_per_session(self) -> float:
@@ -74,7 +77,7 @@ class Pace:
     @property
     def songs_ms(self) -> Floats:
         """The songs of a session last so long altogether: float64[6], by age band."""
-        return np.asarray(self.song_weights().sum(axis=1), np.float64)
+        return np.round(np.array([fsum(weights) for weights in self.song_weights()]), _DIGITS)
 
     @property
     def session_ms(self) -> Floats:
@@ -92,4 +95,4 @@ def _played_ms(tables: Tables, lengths_ms: Int64s) -> Floats:
     length = float(lengths_ms.mean())
     cut = float(tables.played_ms[N_DEPTHS:].mean(dtype=np.float64))
     cut += float(tables.played_share[N_DEPTHS:].mean(dtype=np.float64)) * length
-    return np.asarray(skip_prob * cut + (1.0 - skip_prob) * length, np.float64)
+    return np.asarray(np.round(skip_prob * cut + (1.0 - skip_prob) * length, _DIGITS), np.float64)

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     PHASE = 4
     FIRST_SESSION = 5
     EDGE = 6
+    SAMPLE = 7
 
 
 def keys_of(seed: int, user_ids: Int64s) -> UInt64s:

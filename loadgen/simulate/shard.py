@@ -11,12 +11,12 @@ import numpy as np
 from loadgen.event import EventBatch, Int64s, Listeners
 from loadgen.simulate.batch import Happened, to_batch
 from loadgen.simulate.calendar import Calendar
-from loadgen.simulate.choice import Chooser, Songs, tilt_edges, typical_lengths
+from loadgen.simulate.choice import Chooser, Songs, tilt_edges
 from loadgen.simulate.gaps import gaps_of
 from loadgen.simulate.mechanics import Mechanics
 from loadgen.simulate.pace import Pace
 from loadgen.simulate.population import draw_listeners
-from loadgen.simulate.start import Parts, SteadyStart
+from loadgen.simulate.start import Parts, SteadyStart, typical_lengths
 from loadgen.simulate.state import ITEM_MASK, ONE_ITEM, Moving, Records, age_band, join
 from loadgen.simulate.tables import Tables
 from loadgen.simulate.world import SimulationSettings
@@ -47,10 +47,10 @@ class Shard:
             CatalogError: the catalogue is too large.
         """
         self.listeners: Listeners = draw_listeners(settings, user_ids, catalog)
-        tables, lengths_ms = Tables.of(settings.behaviour), typical_lengths(catalog)
+        tables, chooser = Tables.of(settings.behaviour), Chooser(catalog, settings.behaviour)
+        lengths_ms = typical_lengths(settings, catalog, chooser)
         pace = Pace.of(settings.behaviour, tables, lengths_ms)
         gaps = gaps_of(settings, pace, self.listeners)
-        chooser = Chooser(catalog, settings.behaviour)
         self._mechanics = Mechanics(tables, chooser, catalog, gaps)
         self._records = Records(self.listeners, tilt_edges(settings.behaviour.choice))
         start = SteadyStart(Parts(tables, pace, chooser, gaps, self._mechanics), lengths_ms, settings.start_ms)

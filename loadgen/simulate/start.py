@@ -14,10 +14,11 @@ import numpy as np
 
 from loadgen.event import NO_TRACK, PAGE_NAMES, Int32s, Int64s, Page, UInt16s
 from loadgen.simulate.behaviour import AGE_BANDS
-from loadgen.simulate.choice import Chooser
+from loadgen.simulate.choice import Chooser, Songs, tilt_edges
 from loadgen.simulate.gaps import Gaps
 from loadgen.simulate.mechanics import Mechanics
 from loadgen.simulate.pace import Pace
+from loadgen.simulate.population import draw_listeners
 from loadgen.simulate.rng import N_SLOTS, SLOT_BITS, Purpose, draw, draw_for, field16, second, slots, third
 from loadgen.simulate.state import (
     BAND_BIT,
@@ -34,8 +35,10 @@ from loadgen.simulate.state import (
     first_words,
 )
 from loadgen.simulate.tables import N_DEPTHS, N_POSITIONS, N_THINK, NO_SONG_YET, THINK_BITS, Tables
+from loadgen.simulate.world import SimulationSettings
 
 CHUNK = 1 << 15
+PANEL = 1 << 13
 N_PAGES = len(PAGE_NAMES)
 
 
@@ -48,6 +51,19 @@ class Parts:
     chooser: Chooser
     gaps: Gaps
     mechanics: Mechanics
+
+
+def typical_lengths(settings: SimulationSettings, catalog: Songs, chooser: Chooser) -> Int64s:
+    """Lengths (ms) of songs that a panel of listeners plays at the start, sorted: int64[2 * PANEL].
+
+    The panel is the same for every shard, so that the same means hold in all of them.
+    """
+    panel = draw_listeners(settings, np.arange(PANEL, dtype=np.int64), catalog)
+    everybody = Records(panel, tilt_edges(settings.behaviour.choice))
+    moving = everybody.gather(np.arange(PANEL), np.full(PANEL, settings.start_ms))
+    first = draw_for(moving.key, Purpose.SAMPLE)
+    tracks = [chooser.choose(moving.key, moving.profile, moving.due_ms, bits)[0] for bits in (first, second(first))]
+    return np.sort(catalog.length_ms[np.concatenate(tracks)].astype(np.int64))
 
 
 class SteadyStart:

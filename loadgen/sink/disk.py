@@ -35,9 +35,8 @@ _NEXT_STEPS = {
     errno.ENAMETOOLONG: "the name is too long: name a shorter one",
 }
 
-
-WRITE_BYTES = 1 << 18
-"""Per call: measured, 8 MB in calls of 256 KiB cost half the CPU time of one call, since what is copied is in the cache."""
+CALL_BYTES = 1 << 18
+"""Per call: measured, 8 MB in calls of 256 KiB cost half the CPU time of one call, since what is copied is in cache."""
 
 
 def unwritable(path: str | os.PathLike[str], error: OSError) -> OutputUnwritable:
@@ -64,7 +63,7 @@ def write_all(fd: int, data: Bytes) -> None:
     rest = memoryview(data).cast("B")
     while rest:
         try:
-            rest = rest[os.write(fd, rest[:WRITE_BYTES]) :]
+            rest = rest[os.write(fd, rest[:CALL_BYTES]) :]
         except BlockingIOError:  # a pipe that its owner made non-blocking
             select.select([], [fd], [])
 

@@ -12,6 +12,8 @@ from confluent_kafka import KafkaException, Producer
 from loadgen.errors import SinkError
 
 START_S = 10.0
+N_PARTITIONS = 4
+"""librdkafka's test broker gives every topic so many."""
 
 
 class EmbeddedBroker:
@@ -19,10 +21,16 @@ class EmbeddedBroker:
 
     Attributes:
         address: "127.0.0.1:PORT,…", for --brokers.
+        n_partitions: of the topic.
     """
 
-    def __init__(self, topic: str, partitions: int = 4, n_brokers: int = 1) -> None:
+    def __init__(self, topic: str, partitions: int = N_PARTITIONS, *, n_brokers: int = 1) -> None:
         """Start it, and make the topic.
+
+        Args:
+            topic: its name.
+            partitions: how many are wanted; librdkafka's test broker makes N_PARTITIONS all the same, see n_partitions.
+            n_brokers: all in this process.
 
         Raises:
             SinkError: it does not start.
@@ -32,6 +40,7 @@ class EmbeddedBroker:
             metadata = self._cluster.list_topics(topic, START_S)
         except KafkaException as error:
             raise SinkError(f"the embedded broker did not start: {error}; name a real one with --brokers") from error
+        self.n_partitions = len(metadata.topics[topic].partitions)
         self.address = ",".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
 
     def __enter__(self) -> Self:

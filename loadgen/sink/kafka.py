@@ -9,24 +9,23 @@ A producer belongs to the process that made it: make the sink inside the worker.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise, repeat
-from operator import itemgetter, length_hint
+from itertools import repeat
+from operator import length_hint
 from typing import Any, Protocol
 
 import numpy as np
-import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from loadgen.event import Int64s, UInt16s
 from loadgen.ledger import Outcome, Tally
 from loadgen.sink import Lines
-from loadgen.sink.deliver import Sent, line_lengths
-from loadgen.sink.kafka_errors import METADATA_S, n_partitions_of, stopped
+from loadgen.sink.batching import keys_of, runs, sorted_groups, values_of
+from loadgen.sink.kafka_errors import METADATA_S, n_partitions_of, stopped, unreachable
 from loadgen.sink.kafka_monitor import BrokerStats, Monitor
 from loadgen.sink.kafka_options import KafkaSettings, counts_by_watermark, producer_config, usage_error
-from loadgen.sink.lanes import NO_OFFSET, Batch, Group, Lanes
+from loadgen.sink.lanes import NO_OFFSET, Group, Lanes
 from loadgen.sink.partition import murmur2_partitions
 from loadgen.sink.readback import Doubt, read_back
 
@@ -39,7 +38,7 @@ FIRST_GUESS_BYTES = 300
 POLL_S = 0.01
 FULL_S = 1.0
 PURGE_S = 1.0
-READ_BACK_S = 5.0
+READ_BACK_S = 3.0
 
 PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 Report = Callable[[KafkaError | None, Message], None]
@@ -199,15 +198,13 @@ class KafkaSink:
             return
         lane_of_event = self.lane_of_row[lines.row]
         order = np.argsort(lane_of_event, kind="stable")
-        batch = _sorted_batch(lines, order)
-        groups = [Group(lane, batch, start, stop) for lane, start, stop in _runs(lane_of_event[order])]
+        groups = sorted_groups(lines, lane_of_event, order)
         for group in groups:
             self._lanes.accept(group)
-        self._line_bytes = batch.end_bytes[-1] / len(lines)
-        values = _in_order(bytes(lines.buffer()).split(b"\n"), order)
-        keys = orjson.dumps(batch.user_id, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
-        lanes, callbacks = lane_of_event[order].tolist(), self._callbacks(groups)
-        self._produce(groups, values, keys, lanes, callbacks, [None] * len(lines), batch.ts_ms.tolist())
+        batch = groups[0].batch
+        self._line_bytes = batch.sent.n_bytes / len(lines)
+        values, keys, lanes = values_of(lines, order), keys_of(batch.user_id), lane_of_event[order].tolist()
+        self._produce(groups, values, keys, lanes, self._callbacks(groups), [None] * len(lines), batch.ts_ms.tolist())
 
     def _produce(self, groups: list[Group], *columns: Sequence[Any]) -> None:
         """One call per event without a Python loop; it stops where the producer refuses one, and goes on behind it.
@@ -298,7 +295,7 @@ class KafkaSink:
         lane_of_event = self.lane_of_row[lines.row]
         order = np.argsort(lane_of_event, kind="stable")
         pages = lines.page[order]
-        for lane, start, stop in _runs(lane_of_event[order]):
+        for lane, start, stop in runs(lane_of_event[order]):
             self._lanes.skip(lane, pages[start:stop], outcome)
 
     def _purge(self) -> None:
@@ -342,28 +339,9 @@ class KafkaSink:
             raise stopped(self._settings, error)
 
     def _ask_partitions(self) -> int:
-        return n_partitions_of(self._producer.list_topics(self._settings.topic, METADATA_S), self._settings)
-
-
-def _sorted_batch(lines: Lines, order: Int64s) -> Batch:
-    lengths = line_lengths(lines)[order] - 1  # the newline is no part of a message
-    end_bytes = np.cumsum(lengths)
-    sent = Sent.of(lines, 0).take(order, int(end_bytes[-1]))
-    return Batch(sent, lines.user_id[order], lines.ts_ms[order], end_bytes)
-
-
-def _runs(lanes: UInt16s) -> Iterator[tuple[int, int, int]]:
-    """The runs of equal lanes in a sorted array: (lane, start, stop)."""
-    if len(lanes) == 0:
-        return
-    cuts = [0, *(np.flatnonzero(np.diff(lanes)) + 1).tolist(), len(lanes)]
-    for start, stop in pairwise(cuts):
-        yield int(lanes[start]), start, stop
-
-
-def _in_order(values: list[bytes], order: Int64s) -> Sequence[bytes]:
-    """The values at these positions; itemgetter is the fastest way, and gives a bare value for a single position."""
-    if len(order) == 1:
-        return [values[int(order[0])]]
-    ordered: tuple[bytes, ...] = itemgetter(*order.tolist())(values)
-    return ordered
+        try:
+            metadata = self._producer.list_topics(self._settings.topic, METADATA_S)
+        except KafkaException as error:
+            self._producer.poll(0.0)  # calls the monitor
+            raise unreachable(self._settings, METADATA_S, "; ".join(self.last_errors)) from error
+        return n_partitions_of(metadata, self._settings)

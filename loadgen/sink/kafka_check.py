@@ -100,7 +100,7 @@ def _metadata(settings: KafkaSettings, timeout_s: float) -> ClusterMetadata:
 
 def _raise_if_refused(settings: KafkaSettings, monitor: Monitor) -> None:
     for text in monitor.last_errors:
-        if "SSL handshake failed" in text:  # comes with the code of a broken connection
+        if "SSL handshake failed" in text or "SSL_HANDSHAKE" in text:  # come with the code of a broken connection
             raise refused(settings, "TLS", text)
     for code, kind in REFUSALS.items():
         if code in monitor.texts:

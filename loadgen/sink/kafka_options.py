@@ -198,7 +198,7 @@ KNOWN_OPTIONS = tuple(
     message.copy.max.bytes message.max.bytes message.send.max.retries message.timeout.ms metadata.max.age.ms
     metadata.recovery.strategy partitioner queue.buffering.backpressure.threshold queue.buffering.max.kbytes
     queue.buffering.max.messages queue.buffering.max.ms receive.message.max.bytes reconnect.backoff.max.ms
-    reconnect.backoff.ms request.required.acks request.timeout.ms resolve.canonical.bootstrap.servers.only retries
+    reconnect.backoff.ms request.required.acks request.timeout.ms retries
     retry.backoff.max.ms retry.backoff.ms sasl.jaas.config sasl.kerberos.keytab sasl.kerberos.kinit.cmd
     sasl.kerberos.min.time.before.relogin sasl.kerberos.principal sasl.kerberos.service.name sasl.mechanism
     sasl.mechanisms sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.config

@@ -73,7 +73,7 @@ def file_path() -> Iterator[Row]:
 
 def kafka_path() -> Iterator[Row]:
     """Simulation, encoding and producing against a bare produce loop: CPU per delivered event, and rate."""
-    with scratch() as folder, EmbeddedBroker(TOPIC, 12) as broker:
+    with scratch() as folder, EmbeddedBroker(TOPIC) as broker:
         lines = Path(folder, "lines.jsonl")
         loadgen(folder, *USERS, "--events", str(N_LOOP_EVENTS), "--output", str(lines))
         flags = (*USERS, "--events", str(N_LOOP_EVENTS), "--brokers", broker.address, "--topic", TOPIC)

@@ -42,6 +42,18 @@ class Program:
         return self.process.returncode, json.loads(out) if out.strip() else {}, err
 
 
+_started: list[Program] = []
+
+
+def stop_all() -> None:
+    """Kill what a test that failed has left running."""
+    for program in _started:
+        if program.process.poll() is None:
+            program.process.kill()
+            program.process.communicate()
+    _started.clear()
+
+
 def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Program:
     """Start `loadgen run --json` in this folder with these flags."""
     command = [sys.executable, "-m", "loadgen", "run", "--json", "--metrics-port", "0", "--tracks", TRACKS, *flags]
@@ -49,7 +61,9 @@ def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Progr
     process = subprocess.Popen(
         command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    return Program(process)
+    program = Program(process)
+    _started.append(program)
+    return program
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:

@@ -23,7 +23,9 @@ def test_members_come_as_often_as_they_weigh() -> None:
 
 
 def test_a_table_may_lie_behind_another() -> None:
-    table = np.concatenate([alias.cells(np.arange(5), np.ones(5)), alias.cells(np.array([70, 90]), np.array([1.0, 3.0]))])
+    table = np.concatenate(
+        [alias.cells(np.arange(5), np.ones(5)), alias.cells(np.array([70, 90]), np.array([1.0, 3.0]))]
+    )
     drawn = _draw(table, first=5)
     assert set(drawn.tolist()) == {70, 90}
     assert abs((drawn == 90).mean() - 0.75) < 4.5 * np.sqrt(0.75 * 0.25 / len(BITS))

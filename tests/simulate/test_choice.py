@@ -7,7 +7,7 @@ import pytest
 
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS, Int64s
-from loadgen.simulate.choice import KINDS, Chooser, typical_lengths
+from loadgen.simulate.choice import KINDS, Chooser
 from loadgen.simulate.rng import draw, keys_of
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
 from tests.simulate.world import BEHAVIOUR, CATALOG, DAY_MS, MONDAY_MS, chi_square_deviation
@@ -120,12 +120,6 @@ def test_an_artist_without_tracks_is_never_played() -> None:
     )
     assert track.min() >= 0
     assert track.max() < len(CATALOG.length_ms)
-
-
-def test_typical_lengths_weigh_artists_by_popularity() -> None:
-    chosen, kind = _choose(2)
-    lengths = CATALOG.length_ms[chosen[kind == 4]]  # drawn from the whole catalogue by popularity
-    assert typical_lengths(CATALOG).mean() == pytest.approx(lengths.mean(), rel=0.02)
 
 
 def test_too_many_genres_are_refused_with_the_number() -> None:

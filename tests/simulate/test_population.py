@@ -1,6 +1,7 @@
 """Listeners are who the behaviour says, depend on seed and id alone, and have names of their own."""
 
 from dataclasses import fields
+from itertools import pairwise
 
 import numpy as np
 import pyarrow.compute as pc
@@ -54,9 +55,7 @@ def test_as_many_pay_as_configured_and_most_from_25_to_34(everybody: Listeners) 
     paid = everybody.level == PAID
     assert abs(paid.mean() - PEOPLE.paid_prob) < MAX_SIGMAS * np.sqrt(0.24 / N)
     edges = [16, 25, 35, 45, 55, 65]
-    shares = [
-        paid[(everybody.age >= low) & (everybody.age < high)].mean() for low, high in zip(edges, edges[1:], strict=False)
-    ]
+    shares = [paid[(everybody.age >= low) & (everybody.age < high)].mean() for low, high in pairwise(edges)]
     assert shares[1:] == sorted(shares[1:], reverse=True)
     assert shares[1] / shares[4] == pytest.approx(62 / 28, rel=0.08)
 

@@ -1,4 +1,4 @@
-"""What listeners do, seen from outside: the same for any shards and steps, in order, by the rules of pages and songs."""
+"""What listeners do, seen from outside: the same for any shards and steps, by the rules of pages and songs."""
 
 import hashlib
 from dataclasses import fields

@@ -30,12 +30,12 @@ class SmallCatalog:
 
 
 def small_catalog() -> SmallCatalog:
-    """873 artists in four tiers and six genres, with 3 to 40 tracks each of 90 to 320 s."""
+    """873 artists in four tiers and six genres, with 3 to 60 tracks each of 90 to 320 s."""
     tier = np.repeat(np.arange(4), N_TIERS).astype(np.uint8)
     weight = 1.0 / np.arange(1, len(tier) + 1)
-    n_tracks = 3 + np.arange(len(tier)) * 7 % 38
+    n_tracks = 3 + np.arange(len(tier)) * 7 % 38 + 20 * (tier < 3)
     first_track = np.concatenate([[0], np.cumsum(n_tracks)]).astype(np.int32)
-    length_ms = (90_000 + np.arange(first_track[-1]) * 7_919 % 230_000).astype(np.int32)
+    length_ms = (90_000 + np.arange(first_track[-1]) * 48_271 % 230_003).astype(np.int32)
     genre = (np.arange(len(tier)) % 6).astype(np.uint8)
     names = ("Pop", "Hip-Hop", "Rock", "Classical", "K-Pop", "Jazz")
     return SmallCatalog(tier, genre, weight / weight.sum(), first_track, length_ms, names)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.errors import SinkError
+from loadgen.errors import BrokerUnreachable, SinkError
 from loadgen.ledger import Fingerprint
 from loadgen.sink import kafka
 from loadgen.sink.kafka import KafkaSettings, KafkaSink
@@ -243,6 +243,12 @@ def test_what_cannot_be_read_back_is_unfinished():
         patch.setattr(kafka, "read_back", lambda *_: LOG_UNREADABLE)
         sink.close()
     assert sink.tally.by_page[3].tolist() == [90 // N_PAGES] * N_PAGES
+
+
+def test_without_a_broker_to_ask_for_partitions_the_address_is_named(monkeypatch):
+    monkeypatch.setattr(kafka, "METADATA_S", 0.2)
+    with pytest.raises(BrokerUnreachable, match=r"no broker answered at 127\.0\.0\.1:1 .*Connection refused"):
+        KafkaSink(KafkaSettings("127.0.0.1:1", "t"), user_ids())
 
 
 def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets():

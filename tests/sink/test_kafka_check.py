@@ -106,7 +106,7 @@ def test_tls_to_a_plain_port_is_refused_access():
 
 
 def test_tls_to_a_plain_broker_is_refused_access():
-    with MockCluster() as cluster, pytest.raises(AccessRefused, match=r"\(TLS\): .*PLAINTEXT broker listener"):
+    with MockCluster() as cluster, pytest.raises(AccessRefused, match=r"\(TLS\): .*check security\.protocol"):
         check_topic(KafkaSettings(cluster.address, "t", TLS))
 
 

@@ -1,0 +1,90 @@
+"""What librdkafka says is kept for messages, once, short, and without secrets."""
+
+import logging
+
+import orjson
+import pytest
+from confluent_kafka import KafkaError
+
+from loadgen.sink.kafka import KafkaSettings, KafkaSink
+from loadgen.sink.kafka_monitor import N_KEPT, BrokerStats, Monitor
+from tests.mock_cluster import MockCluster
+from tests.sink.lines import make_lines, user_ids
+
+
+def log(monitor: Monitor, level: int, text: str) -> None:
+    monitor.logger.handle(logging.LogRecord("x", level, "x", 1, "%s %s", tuple(text.split(" ", 1)), None))
+
+
+def test_a_complaint_that_repeats_is_kept_once_as_the_latest():
+    monitor = Monitor({})
+    for error in ("down", "up", "down"):
+        monitor.on_error(KafkaError(KafkaError._TRANSPORT, error))
+    assert list(monitor.last_errors) == ["up", "down"]
+    assert monitor.fatal is None
+
+
+def test_only_the_last_few_complaints_are_kept():
+    monitor = Monitor({})
+    for number in range(100):
+        monitor.on_error(KafkaError(KafkaError._TRANSPORT, f"error {number}"))
+    assert list(monitor.last_errors) == [f"error {number}" for number in range(100 - N_KEPT, 100)]
+
+
+def test_a_fatal_error_is_remembered():
+    monitor = Monitor({})
+    monitor.on_error(KafkaError(KafkaError._FATAL, "the end", True))
+    assert monitor.fatal is not None
+    assert monitor.fatal.str() == "the end"
+
+
+@pytest.mark.parametrize(
+    ("level", "line", "kept"),
+    [
+        (logging.ERROR, "FAIL [rdkafka#producer-1] [thrd:b]: b: refused (after 3ms in state CONNECT)", ["b: refused"]),
+        (logging.INFO, "FAIL [rdkafka#prod-1] [thrd:b]: b: closed, 2 identical error(s) suppressed", ["b: closed"]),
+        (logging.WARNING, "CONFWARN [thrd:app]: enable.gapless.guarantee is experimental", []),
+        (logging.INFO, "BROKER [thrd:app]: hello", []),
+    ],
+)
+def test_log_lines_that_tell_of_trouble_are_kept_without_their_origin(level, line, kept):
+    monitor = Monitor({})
+    log(monitor, level, line)
+    assert list(monitor.last_errors) == kept
+
+
+def test_secrets_are_taken_out():
+    monitor = Monitor({"sasl.password": "hunter2"})
+    monitor.on_error(KafkaError(KafkaError._AUTHENTICATION, "hunter2 is wrong"))
+    log(monitor, logging.ERROR, "FAIL hunter2 was refused")
+    assert list(monitor.last_errors) == ["*** is wrong", "*** was refused"]
+    assert monitor.texts[KafkaError._AUTHENTICATION] == "*** is wrong"
+
+
+def test_the_slowest_brokers_round_trip_and_the_queue_are_read_from_the_statistics():
+    monitor = Monitor({})
+    assert monitor.stats.queue_messages == 0
+    quick, slow, idle = {"p99": 1500, "cnt": 9}, {"p99": 2500, "cnt": 1}, {"p99": 0, "cnt": 0}
+    for round_trips in ((quick, slow, idle), (idle,)):
+        brokers = {f"broker {number}": {"rtt": round_trip} for number, round_trip in enumerate(round_trips)}
+        monitor.callbacks()["stats_cb"](orjson.dumps({"msg_cnt": 7, "brokers": brokers}).decode())
+        assert monitor.stats == BrokerStats(pytest.approx(0.0025), 7)
+
+
+def test_nothing_is_printed_and_the_round_trip_is_measured(capfd):
+    with MockCluster(partitions=4) as cluster:
+        capfd.readouterr()
+        settings = KafkaSettings(cluster.address, "t", {"statistics.interval.ms": "50"})
+        sink = KafkaSink(settings, user_ids(), n_partitions=4)
+        sink.send(make_lines(1000))
+        sink.flush(10)
+        for _ in range(20):
+            sink.poll(0.02)
+        assert 0 < sink.round_trip_s() < 5
+        cluster.down()
+        for _ in range(10):
+            sink.poll(0.02)
+        assert any("Disconnected" in text for text in sink.last_errors)
+        sink.close()
+        del sink
+    assert capfd.readouterr().err == ""
