@@ -20,9 +20,7 @@ class Metric:
 
 
 EVENTS_PLANNED = Metric("loadgen_events_planned", "counter", "Events that the schedule asked for.", ("sink",))
-EVENTS = Metric(
-    "loadgen_events", "counter", "Events by how they ended and by page.", ("sink", "outcome", "page")
-)
+EVENTS = Metric("loadgen_events", "counter", "Events by how they ended and by page.", ("sink", "outcome", "page"))
 BYTES = Metric("loadgen_delivered_bytes", "counter", "Value bytes of delivered events, uncompressed.", ("sink",))
 IN_FLIGHT = Metric("loadgen_in_flight_events", "gauge", "Events accepted by a sink, no report yet.", ("sink",))
 ACK = Metric("loadgen_ack_seconds", "histogram", "From the send to the delivery report.", ("sink",))

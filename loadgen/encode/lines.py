@@ -248,4 +248,3 @@ def _place_texts(labels: Labels) -> pa.BinaryArray:
         text.literal(',"age":'),
         text.integers(np.tile(np.arange(OLDEST), n_cities)),
     )
-

@@ -54,10 +54,12 @@ def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Re
 
         broker = stack.enter_context(EmbeddedBroker(settings.topic))
         address = broker.address
-        screen.note(f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests")
+        screen.note(
+            f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests"
+        )
     plan = prepare(settings, screen, address)
     screen.settings(setting_rows(settings, plan))
-    output = OutputFile(settings.output) if settings.output is not None else None
+    output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
     return Coordinator(plan, team, screen, output, _watchers(settings, team, screen)).run(), plan
 
@@ -90,19 +92,23 @@ def _report(result: "Result", plan: "Plan", screen: "Screen") -> int:
     """Write the manifest, show the closing table, choose the exit code."""
     import orjson
 
+    from loadgen.errors import OutputUnwritable, ReaderGone
     from loadgen.prove.manifest import write_manifest
     from loadgen.run.totals import summary
 
-    path = plan.settings.manifest_path(plan.run_id)
-    write_manifest(path, _manifest(result, plan))
+    path, problems = plan.settings.manifest_path(plan.run_id), [result.error] if result.error else []
+    try:
+        write_manifest(path, _manifest(result, plan))
+    except OutputUnwritable as error:  # the figures of a long run are shown all the same
+        problems.append(error)
     screen.closing(result.totals, result.verdict, str(path))
-    if result.error is not None:
-        screen.note(f"error: {result.error}")
+    for problem in problems:
+        screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
     if plan.settings.json_summary:
         line = orjson.dumps(summary(result.totals, result.verdict, plan.settings.seed, str(path)))
         sys.stdout.write(line.decode() + "\n")
         sys.stdout.flush()
-    return exit_code(result)
+    return EXIT_FAILED if problems else exit_code(result)
 
 
 def exit_code(result: "Result") -> int:

@@ -70,7 +70,9 @@ class Coordinator:
                 self._turn()
         except KeyboardInterrupt:
             self._reason = "interrupted twice"
-            self._error = LoadgenError("ended at once, without waiting for events in flight; one Ctrl-C would have waited")
+            self._error = LoadgenError(
+                "ended at once, without waiting for events in flight; one Ctrl-C would have waited"
+            )
         finally:
             self._close()
             for number, handler in previous.items():

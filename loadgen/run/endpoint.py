@@ -7,6 +7,7 @@ nothing of it, and no event costs a metric operation.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIServer
 
 import numpy as np
 from prometheus_client import CollectorRegistry, start_http_server
@@ -80,9 +81,7 @@ class RunCollector:
         yield _family(metrics.BYTES, {(name,): tally.bytes_delivered for name, tally in tallies.items()})
         yield _family(metrics.IN_FLIGHT, {(name,): tally.in_flight for name, tally in tallies.items()})
         yield _histogram(metrics.ACK, {(name,): tally.ack_s for name, tally in tallies.items()})
-        yield _histogram(
-            metrics.INTENDED_TO_ACK, {(name,): tally.intended_to_ack_s for name, tally in tallies.items()}
-        )
+        yield _histogram(metrics.INTENDED_TO_ACK, {(name,): tally.intended_to_ack_s for name, tally in tallies.items()})
 
 
 def _family(metric: Metric, values: dict[tuple[str, ...], float]) -> Any:
@@ -107,12 +106,19 @@ def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
     return [*counted, ("+Inf", float(below[-1]))]
 
 
-def serve(collector: RunCollector, host: str, port: int) -> None:
+def serve(collector: RunCollector, host: str, port: int) -> WSGIServer:
     """Start the endpoint in a thread of its own.
+
+    Args:
+        collector: what to expose.
+        host, port: where to listen; port 0 is any free one.
+
+    Returns:
+        The server: it knows its port, and can be shut down.
 
     Raises:
         OSError: the port is taken.
     """
     registry = CollectorRegistry()
     registry.register(collector)
-    start_http_server(port, addr=host, registry=registry)
+    return start_http_server(port, addr=host, registry=registry)[0]

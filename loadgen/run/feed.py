@@ -14,7 +14,7 @@ from loadgen.event import N_SLICES, EventBatch, Int64s
 from loadgen.simulate.impair import Impairer, Leaving, unimpaired
 from loadgen.simulate.shard import Shard
 
-MAX_BATCH = 32_768
+MAX_BATCH = 65_536
 PACED_BATCH = 8_192
 """Small enough that making a batch never delays the schedule by more than a few milliseconds."""
 LOOK_AHEAD_S = 1.0

@@ -53,9 +53,7 @@ def _open(name: str, task: "Task", user_ids: Int64s, connection: Connection) -> 
         compress = None if plan.settings.compress == "none" else plan.settings.compress
         writer = f"{plan.run_id}_m{plan.settings.shard.index}w{task.index}"
         resume = legacy.file_bytes if legacy.settled else None
-        return DateFolderSink(
-            plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, resume=resume
-        )
+        return DateFolderSink(plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, resume=resume)
     return NullSink(n_rows, settled)
 
 

@@ -15,9 +15,9 @@ from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import SimulationSettings
+from loadgen.sink.disk import check_writable
 from loadgen.sink.kafka_check import check_topic, create_topic
 from loadgen.sink.kafka_options import KafkaSettings, kafka_options_of
-from loadgen.sink.disk import check_writable
 
 
 def new_run_id() -> str:
@@ -38,6 +38,7 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
     """
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     behaviour = Behaviour.load(settings.behaviour)
+    check_writable(settings.manifest_path("").parent)
     if settings.folder is not None:
         check_writable(settings.folder)
     kafka = _kafka(settings, embedded_address)

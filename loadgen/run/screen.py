@@ -187,4 +187,3 @@ def _clock(seconds: float) -> str:
 def utc(ms: int) -> str:
     """A time as a person reads it: 2026-11-22T10:15:00Z."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-

@@ -152,62 +152,52 @@ class Worker:
 
     def _produce(self) -> None:
         """Offer batch after batch until the feed ends or the coordinator says "drain"."""
-        for batch, due_ns in self._batches():
+        for leaving, lines in self._batches():
             at = 0
-            while at < len(batch):
+            while at < len(lines):
                 self._report()
                 if self._told_to_drain():
                     return
                 limit_ns = self._cursor.advance(time.monotonic_ns())
-                at = self._drop_overdue(batch, due_ns, at)
-                n_due = int(np.searchsorted(due_ns[at:], limit_ns, side="right"))
+                at += self._drop_overdue(leaving, lines, at)
+                n_due = int(np.searchsorted(lines.due_ns[at:], limit_ns, side="right"))
                 n = min(n_due, min(sink.room() for sink in self._sinks))
                 if n:
-                    self._offer(batch, due_ns, slice(at, at + n))
+                    self._offer(leaving, lines, slice(at, at + n))
                     at += n
-                else:
-                    self._wait(int(due_ns[at]) if at < len(batch) else 0, full=n_due > 0)
+                elif at < len(lines):
+                    self._wait(int(lines.due_ns[at]), full=n_due > 0)
 
-    def _batches(self) -> Iterator[tuple[Leaving, Int64s]]:
-        """The batches of the feed that hold at least one event that is not settled yet, and when each event is due."""
+    def _batches(self) -> Iterator[tuple[Leaving, Lines]]:
+        """The batches of the feed that hold at least one event that is not settled yet, encoded."""
         while True:
             with self._timed("generate"):
-                batch = self._feed.next_batch()
-            if batch is None:
+                leaving = self._feed.next_batch()
+            if leaving is None:
                 return
-            due_ns = self._schedule.due_ns(batch.leave_ms)  # a schedule counts settled events too
-            (copies,) = np.nonzero(batch.marked("duplicate"))
-            due_ns[copies] = due_ns[copies - 1]  # as the original, so that they are equal with wall-clock times too
-            if not all(replay.covers(batch.events) for replay in self._replays):
-                yield batch, due_ns
+            due_ns = self._due_ns(leaving)
+            if not all(replay.covers(leaving.events) for replay in self._replays):
+                with self._timed("generate"):
+                    lines = self._encode(leaving, due_ns)
+                yield leaving, lines
                 continue
             for replay in self._replays:
-                replay.pass_over(batch.events)
+                replay.pass_over(leaving.events)
             if self._impairer:
-                self._impairer.count(batch)
+                self._impairer.count(leaving)
             self._report()
             if self._told_to_drain():
                 return
 
-    def _offer(self, batch: Leaving, due_ns: Int64s, part: slice) -> None:
-        """Encode a run of events and give it to every sink."""
-        now_ns = time.monotonic_ns()
-        with self._timed("generate"):
-            lines = self._encode(batch.take(part), due_ns[part])
-        self._lag.record((now_ns - lines.due_ns).astype(np.float64) / NS_PER_S)
-        self._simulated_ms = int(batch.leave_ms[part][-1])
-        self._n_accepted.value += len(lines)
-        with self._timed("send"):
-            for sink, replay in zip(self._sinks, self._replays, strict=True):
-                sink.send(replay.fresh(lines))
-                sink.poll(0.0)
-        self._show_samples(lines)
+    def _due_ns(self, leaving: Leaving) -> Int64s:
+        """When each event is due; the schedule has to see settled events too, since it counts them."""
+        due_ns = self._schedule.due_ns(leaving.leave_ms)
+        (copies,) = np.nonzero(leaving.marked("duplicate"))
+        due_ns[copies] = due_ns[copies - 1]  # as the original, so that they are equal with wall-clock times too
+        return due_ns
 
     def _encode(self, leaving: Leaving, due_ns: Int64s) -> Lines:
-        """Encode events, each of which is planned from now on."""
         batch = leaving.events
-        if self._impairer:
-            self._impairer.count(leaving)
         if self._settings.timestamps == "wall":
             late_ms = ((leaving.leave_ms - batch.ts_ms) / self._settings.speed).astype(np.int64)
             batch.ts_ms = self._go.t0_wall_ms + (due_ns - self._go.t0_ns) // NS_PER_MS - late_ms
@@ -215,20 +205,37 @@ class Worker:
         slice_of = (batch.user_id % N_SLICES).astype(np.uint16)
         return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slice_of, hashes, due_ns)
 
-    def _drop_overdue(self, batch: Leaving, due_ns: Int64s, at: int) -> int:
-        """Give up events that are later than the user allows; return the position behind them."""
+    def _offer(self, leaving: Leaving, lines: Lines, part: slice) -> None:
+        """Give a run of events to every sink."""
+        due = lines[part]
+        self._plan(leaving, part)
+        self._lag.record((time.monotonic_ns() - due.due_ns).astype(np.float64) / NS_PER_S)
+        self._n_accepted.value += len(due)
+        with self._timed("send"):
+            for sink, replay in zip(self._sinks, self._replays, strict=True):
+                sink.send(replay.fresh(due))
+                sink.poll(0.0)
+        self._show_samples(due)
+
+    def _drop_overdue(self, leaving: Leaving, lines: Lines, at: int) -> int:
+        """Give up events that are later than the user allows; return how many."""
         if not self._schedule.paced:
-            return at
+            return 0
         oldest_ns = time.monotonic_ns() - int(self._settings.max_lag_s * NS_PER_S)
-        n = int(np.searchsorted(due_ns[at:], oldest_ns))
-        if n == 0:
-            return at
-        late = slice(at, at + n)
-        lines = self._encode(batch.take(late), due_ns[late])
-        for sink, replay in zip(self._sinks, self._replays, strict=True):
-            sink.drop(replay.fresh(lines))
-        self._cursor.jump(oldest_ns)
-        return at + n
+        n = int(np.searchsorted(lines.due_ns[at:], oldest_ns))
+        if n:
+            late = slice(at, at + n)
+            self._plan(leaving, late)
+            for sink, replay in zip(self._sinks, self._replays, strict=True):
+                sink.drop(replay.fresh(lines[late]))
+            self._cursor.jump(oldest_ns)
+        return n
+
+    def _plan(self, leaving: Leaving, part: slice) -> None:
+        """Take note of events that are planned from now on."""
+        self._simulated_ms = int(leaving.leave_ms[part][-1])
+        if self._impairer:
+            self._impairer.count(leaving.take(part))
 
     def _wait(self, next_due_ns: int, full: bool) -> None:
         """Sleep until something is due or a report arrives, for a tick at least."""

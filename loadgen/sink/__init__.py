@@ -93,7 +93,7 @@ class Sink(Protocol):
         """Take in delivery reports, waiting at most so long for the first; raises as `send` does."""
 
     def flush(self, timeout_s: float) -> None:
-        """Wait at most so long for everything in flight."""
+        """Wait at most so long for everything in flight; raises as `send` does."""
 
     def close(self) -> None:
         """Give up what is still in flight (it becomes unfinished) and free the place. Closing twice is allowed."""

@@ -10,12 +10,14 @@ from itertools import pairwise
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loadgen.event import Int64s, UInt16s
 from loadgen.sink import Lines
 from loadgen.sink.deliver import Sent, line_lengths
 from loadgen.sink.lanes import Batch, Group
+
+FIRST_BYTES = int.from_bytes(b'{"ts', "little")
+"""Of a view; never looked at here, since nothing compares views."""
 
 
 def sorted_groups(lines: Lines, lane_of_event: UInt16s, order: Int64s) -> list[Group]:
@@ -42,8 +44,22 @@ def runs(lanes: UInt16s) -> Iterator[tuple[int, int, int]]:
 
 
 def values_of(lines: Lines, order: Int64s) -> list[bytes]:
-    """The lines at these positions, without their newlines; by Arrow: splitting the text costs nearly twice as much."""
-    values: list[bytes] = pc.binary_slice(lines.lines.take(pa.array(order)), 0, -1).to_pylist()
+    """The lines at these positions, without their newlines.
+
+    Arrow's views (length, first four bytes, buffer, offset) name pieces of the lines' memory in any order, so that nothing
+    is copied before Python's own bytes are made: two thirds of the time of take, cut and convert. Views are of this form
+    for more than 12 bytes, which every event has.
+    """
+    _, offsets, data = lines.lines.buffers()
+    ends = np.frombuffer(offsets, np.int32)[lines.lines.offset :]
+    views = np.empty((len(order), 4), np.int32)
+    views[:, 3] = ends[order]
+    views[:, 0] = ends[order + 1] - views[:, 3] - 1
+    views[:, 1] = FIRST_BYTES
+    views[:, 2] = 0
+    values: list[bytes] = pa.Array.from_buffers(
+        pa.binary_view(), len(order), [None, pa.py_buffer(views), data]
+    ).to_pylist()
     return values
 
 

@@ -162,11 +162,12 @@ class KafkaSink:
         self._raise_if_broken()
 
     def flush(self, timeout_s: float) -> None:
-        """Wait at most so long until nothing is in flight; ends early when the producer can deliver nothing more."""
+        """Wait at most so long until nothing is in flight; raises as `send` does."""
         deadline_s = time.monotonic() + timeout_s
         self._serve(0.0)
         while self.tally.in_flight and not self._is_broken() and time.monotonic() < deadline_s:
             self._serve(max(0.0, min(POLL_S, deadline_s - time.monotonic())))
+        self._raise_if_broken()
 
     def close(self) -> None:
         """Give up what is in flight, look into the topic for what may have arrived, free the producer.

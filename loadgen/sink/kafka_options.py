@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
+from loadgen.config.secrets import is_secret
 from loadgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ REFUSED = {
 }
 CLIENT_PREFIXES = ("ssl.", "sasl.", "https.", "socket.", "broker.", "client.", "metadata.", "reconnect.")
 CLIENT_OPTIONS = ("security.protocol", "enable.ssl.certificate.verification", "debug", "api.version.request")
-SECRET = re.compile(r"password|secret|jaas|token|key\.pem|private", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def kafka_options_of(settings: "RunSettings") -> dict[str, str]:
 def hide_secrets(text: str, options: dict[str, str]) -> str:
     """The text without the values of secret options."""
     for name, value in options.items():
-        if value and SECRET.search(name):
+        if value and is_secret(name):
             text = text.replace(value, "***")
     return text
 

@@ -89,7 +89,9 @@ def kafka_path() -> Iterator[Row]:
             rates[-1] = (rates[-1][0], loop["events"] / loop["wall_s"])
             return float(loop["cpu_s"] / loop["events"])
 
-        yield Row.at_most("Kafka path / bare produce loop, CPU per event", median_ratio(ours, theirs, N_PAIRS), "x", 1.0)
+        yield Row.at_most(
+            "Kafka path / bare produce loop, CPU per event", median_ratio(ours, theirs, N_PAIRS), "x", 1.0
+        )
         ratios = sorted(ours_per_s / theirs_per_s for ours_per_s, theirs_per_s in rates)
         yield Row("Kafka path / bare produce loop, rate", ratios[len(ratios) // 2], "x", "", None)
 

@@ -57,7 +57,7 @@ def columns_of(lines: list[bytes]) -> dict[str, list[Any]]:
 
 
 def produce(address: str, topic: str, lines: list[bytes]) -> None:
-    """Send lines that are encoded already, keyed by user id, with the options that loadgen sets, a callback each."""
+    """Send the messages that loadgen sends, encoded already: same key, time and options, a callback each."""
     delivered = 0
 
     def on_delivery(error: KafkaError | None, _message: Message) -> None:
@@ -76,10 +76,11 @@ def produce(address: str, topic: str, lines: list[bytes]) -> None:
             "queue.buffering.max.messages": 1_000_000,
         }
     )
-    keys = [b"%d" % orjson.loads(line)["userId"] for line in lines]
+    records = [orjson.loads(line) for line in lines]
+    keys, times_ms = [b"%d" % record["userId"] for record in records], [record["ts"] for record in records]
     with _measured(len(lines)):
-        for i, (line, key) in enumerate(zip(lines, keys, strict=True)):
-            producer.produce(topic, line, key, on_delivery=on_delivery)
+        for i, (line, key, ts_ms) in enumerate(zip(lines, keys, times_ms, strict=True)):
+            producer.produce(topic, line, key, timestamp=ts_ms, on_delivery=on_delivery)
             if i % POLL_EVERY == 0:
                 producer.poll(0)
         producer.flush()

@@ -49,7 +49,8 @@ def stop_all() -> None:
     """Kill what a test that failed has left running."""
     for program in _started:
         if program.process.poll() is None:
-            program.process.kill()
+            for process in [*psutil.Process(program.process.pid).children(recursive=True), program.process]:
+                process.kill()
             program.process.communicate()
     _started.clear()
 

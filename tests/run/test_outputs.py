@@ -39,7 +39,7 @@ def batch_of(lines: Lines) -> EventBatch:
 @given(rows, st.data())
 def test_what_is_left_of_any_sequence_is_exactly_the_rest_of_each_lane(row: list[int], data: st.DataObject) -> None:
     lane = LANE_OF_ROW[row].tolist() if row else []
-    settled = [data.draw(st.integers(0, lane.count(number)), label=f"settled of lane {number}") for number in range(N_LANES)]
+    settled = [data.draw(st.integers(0, lane.count(number)), label=f"settled of {number}") for number in range(N_LANES)]
     expected = [at for at in range(len(row)) if lane[:at].count(lane[at]) >= settled[lane[at]]]
     replay = Replay(np.array(settled, np.int64), LANE_OF_ROW)
     found: list[int] = []

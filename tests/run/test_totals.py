@@ -8,10 +8,11 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.run.messages import Seconds, Snapshot, empty_snapshot
 from loadgen.run.totals import Totals, Verdict, judge, settled_only, sum_of, summary
 
-SPEC_KEYS = (
-    "planned delivered failed dropped unfinished repeated_possibly bytes elapsed_s cpu_s target_per_s achieved_per_s "
-    "schedule_lag_ms ack_ms intended_to_ack_ms limited_by seed manifest exit_reason"
-).split()
+SPEC_KEYS = [
+    *("planned", "delivered", "failed", "dropped", "unfinished", "repeated_possibly", "bytes", "elapsed_s", "cpu_s"),
+    *("target_per_s", "achieved_per_s", "schedule_lag_ms", "ack_ms", "intended_to_ack_ms", "limited_by", "seed"),
+    *("manifest", "exit_reason"),
+]
 MORE_KEYS = ["restarts", "impaired", "sinks"]
 
 

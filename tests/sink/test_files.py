@@ -1,13 +1,12 @@
 """The date folders: every event is in its day's file once, as a whole line, whatever goes wrong."""
 
 import errno
-import gzip
 import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,12 +32,8 @@ def open_sink(folder: Path, compress=None, **more) -> DateFolderSink:
 
 
 def read(path: Path) -> bytes:
-    if path.suffix == ".gz":
-        return gzip.decompress(path.read_bytes())
-    if path.suffix == ".zst":
-        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as all_:
-            return all_.read()
-    return path.read_bytes()
+    with pa.input_stream(str(path), compression="detect") as stream:
+        return stream.read()
 
 
 def stored(folder: Path) -> dict[str, bytes]:

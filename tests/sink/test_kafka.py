@@ -229,7 +229,8 @@ def test_after_a_fatal_error_send_poll_and_flush_end_at_once():
         sink.poll(0)
     with pytest.raises(SinkError):
         sink.send(make_lines(10, 90))
-    sink.flush(1e6)
+    with pytest.raises(SinkError):
+        sink.flush(1e6)
     with readable(producer):
         sink.close()
     assert sink.tally.counts() == {"planned": 100, "delivered": 0, "failed": 100, "dropped": 0, "unfinished": 0}

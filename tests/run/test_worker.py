@@ -1,0 +1,160 @@
+"""One worker, driven over its pipe as the coordinator would: what it sends, drops, spoils and says."""
+
+import threading
+import time
+from ctypes import c_longlong
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from loadgen.config.settings import RunSettings
+from loadgen.errors import OutputUnwritable
+from loadgen.ledger import Outcome
+from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Ready, Samples, Snapshot
+from loadgen.run.worker import Task, Worker
+from loadgen.simulate.behaviour import Behaviour
+from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
+from loadgen.simulate.world import SimulationSettings
+from tests.run.program import TRACKS, lines_in
+
+START_MS = 1_767_571_200_000
+T0_WALL_MS = 1_800_000_000_000
+
+
+@dataclass
+class Told:
+    """What a worker said."""
+
+    messages: list[FromWorker]
+
+    @property
+    def last(self) -> Snapshot:
+        (found,) = [message for message in self.messages if isinstance(message, Snapshot) and message.done]
+        return found
+
+    @property
+    def samples(self) -> list[bytes]:
+        return [line for message in self.messages if isinstance(message, Samples) for _, line in message.lines]
+
+
+def plan_of(**settings: Any) -> Plan:
+    """A plan for one worker that writes nowhere, or to a folder."""
+    given = {"users": 200, "workers": 1, "start": START_MS, "rate": "max", "tracks": TRACKS, **settings}
+    chosen = RunSettings.from_public({"discard": "folder" not in settings, **given})
+    catalog = open_catalog(CatalogSettings(n_tracks=chosen.tracks), cache_folder(), lambda *_: None)
+    simulation = SimulationSettings(chosen.users, chosen.seed, chosen.start_ms, chosen.presence, Behaviour.load(None))
+    return Plan("r", chosen, simulation, catalog.path, catalog.digest, None, False)
+
+
+def run(plan: Plan, legacy: Legacy | None = None, late_by_s: float = 0.0, drain_after_s: float | None = None) -> Told:
+    """Run a worker from Go to its last word."""
+    ours, theirs = Pipe()
+    worker = Worker(Task(plan, 0, legacy or Legacy()), theirs, c_longlong())
+    messages: list[FromWorker] = []
+    listener = threading.Thread(target=_listen, args=(ours, messages))
+    listener.start()
+    ours.send(Go(time.monotonic_ns() - int(late_by_s * 1e9), T0_WALL_MS))
+    if drain_after_s is not None:
+        threading.Timer(drain_after_s, ours.send, [Drain(5.0)]).start()
+    worker.run()
+    listener.join(10)
+    ours.close()
+    theirs.close()
+    return Told(messages)
+
+
+def _listen(connection: Any, messages: list[FromWorker]) -> None:
+    while not (messages and isinstance(messages[-1], Snapshot) and messages[-1].done):
+        messages.append(connection.recv())
+
+
+def spoilt(lines: list[bytes]) -> dict[str, int]:
+    """What can be seen of impairments in lines."""
+    n_broken = 0
+    for line in lines:
+        try:
+            n_broken += not isinstance(orjson.loads(line)["ts"], int)
+        except orjson.JSONDecodeError:
+            n_broken += 1
+    return {"duplicate": len(lines) - len(set(lines)), "malform": n_broken}
+
+
+@pytest.mark.parametrize(("events", "n_samples"), [(2, 2), (500, 3)])
+def test_a_worker_says_that_it_is_ready_shows_its_first_events_and_ends_with_its_totals(
+    events: int, n_samples: int
+) -> None:
+    told = run(plan_of(events=events))
+    ready = told.messages[0]
+    assert isinstance(ready, Ready)
+    assert ready.n_listeners == 200
+    times = [orjson.loads(line)["ts"] for line in told.samples]
+    assert len(times) == n_samples
+    assert times == sorted(times)
+    assert told.last.tallies["null"].counts()["delivered"] == events
+    assert told.last.settled["null"].tolist() == [events]
+
+
+def test_a_successor_sends_the_rest_and_its_spoilt_events_are_those_of_the_whole_run() -> None:
+    plan = plan_of(events=90_000, users=5000, impair={"duplicate": 0.1, "drop": 0.1, "malform": 0.01})
+    whole = run(plan).last
+    n_left = whole.tallies["null"].planned
+    for n_settled in (1, 70_000, n_left):  # the first batch has some 65,000 events
+        rest = run(plan, Legacy({"null": np.array([n_settled])})).last
+        assert rest.tallies["null"].planned == n_left - n_settled
+        assert rest.settled["null"].tolist() == [n_left]
+        assert rest.impaired == whole.impaired
+    assert whole.impaired["drop"] == 90_000 + whole.impaired["duplicate"] - n_left
+
+
+def test_events_further_behind_than_allowed_are_dropped_and_none_else() -> None:
+    told = run(plan_of(events=4000, rate=2000.0, max_lag=1.0), late_by_s=1.5).last
+    counts = told.tallies["null"].counts()
+    assert counts["planned"] == 4000
+    assert counts["dropped"] + counts["delivered"] == 4000
+    assert 1000 <= counts["dropped"] <= 2500  # those due in the first half second; more where the machine is slow
+    assert told.schedule_lag_s.max_s <= 1.1
+    assert len(told.schedule_lag_s) == counts["delivered"]
+
+
+def test_a_worker_that_is_stopped_in_the_middle_counts_the_spoilt_events_that_it_sent(tmp_path: Path) -> None:
+    impair = {"duplicate": 0.2, "malform": 0.1, "drop": 0.1, "late": 0.1, "reorder": 0.1}
+    told = run(plan_of(folder=tmp_path, rate=5000.0, continuous=True, impair=impair), drain_after_s=0.5).last
+    lines = lines_in(tmp_path)
+    assert told.tallies["files"].counts()["delivered"] == told.tallies["files"].planned == len(lines) > 1000
+    found = spoilt(lines)
+    assert found == {kind: told.impaired[kind] for kind in found}
+    n_distinct = len(lines) - told.impaired["duplicate"]
+    assert told.impaired["drop"] == pytest.approx(n_distinct / 9, abs=4 * np.sqrt(n_distinct / 9))
+
+
+def test_with_wall_clock_times_late_events_say_when_they_happened_and_copies_are_equal(tmp_path: Path) -> None:
+    impair = {"duplicate": 0.5, "late": 0.5}
+    settings = {"rate": 2000.0, "timestamps": "wall", "events": 1000, "impair": impair}
+    told = run(plan_of(folder=tmp_path, **settings)).last
+    lines = lines_in(tmp_path)
+    before_s = (T0_WALL_MS - np.array([orjson.loads(line)["ts"] for line in lines])) / 1000
+    assert len(lines) - len(set(lines)) == told.impaired["duplicate"] > 400
+    on_time = (before_s > -len(lines) / 2000.0) & (before_s <= 0.0)
+    assert on_time.sum() >= len(lines) - told.impaired["late"]
+    assert before_s.max() > 60.0
+
+
+def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Path) -> None:
+    plan = plan_of(folder=tmp_path / "out", events=50_000)
+    (tmp_path / "out").write_text("a file where a folder should be")
+    ours, theirs = Pipe()
+    worker = Worker(Task(plan, 0), theirs, c_longlong())
+    ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
+    with pytest.raises(OutputUnwritable, match="Not a directory"):
+        worker.run()
+    last = worker.give_up()
+    tally = last.tallies["files"]
+    assert tally.in_flight == 0
+    assert tally.planned == tally.count(Outcome.FAILED) > 0
+    ours.close()
+    theirs.close()
