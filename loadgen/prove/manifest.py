@@ -1,7 +1,7 @@
 """The manifest: what a run set out to do, what became of every event, and the fingerprint of those delivered.
 
-A JSON file that `loadgen verify` holds against a topic or against files. With the settings, the seed and the versions in it,
-every event of the run can be generated again.
+A JSON file. With the settings, the seed and the versions in it every event of the run can be generated again, and with
+the fingerprint a topic or a folder can be held against it.
 """
 
 import platform

@@ -31,7 +31,7 @@ def main(settings: RunSettings) -> int:
     Raises:
         LoadgenError: the run could not start.
     """
-    from loadgen.run.team import start_fork_server
+    from loadgen.run.forkserver import start_fork_server
 
     start_fork_server()  # it imports while we prepare
     from loadgen.run.screen import Screen

@@ -1,7 +1,7 @@
 """The parent process of a run: starts the team, keeps time, adds up what it hears, ends it in order.
 
-A `Plan` goes in; `Totals`, a `Verdict` and an exit reason come out. It writes the one output file where there is one, and
-tells the screen and the metrics endpoint what it knows; it never touches an event of its own.
+A `Plan` goes in; `Totals`, a `Verdict` and an exit reason come out. It writes the one output file where there is one,
+and tells the screen and the metrics endpoint what it knows; it never touches an event of its own.
 """
 
 import signal

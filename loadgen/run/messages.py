@@ -10,6 +10,7 @@ from loadgen.config import RunSettings
 from loadgen.event import Int64s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Tally
+from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.kafka_options import KafkaSettings
 
@@ -22,6 +23,7 @@ class Plan:
         run_id: names the run's files and manifest.
         settings: what the user asked for.
         simulation: the population's part of it, with start and seed resolved.
+        model: the tables that all shards share.
         catalog_path: the catalogue's Arrow file.
         catalog_digest: equal for equal contents.
         kafka: where to produce, or None.
@@ -31,6 +33,7 @@ class Plan:
     run_id: str
     settings: RunSettings
     simulation: SimulationSettings
+    model: Model
     catalog_path: Path
     catalog_digest: str
     kafka: KafkaSettings | None

@@ -14,6 +14,7 @@ from loadgen.run.screen import Screen
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
+from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.disk import check_writable
 from loadgen.sink.kafka_check import check_topic, create_topic
@@ -44,16 +45,18 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
     kafka = _kafka(settings, embedded_address)
     catalog = _catalog(settings, screen)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
+    simulation = SimulationSettings(
+        users=settings.users,
+        seed=settings.seed,
+        start_ms=settings.start_ms,
+        presence=settings.presence,
+        behaviour=behaviour,
+    )
     return Plan(
         run_id=new_run_id(),
         settings=settings,
-        simulation=SimulationSettings(
-            users=settings.users,
-            seed=settings.seed,
-            start_ms=settings.start_ms,
-            presence=settings.presence,
-            behaviour=behaviour,
-        ),
+        simulation=simulation,
+        model=Model.of(simulation, catalog),
         catalog_path=catalog.path,
         catalog_digest=catalog.digest,
         kafka=kafka,

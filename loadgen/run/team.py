@@ -1,21 +1,20 @@
 """The worker processes: started, heard, restarted, buried.
 
-Workers are forked from a fork server that has imported everything beforehand: a start costs milliseconds, and they share
-the memory of their modules. No Kafka client exists before the fork (an inherited Producer loses messages silently).
+Workers are forked from a fork server that has imported everything beforehand: a start costs milliseconds, and they
+share the memory of their modules. No Kafka client exists before the fork: an inherited Producer loses messages
+silently.
 """
 
-import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from ctypes import c_longlong
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, ForkServerProcess
-from multiprocessing.forkserver import ensure_running
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from loadgen.errors import WorkerDied
+from loadgen.run.forkserver import context
 from loadgen.run.messages import FromWorker, Legacy, Plan, Snapshot, ToWorker, empty_snapshot
 from loadgen.run.schedule import NS_PER_S
 from loadgen.run.totals import Totals, settled_only, sum_of
@@ -23,19 +22,6 @@ from loadgen.run.worker import Task, run_worker
 
 MAX_RESTARTS = 5
 """Per worker; one that dies more often than this will not live the next time either."""
-_PRELOADED = ["loadgen.run.worker"]
-
-
-def start_fork_server() -> None:
-    """Begin importing what workers need, in the background; call it as early as possible."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are not used, and threads do not survive a fork
-    context().set_forkserver_preload(_PRELOADED)
-    ensure_running()
-
-
-def context() -> ForkServerContext:
-    """How workers are started."""
-    return multiprocessing.get_context("forkserver")
 
 
 @dataclass(slots=True)

@@ -99,7 +99,8 @@ class Verdict:
         elapsed_s: from the schedule's zero to the last delivery.
         target_per_s: what the schedule demanded; None where there was none (`--rate max`, backfill).
         achieved_per_s: events delivered per second.
-        limited_by: "schedule" when the target was kept, else "generator CPU", "full queue", "broker round trip" or "disk".
+        limited_by: "schedule" when the target was kept, else "generator CPU", "full queue", "broker round trip" or
+            "disk".
         exit_reason: why it ended: "duration", "events", "end", "interrupted", "terminated", or an error.
     """
 

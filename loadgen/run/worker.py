@@ -97,7 +97,7 @@ class Worker:
         catalog = load(plan.catalog_path)
         words = labels(catalog, plan.simulation.behaviour)
         user_ids = owned_listeners(settings.users, task.owned())
-        self._shard = Shard(plan.simulation, catalog, user_ids)
+        self._shard = Shard(plan.simulation, catalog, user_ids, plan.model)
         parts = open_track_parts(catalog, KIND_OF[settings.format])
         self._encoder = make_encoder(
             settings.format, parts, words, self._shard.listeners, lambda ids: user_names(ids, settings.seed, words)
@@ -131,8 +131,10 @@ class Worker:
     def abandon(self) -> None:
         """The coordinator is gone: give in-flight events a moment, then end."""
         for sink in self._sinks:
-            sink.flush(self._settings.drain_timeout_s)
-            sink.close()
+            with suppress(LoadgenError):
+                sink.flush(self._settings.drain_timeout_s)
+            with suppress(LoadgenError):
+                sink.close()
 
     def give_up(self) -> Snapshot:
         """A sink has failed for good: close all of them, so that every event has an outcome, and sum up."""

@@ -11,14 +11,12 @@ import numpy as np
 from loadgen.event import EventBatch, Int64s, Listeners
 from loadgen.simulate.batch import Happened, to_batch
 from loadgen.simulate.calendar import Calendar
-from loadgen.simulate.choice import Chooser, Songs, tilt_edges
+from loadgen.simulate.choice import Songs, tilt_edges
 from loadgen.simulate.gaps import gaps_of
 from loadgen.simulate.mechanics import Mechanics
-from loadgen.simulate.pace import Pace
-from loadgen.simulate.population import draw_listeners
-from loadgen.simulate.start import Parts, SteadyStart, typical_lengths
+from loadgen.simulate.model import Model
+from loadgen.simulate.start import Parts, SteadyStart
 from loadgen.simulate.state import ITEM_MASK, ONE_ITEM, Moving, Records, age_band, join
-from loadgen.simulate.tables import Tables
 from loadgen.simulate.world import SimulationSettings
 
 CHUNK = 32_768
@@ -35,25 +33,27 @@ class Shard:
         events_per_s: expected number of events per simulated second.
     """
 
-    def __init__(self, settings: SimulationSettings, catalog: Songs, user_ids: Int64s) -> None:
+    def __init__(
+        self, settings: SimulationSettings, catalog: Songs, user_ids: Int64s, model: Model | None = None
+    ) -> None:
         """Draw the listeners and place them in the steady state.
 
         Args:
             settings: see SimulationSettings.
             catalog: the music.
             user_ids: int64, ascending, within 0..settings.users-1.
+            model: of the same settings and catalogue; made here where it is None.
 
         Raises:
             CatalogError: the catalogue is too large.
         """
-        self.listeners: Listeners = draw_listeners(settings, user_ids, catalog)
-        tables, chooser = Tables.of(settings.behaviour), Chooser(catalog, settings.behaviour)
-        lengths_ms = typical_lengths(settings, catalog, chooser)
-        pace = Pace.of(settings.behaviour, tables, lengths_ms)
+        model = model or Model.of(settings, catalog)
+        tables, chooser, pace = model.tables, model.chooser, model.pace
+        self.listeners: Listeners = model.people.draw(user_ids, settings.seed, settings.start_ms)
         gaps = gaps_of(settings, pace, self.listeners)
         self._mechanics = Mechanics(tables, chooser, catalog, gaps)
         self._records = Records(self.listeners, tilt_edges(settings.behaviour.choice))
-        start = SteadyStart(Parts(tables, pace, chooser, gaps, self._mechanics), lengths_ms, settings.start_ms)
+        start = SteadyStart(Parts(tables, pace, chooser, gaps, self._mechanics), model.lengths_ms, settings.start_ms)
         due_ms, self._n_begun, self._ends = start.place(self._records)
         self.events_per_s = gaps.events_per_s(age_band(self.listeners.age))
         self._calendar = Calendar(due_ms, self.events_per_s)

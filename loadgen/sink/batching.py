@@ -46,9 +46,9 @@ def runs(lanes: UInt16s) -> Iterator[tuple[int, int, int]]:
 def values_of(lines: Lines, order: Int64s) -> list[bytes]:
     """The lines at these positions, without their newlines.
 
-    Arrow's views (length, first four bytes, buffer, offset) name pieces of the lines' memory in any order, so that nothing
-    is copied before Python's own bytes are made: two thirds of the time of take, cut and convert. Views are of this form
-    for more than 12 bytes, which every event has.
+    Arrow's views (length, first four bytes, buffer, offset) name pieces of the lines' memory in any order, so that
+    nothing is copied before Python's own bytes are made: two thirds of the time of take, cut and convert. Views are of
+    this form for more than 12 bytes, which every event has.
     """
     _, offsets, data = lines.lines.buffers()
     ends = np.frombuffer(offsets, np.int32)[lines.lines.offset :]

@@ -23,7 +23,7 @@ POLL_EVERY = 1000
 
 def dicts(columns: dict[str, list[Any]], path: str) -> None:
     """Build the dict of each event from its columns, dump it, write it: simulation not included."""
-    songs = [row for row in zip(*(columns[name] for name in SONG_FIELDS), strict=True)]
+    songs = list(zip(*(columns[name] for name in SONG_FIELDS), strict=True))
     rows = zip(*(columns[name] for name in ACTIVITY_FIELDS), songs, strict=True)
     with open(path, "wb") as file:
         for ts, user_id, session_id, page, method, status, level, item, location, age, song in rows:

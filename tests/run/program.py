@@ -42,29 +42,32 @@ class Program:
         return self.process.returncode, json.loads(out) if out.strip() else {}, err
 
 
-_started: list[Program] = []
+_started: "list[subprocess.Popen[Any]]" = []
 
 
 def stop_all() -> None:
     """Kill what a test that failed has left running."""
     for program in _started:
-        if program.process.poll() is None:
-            for process in [*psutil.Process(program.process.pid).children(recursive=True), program.process]:
+        if program.poll() is None:
+            for process in [*psutil.Process(program.pid).children(recursive=True), program]:
                 process.kill()
-            program.process.communicate()
+            program.communicate()
     _started.clear()
 
 
 def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Program:
     """Start `loadgen run --json` in this folder with these flags."""
-    command = [sys.executable, "-m", "loadgen", "run", "--json", "--metrics-port", "0", "--tracks", TRACKS, *flags]
+    return Program(start_bare(folder, "--json", *flags, env=env, text=True))
+
+
+def start_bare(folder: Path, *flags: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[Any]":
+    """Start `loadgen run`, whose stdout may then be for the events; options are those of Popen."""
+    command = [sys.executable, "-m", "loadgen", "run", "--metrics-port", "0", "--tracks", TRACKS, *flags]
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
-    process = subprocess.Popen(
-        command, cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    program = Program(process)
-    _started.append(program)
-    return program
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=folder, env=variables, **pipes, **options)
+    _started.append(process)
+    return process
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
