@@ -24,6 +24,8 @@ from loadgen.sink.stream import OutputFile
 START_DELAY_S = 0.02
 """From "all are ready" to the schedule's zero: long enough that every worker has heard."""
 HEAR_S = 0.1
+OVERTIME_S = 2.0
+"""Workers know when their time is up; one that has not ended so long after is told."""
 GRACE_S = 5.0
 """A drained worker gets this much longer than its own deadline before it is killed."""
 STOPPED = ("interrupted", "terminated")
@@ -117,7 +119,7 @@ class Coordinator:
         if self._n_signals and self._reason not in STOPPED:
             self._screen.note("stopping: waiting for events in flight; once more ends at once")
             self._drain(STOPPED[0] if self._signal == signal.SIGINT else STOPPED[1])
-        if not self._reason and duration_s is not None and self._elapsed_s() >= duration_s:
+        if not self._reason and duration_s is not None and self._elapsed_s() >= duration_s + OVERTIME_S:
             self._drain("duration")
         if time.monotonic() > self._kill_at_s:
             for member in self._team.members:
@@ -184,6 +186,13 @@ class Coordinator:
             self._acknowledged += n_events
             self._team.tell_one(member, Written(n_events))
 
+    def _limit_reached(self, elapsed_s: float) -> str:
+        """Which of the limits that were asked for has ended the run."""
+        settings = self._settings
+        if settings.duration_s is not None and elapsed_s >= settings.duration_s:
+            return "duration"
+        return "events" if settings.events is not None else "end"
+
     def _elapsed_s(self) -> float:
         return max(0.0, (time.monotonic_ns() - self._go.t0_ns) / NS_PER_S) if self._go else 0.0
 
@@ -201,7 +210,7 @@ class Coordinator:
 
     def _result(self) -> Result:
         settings, totals = self._settings, self._team.totals()
-        reason = self._reason or ("events" if settings.events is not None else "end")
         elapsed_s = self._team.ended_after_s(self._go.t0_ns) if self._go else 0.0
+        reason = self._reason or self._limit_reached(elapsed_s)
         target_per_s = self._team.target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
         return Result(totals, judge(totals, elapsed_s, target_per_s, reason), self._team.accounts(), self._error)

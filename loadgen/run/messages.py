@@ -47,12 +47,12 @@ class Legacy:
     Attributes:
         settled: sink name → int64[number of lanes], events that need not be sent again.
         file_bytes: path → length up to which a file is counted; what lies behind is cut off.
-        cursor_ns: how far the schedule had been served.
+        served_ns: how far the schedule had been served.
     """
 
     settled: dict[str, Int64s] = field(default_factory=dict)
     file_bytes: dict[str, int] = field(default_factory=dict)
-    cursor_ns: int = 0
+    served_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Snapshot:
         file_bytes: see `Legacy.file_bytes`.
         schedule_lag_s: from the due time to the send, of every event.
         active: listeners that are in a session now.
-        cursor_ns: how far the schedule has been served.
+        served_ns: how far the schedule has been served.
         simulated_ms: the time of the last event sent.
         cpu_s: of the whole process since the start of the schedule.
         impaired: events spoilt on purpose so far, by kind.
@@ -164,7 +164,7 @@ class Snapshot:
     file_bytes: dict[str, int]
     schedule_lag_s: Histogram
     active: int
-    cursor_ns: int
+    served_ns: int
     simulated_ms: int
     cpu_s: float
     seconds: Seconds

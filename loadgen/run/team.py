@@ -112,7 +112,7 @@ class Team:
         settled_before = sum(int(lane.sum()) for lane in member.buried[-1].settled.values()) if member.buried else 0
         n_settled = max((int(lanes.sum()) for lanes in last.settled.values()), default=0) - settled_before
         member.repeated_possibly += max(0, member.n_accepted.value - n_settled)
-        legacy = Legacy(last.settled, last.file_bytes, last.cursor_ns)
+        legacy = Legacy(last.settled, last.file_bytes, last.served_ns)
         fresh = self._start(Task(self._plan, member.index, legacy))
         member.buried.append(last)
         member.process, member.connection, member.n_accepted = fresh.process, fresh.connection, fresh.n_accepted
@@ -171,7 +171,7 @@ class Team:
 
 
 def _target_of(member: Member, t0_ns: int) -> float:
-    served_s = (member.last.cursor_ns - t0_ns) / NS_PER_S if member.last else 0.0
+    served_s = (member.last.served_ns - t0_ns) / NS_PER_S if member.last else 0.0
     lives = [*member.buried, *([member.last] if member.last else [])]
     planned = sum(next(iter(life.tallies.values())).planned for life in lives if life.tallies)
     return planned / served_s if served_s > 0 else 0.0

@@ -45,11 +45,15 @@ from loadgen.sink import Lines
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.stream import StreamSink
 
-TICK_S = 0.010
+TICK_S = 0.005
+"""Between two sends of a paced worker: what becomes due meanwhile goes together, since each send has a fixed cost."""
 SNAPSHOT_S = 0.5
 FLUSH_STEP_S = 0.2
 N_SAMPLES = 3
 IDLE_POLL_S = 0.1
+END_GRACE_S = 1.0
+"""A worker that is behind its schedule when the time is up sends for so long what was due before."""
+NEVER_NS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,19 +110,23 @@ class Worker:
         self._replays = [Replay.of(sink, task.legacy) for sink in self._sinks]
         self._impairer = Impairer(settings.impair, self._shard.listeners.key) if settings.impair else None
         self._feed = _make_feed(task, self._shard, self._impairer)
+        self._first: Leaving | None = None
         self._lag = Histogram()
         self._seconds = Seconds()
         self._samples: list[tuple[int, bytes]] | None = []
         self._simulated_ms = plan.simulation.start_ms
         self._next_snapshot_ns = 0
         self._idle_cpu_s = time.process_time()
-        self._cursor = Cursor(task.legacy.cursor_ns)
+        self._served_ns = task.legacy.served_ns
         self._drain_order = Drain(settings.drain_timeout_s)
         self._stream = next((sink for sink in self._sinks if isinstance(sink, StreamSink)), None)
         self._kafka = next((sink for sink in self._sinks if isinstance(sink, KafkaSink)), None)
 
     def run(self) -> None:
         """Build, wait for the start, produce until the end, drain."""
+        self._first = self._feed.next_batch()  # ready before the start: it would make the first events late
+        if self._first:
+            self._encoder.encode(self._first.events)  # for nothing but to have run once
         self._connection.send(Ready(len(self._shard.listeners), self._shard.events_per_s))
         order = self._connection.recv()
         if isinstance(order, Go):
@@ -148,9 +156,11 @@ class Worker:
     def _start(self, go: Go) -> None:
         self._go = go
         self._schedule = _make_schedule(self._task, go)
-        self._cursor = Cursor(max(go.t0_ns, self._task.legacy.cursor_ns))
+        self._cursor = Cursor(max(go.t0_ns, self._task.legacy.served_ns))
         time.sleep(max(0, go.t0_ns - time.monotonic_ns()) / NS_PER_S)
         self._idle_cpu_s = time.process_time()
+        duration_s = self._settings.duration_s
+        self._end_ns = NEVER_NS if duration_s is None else go.t0_ns + int(duration_s * NS_PER_S)
 
     def _produce(self) -> None:
         """Offer batch after batch until the feed ends or the coordinator says "drain"."""
@@ -160,21 +170,29 @@ class Worker:
                 self._report()
                 if self._told_to_drain():
                     return
-                limit_ns = self._cursor.advance(time.monotonic_ns())
+                limit_ns = min(self._cursor.advance(time.monotonic_ns()), self._end_ns - 1)
                 at += self._drop_overdue(leaving, lines, at)
                 n_due = int(np.searchsorted(lines.due_ns[at:], limit_ns, side="right"))
+                if self._is_over(n_due):
+                    return
                 n = min(n_due, min(sink.room() for sink in self._sinks))
                 if n:
                     self._offer(leaving, lines, slice(at, at + n))
                     at += n
-                elif at < len(lines):
-                    self._wait(int(lines.due_ns[at]), full=n_due > 0)
+                self._served_ns = limit_ns if n == n_due else int(lines.due_ns[at - 1]) if n else self._served_ns
+                if at < len(lines) and (n == 0 or n == n_due):  # full, or nothing more is due
+                    self._wait(int(lines.due_ns[at]), full=n < n_due)
+
+    def _is_over(self, n_due: int) -> bool:
+        """Whether the run's time is up, and all that was due in it is sent, or a moment has passed since."""
+        late_ns = time.monotonic_ns() - self._end_ns
+        return late_ns >= 0 and (n_due == 0 or not self._schedule.paced or late_ns >= END_GRACE_S * NS_PER_S)
 
     def _batches(self) -> Iterator[tuple[Leaving, Lines]]:
         """The batches of the feed that hold at least one event that is not settled yet, encoded."""
         while True:
             with self._timed("generate"):
-                leaving = self._feed.next_batch()
+                leaving, self._first = self._first if self._first is not None else self._feed.next_batch(), None
             if leaving is None:
                 return
             due_ns = self._due_ns(leaving)
@@ -241,7 +259,7 @@ class Worker:
 
     def _wait(self, next_due_ns: int, full: bool) -> None:
         """Sleep until something is due or a report arrives, for a tick at least."""
-        until_due_s = (next_due_ns - time.monotonic_ns()) / NS_PER_S
+        until_due_s = (min(next_due_ns, self._end_ns) - time.monotonic_ns()) / NS_PER_S
         timeout_s = TICK_S if full else max(TICK_S, min(until_due_s, IDLE_POLL_S))
         with self._timed("full" if full else "idle"):
             if self._kafka and self._kafka.tally.in_flight:
@@ -298,7 +316,7 @@ class Worker:
             file_bytes=marks,
             schedule_lag_s=self._lag,
             active=self._shard.active(self._shard.now_ms),
-            cursor_ns=self._cursor.at_ns,
+            served_ns=self._served_ns,
             simulated_ms=self._simulated_ms,
             impaired=dict(self._impairer.counts) if self._impairer else {},
             cpu_s=time.process_time() - self._idle_cpu_s,

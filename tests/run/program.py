@@ -65,7 +65,7 @@ def start_bare(folder: Path, *flags: str, env: dict[str, str] | None = None, **o
     command = [sys.executable, "-m", "loadgen", "run", "--metrics-port", "0", "--tracks", TRACKS, *flags]
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, cwd=folder, env=variables, **pipes, **options)
+    process: subprocess.Popen[Any] = subprocess.Popen(command, cwd=folder, env=variables, **pipes, **options)
     _started.append(process)
     return process
 

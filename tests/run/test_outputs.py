@@ -1,5 +1,6 @@
 """A successor sends what its predecessor's ledger has not settled: all of it, in order, and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,12 @@ from hypothesis import strategies as st
 
 from loadgen.config.settings import RunSettings
 from loadgen.event import EventBatch
-from loadgen.run.messages import Legacy, Plan
+from loadgen.run.messages import Legacy
 from loadgen.run.outputs import Replay, sink_names
-from loadgen.simulate.behaviour import Behaviour
-from loadgen.simulate.world import SimulationSettings
 from loadgen.sink import Lines
 from loadgen.sink.kafka_options import KafkaSettings
 from loadgen.sink.null import NullSink
+from tests.run.plans import plan_of
 
 N_LANES = 4
 LANE_OF_ROW = np.array([0, 1, 2, 3, 1, 1, 0], np.uint16)
@@ -77,7 +77,7 @@ def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_unto
 
 
 @pytest.mark.parametrize(
-    ("settings", "kafka", "names"),
+    ("settings", "has_kafka", "names"),
     [
         (RunSettings(), False, ["files"]),
         (RunSettings(output="x.jsonl"), False, ["stream"]),
@@ -87,15 +87,9 @@ def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_unto
     ],
 )
 def test_each_output_that_is_asked_for_is_a_sink_and_kafka_is_the_headline(
-    settings: RunSettings, kafka: bool, names: list[str]
+    settings: RunSettings, has_kafka: bool, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = Plan(
-        run_id="r",
-        settings=settings,
-        simulation=SimulationSettings(1000, 1, 0, "online", Behaviour.load(None)),
-        catalog_path=Path("c"),
-        catalog_digest="d",
-        kafka=KafkaSettings("b:9092", "t", {}) if kafka else None,
-        stream=settings.output is not None,
-    )
+    monkeypatch.chdir(tmp_path)
+    kafka = KafkaSettings("b:9092", "t", {}) if has_kafka else None
+    plan = replace(plan_of(), settings=settings, kafka=kafka, stream=settings.output is not None)
     assert sink_names(plan) == names

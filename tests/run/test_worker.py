@@ -12,17 +12,13 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.config.settings import RunSettings
 from loadgen.errors import OutputUnwritable
 from loadgen.ledger import Outcome
 from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Ready, Samples, Snapshot
 from loadgen.run.worker import Task, Worker
-from loadgen.simulate.behaviour import Behaviour
-from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
-from loadgen.simulate.world import SimulationSettings
-from tests.run.program import TRACKS, lines_in
+from tests.run.plans import plan_of
+from tests.run.program import lines_in
 
-START_MS = 1_767_571_200_000
 T0_WALL_MS = 1_800_000_000_000
 
 
@@ -42,13 +38,10 @@ class Told:
         return [line for message in self.messages if isinstance(message, Samples) for _, line in message.lines]
 
 
-def plan_of(**settings: Any) -> Plan:
-    """A plan for one worker that writes nowhere, or to a folder."""
-    given = {"users": 200, "workers": 1, "start": START_MS, "rate": "max", "tracks": TRACKS, **settings}
-    chosen = RunSettings.from_public({"discard": "folder" not in settings, **given})
-    catalog = open_catalog(CatalogSettings(n_tracks=chosen.tracks), cache_folder(), lambda *_: None)
-    simulation = SimulationSettings(chosen.users, chosen.seed, chosen.start_ms, chosen.presence, Behaviour.load(None))
-    return Plan("r", chosen, simulation, catalog.path, catalog.digest, None, False)
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Manifests have a place relative to the current folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 def run(plan: Plan, legacy: Legacy | None = None, late_by_s: float = 0.0, drain_after_s: float | None = None) -> Told:
@@ -146,6 +139,7 @@ def test_with_wall_clock_times_late_events_say_when_they_happened_and_copies_are
 
 def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Path) -> None:
     plan = plan_of(folder=tmp_path / "out", events=50_000)
+    (tmp_path / "out").rmdir()
     (tmp_path / "out").write_text("a file where a folder should be")
     ours, theirs = Pipe()
     worker = Worker(Task(plan, 0), theirs, c_longlong())

@@ -47,10 +47,10 @@ def impairer(probabilities: Impairments, n_listeners: int = 10_000) -> Impairer:
     return Impairer(probabilities, keys_of(7, np.arange(n_listeners)))
 
 
-def leave(impairer: Impairer, batch: EventBatch, cuts_ms: Sequence[int] = ()) -> list[Leaving]:
+def leave(impairer: Impairer, batch: EventBatch, cuts_ms: Sequence[int] = (), end_ms: int = END_MS) -> list[Leaving]:
     """All that leaves, window by window, each of which is counted; the windows end at cuts_ms and at the end."""
     found, at = [], 0
-    for cut_ms in [*sorted(cuts_ms), END_MS]:
+    for cut_ms in [*sorted(cuts_ms), end_ms]:
         until = int(np.searchsorted(batch.ts_ms, cut_ms))
         found.append(impairer.impair(batch.take(slice(at, until)), cut_ms))
         impairer.count(found[-1])
@@ -91,6 +91,17 @@ def test_events_leave_in_the_same_order_whatever_the_batches(cuts_ms: list[int],
     whole, parts = impairer(ALL), impairer(ALL)
     assert order_of(leave(whole, batch)) == order_of(leave(parts, batch, cuts_ms))
     assert whole.counts == parts.counts
+
+
+@pytest.mark.parametrize(("window_ms", "end_ms"), [(3000, 3000), (7, 3000), (100, 3000), (1, 3000), (333, 9999)])
+def test_events_that_leave_at_the_same_moment_have_one_order(
+    window_ms: int, end_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadgen.simulate.impair.LATE_MEAN_S", 0.5)  # many late events meet others that are on time
+    batch, whole, parts = some_events(5000, 7, 3000), impairer(ALL), impairer(ALL)
+    found = leave(parts, batch, range(window_ms, 3000, window_ms), end_ms)
+    assert order_of(found) == order_of(leave(whole, batch))
+    assert parts.counts == whole.counts
 
 
 @pytest.mark.parametrize("n_shards", [2, 3, 8])
@@ -224,7 +235,7 @@ def test_a_copy_leaves_right_behind_its_original_and_only_the_copy_counts_as_dup
 
 
 def test_counts_are_of_what_has_left_at_any_moment() -> None:
-    batch, spoiler = some_events(5000, 20), impairer(ALL)
+    batch, spoiler = some_events(5000, 20, 3000), impairer(ALL)
     kept = {event[:2] for event in order_of(of_kind("drop", batch, ALL.drop))}
     dropped_ms = [ms for name, ms in zip(ids(batch), batch.ts_ms.tolist(), strict=True) if name not in kept]
     leaving = spoiler.impair(batch, END_MS)
