@@ -47,11 +47,15 @@ class Histogram:
 
     def record(self, values_s: npt.NDArray[np.float64]) -> None:
         """Add durations (float64, seconds; a negative one counts as zero)."""
-        if len(values_s) == 0:
+        n_values = len(values_s)
+        if n_values == 0:
             return
-        values_s = np.maximum(values_s, 0.0)
-        self.counts += np.bincount(_bucket_of(values_s), minlength=N_BUCKETS)
-        self.sum_s += float(values_s.sum())
+        starts = np.flatnonzero(values_s[1:] != values_s[:-1]) + 1  # events that went together share their durations
+        starts = np.concatenate([[0], starts])
+        values_s = np.maximum(values_s[starts], 0.0)
+        repeats = np.diff(starts, append=n_values)
+        self.counts += np.bincount(_bucket_of(values_s), repeats, N_BUCKETS).astype(np.int64)
+        self.sum_s += float(values_s @ repeats)
         self.max_s = max(self.max_s, float(values_s.max()))
 
     def merge(self, other: "Histogram") -> None:

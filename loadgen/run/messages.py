@@ -150,6 +150,7 @@ class Snapshot:
         served_ns: how far the schedule has been served.
         simulated_ms: the time of the last event sent.
         cpu_s: of the whole process since the start of the schedule.
+        at_ns: time.monotonic_ns() of this snapshot.
         impaired: events spoilt on purpose so far, by kind.
         seconds: where its wall-clock time went.
         round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
@@ -168,6 +169,7 @@ class Snapshot:
     simulated_ms: int
     cpu_s: float
     seconds: Seconds
+    at_ns: int = 0
     impaired: dict[str, int] = field(default_factory=dict)
     round_trip_s: float = float("nan")
     ended_ns: int = 0

@@ -52,7 +52,6 @@ class Screen:
         self._samples_shown = quiet
         self._last_shown_s = 0.0
         self._last_shown_events = 0
-        self._last_shown_delivered = 0
 
     def note(self, message: str) -> None:
         """A line that a person should read."""
@@ -88,19 +87,17 @@ class Screen:
         since_s = elapsed_s - self._last_shown_s
         if since_s < EVERY_S or (planned - self._last_shown_events < EVERY_EVENTS and not self._console.is_terminal):
             return
-        delivered = totals.headline.count(Outcome.DELIVERED)
-        rate_per_s = (delivered - self._last_shown_delivered) / since_s
-        offered_per_s = (planned - self._last_shown_events) / since_s
-        self._last_shown_s, self._last_shown_events, self._last_shown_delivered = elapsed_s, planned, delivered
-        self._show_line(self._progress_line(totals, elapsed_s, offered_per_s, rate_per_s))
+        self._last_shown_s, self._last_shown_events = elapsed_s, planned
+        self._show_line(self._progress_line(totals, elapsed_s))
 
-    def _progress_line(self, totals: Totals, elapsed_s: float, offered_per_s: float, rate_per_s: float) -> str:
+    def _progress_line(self, totals: Totals, elapsed_s: float) -> str:
         tally = totals.headline
         failures = tally.count(Outcome.FAILED) + tally.count(Outcome.DROPPED)
         lag_ms = totals.schedule_lag_s.summary_ms()["p99"] or 0.0
         return (
-            f"{_clock(elapsed_s)}  {tally.planned:,} events  offered {offered_per_s:,.0f}/s  "
-            f"achieved {rate_per_s:,.0f}/s  {totals.active:,} active users  schedule lag p99 {lag_ms:,.1f} ms  "
+            f"{_clock(elapsed_s)}  {tally.planned:,} events  offered {totals.offered_per_s:,.0f}/s  "
+            f"achieved {totals.delivered_per_s:,.0f}/s  {totals.active:,} active users  "
+            f"schedule lag p99 {lag_ms:,.1f} ms  "
             f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  {self._left(tally.planned, elapsed_s)}"
         )
 

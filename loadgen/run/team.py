@@ -32,7 +32,7 @@ class Member:
         index: 0..workers-1.
         process, connection: of the present life.
         n_accepted: shared memory: events given to sinks in this life, written before they are given.
-        last: its latest snapshot.
+        last, before: its latest snapshot, and the one before that.
         buried: the settled totals of its former lives.
         repeated_possibly: events of former lives that may be sent again.
     """
@@ -42,6 +42,7 @@ class Member:
     connection: Connection
     n_accepted: c_longlong
     last: Snapshot | None = None
+    before: Snapshot | None = None
     buried: list[Snapshot] = field(default_factory=list)
     repeated_possibly: int = 0
     ready: bool = False
@@ -81,7 +82,7 @@ class Team:
                 yield member, None
                 continue
             if isinstance(message, Snapshot):
-                member.last = message
+                member.before, member.last = member.last, message
             yield member, message
 
     def tell(self, message: ToWorker) -> None:
@@ -116,7 +117,7 @@ class Team:
         fresh = self._start(Task(self._plan, member.index, legacy))
         member.buried.append(last)
         member.process, member.connection, member.n_accepted = fresh.process, fresh.connection, fresh.n_accepted
-        member.last, member.ready = None, False
+        member.last, member.before, member.ready = None, None, False
 
     def bury(self, member: Member) -> None:
         """Close the account of a member that died and has no successor: what was in flight is unfinished."""
@@ -137,6 +138,8 @@ class Team:
                 totals.add(snapshot)
             if member.last:  # the latest life has counted those of the former ones again
                 totals.add_impaired(member.last.impaired)
+            if member.last and member.before and not member.done:
+                totals.add_rates(member.before, member.last)
             totals.repeated_possibly += member.repeated_possibly
             totals.restarts += len(member.buried)
         return totals

@@ -12,6 +12,7 @@ import numpy as np
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
 from loadgen.run.messages import Seconds, Snapshot
+from loadgen.run.schedule import NS_PER_S
 
 KEPT_SHARE = 0.99
 KEPT_LAG_S = 1.0
@@ -33,6 +34,7 @@ class Totals:
         repeated_possibly: events that may have reached a sink twice, because a worker died after it had sent them and
             before it could say so; an upper bound.
         restarts: workers started again.
+        offered_per_s, delivered_per_s: between the last two snapshots of each worker, summed over the workers.
         impaired: events spoilt on purpose, by kind.
         round_trip_s: the slowest broker round trip of the last second; nan where unknown.
     """
@@ -45,6 +47,8 @@ class Totals:
     seconds: Seconds = field(default_factory=Seconds)
     repeated_possibly: int = 0
     restarts: int = 0
+    offered_per_s: float = 0.0
+    delivered_per_s: float = 0.0
     impaired: dict[str, int] = field(default_factory=dict)
     round_trip_s: float = float("nan")
 
@@ -59,6 +63,14 @@ class Totals:
         self.seconds.merge(snapshot.seconds)
         self.round_trip_s = float(np.fmax(self.round_trip_s, snapshot.round_trip_s))
 
+    def add_rates(self, before: Snapshot, now: Snapshot) -> None:
+        """Add what a worker did between two of its snapshots."""
+        elapsed_s = (now.at_ns - before.at_ns) / NS_PER_S
+        if elapsed_s > 0:
+            self.offered_per_s += (_headline(now).planned - _headline(before).planned) / elapsed_s
+            delivered = _headline(now).count(Outcome.DELIVERED) - _headline(before).count(Outcome.DELIVERED)
+            self.delivered_per_s += delivered / elapsed_s
+
     def add_impaired(self, counts: dict[str, int]) -> None:
         """Add a worker's counts of spoilt events."""
         for kind, n_events in counts.items():
@@ -67,12 +79,16 @@ class Totals:
     @property
     def headline(self) -> Tally:
         """The tally of the first sink (Kafka before files)."""
-        return next(iter(self.tallies.values()), Tally())
+        return _headline(self)
 
     @property
     def perfect(self) -> bool:
         """Whether every planned event was delivered to every sink."""
         return all(tally.count(Outcome.DELIVERED) == tally.planned for tally in self.tallies.values())
+
+
+def _headline(counted: Totals | Snapshot) -> Tally:
+    return next(iter(counted.tallies.values()), Tally())
 
 
 def sum_of(snapshots: Iterable[Snapshot]) -> Totals:

@@ -320,6 +320,7 @@ class Worker:
             simulated_ms=self._simulated_ms,
             impaired=dict(self._impairer.counts) if self._impairer else {},
             cpu_s=time.process_time() - self._idle_cpu_s,
+            at_ns=time.monotonic_ns(),
             seconds=self._seconds,
             round_trip_s=max((sink.round_trip_s() for sink in self._sinks), default=float("nan")),
         )

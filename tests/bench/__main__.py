@@ -127,9 +127,9 @@ def memory() -> Iterator[Row]:
 
 
 def pacing() -> Iterator[Row]:
-    """Rate and lag at half of what the file path can do."""
+    """Rate and lag of a worker at half of what it can do, with a core left for the kernel and the coordinator."""
     with scratch() as folder:
-        flags = ("--users", "50000", "--workers", "2", "--folder", "out")
+        flags = ("--users", "50000", "--workers", "1", "--folder", "out")
         capacity_per_s = loadgen(folder, *flags, "--rate", "max", "--events", str(N_EVENTS))["achieved_per_s"]
         rate_per_s = int(capacity_per_s / 2)
         run = loadgen(folder, *flags, "--rate", str(rate_per_s), "--duration", "10s")

@@ -31,7 +31,7 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def totals_of(delivered: int, failed: int = 0, dropped: int = 0, in_flight: int = 0, sinks: str = "files") -> Totals:
-    totals = Totals(active=321)
+    totals = Totals(active=321, offered_per_s=500.0, delivered_per_s=450.0)
     for name in sinks.split():
         tally = Tally(in_flight=in_flight, bytes_delivered=250 * delivered)
         for outcome, n_events in zip(Outcome, (delivered, failed, dropped, 0), strict=True):
