@@ -12,6 +12,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.json import JSON
 from rich.live import Live
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
@@ -47,6 +48,7 @@ class Screen:
         self._duration_s, self._n_events = duration_s, n_events
         self._quiet = quiet
         self._live: Live | None = None
+        self._bar: Progress | None = None
         self._samples: list[tuple[int, bytes]] = []
         self._samples_since = float("inf")
         self._samples_shown = quiet
@@ -68,8 +70,18 @@ class Screen:
 
     def preparing(self, share: float, what: str) -> None:
         """Progress of something that comes before the run, such as building the catalogue."""
-        if not self._quiet:
+        if self._quiet:
+            return
+        if not self._console.is_terminal:
             self._console.print(Text(f"catalogue: {what} ({share:.0%})"))
+            return
+        if self._bar is None:
+            self._bar = Progress(console=self._console, transient=True)
+            self._bar.add_task("catalogue", total=1.0)
+            self._bar.start()
+        self._bar.update(TaskID(0), completed=share, description=f"catalogue: {what}")
+        if share >= 1.0:
+            self._bar.stop()
 
     def samples(self, lines: list[tuple[int, bytes]]) -> None:
         """First events of a worker: the earliest of all are shown once they are known."""
