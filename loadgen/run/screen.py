@@ -44,7 +44,8 @@ class Screen:
             quiet: no samples and no progress; problems and the closing table remain.
             stream: where to write; stderr when None.
         """
-        self._console = Console(file=stream or sys.stderr, soft_wrap=True, highlight=False)
+        self._console = Console(file=stream or sys.stderr, highlight=False)
+        self._console.soft_wrap = not self._console.is_terminal  # a log line stays one line
         self._duration_s, self._n_events = duration_s, n_events
         self._quiet = quiet
         self._live: Live | None = None
