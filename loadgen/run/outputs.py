@@ -2,21 +2,18 @@
 
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from loadgen.event import EventBatch, Int64s, UInt16s
 from loadgen.run.feed import rank_within
 from loadgen.run.messages import Chunk, Legacy, Plan
+from loadgen.run.share import Task
 from loadgen.sink import Lines, Sink
 from loadgen.sink.files import DateFolderSink
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.null import NullSink
 from loadgen.sink.stream import StreamSink
-
-if TYPE_CHECKING:
-    from loadgen.run.worker import Task
 
 
 def sink_names(plan: Plan) -> list[str]:
@@ -31,7 +28,7 @@ def sink_names(plan: Plan) -> list[str]:
     return [name for name, is_wanted in wanted.items() if is_wanted]
 
 
-def open_sinks(task: "Task", user_ids: Int64s, connection: Connection) -> list[Sink]:
+def open_sinks(task: Task, user_ids: Int64s, connection: Connection) -> list[Sink]:
     """Open the sinks of a worker, in the order of `sink_names`; a Producer is created here, inside the process.
 
     Raises:
@@ -40,7 +37,7 @@ def open_sinks(task: "Task", user_ids: Int64s, connection: Connection) -> list[S
     return [_open(name, task, user_ids, connection) for name in sink_names(task.plan)]
 
 
-def _open(name: str, task: "Task", user_ids: Int64s, connection: Connection) -> Sink:
+def _open(name: str, task: Task, user_ids: Int64s, connection: Connection) -> Sink:
     plan, legacy, n_rows = task.plan, task.legacy, len(user_ids)
     settled = legacy.settled.get(name)
     if name == "kafka":

@@ -17,8 +17,9 @@ from loadgen.errors import WorkerDied
 from loadgen.run.forkserver import context
 from loadgen.run.messages import FromWorker, Legacy, Plan, Snapshot, ToWorker, empty_snapshot
 from loadgen.run.schedule import NS_PER_S
+from loadgen.run.share import Task
 from loadgen.run.totals import Totals, settled_only, sum_of
-from loadgen.run.worker import Task, run_worker
+from loadgen.run.worker import run_worker
 
 MAX_RESTARTS = 5
 """Per worker; one that dies more often than this will not live the next time either."""

@@ -10,11 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import c_longlong
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import numpy as np
-import numpy.typing as npt
 
 from loadgen.encode.lines import make_encoder
 from loadgen.encode.malform import malform
@@ -23,19 +21,12 @@ from loadgen.errors import LoadgenError
 from loadgen.event import N_SLICES, Int64s
 from loadgen.histogram import Histogram
 from loadgen.run.feed import (
-    LOOK_AHEAD_S,
-    MAX_BATCH,
-    PACED_BATCH,
-    Feed,
     owned_listeners,
-    owned_slices,
-    slice_quotas,
-    slice_users,
-    window_for,
 )
-from loadgen.run.messages import Drain, Go, Legacy, Plan, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
+from loadgen.run.messages import Drain, Go, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
 from loadgen.run.outputs import Replay, open_sinks
-from loadgen.run.schedule import NS_PER_MS, NS_PER_S, Cursor, NaturalSchedule, RateSchedule, Schedule, Unpaced
+from loadgen.run.schedule import NS_PER_MS, NS_PER_S, Cursor
+from loadgen.run.share import Task, make_feed, make_schedule
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.impair import Impairer, Leaving
 from loadgen.simulate.population import user_names
@@ -54,20 +45,6 @@ IDLE_POLL_S = 0.1
 END_GRACE_S = 1.0
 """A worker that is behind its schedule when the time is up sends for so long what was due before."""
 NEVER_NS = 1 << 62
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Which part of the run a worker is: number `index` of this machine's workers."""
-
-    plan: Plan
-    index: int
-    legacy: Legacy = field(default_factory=Legacy)
-
-    def owned(self) -> npt.NDArray[np.bool_]:
-        """The slices of this worker: bool[N_SLICES]."""
-        settings = self.plan.settings
-        return owned_slices(settings.shard.index, settings.shard.count, self.index, settings.workers)
 
 
 class CoordinatorGone(Exception):
@@ -109,7 +86,7 @@ class Worker:
         self._sinks = open_sinks(task, user_ids, connection)
         self._replays = [Replay.of(sink, task.legacy) for sink in self._sinks]
         self._impairer = Impairer(settings.impair, self._shard.listeners.key) if settings.impair else None
-        self._feed = _make_feed(task, self._shard, self._impairer)
+        self._feed = make_feed(task, self._shard, self._impairer)
         self._first: Leaving | None = None
         self._lag = Histogram()
         self._seconds = Seconds()
@@ -155,7 +132,7 @@ class Worker:
 
     def _start(self, go: Go) -> None:
         self._go = go
-        self._schedule = _make_schedule(self._task, go)
+        self._schedule = make_schedule(self._task, go)
         self._cursor = Cursor(max(go.t0_ns, self._task.legacy.served_ns))
         time.sleep(max(0, go.t0_ns - time.monotonic_ns()) / NS_PER_S)
         self._idle_cpu_s = time.process_time()
@@ -340,37 +317,3 @@ class Worker:
         began = time.perf_counter()
         yield
         setattr(self._seconds, what, getattr(self._seconds, what) + time.perf_counter() - began)
-
-
-def _make_feed(task: Task, shard: Shard, impairer: Impairer | None) -> Feed:
-    settings = task.plan.settings
-    quotas = None
-    if settings.events is not None:
-        quotas = np.where(task.owned(), slice_quotas(settings.events, settings.users), 0)
-    if settings.unpaced:
-        window_ms = window_for(shard.events_per_s, MAX_BATCH)
-    else:
-        wall_rate = _rate_of(task) or shard.events_per_s * settings.speed
-        n_events = min(PACED_BATCH, wall_rate * LOOK_AHEAD_S)
-        window_ms = window_for(shard.events_per_s, n_events)
-    end_ms = settings.end_ms if len(shard.listeners) else shard.now_ms
-    return Feed(shard, window_ms, end_ms, quotas, impairer)
-
-
-def _rate_of(task: Task) -> float | None:
-    """Events per second that --rate asks of this worker: its share of the listeners; None at natural rate."""
-    settings = task.plan.settings
-    if isinstance(settings.rate, str):
-        return None
-    n_listeners = slice_users(settings.users)[task.owned()].sum()
-    return float(settings.rate * n_listeners / settings.users)
-
-
-def _make_schedule(task: Task, go: Go) -> Schedule:
-    settings = task.plan.settings
-    if settings.unpaced:
-        return Unpaced()
-    rate_per_s = _rate_of(task)
-    if rate_per_s is not None:
-        return RateSchedule(go.t0_ns, rate_per_s)
-    return NaturalSchedule(go.t0_ns, task.plan.simulation.start_ms, settings.speed)
