@@ -243,8 +243,10 @@ class KafkaSink:
             else:
                 return None
         reason = error.args[0]
+        if reason.code() == KafkaError._FATAL:
+            self._take_reports(0.0)  # tells what was fatal
         if reason.code() != KafkaError.MSG_SIZE_TOO_LARGE:
-            self._refusal = reason
+            self._refusal = self._refusal or reason
         return Outcome.FAILED
 
     def _end_unsent(self, groups: list[Group], positions: range, outcome: Outcome) -> None:

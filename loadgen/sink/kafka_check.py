@@ -14,6 +14,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from loadgen.errors import SinkError
 from loadgen.sink.kafka_errors import (
+    ANY_MS,
+    FUTURE,
     METADATA_S,
     MISSING,
     REFUSALS,
@@ -25,6 +27,7 @@ from loadgen.sink.kafka_monitor import Monitor
 from loadgen.sink.kafka_options import KafkaSettings, client_config, producer_config, usage_error
 
 NO_ANSWER = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
+ANY_TIME = {FUTURE: str(ANY_MS)}
 ASK_S = 0.5
 ALL_DOWN_S = 3.0
 """Where every address refuses the connection, waiting longer than this helps nobody."""
@@ -48,6 +51,8 @@ def create_topic(
 ) -> None:
     """Make the topic; one that is there already is fine if it has as many partitions.
 
+    It takes events of any time: simulated time can run far ahead of the brokers' clock, and Kafka's default is an hour.
+
     Raises:
         SinkError: it cannot be made so, or is there with another number of partitions; and as `check_topic`.
     """
@@ -55,7 +60,7 @@ def create_topic(
     deadline_s = time.monotonic() + timeout_s
     topic = _metadata(settings, timeout_s).topics[settings.topic]
     if topic.error is not None and topic.error.code() in MISSING:
-        _create(settings, NewTopic(settings.topic, partitions, replication_factor), deadline_s)
+        _create(settings, NewTopic(settings.topic, partitions, replication_factor, config=ANY_TIME), deadline_s)
         _wait_for_topic(settings, deadline_s)
         return
     n_partitions = n_partitions_of(_metadata(settings, timeout_s), settings)
@@ -127,6 +132,9 @@ def _create(settings: KafkaSettings, topic: NewTopic, deadline_s: float) -> None
     try:
         future.result()
     except KafkaException as error:
+        if error.args[0].code() == KafkaError.INVALID_CONFIG and topic.config:  # brokers before 3.6 have no such limit
+            _create(settings, NewTopic(topic.topic, topic.num_partitions, topic.replication_factor), deadline_s)
+            return
         raise _not_created(settings, topic, error.args[0]) from error
 
 

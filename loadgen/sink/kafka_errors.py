@@ -12,6 +12,11 @@ from loadgen.sink.kafka_options import KafkaSettings, hide_secrets
 METADATA_S = 10.0
 """An unreachable broker is reported after so long."""
 
+INVALID_TIMESTAMP = "Invalid timestamp"
+"""What librdkafka calls that error, also inside the text of another one."""
+FUTURE = "message.timestamp.after.max.ms"
+ANY_MS = 2**63 - 1
+
 REFUSALS = {
     KafkaError._SSL: "TLS",
     KafkaError._AUTHENTICATION: "SASL",
@@ -32,9 +37,14 @@ NEXT_STEPS = {
 def stopped(settings: KafkaSettings, error: KafkaError) -> SinkError:
     """The error that ends a run in its middle."""
     reason = hide_secrets(error.str(), settings.options)
-    return SinkError(
-        f"Kafka takes no more events of topic {settings.topic!r}: {reason}; look at the broker's log, then run again"
-    )
+    step = "look at the broker's log, then run again"
+    if INVALID_TIMESTAMP in reason:
+        step = (
+            "the topic takes no events so far ahead of the brokers' clock: --timestamps wall, an earlier --start, or\n"
+            f"  kafka-configs.sh --alter --topic {settings.topic} --add-config {FUTURE}={ANY_MS} "
+            f"--bootstrap-server {settings.brokers}"
+        )
+    return SinkError(f"Kafka takes no more events of topic {settings.topic!r}: {reason}; {step}")
 
 
 def unreachable(settings: KafkaSettings, waited_s: float, complaint: str) -> BrokerUnreachable:
