@@ -49,8 +49,8 @@ class Hdfs:
         except OSError as error:
             return f"the NameNode does not answer at http://{HOST}:{self._web_port} ({error})"
         state = beans[0] if beans else {}
-        if state.get("NumLiveDataNodes") != 1:
-            return "the DataNode has not reported to the NameNode"
+        if state.get("NumLiveDataNodes") != 1 or not state["CapacityRemaining"]:
+            return "the DataNode has not reported its room to the NameNode"  # it is live before that, and of no use
         return "" if state["FSState"] == "Operational" else f"the NameNode is in the state {state['FSState']}"
 
     def _properties(self) -> dict[str, object]:
