@@ -1,16 +1,18 @@
-# What developers do, each from a clean clone: make run | test | lint | bench | clean.
+# What developers do, each from a clean clone: make run | test | lint | integration | bench | services-up | clean.
 # The virtual environment in .venv follows requirements.lock, and is made again only when that file changes.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= --users 1000 --duration 1
+SERVICES ?=
+SERVICES_PROGRAM := $(PYTHON) deploy/local/services.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test lint integration bench services-up services-status services-down lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18 | sed 's/^/  make /'
 
 run: $(VENV)/ready ## the main job: make run ARGS="--users 50000 --duration 30"
 	@echo "loadgen run $(ARGS)"
@@ -26,6 +28,19 @@ lint: $(VENV)/ready ## ruff, mypy --strict, and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports
+
+integration: $(VENV)/ready ## tests with real Kafka and HDFS, started and stopped by them (needs Java 17 and Maven)
+	@echo "running the integration tests"
+	@$(BIN)/python -m pytest -q -m integration tests/integration
+
+services-up: ## start Kafka and HDFS as plain processes: make services-up SERVICES="--brokers 3 --only kafka"
+	@$(SERVICES_PROGRAM) up $(SERVICES)
+
+services-status: ## show which of them run
+	@$(SERVICES_PROGRAM) status $(SERVICES)
+
+services-down: ## stop them and wait until they are gone
+	@$(SERVICES_PROGRAM) down $(SERVICES)
 
 bench: $(VENV)/ready ## the cost of each stage as ratios measured in one run, and build/bench.json
 	@echo "running the benchmarks"
@@ -45,7 +60,8 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-clean: ## remove everything that make and the tests made; what runs wrote stays
+clean: ## remove everything that make and the tests made, services' data too; what runs wrote stays
+	@[ ! -d build/services/data ] || $(SERVICES_PROGRAM) down
 	@echo "removing $(VENV), build and caches"
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Kafka and HDFS on this machine without Docker: up | status | down. Needs Java 17 and, the first time, Maven.
+
+In: flags. Out: processes on loopback that are ready when `up` returns, with all their data in one folder. Exit code 0:
+done, or all is ready; 1: not so, and why is on stderr; 2: wrong usage.
+"""
+
+import argparse
+import fcntl
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+import processes
+from hdfs import Hdfs
+from jars import HERE, ServiceError, find_jars, find_java
+from kafka import Kafka
+from node import HOST, Node, Service, require_free
+
+DATA = HERE.parents[1] / "build" / "services" / "data"
+READY_S = 90.0
+POLL_S = 0.1
+NAMES = {"kafka": ("kafka-1", "kafka-2", "kafka-3"), "hdfs": ("namenode", "datanode")}
+
+
+def up(flags: argparse.Namespace) -> None:
+    """Start what does not run yet, and wait until all of it is ready; what was started ends again if that fails."""
+    services = services_of(flags)
+    already = {node.folder for service in services for node in service.nodes if is_running(node)}
+    began_s = time.monotonic()
+    try:
+        for service in services:
+            service.configure()
+        new = [node for service in services for node in service.nodes if node.folder not in already]
+        for node in new:
+            for port in node.ports:
+                require_free(port, "--kafka-port, --hdfs-port and --web-port")
+        prepare(new)
+        for node in new:
+            processes.start(node.folder, node.run)
+        for service in services:
+            wait_until_ready(service, already)
+    except BaseException:
+        processes.stop(node.folder for service in services for node in service.nodes if node.folder not in already)
+        raise
+    print(f"{'ready' if new else 'was ready already'} after {time.monotonic() - began_s:.1f} s")
+    keep_flags(flags, services)
+    show(flags.data, as_json=False)
+
+
+def services_of(flags: argparse.Namespace) -> list[Service]:
+    """The services that the flags ask for."""
+    java = find_java()
+    services: list[Service] = []
+    if flags.only != "hdfs":
+        jars = find_jars("kafka")
+        services.append(Kafka(flags.data, java, jars, flags.brokers, flags.kafka_port, secure=flags.secure))
+    if flags.only != "kafka":
+        services.append(Hdfs(flags.data, java, find_jars("hdfs"), flags.hdfs_port, flags.web_port))
+    return services
+
+
+def is_running(node: Node) -> bool:
+    """Whether the node runs; what is left of an `up` that was killed while it formatted is stopped first."""
+    if not (node.folder / "formatted").exists():
+        processes.stop([node.folder])
+    return processes.pid_of(node.folder) is not None
+
+
+def prepare(nodes: list[Node]) -> None:
+    """Format the nodes' data folders, where that has not been done to its end."""
+    fresh = [node for node in nodes if not (node.folder / "formatted").exists()]
+    for node in fresh:
+        rmtree(node.folder / "data", ignore_errors=True)
+        (node.folder / "log").unlink(missing_ok=True)
+        node.folder.mkdir(parents=True, exist_ok=True)
+    started = {node.folder: processes.start(node.folder, node.format) for node in fresh if node.format}
+    for folder, pid in started.items():
+        if not processes.has_succeeded(pid, folder, READY_S):
+            raise ServiceError(f"{folder.name} could not be formatted:\n{processes.last_lines(folder)}")
+    for node in fresh:
+        (node.folder / "formatted").touch()
+
+
+def wait_until_ready(service: Service, already: set[Path]) -> None:
+    """Wait for the service.
+
+    Raises:
+        ServiceError: one of its processes has ended, or it has taken too long.
+    """
+    deadline_s = time.monotonic() + READY_S
+    while missing := service.missing():
+        for node in service.nodes:
+            if processes.pid_of(node.folder) is None and node.folder.exists():
+                raise ServiceError(f"{node.folder.name} has ended:\n{processes.last_lines(node.folder)}")
+        if time.monotonic() >= deadline_s:
+            hint = "; it ran before this `up`: run `down`, then `up`" if already else ""
+            raise ServiceError(f"{service.name} is not ready after {READY_S:.0f} s: {missing}{hint}")
+        time.sleep(POLL_S)
+
+
+def keep_flags(flags: argparse.Namespace, services: list[Service]) -> None:
+    """Write down where the services answer, for `status`."""
+    file = flags.data / "addresses.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    known.update({node.folder.name: node.ports for service in services for node in service.nodes})
+    file.write_text(json.dumps(known) + "\n")
+
+
+def show(data: Path, *, as_json: bool) -> bool:
+    """Print a line per process, or one JSON object; whether there is any, and all of them run."""
+    file = data / "addresses.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    nodes = {name: {"pid": processes.pid_of(data / name), "ports": ports} for name, ports in known.items()}
+    if as_json:
+        print(json.dumps(nodes))
+    else:
+        for name, node in nodes.items():
+            address = " ".join(f"{HOST}:{port}" for port in node["ports"])
+            print(f"{name:9} {'runs, pid ' + str(node['pid']) if node['pid'] else 'is down':18} {address}".rstrip())
+        if not nodes:
+            print(f"nothing was started with its data in {data}; start it with `up`")
+    return bool(nodes) and all(node["pid"] for node in nodes.values())
+
+
+def down(flags: argparse.Namespace) -> None:
+    """Stop everything that was started with this data folder, whoever started it."""
+    names = [name for service in NAMES if flags.only in (None, service) for name in NAMES[service]]
+    stopped = processes.stop(flags.data / name for name in names)
+    print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@contextmanager
+def alone(data: Path) -> Iterator[None]:
+    """Keep a second `up` or `down` of the same folder waiting; the lock ends with this process, however it ends."""
+    data.mkdir(parents=True, exist_ok=True)
+    with open(data / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The flags; ends the program with code 2 where they are wrong."""
+    parser = argparse.ArgumentParser(description="Kafka and HDFS on this machine, without Docker.")
+    parser.add_argument("verb", choices=["up", "status", "down"])
+    parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where all data goes (%(default)s)")
+    parser.add_argument("--only", choices=list(NAMES), help="one of the two services (both)")
+    parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="Kafka brokers (%(default)s)")
+    parser.add_argument("--kafka-port", type=_port, default=9092, metavar="P", help="of the first broker (%(default)s)")
+    parser.add_argument("--hdfs-port", type=_port, default=8020, metavar="P", help="of the NameNode (%(default)s)")
+    parser.add_argument("--web-port", type=_port, default=9870, metavar="P", help="of its web pages (%(default)s)")
+    parser.add_argument("--secure", action="store_true", help="TLS with SASL/SCRAM too, on Kafka's port + 200")
+    parser.add_argument("--json", action="store_true", help="status as one JSON object")
+    flags = parser.parse_args(arguments)
+    flags.data = flags.data.absolute()
+    return flags
+
+
+def _port(text: str) -> int:
+    """A port, with room above it for those that follow from it."""
+    if text.isdecimal() and 1024 <= int(text) <= 65000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be 1024..65000, got {text!r}")
+
+
+def main() -> int:
+    """Do what the command line says."""
+    flags = parse()
+    try:
+        if flags.verb == "status":
+            return 0 if show(flags.data, as_json=flags.json) else 1
+        with alone(flags.data):
+            (up if flags.verb == "up" else down)(flags)
+    except ServiceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

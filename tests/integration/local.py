@@ -1,0 +1,94 @@
+"""Real Kafka and HDFS for tests, started and stopped by deploy/local/services.py as a user would.
+
+In: a folder and flags. Out: addresses, and signals to single processes. Ports are free ones, so that nothing collides
+with services that a developer has running.
+"""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+PROGRAM = Path(__file__).parents[2] / "deploy" / "local" / "services.py"
+OFFSETS = (0, 1, 2, 100, 101, 102, 200, 201, 202)
+"""From the first broker's port, those that three brokers listen on."""
+
+
+def free_port(offsets: tuple[int, ...] = (0,)) -> int:
+    """A port that is free, as are those at these offsets from it; below the range that connections are given."""
+    return next(port for port in range(21000, 31000, 7) if all(map(is_free, (port + offset for offset in offsets))))
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port; connections that are ending do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@dataclass
+class Local:
+    """Services with their data in one folder.
+
+    Attributes:
+        flags: of `up`, besides the ports.
+    """
+
+    data: Path
+    flags: list[str]
+    kafka_port: int = field(default_factory=lambda: free_port(OFFSETS))
+    hdfs_port: int = 0
+    web_port: int = 0
+
+    def __post_init__(self) -> None:
+        self.hdfs_port = self.hdfs_port or free_port((0, 1))
+        self.web_port = self.web_port or self.hdfs_port + 1
+
+    @property
+    def brokers(self) -> str:
+        """The bootstrap servers."""
+        n_brokers = 3 if "3" in self.flags else 1
+        return ",".join(f"127.0.0.1:{self.kafka_port + number}" for number in range(n_brokers))
+
+    def command(self, verb: str, *flags: str) -> list[str]:
+        """The command line of services.py."""
+        ports = {"--kafka-port": self.kafka_port, "--hdfs-port": self.hdfs_port, "--web-port": self.web_port}
+        pairs = [text for name, port in ports.items() for text in (name, str(port))]
+        return [sys.executable, str(PROGRAM), verb, "--data", str(self.data), *self.flags, *pairs, *flags]
+
+    def call(self, verb: str, *flags: str) -> "subprocess.CompletedProcess[str]":
+        """Run services.py to its end."""
+        return subprocess.run(self.command(verb, *flags), capture_output=True, text=True, timeout=150)
+
+    def up(self) -> str:
+        """Start what does not run; what it says."""
+        done = self.call("up")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def down(self) -> str:
+        """Stop all."""
+        done = self.call("down")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def pids(self) -> dict[str, int]:
+        """The processes that run, by name."""
+        nodes = json.loads(self.call("status", "--json").stdout)
+        return {name: node["pid"] for name, node in nodes.items() if node["pid"]}
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send one process a signal; a deadly one is waited for."""
+        process = psutil.Process(self.pids()[name])
+        process.send_signal(number)
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            process.wait(30)

@@ -1,0 +1,48 @@
+"""Holds what a run says against what a real topic holds.
+
+A real broker drops a batch whose sequence number it has seen, so nothing may be in the topic twice.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+from confluent_kafka import Message
+
+from loadgen.prove.manifest import fingerprint_json
+from loadgen.sink.partition import murmur2_partitions
+from tests.prove.recompute import fingerprint_of
+from tests.run.program import adds_up
+from tests.sink.topic import read_topic
+
+PARTITIONS = 4
+
+
+def assert_delivered_once(folder: Path, summary: dict[str, Any], brokers: str, topic: str) -> list[Message]:
+    """The ledger, the fingerprint, keys, partitions, times and order are those of the topic, and nothing is twice."""
+    messages = read_topic(brokers, topic)
+    values = [message.value() for message in messages]
+    assert adds_up(summary)
+    assert summary["failed"] == summary["dropped"] == summary["unfinished"] == 0
+    assert summary["planned"] == summary["delivered"] == len(values), "events are lost or repeated"
+    assert len(set(values)) == len(values), "an event is in the topic twice"
+    assert summary["bytes"] == sum(map(len, values))
+    manifest = json.loads((folder / summary["manifest"]).read_text())
+    assert manifest["sinks"]["kafka"]["fingerprint"] == fingerprint_json(fingerprint_of(values))
+    _assert_placed(messages)
+    return messages
+
+
+def _assert_placed(messages: list[Message]) -> None:
+    """Each message has its listener's key and partition, its event's time, and its place in the listener's order."""
+    records = [orjson.loads(message.value()) for message in messages]
+    partitions = murmur2_partitions(np.array([record["userId"] for record in records]), PARTITIONS)
+    last_ms: dict[int, int] = {}
+    for message, record, partition in zip(messages, records, partitions, strict=True):
+        assert message.key() == b"%d" % record["userId"]
+        assert message.partition() == partition
+        assert message.timestamp()[1] == record["ts"]
+        assert last_ms.get(record["userId"], 0) < record["ts"], "a listener's events are out of order"
+        last_ms[record["userId"]] = record["ts"]
