@@ -15,7 +15,7 @@ from loadgen.simulate.impair import Impairer, Leaving, unimpaired
 from loadgen.simulate.shard import Shard
 
 MAX_BATCH = 65_536
-PACED_BATCH = 8_192
+PACED_BATCH = 4_096
 """Small enough that making a batch never delays the schedule by more than a few milliseconds."""
 LOOK_AHEAD_S = 1.0
 """A paced worker simulates at most this much wall-clock time ahead, so that "active users" is about now."""

@@ -28,6 +28,7 @@ from tests.bench.stages import stage_costs
 
 N_EVENTS = 1_500_000
 N_LOOP_EVENTS = 500_000
+N_ROUNDS = 4
 N_PAIRS = 5
 USERS = ("--users", "50000", "--workers", "1", "--rate", "max")
 TOPIC = "bench"
@@ -76,7 +77,7 @@ def kafka_path() -> Iterator[Row]:
     with scratch() as folder, EmbeddedBroker(TOPIC) as broker:
         lines = Path(folder, "lines.jsonl")
         loadgen(folder, *USERS, "--events", str(N_LOOP_EVENTS), "--output", str(lines))
-        flags = (*USERS, "--events", str(N_LOOP_EVENTS), "--brokers", broker.address, "--topic", TOPIC)
+        flags = (*USERS, "--events", str(N_LOOP_EVENTS * N_ROUNDS), "--brokers", broker.address, "--topic", TOPIC)
         rates: list[tuple[float, float]] = []
 
         def ours() -> float:
@@ -85,7 +86,7 @@ def kafka_path() -> Iterator[Row]:
             return float(run["cpu_s"] / run["delivered"])
 
         def theirs() -> float:
-            loop = baseline("produce", broker.address, TOPIC, str(lines))
+            loop = baseline("produce", broker.address, TOPIC, str(lines), str(N_ROUNDS))
             rates[-1] = (rates[-1][0], loop["events"] / loop["wall_s"])
             return float(loop["cpu_s"] / loop["events"])
 
@@ -127,9 +128,9 @@ def memory() -> Iterator[Row]:
 
 
 def pacing() -> Iterator[Row]:
-    """Rate and lag of a worker at half of what it can do, with a core left for the kernel and the coordinator."""
+    """Rate and lag of a worker at half of what it can do; nothing is written, so that no disk has a part in it."""
     with scratch() as folder:
-        flags = ("--users", "50000", "--workers", "1", "--folder", "out")
+        flags = ("--users", "50000", "--workers", "1", "--discard")
         capacity_per_s = loadgen(folder, *flags, "--rate", "max", "--events", str(N_EVENTS))["achieved_per_s"]
         rate_per_s = int(capacity_per_s / 2)
         run = loadgen(folder, *flags, "--rate", str(rate_per_s), "--duration", "10s")

@@ -1,7 +1,7 @@
 """What loadgen is measured against: the loops that a person would write first.
 
-    python -m tests.bench.baseline dicts FILE TARGET           build a dict of each event in FILE, dump and write it
-    python -m tests.bench.baseline produce ADDRESS TOPIC FILE  send the lines of FILE, a callback each
+    python -m tests.bench.baseline dicts FILE TARGET              build a dict of each event in FILE, dump and write it
+    python -m tests.bench.baseline produce ADDRESS TOPIC FILE N send the lines of FILE, N times, a callback each
 
 Each prints one JSON object: events, wall_s, cpu_s (all threads of the process, start-up excluded).
 """
@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from loadgen.event import ACTIVITY_FIELDS, SONG_FIELDS
 
 POLL_EVERY = 1000
+QUEUE = 1_000_000
 
 
 def dicts(columns: dict[str, list[Any]], path: str) -> None:
@@ -56,7 +57,7 @@ def columns_of(lines: list[bytes]) -> dict[str, list[Any]]:
     return {name: [record.get(name) for record in records] for name in (*ACTIVITY_FIELDS, *SONG_FIELDS)}
 
 
-def produce(address: str, topic: str, lines: list[bytes]) -> None:
+def produce(address: str, topic: str, lines: list[bytes], rounds: int) -> None:
     """Send the messages that loadgen sends, encoded already: same key, time and options, a callback each."""
     delivered = 0
 
@@ -73,19 +74,22 @@ def produce(address: str, topic: str, lines: list[bytes]) -> None:
             "batch.size": 1_000_000,
             "compression.type": "lz4",
             "partitioner": "murmur2_random",
-            "queue.buffering.max.messages": 1_000_000,
+            "queue.buffering.max.messages": QUEUE,
         }
     )
     records = [orjson.loads(line) for line in lines]
     keys, times_ms = [b"%d" % record["userId"] for record in records], [record["ts"] for record in records]
-    with _measured(len(lines)):
-        for i, (line, key, ts_ms) in enumerate(zip(lines, keys, times_ms, strict=True)):
-            producer.produce(topic, line, key, timestamp=ts_ms, on_delivery=on_delivery)
-            if i % POLL_EVERY == 0:
-                producer.poll(0)
+    with _measured(len(lines) * rounds):
+        for _ in range(rounds):
+            for i, (line, key, ts_ms) in enumerate(zip(lines, keys, times_ms, strict=True)):
+                producer.produce(topic, line, key, timestamp=ts_ms, on_delivery=on_delivery)
+                if i % POLL_EVERY == 0:
+                    producer.poll(0)
+            while len(producer) > QUEUE // 2:  # room for the next round
+                producer.poll(0.01)
         producer.flush()
-    if delivered != len(lines):
-        raise SystemExit(f"the bare loop delivered {delivered} of {len(lines)}")
+    if delivered != len(lines) * rounds:
+        raise SystemExit(f"the bare loop delivered {delivered} of {len(lines) * rounds}")
 
 
 class _measured:  # noqa: N801
@@ -108,8 +112,8 @@ def _dicts(path: str, target: str) -> None:
         dicts(columns, target)
 
 
-def _produce(address: str, topic: str, path: str) -> None:
-    produce(address, topic, Path(path).read_bytes().splitlines())
+def _produce(address: str, topic: str, path: str, rounds: str) -> None:
+    produce(address, topic, Path(path).read_bytes().splitlines(), int(rounds))
 
 
 if __name__ == "__main__":
