@@ -13,7 +13,6 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loadgen.encode import text
 from loadgen.event import TIERS, Format, UInt64s
@@ -161,6 +160,5 @@ def _save(parts: TrackParts, path: Path) -> None:
 
 def _load(path: Path) -> TrackParts:
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    columns = [pc.cast(column.chunk(0), column.type) for column in table.columns]
-    *pieces, hashes, genre = columns
+    *pieces, hashes, genre = (column.chunk(0) for column in table.columns)
     return TrackParts(tuple(pieces), hashes.to_numpy(), genre.to_numpy())

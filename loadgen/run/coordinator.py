@@ -53,10 +53,11 @@ class Coordinator:
     """Runs a plan to its end."""
 
     def __init__(self, plan: Plan, team: Team, screen: Screen, output: OutputFile | None, watchers: list[Watcher]):
-        self._plan, self._settings = plan, plan.settings
+        self._settings = plan.settings
         self._team, self._screen, self._output, self._watchers = team, screen, output, watchers
         self._unwritten: deque[tuple[Member, int]] = deque()
         self._go: Go | None = None
+        self._totals: Totals | None = None
         self._reason = ""
         self._error: LoadgenError | None = None
         self._kill_at_s = float("inf")
@@ -89,12 +90,14 @@ class Coordinator:
             self._start()
         self._keep_time()
         if self._go is not None:
-            totals = self._team.totals()
+            self._totals = self._totals or self._team.totals()
             for watcher in [self._screen.progress, *self._watchers]:
-                watcher(totals, self._elapsed_s())
+                watcher(self._totals, self._elapsed_s())
 
     def _take(self, member: Member, message: FromWorker | None) -> None:
         """Act on one message of a worker."""
+        if not isinstance(message, Chunk):  # lines come often, and change no totals
+            self._totals = None
         if message is None:
             self._on_death(member)
         elif isinstance(message, Ready):
@@ -145,6 +148,7 @@ class Coordinator:
             raise KeyboardInterrupt
 
     def _on_death(self, member: Member) -> None:
+        self._totals = None
         if self._reason:
             self._team.bury(member)
             return

@@ -111,8 +111,7 @@ class Team:
         if len(member.buried) >= MAX_RESTARTS:
             raise WorkerDied(f"worker {member.index} died {MAX_RESTARTS + 1} times ({code}); {_ADVICE}")
         last = settled_only(member.last)
-        settled_before = sum(int(lane.sum()) for lane in member.buried[-1].settled.values()) if member.buried else 0
-        n_settled = max((int(lanes.sum()) for lanes in last.settled.values()), default=0) - settled_before
+        n_settled = _n_settled(last) - (_n_settled(member.buried[-1]) if member.buried else 0)
         member.repeated_possibly += max(0, member.n_accepted.value - n_settled)
         legacy = Legacy(last.settled, last.file_bytes, last.served_ns)
         fresh = self._start(Task(self._plan, member.index, legacy))
@@ -172,6 +171,11 @@ class Team:
                 member.process.kill()
                 member.process.join()
             member.connection.close()
+
+
+def _n_settled(snapshot: Snapshot) -> int:
+    """Events that need not be sent again to any sink: what the sink that is furthest behind has settled."""
+    return min((int(lanes.sum()) for lanes in snapshot.settled.values()), default=0)
 
 
 def _target_of(member: Member, t0_ns: int) -> float:
