@@ -8,6 +8,7 @@ The path of an event, one folder or file a line:
     simulate/       listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
     encode/         EventBatch → lines of JSON, byte for byte as orjson writes them
     sink/           lines → Kafka, one file, date folders; what became of each event
+    kafka/          how to reach Kafka, what it refuses, and a broker in memory
     prove/          the manifest: what was delivered, and its fingerprint
     event.py        what an event is: columns, pages, fields of the wire formats
     fingerprint.py  the 64-bit hash of an event, on columns

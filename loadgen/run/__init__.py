@@ -50,7 +50,7 @@ def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Re
 
     address = None
     if settings.embedded:
-        from loadgen.sink.embedded import EmbeddedBroker
+        from loadgen.kafka.embedded import EmbeddedBroker
 
         broker = stack.enter_context(EmbeddedBroker(settings.topic))
         address = broker.address

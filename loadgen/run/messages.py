@@ -9,10 +9,10 @@ from pathlib import Path
 from loadgen.config import RunSettings
 from loadgen.event import Int64s
 from loadgen.histogram import Histogram
+from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Tally
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
-from loadgen.sink.kafka_options import KafkaSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ import time
 
 from loadgen.config import RunSettings
 from loadgen.encode.tracks import KIND_OF, open_track_parts
+from loadgen.kafka.check import check_topic, create_topic
+from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.run.memory import available_bytes, check_memory
 from loadgen.run.messages import Plan
 from loadgen.run.screen import Screen
@@ -17,8 +19,7 @@ from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.disk import check_writable
-from loadgen.sink.kafka_check import check_topic, create_topic
-from loadgen.sink.kafka_options import KafkaSettings, kafka_options_of
+from loadgen.sink.kafka_options import check_options
 
 
 def new_run_id() -> str:
@@ -74,8 +75,8 @@ def _kafka(settings: RunSettings, embedded_address: str | None) -> KafkaSettings
     brokers = embedded_address or settings.brokers
     if brokers is None:
         return None
-    options = kafka_options_of(settings)
-    kafka = KafkaSettings(brokers, settings.topic, options)
+    kafka = KafkaSettings(brokers, settings.topic, options_of(settings.kafka_option, settings.kafka_config))
+    check_options(kafka)
     if embedded_address is not None:
         return kafka
     if settings.create_topic:

@@ -19,12 +19,13 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from loadgen.event import Int64s, UInt16s
+from loadgen.kafka.errors import METADATA_S, n_partitions_of, stopped, unreachable
+from loadgen.kafka.monitor import BrokerStats, Monitor
+from loadgen.kafka.options import KafkaSettings, usage_error
 from loadgen.ledger import Outcome, Tally
 from loadgen.sink import Lines
 from loadgen.sink.batching import keys_of, runs, sorted_groups, values_of
-from loadgen.sink.kafka_errors import METADATA_S, n_partitions_of, stopped, unreachable
-from loadgen.sink.kafka_monitor import BrokerStats, Monitor
-from loadgen.sink.kafka_options import KafkaSettings, counts_by_watermark, producer_config, usage_error
+from loadgen.sink.kafka_options import counts_by_watermark, producer_config
 from loadgen.sink.lanes import NO_OFFSET, Group, Lanes
 from loadgen.sink.partition import murmur2_partitions
 from loadgen.sink.readback import Doubt, read_back

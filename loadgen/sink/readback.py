@@ -13,8 +13,8 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from loadgen.event import Int64s
-from loadgen.sink.kafka_monitor import Monitor
-from loadgen.sink.kafka_options import KafkaSettings, client_config
+from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.options import KafkaSettings, client_config
 from loadgen.sink.lanes import Bools
 
 FETCH_MESSAGES = 10_000

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadgen.sink.embedded import EmbeddedBroker
+from loadgen.kafka.embedded import EmbeddedBroker
 from tests.bench.measure import (
     ROOT,
     baseline,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from loadgen.config.settings import RunSettings
 from loadgen.event import EventBatch
+from loadgen.kafka.options import KafkaSettings
 from loadgen.run.messages import Legacy
 from loadgen.run.outputs import Replay, sink_names
 from loadgen.sink import Lines
-from loadgen.sink.kafka_options import KafkaSettings
 from loadgen.sink.null import NullSink
 from tests.run.plans import plan_of
 

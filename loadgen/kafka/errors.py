@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing
-from loadgen.sink.kafka_options import KafkaSettings, hide_secrets
+from loadgen.kafka.options import KafkaSettings, hide_secrets
 
 METADATA_S = 10.0
 """An unreachable broker is reported after so long."""

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from confluent_kafka import KafkaError
 
-from loadgen.sink.kafka_options import hide_secrets
+from loadgen.kafka.options import hide_secrets
 
 N_KEPT = 20
 ORIGIN = re.compile(

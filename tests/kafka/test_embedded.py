@@ -6,9 +6,9 @@ import sys
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from loadgen.sink.embedded import N_PARTITIONS, EmbeddedBroker
+from loadgen.kafka.check import check_topic
+from loadgen.kafka.embedded import N_PARTITIONS, EmbeddedBroker
 from loadgen.sink.kafka import KafkaSettings, KafkaSink
-from loadgen.sink.kafka_check import check_topic
 from tests.sink.lines import make_lines, user_ids
 from tests.sink.topic import assert_ledger_equals_topic, read_topic
 

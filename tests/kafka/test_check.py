@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing, UsageError
-from loadgen.sink import kafka_check
-from loadgen.sink.embedded import EmbeddedBroker
-from loadgen.sink.kafka import KafkaSettings
-from loadgen.sink.kafka_check import check_topic, create_topic
+from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing
+from loadgen.kafka import check as kafka_check
+from loadgen.kafka.check import check_topic, create_topic
+from loadgen.kafka.embedded import EmbeddedBroker
+from loadgen.kafka.options import KafkaSettings
 from tests.mock_cluster import MockCluster
 from tests.sink.fake_broker import TOPIC_DENIED, FakeBroker
 
@@ -154,23 +154,3 @@ def test_a_topic_that_is_there_with_as_many_partitions_is_fine():
 def test_a_topic_that_cannot_be_made_is_said_with_the_reason(error, kind, step):
     with FakeBroker(refuse_create=error) as broker, pytest.raises(kind, match=step):
         create_topic(KafkaSettings(broker.address, "new"), 5, 3)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"linger.mss": "3"}, "Kafka has no option 'linger.mss'; did you mean linger.ms?"),
-        ({"qqqqqqqq": "3"}, "Kafka has no option 'qqqqqqqq'; see librdkafka's"),
-        ({"compression.type": "lzx"}, 'Invalid value "lzx"'),
-        ({"acks": "1", "enable.idempotence": "true"}, "`acks` must be set to `all`"),
-        ({"partitioner": "random"}, "partitioner is not yours to set, got 'random'"),
-        ({"bootstrap.servers": "x:1"}, "use --brokers"),
-        ({"transactional.id": "x"}, "does not use transactions"),
-        ({"ssl.key.password": "hidden", "security.protocol": "sslx"}, "security.protocol"),
-    ],
-)
-def test_options_that_do_not_work_are_a_usage_error(options, said):
-    with pytest.raises(UsageError) as caught:
-        check_topic(KafkaSettings("127.0.0.1:1", "t", options))
-    assert said in str(caught.value)
-    assert "hidden" not in str(caught.value)

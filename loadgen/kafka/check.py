@@ -7,13 +7,13 @@ import re
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from loadgen.errors import SinkError
-from loadgen.sink.kafka_errors import (
+from loadgen.kafka.errors import (
     ANY_MS,
     FUTURE,
     METADATA_S,
@@ -23,8 +23,8 @@ from loadgen.sink.kafka_errors import (
     refused,
     unreachable,
 )
-from loadgen.sink.kafka_monitor import Monitor
-from loadgen.sink.kafka_options import KafkaSettings, client_config, producer_config, usage_error
+from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.options import KafkaSettings, client_config
 
 NO_ANSWER = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
 ANY_TIME = {FUTURE: str(ANY_MS)}
@@ -42,7 +42,6 @@ def check_topic(settings: KafkaSettings, timeout_s: float = METADATA_S) -> int:
         AccessRefused: TLS, SASL or an ACL said no.
         TopicMissing: the topic is not there.
     """
-    _check_options(settings)
     return n_partitions_of(_metadata(settings, timeout_s), settings)
 
 
@@ -56,7 +55,6 @@ def create_topic(
     Raises:
         SinkError: it cannot be made so, or is there with another number of partitions; and as `check_topic`.
     """
-    _check_options(settings)
     deadline_s = time.monotonic() + timeout_s
     topic = _metadata(settings, timeout_s).topics[settings.topic]
     if topic.error is not None and topic.error.code() in MISSING:
@@ -69,15 +67,6 @@ def create_topic(
             f"topic {settings.topic!r} is there with {n_partitions} partitions, asked for were {partitions}; "
             f"leave --create-topic out, say --partitions {n_partitions}, or name another topic"
         )
-
-
-def _check_options(settings: KafkaSettings) -> None:
-    """Let librdkafka judge the options by making a producer with them."""
-    monitor = Monitor(settings.options)
-    try:
-        Producer({**producer_config(settings), **monitor.callbacks()}, logger=monitor.logger)
-    except KafkaException as error:
-        raise usage_error(error, settings.options) from error
 
 
 def _metadata(settings: KafkaSettings, timeout_s: float) -> ClusterMetadata:

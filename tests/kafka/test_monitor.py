@@ -6,8 +6,8 @@ import orjson
 import pytest
 from confluent_kafka import KafkaError
 
+from loadgen.kafka.monitor import N_KEPT, BrokerStats, Monitor
 from loadgen.sink.kafka import KafkaSettings, KafkaSink
-from loadgen.sink.kafka_monitor import N_KEPT, BrokerStats, Monitor
 from tests.mock_cluster import MockCluster
 from tests.sink.lines import make_lines, user_ids
 

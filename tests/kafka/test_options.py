@@ -1,0 +1,51 @@
+"""Any client reaches the same brokers with the user's options, and secrets never show."""
+
+import pytest
+from confluent_kafka import KafkaException, Producer
+
+from loadgen.errors import UsageError
+from loadgen.kafka.options import KNOWN_OPTIONS, KafkaSettings, client_config, hide_secrets, read_kafka_config
+
+
+def test_every_known_option_is_one_of_librdkafkas():
+    for name in KNOWN_OPTIONS:
+        with pytest.raises(KafkaException) as caught:
+            Producer({name: "a value", "no.such.option": "1"})
+        assert f'No such configuration property: "{name}"' not in str(caught.value)
+
+
+def test_other_clients_get_the_address_and_the_credentials_only():
+    options = {"sasl.password": "p", "ssl.ca.location": "/ca", "security.protocol": "ssl", "linger.ms": "5"}
+    assert client_config(KafkaSettings("b:9092", "t", options)) == {
+        "bootstrap.servers": "b:9092", "sasl.password": "p", "ssl.ca.location": "/ca", "security.protocol": "ssl",
+    }  # fmt: skip
+
+
+def test_secrets_show_neither_in_settings_nor_in_texts():
+    options = {"sasl.password": "hunter2", "ssl.key.password": "k3y", "linger.ms": "5", "sasl.jaas.config": "j4as"}
+    assert "hunter2" not in repr(KafkaSettings("b", "t", options))
+    assert hide_secrets("hunter2 k3y j4as 5", options) == "*** *** *** 5"
+
+
+def test_a_properties_file_is_read(tmp_path):
+    path = tmp_path / "client.properties"
+    path.write_text("# comment\n! comment\n\nlinger.ms = 5\nsasl.password=a=b#c\nssl.ca.location=\n")
+    assert read_kafka_config(path) == {"linger.ms": "5", "sasl.password": "a=b#c", "ssl.ca.location": ""}
+
+
+def test_all_bad_lines_of_a_properties_file_are_named_but_not_shown(tmp_path):
+    path = tmp_path / "client.properties"
+    path.write_text("linger.ms=5\nhunter2\n=x\n")
+    with pytest.raises(UsageError) as caught:
+        read_kafka_config(path)
+    assert "line 2: must be name=value" in str(caught.value)
+    assert "line 3: must be name=value" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_properties_file_that_cannot_be_read_is_a_usage_error(tmp_path, content):
+    if content is not None:
+        (tmp_path / "x").write_bytes(content)
+    with pytest.raises(UsageError, match="check --kafka-config"):
+        read_kafka_config(tmp_path / "x")
