@@ -9,6 +9,14 @@ LoadgenError
 │   ├── AccessRefused       TLS, SASL or an ACL said no
 │   ├── OutputUnwritable    a file or folder cannot be written, or the disk is full
 │   └── ReaderGone          whoever read stdout or a pipe has seen enough: ends the run quietly
+├── StoreError            a store (folder or HDFS) refuses, or does not answer
+│   ├── StoreUnreachable    it does not answer, or is starting (safe mode): the same call may work later
+│   ├── StoreFull           no room, or a quota is used up
+│   ├── StoreRefused        permission denied, or the path is no folder
+│   ├── AlreadyThere        a file that must not be replaced is there
+│   └── NotThere            no such file
+├── OffsetGone            what a consumer must read next is no longer in the topic
+├── ManifestError         a manifest cannot be read, or does not fit to the others
 ├── NotEnoughMemory       the population does not fit into this machine's memory
 └── WorkerDied            a worker ended without being asked to, more often than allowed
 
@@ -55,6 +63,38 @@ class OutputUnwritable(SinkError):
 
 class ReaderGone(SinkError):
     """Whoever read stdout or a pipe has seen enough (`| head`): ends the run quietly."""
+
+
+class StoreError(LoadgenError):
+    """A store refuses, or does not answer."""
+
+
+class StoreUnreachable(StoreError):
+    """The store does not answer, or is starting: the same call may work later."""
+
+
+class StoreFull(StoreError):
+    """The store has no room, or a quota is used up."""
+
+
+class StoreRefused(StoreError):
+    """Permission denied, or the path is no folder."""
+
+
+class AlreadyThere(StoreError):
+    """A file that must not be replaced is there."""
+
+
+class NotThere(StoreError):
+    """No such file."""
+
+
+class OffsetGone(LoadgenError):
+    """What a consumer must read next is no longer in the topic."""
+
+
+class ManifestError(LoadgenError):
+    """A manifest cannot be read, or does not fit to the others."""
 
 
 class NotEnoughMemory(LoadgenError):

@@ -1,37 +1,51 @@
 """The README names every verb, flag and metric, and each of its command lines is one that the program takes."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from loadgen.cli import VERBS
-from loadgen.cli.run import parse
-from loadgen.config.settings import FLAGS
-from loadgen.metrics import RUN_METRICS
+from loadgen import metrics
+from loadgen.cli import VERBS, WITH_SETTINGS
+from loadgen.config.settings import Flag
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-COMMANDS = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines() if "loadgen run" in line]
+LINES = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
+PARSERS = {verb.settings.verb: verb.parse for verb in WITH_SETTINGS}
+COMMANDS = [line for line in LINES if re.search(rf"\bloadgen ({'|'.join(PARSERS)})\b", line)]
 
 
-def test_every_verb_and_flag_is_named() -> None:
+def table_row(flag: Flag) -> str:
+    """The line of a table of flags that explains this one."""
+    spelling = flag.metavar if flag.is_word else f"--{flag.key} {flag.metavar}".rstrip()
+    short = f", `{flag.short}`" if flag.short else ""
+    return f"| `{spelling.replace('|', chr(92) + '|')}`{short} | {flag.help} |"
+
+
+def test_every_verb_and_flag_is_named_as_its_help_explains_it() -> None:
     missing = [verb for verb in VERBS if f"loadgen {verb}" not in README]
-    missing += [flag.key for flag in FLAGS.values() if f"`--{flag.key}" not in README]
+    for verb in WITH_SETTINGS:
+        title = f"## All flags of `loadgen {verb.settings.verb}`\n"
+        section = README.partition(title)[2].partition("\n## ")[0]
+        missing += [title + row for row in map(table_row, verb.settings.flags().values()) if row not in section]
     assert missing == []
 
 
 def test_every_metric_is_named_as_it_is_exposed() -> None:
-    exposed = {metric.name + ("_total" if metric.kind == "counter" else "") for metric in RUN_METRICS}
+    defined = [metric for metric in vars(metrics).values() if isinstance(metric, metrics.Metric)]
+    exposed = {metric.name + ("_total" if metric.kind == "counter" else "") for metric in defined}
     assert exposed == set(re.findall(r"^\| `(loadgen_\w+)`", README, re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_line_is_taken(command: str) -> None:
     words = shlex.split(command.partition("|")[0].rpartition("&&")[2], comments=True)
-    if "run" in words[:2]:
-        parse(words[2:])
+    words = list(itertools.dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words))
+    if Path(words[0]).name == "loadgen" and words[1] in PARSERS:
+        PARSERS[words[1]](words[2:])
 
 
 def test_there_are_command_lines_to_check() -> None:

@@ -11,22 +11,25 @@ from typing import Annotated, Any
 
 import typer
 
-from loadgen.cli import catalog, run
+from loadgen.cli import catalog, compact, consume, run, verify
+from loadgen.cli.command import Verb
 from loadgen.cli.text import examples
-from loadgen.config.settings import FLAGS
 from loadgen.config.values import nearest
 from loadgen.errors import LoadgenError
 
-VERBS = ("run", "catalog")
+WITH_SETTINGS: tuple[Verb[Any], ...] = (run.verb, consume.verb, compact.verb, verify.verb)
+VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
 STOPPED = 130
 
 app = typer.Typer(
-    help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both.",
+    help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both; "
+    "store what Kafka holds, each event once; prove that nothing was lost, repeated or changed on the way.",
     epilog=examples("loadgen run --users 50000 --workers 8 --duration 30", "loadgen catalog show"),
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-run.add_to(app)
+for verb in WITH_SETTINGS:
+    verb.add_to(app)
 catalog.add_to(app)
 
 
@@ -73,8 +76,9 @@ def _say_problems(lines: Sequence[str], code: int) -> int:
 def _usage_line(error: typer.TyperException, words: Sequence[str]) -> str:
     """One line for a problem that the parser found before a verb took over."""
     flag = str(getattr(error, "option_name", ""))
-    if words[0] == flag.partition("=")[0] and flag.removeprefix("--") in [item.key for item in FLAGS.values()]:
-        return f"a verb comes first, got {flag}; write loadgen run {flag} …"
+    knows = [verb for verb in WITH_SETTINGS if flag in verb.spellings]
+    if words[0] == flag.partition("=")[0] and knows:
+        return f"a verb comes first, got {flag}; write loadgen {knows[0].settings.verb} {flag} …"
     if not words[0].startswith("-") and words[0] not in VERBS:
         near = nearest(words[0], VERBS)
         return f"unknown verb {words[0][:80]!r}; " + (f"did you mean {near}?" if near else f"one of {', '.join(VERBS)}")

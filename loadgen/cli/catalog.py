@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from loadgen.cli.text import examples
-from loadgen.config import RunSettings, resolve, values
+from loadgen.config import RunSettings, names, resolve
 from loadgen.config.values import BadValue
 from loadgen.errors import UsageError
 
@@ -106,19 +106,20 @@ def import_(
 
 def _settings(**flags: str | None) -> RunSettings:
     """Which catalogue, by the same rules as `run`: flag, variable, file, default."""
-    return resolve({name: value for name, value in flags.items() if value is not None}, os.environ).settings
+    given = {name: value for name, value in flags.items() if value is not None}
+    return resolve(RunSettings, given, os.environ).settings
 
 
 def _path(text: str) -> Path:
     try:
-        return values.path(text)
+        return names.path(text)
     except BadValue as bad:
         raise UsageError(f"FILE {bad.rule}, got {text!r}; {bad.next_step}") from None
 
 
 def _name(text: str) -> str:
     try:
-        return values.name(text)
+        return names.name(text)
     except BadValue as bad:
         raise UsageError(f"a catalogue's name {bad.rule}, got {text!r}; give another with --name") from None
 

@@ -5,11 +5,12 @@ In: settings and their origins. Out: text.
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from loadgen.config import Resolved
+from loadgen.config import Resolved, Settings
 from loadgen.config.secrets import is_secret
-from loadgen.config.settings import KEY_OF_FIELD
+
+S = TypeVar("S", bound=Settings)
 
 
 def examples(*lines: str) -> str:
@@ -17,21 +18,18 @@ def examples(*lines: str) -> str:
     return "\n\n".join(["Examples:", *lines])
 
 
-def as_json(resolved: Resolved) -> str:
+def as_json(resolved: Resolved[S]) -> str:
     """The settings as one JSON object, secrets as ***."""
     return json.dumps(resolved.settings.public_dict(), indent=2, ensure_ascii=False)
 
 
-def as_toml(resolved: Resolved) -> str:
+def as_toml(resolved: Resolved[S]) -> str:
     """The settings as a file that --config accepts, each with where it came from; secrets are left out."""
     lines = []
-    for name, key in KEY_OF_FIELD.items():
-        value = _toml_value(name, resolved.settings.public_dict()[key])
-        if (
-            name not in ("config", "dry_run")
-            and value is not None
-            and not (name == "tracks" and resolved.settings.catalog)
-        ):
+    public = resolved.settings.public_dict()
+    for name, key in resolved.settings.keys().items():
+        value = _toml_value(name, public[key])
+        if value is not None and name not in ("config", "dry_run") and not (name == "tracks" and public.get("catalog")):
             lines.append(f"{key} = {value}".ljust(50) + f"  # {_one_line(resolved.origins[name])}")
     return "\n".join(lines)
 

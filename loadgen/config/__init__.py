@@ -1,13 +1,24 @@
-"""What a run is told: flag > LOADGEN_* variable > TOML file > default, checked as a whole.
+"""What a verb is told: flag > LOADGEN_* variable > TOML file > default, checked as a whole.
 
-In: flags, environment and a file. Out: RunSettings, frozen and complete, or one UsageError that lists every problem.
-`values` reads what users write, `settings` declares each setting once, `rules` says what may not go together, `layers`
-puts flags, variables and file in order, `secrets` keeps passwords out of everything that is shown.
+In: flags, environment and a file. Out: the verb's settings, frozen and complete, or one UsageError that lists every
+problem. `values` and `names` read what users write, `settings` declares each setting once, `rules` says what may not go
+together, `layers` puts flags, variables and file in order, `secrets` keeps passwords out of everything that is shown.
 """
 
 from loadgen.config.layers import Resolved, resolve
 from loadgen.config.secrets import KafkaOptions
-from loadgen.config.settings import Impairments, RunSettings
+from loadgen.config.settings import CompactSettings, ConsumeSettings, Impairments, RunSettings, Settings, VerifySettings
 from loadgen.config.values import ShardOf
 
-__all__ = ["Impairments", "KafkaOptions", "Resolved", "RunSettings", "ShardOf", "resolve"]
+__all__ = [
+    "CompactSettings",
+    "ConsumeSettings",
+    "Impairments",
+    "KafkaOptions",
+    "Resolved",
+    "RunSettings",
+    "Settings",
+    "ShardOf",
+    "VerifySettings",
+    "resolve",
+]

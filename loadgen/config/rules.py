@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loadgen.config.settings import RunSettings
+    from loadgen.config.settings.base import Settings
+    from loadgen.config.settings.consume import ConsumeSettings
+    from loadgen.config.settings.run import RunSettings
+    from loadgen.config.settings.verify import VerifySettings
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ class Contradiction(ValueError):
         self.problems = problems
 
 
-def contradictions(settings: "RunSettings") -> list[Problem]:
-    """Every broken rule between settings; empty when all hold."""
-    return [*_workers(settings), *_ending(settings), *_pace(settings), *_places(settings), *_world(settings)]
-
-
-def _problem(settings: "RunSettings", rule: str, names: str, next_step: str) -> Problem:
+def _problem(settings: "Settings", rule: str, names: str, next_step: str) -> Problem:
     return Problem(rule, {name: getattr(settings, name) for name in names.split()}, next_step)
+
+
+def of_run(settings: "RunSettings") -> Iterator[Problem]:
+    """Every broken rule of `loadgen run`."""
+    for rules in (_workers, _ending, _pace, _places, _world):
+        yield from rules(settings)
 
 
 def _workers(s: "RunSettings") -> Iterator[Problem]:
@@ -92,3 +96,25 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
 def _world(s: "RunSettings") -> Iterator[Problem]:
     if s.catalog is not None and s.tracks != type(s).model_fields["tracks"].default:
         yield _problem(s, "an imported catalogue has its own tracks", "catalog tracks", "keep one of the two")
+
+
+def of_consume(s: "ConsumeSettings") -> Iterator[Problem]:
+    """Every broken rule of `loadgen consume`."""
+    if s.continuous and s.until_idle_s is not None:
+        step = "keep one of the two (--no-continuous overrides a file)"
+        yield _problem(s, "what is continuous does not end when idle", "continuous until_idle_s", step)
+    if not s.continuous and s.until_idle_s is None:
+        step = "add --until-idle S, or leave out --no-continuous"
+        yield _problem(s, "a consumer that is not continuous needs an end", "continuous until_idle_s", step)
+
+
+def of_verify(s: "VerifySettings") -> Iterator[Problem]:
+    """Every broken rule of `loadgen verify`."""
+    one = "--brokers HOST:PORT --topic NAME, --store URL or --files PATH…"
+    given = [name for name in ("brokers", "store", "files") if getattr(s, name)]
+    if not given:
+        yield _problem(s, "verify needs a place to compare with", "brokers store files", f"add {one}")
+    elif len(given) > 1:
+        yield _problem(s, "verify compares with one place", " ".join(given), f"name one on the command line: {one}")
+    elif given != ["brokers"] and s.topic != type(s).model_fields["topic"].default:
+        yield _problem(s, "verify compares with one place", f"topic {given[0]}", f"name one on the command line: {one}")

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from loadgen.config.values import BadValue, is_utf8
+from loadgen.config.names import is_utf8
+from loadgen.config.values import BadValue
 
 MASK = "***"
 _SECRET = re.compile(r"password|passwd|secret|token|jaas|credential|key\.pem|private|oauthbearer\.config|assertion")

@@ -1,7 +1,7 @@
-"""Values as a user writes them, turned into numbers, times and names.
+"""Values as a user writes them, turned into numbers, times and choices.
 
 In: a text from a flag or a variable, or what TOML made of a file (int, float, bool, str, date, list, table).
-Out: the value that RunSettings holds. What cannot be read raises BadValue, which says the rule and what to write
+Out: the value that the settings hold. What cannot be read raises BadValue, which says the rule and what to write
 instead; no other exception leaves this file, whatever comes in.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 Parser = Callable[[Any], Any]
@@ -21,18 +20,15 @@ _NUMBER = re.compile(r"([+-]?[0-9](?:[0-9_]{0,30}[0-9])?(?:\.[0-9]{1,15})?(?:[eE
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _DURATION = re.compile(r"([0-9.]{1,20}) ?(ms|s|sec|m|min|h|d)?")
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"([0-9][0-9_]{0,20}(?:\.[0-9]{1,6})?) ?(?:([kKmMgGtT])(?:i?[bB])?|[bB])?")
 _RATE = re.compile(r"(.{1,40}?)(?: ?/ ?(s|sec|m|min|h))?")
 _RELATIVE_TIME = re.compile(r"([+-])([0-9]{1,9})([smhdw])")
 _RELATIVE_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = datetime(2200, 1, 1, tzinfo=UTC)
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
-_BROKER = re.compile(
-    r"(?:[A-Za-z_]+://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?"
-)
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class BadValue(ValueError):
@@ -108,6 +104,33 @@ def positive(high: float, example: str) -> Parser:
         return float(number)
 
     return parse
+
+
+def size(low_bytes: int, high_bytes: int, example: str) -> Parser:
+    """A parser of sizes in bytes: 131072, 64k, 128M, 1.5GiB; k, M, G and T are powers of 1024."""
+
+    def parse(value: Any) -> int:
+        size_bytes = _size_bytes(value)
+        if size_bytes is None or not low_bytes <= size_bytes <= high_bytes or size_bytes != int(size_bytes):
+            raise BadValue(
+                f"must be a size of {_say_size(low_bytes)} to {_say_size(high_bytes)}", f"write for example {example}"
+            )
+        return int(size_bytes)
+
+    return parse
+
+
+def _size_bytes(value: Any) -> Decimal | None:
+    if not isinstance(value, str):
+        return read_number(value)
+    match = _SIZE.fullmatch(value.strip())
+    factor = 1024 ** " kmgt".index((match[2] or " ").lower()) if match else 1
+    return Decimal(match[1].replace("_", "")) * factor if match else None
+
+
+def _say_size(size_bytes: int) -> str:
+    power = min((size_bytes.bit_length() - 1) // 10, 4)
+    return f"{size_bytes >> 10 * power}{' kMGT'[power]}".rstrip()
 
 
 def duration(unit_s: float, low_s: float, high_s: float, example: str) -> Parser:
@@ -188,6 +211,24 @@ def _since_1970_ms(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+def day(value: Any, now_ms: int | None = None) -> int:
+    """Days since 1970 (UTC), from what `moment_ms` reads; an int is such a number already."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        found: int | None = value if 0 <= value <= (_LAST_DAY - _EPOCH).days else None
+    else:
+        found = _day_of_moment(value, now_ms)
+    if found is None:
+        raise BadValue("must be a day between 1970 and 2200", "write for example 2026-03-01, now or -1d")
+    return found
+
+
+def _day_of_moment(value: Any, now_ms: int | None) -> int | None:
+    try:
+        return moment_ms(value, now_ms) // _DAY_MS
+    except BadValue:
+        return None
+
+
 def choice(*names: str) -> Parser:
     """A parser of one of these names."""
 
@@ -209,62 +250,6 @@ def switch(value: Any) -> bool:
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
     raise BadValue("must be true or false", "write true, yes, on, 1, or false, no, off, 0")
-
-
-def path(value: Any) -> Path:
-    """A path; ~ is the home folder."""
-    text = str(value) if isinstance(value, str | Path) else ""
-    if not text or "\0" in text or not is_utf8(text):
-        raise BadValue("must be the path of a file or folder, in UTF-8", "write for example ./events.jsonl")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise BadValue("must not name the home folder of an unknown user", "write the whole path") from None
-
-
-def is_utf8(text: str) -> bool:
-    """Whether the text can be written as UTF-8: bytes of a command line that are none arrive as lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def brokers(value: Any) -> str:
-    """`embedded`, or HOST:PORT,… with the spaces taken out; a list of HOST:PORT will do too."""
-    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else []
-    names = [part.strip() if isinstance(part, str) else "?" for part in parts if part]
-    if names == ["embedded"] or (names and all(_is_broker(name) for name in names)):
-        return ",".join(names)
-    raise BadValue("must be embedded or HOST:PORT,…", "write for example localhost:9092 or kafka1:9092,kafka2:9092")
-
-
-def _is_broker(name: str) -> bool:
-    match = _BROKER.fullmatch(name)
-    return match is not None and name != "embedded" and (match[1] is None or 1 <= int(match[1]) <= 65535)
-
-
-def topic(value: Any) -> str:
-    """A legal name of a Kafka topic."""
-    if isinstance(value, str) and _TOPIC.fullmatch(value) and value not in (".", ".."):
-        return value
-    rule = "must be 1..249 of the letters a-z A-Z 0-9 . _ - and not . or .."
-    raise BadValue(rule, "write for example music-streaming-events")
-
-
-def name(value: Any) -> str:
-    """A name that is also a safe file name."""
-    if isinstance(value, str) and _NAME.fullmatch(value):
-        return value
-    raise BadValue("must begin with a letter or digit, then a-z A-Z 0-9 . _ -", "write for example my-catalogue")
-
-
-def host(value: Any) -> str:
-    """A host name or address to listen on."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", value):
-        return value
-    raise BadValue("must be a host name or address", "write for example 127.0.0.1 or 0.0.0.0")
 
 
 def shard(value: Any) -> ShardOf:

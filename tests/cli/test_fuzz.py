@@ -1,4 +1,4 @@
-"""Whatever the command line, the variables and the file say: valid settings, or a UsageError that names what is wrong.
+"""Whatever a verb's command line, the variables and the file say: valid settings, or a UsageError with what is wrong.
 
 LOADGEN_FUZZ sets the number of command lines (default 2,000); half as many files are tried.
 """
@@ -7,15 +7,16 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.cli import run
-from loadgen.config import RunSettings
-from loadgen.config.settings import FIELD_OF_KEY
+from loadgen.cli import WITH_SETTINGS, compact, consume
+from loadgen.cli.command import Verb
+from loadgen.config.settings import ALL
 from loadgen.errors import UsageError
 
 N_EXAMPLES = int(os.environ.get("LOADGEN_FUZZ", "2000"))
@@ -81,8 +82,12 @@ absurd = st.one_of(
     st.just("9" * 5000),
 )
 value = plausible | absurd
-known = st.sampled_from(run.SPELLINGS).filter(lambda flag: flag != "--config")
-flag = known | st.sampled_from(["--usres", "-x", "--", "---", "--=", "-", "--users=", "--no-users", "-hx"])
+verbs = st.sampled_from(WITH_SETTINGS)
+KEYS = sorted({key for kind in ALL for key in kind.keys().values()})
+known = st.sampled_from(sorted({flag for verb in WITH_SETTINGS for flag in verb.spellings} - {"--config"}))
+flag = known | st.sampled_from(
+    ["--usres", "-x", "--", "---", "--=", "-", "--users=", "--no-users", "-hx", "-xb", "-b5"]
+)
 words = st.one_of(
     st.tuples(flag, value).map(list),
     st.tuples(flag, value).map(lambda pair: [f"{pair[0]}={pair[1]}"]),
@@ -115,17 +120,49 @@ RIGHT = {
     "metrics-port": ("0", "65535"),
     "on-worker-death": ("fail",),
 }
-right = st.sampled_from([(key, text) for key, texts in RIGHT.items() for text in texts])
-right_lines = st.lists(right, max_size=6).map(lambda pairs: [f"--{key}={text}" for key, text in pairs])
+RIGHT_FOR_CONSUMERS = {
+    "brokers": ("localhost:9092", "a:1,b:2"),
+    "topic": ("t",),
+    "group": ("g", "ü /x"),
+    "store": ("x", "~/x", "hdfs://a:8020/x", "file:///x"),
+    "mode": ("batch", "realtime"),
+    "batch-size": ("5", "50k"),
+    "rotate-interval": ("1", "5m"),
+    "max-file-size": ("64k", "1.5G"),
+    "until-idle": ("5", "2m"),
+    "partition-by": ("ingest",),
+    "file-format": ("parquet",),
+    "on-gap": ("continue",),
+    "compress": ("gz", "zst"),
+    "files": ("a", "b c"),
+    "show": ("0", "1M"),
+    "until": ("now", "-1d", "2026-01-01"),
+    "grace": ("0", "1h"),
+}
+
+
+def right_for(verb: Verb[Any]) -> st.SearchStrategy[tuple[str, str]]:
+    """A flag of this verb, without its dashes, and a value that it takes."""
+    values = RIGHT if verb.settings.verb == "run" else RIGHT_FOR_CONSUMERS
+    own = {flag.key for flag in verb.settings.flags().values() if not flag.is_word}
+    return st.sampled_from([(key, text) for key, texts in values.items() for text in texts if key in own])
+
+
+def right_lines(verb: Verb[Any]) -> st.SearchStrategy[list[str]]:
+    """Flags that are right, each alone; and words, where the verb takes some."""
+    flags = st.lists(right_for(verb), max_size=6).map(lambda pairs: [f"--{key}={text}" for key, text in pairs])
+    return st.tuples(st.just(["a", "b"][: bool(verb.word)]), flags).map(lambda parts: parts[0] + parts[1])
+
+
 any_lines = st.lists(words, max_size=8).map(lambda parts: [word for part in parts for word in part])
-command_lines = right_lines | any_lines
+command_lines = verbs.flatmap(lambda verb: st.tuples(st.just(verb), right_lines(verb) | any_lines))
 
 keys = st.sampled_from(
-    [*FIELD_OF_KEY, *(key.replace("_", "-") for key in FIELD_OF_KEY), "run", "usres", "kafka.option"]
+    [*KEYS, *(key.replace("_", "-") for key in KEYS), *(kind.verb for kind in ALL), "usres", "kafka.option"]
 )
 variables = st.dictionaries(
     st.one_of(
-        st.sampled_from([f"LOADGEN_{key.upper()}" for key in FIELD_OF_KEY if key != "config"]),
+        st.sampled_from([f"LOADGEN_{key.upper()}" for key in KEYS if key != "config"]),
         st.sampled_from(
             ["LOADGEN_KAFKA_OPTION_SASL_PASSWORD", "LOADGEN_KAFKA_OPTION_", "LOADGEN_X", "LOADGEN_", "OTHER"]
         ),
@@ -150,38 +187,56 @@ toml_values = st.recursive(
     max_leaves=4,
 )
 toml_lines = st.tuples(keys, toml_values).map(lambda pair: f"{pair[0]} = {pair[1]}") | st.sampled_from(
-    ["[run]", "[[run]]", "x"]
+    ["[run]", "[[run]]", "[consume]", "[verify]", "[compact]", "x"]
 )
-right_files = st.lists(right, max_size=6, unique_by=lambda pair: pair[0]).map(
-    lambda pairs: "\n".join(f"{key} = {json.dumps(text)}" for key, text in pairs).replace("\x7f", "").encode()
-)
-toml_files = st.one_of(
-    right_files, st.lists(toml_lines, max_size=6).map("\n".join).map(str.encode), st.binary(max_size=50)
-)
+any_files = st.lists(toml_lines, max_size=6).map("\n".join).map(str.encode) | st.binary(max_size=50)
 
 
-def check(argv: list[str], environment: dict[str, str]) -> None:
+def right_files(verb: Verb[Any]) -> st.SearchStrategy[bytes]:
+    """Keys of this verb with values that are right, each alone."""
+    return st.lists(right_for(verb), max_size=6, unique_by=lambda pair: pair[0]).map(
+        lambda pairs: "\n".join(f"{key} = {json.dumps(text)}" for key, text in pairs).replace("\x7f", "").encode()
+    )
+
+
+files = verbs.flatmap(lambda verb: st.tuples(st.just(verb), right_files(verb) | any_files))
+
+
+def check(verb: Verb[Any], argv: list[str], environment: dict[str, str]) -> None:
     """Valid settings, or a UsageError with a line for each problem."""
     with patch.dict(os.environ, environment):
         try:
-            settings = run.parse(argv).settings
+            settings = verb.parse([word for word in argv if not word.startswith(("-h", "--help"))]).settings
         except UsageError:
             return
-    assert RunSettings.from_public(settings.public_dict()).public_dict() == settings.public_dict()
+    assert verb.settings.from_public(settings.public_dict()).public_dict() == settings.public_dict()
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-@given(argv=command_lines, environment=st.just({}) | variables)
+@given(line=command_lines, environment=st.just({}) | variables)
 @settings(max_examples=N_EXAMPLES)
-def test_any_command_line_is_settings_or_a_usage_error(argv: list[str], environment: dict[str, str]) -> None:
-    check([word for word in argv if not word.startswith(("-h", "--help"))], environment)
+def test_any_command_line_is_settings_or_a_usage_error(
+    line: tuple[Verb[Any], list[str]], environment: dict[str, str]
+) -> None:
+    check(*line, environment)
 
 
 @pytest.mark.timeout(TIMEOUT_S)
-@given(content=toml_files, argv=st.just([]) | command_lines)
+@given(written=files, argv=st.just([]) | any_lines)
 @settings(max_examples=N_EXAMPLES // 2)
-def test_any_file_is_settings_or_a_usage_error(content: bytes, argv: list[str]) -> None:
+def test_any_file_is_settings_or_a_usage_error(written: tuple[Verb[Any], bytes], argv: list[str]) -> None:
+    verb, content = written
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
         file.write(content)
         file.flush()
-        check(["--config", file.name, *(word for word in argv[:2] if not word.startswith("-h"))], {})
+        check(verb, [*["m"][: bool(verb.word)], "--config", file.name, *argv[:2]], {})
+
+
+@pytest.mark.parametrize(("verb", "words"), [(consume.verb, ["--brokers=a:1"]), (compact.verb, ["x"])])
+def test_what_is_right_for_a_verb_is_taken(verb: Verb[Any], words: list[str]) -> None:
+    keys = {flag.key for flag in verb.settings.flags().values() if not flag.is_word} & set(RIGHT_FOR_CONSUMERS)
+    assert len(keys) >= 2
+    for key in keys:
+        for text in RIGHT_FOR_CONSUMERS[key]:
+            taken = verb.parse([*words, f"--{key}={text}"])
+            assert f"from --{key}" in taken.origins.values()

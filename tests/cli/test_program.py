@@ -5,19 +5,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import loadgen.run
 from loadgen import __version__
-from loadgen.cli import main, run
-from loadgen.config import RunSettings
-from loadgen.config.settings import FLAGS
+from loadgen.cli import VERBS, WITH_SETTINGS, compact, consume, main, run, verify
+from loadgen.cli.command import Verb
+from loadgen.config import RunSettings, Settings
 from loadgen.errors import TopicMissing
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("numpy", "pyarrow", "confluent_kafka", "faker", "prometheus_client", "duckdb")
+HEAVY = ("numpy", "pyarrow", "confluent_kafka", "faker", "prometheus_client", "duckdb", "hdfs_native", "orjson")
 
 
 def program(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -49,6 +50,25 @@ def test_run_hands_the_settings_on_and_gives_the_exit_code_back(started: list[Ru
     assert settings.kafka_option == {"a": "1", "b": "2"}
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["consume", "--brokers", "a:1"], "loadgen.consume"),
+        (["verify", "m", "--store", "x"], "loadgen.prove.verify"),
+        (["compact", "x"], "loadgen.consume.compact"),
+    ],
+)
+def test_a_verb_hands_its_settings_on_and_gives_the_exit_code_back(
+    words: list[str], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Settings] = []
+    module = ModuleType(place)
+    module.main = lambda settings: handed.append(settings) or 7  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, place, module)
+    assert main(words) == 7
+    assert [settings.verb for settings in handed] == words[:1]
+
+
 def test_the_last_of_two_equal_flags_counts(started: list[RunSettings]) -> None:
     main(["run", "--users", "5", "--users", "6", "--continuous"])
     assert (started[0].users, started[0].continuous) == (6, True)
@@ -58,6 +78,50 @@ def test_a_denial_takes_back_what_a_variable_says(started: list[RunSettings], mo
     monkeypatch.setenv("LOADGEN_CONTINUOUS", "yes")
     main(["run", "--no-continuous", "--duration", "5"])
     assert (started[0].continuous, started[0].duration_min) == (False, 5.0)
+
+
+@pytest.mark.parametrize(
+    "words", [["-b", "5", "-m", "realtime"], ["-b5", "-mrealtime"], ["--batch-size=5", "-m", "realtime"]]
+)
+def test_short_flags_are_spellings_of_long_ones(words: list[str]) -> None:
+    settings = consume.verb.parse(["--brokers", "a:1", *words]).settings
+    assert (settings.batch_size, settings.mode) == (5, "realtime")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["m", "n", "--files", "a", "b", "c"],
+        ["m", "--files", "a", "b", "--show", "5", "n", "--files=c"],
+        ["m", "--files=a", "b", "c", "--", "n"],
+        ["--files", "a", "--files", "b", "c", "--quiet", "m", "n"],
+    ],
+)
+def test_words_belong_to_the_flag_before_them_that_takes_many_or_to_none(words: list[str]) -> None:
+    settings = verify.verb.parse(words).settings
+    assert [path.name for path in settings.manifests] == ["m", "n"]
+    assert settings.files == ("a", "b", "c")
+
+
+def test_a_store_is_named_by_a_word() -> None:
+    settings = compact.verb.parse(["--until", "2026-01-01", "file:///srv/x", "--grace", "2m"]).settings
+    assert (settings.store, settings.until_day, settings.grace_s) == ("file:///srv/x", 20_454, 120.0)
+
+
+def test_all_problems_of_words_and_flags_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "m", "--files", "--show", "x", "--brokers", "--quite", "--store"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --store must have a value, got none; write --store VALUE, see loadgen verify --help",
+        "error: --files must have a value, got none; write --files VALUE, see loadgen verify --help",
+        "error: brokers must be HOST:PORT,…, got '--quite' (from --brokers); "
+        "write for example localhost:9092 or kafka1:9092,kafka2:9092",
+    ]
+    assert main(["verify", "--shwo", "3", "--topic", "t"]) == 2
+    assert [line[:40] for line in capsys.readouterr().err.splitlines()] == [
+        "error: unknown flag '--shwo'; did you me",
+        "error: verify needs a manifest, got none",
+        "error: verify needs a place to compare w",
+    ]
 
 
 def test_all_problems_of_a_command_line_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,8 +144,12 @@ def test_all_problems_of_a_command_line_are_told_at_once(capsys: pytest.CaptureF
     ("words", "line"),
     [
         (["rn"], "unknown verb 'rn'; did you mean run?"),
-        (["consume"], "unknown verb 'consume'; one of run, catalog"),
+        (["produce"], "unknown verb 'produce'; one of run, consume, compact, verify, catalog"),
         (["--users", "5"], "a verb comes first, got --users; write loadgen run --users …"),
+        (["--store", "x"], "a verb comes first, got --store; write loadgen consume --store …"),
+        (["run", "--store", "x"], "unknown flag '--store'; it belongs to loadgen consume and loadgen verify"),
+        (["consume", "--brokers", "a", "-x"], "unknown flag '-x'; see loadgen consume --help"),
+        (["compact", "a", "b"], "unexpected word 'b'; flags begin with --, see loadgen compact --help"),
         (["--vers"], "No such option: --vers (Possible options: --version); see loadgen --help"),
         (["catalog", "shw"], "No such command 'shw'. Did you mean 'show'?; see loadgen catalog --help"),
         (["catalog", "export"], "Missing argument 'FILE'; see loadgen catalog export --help"),
@@ -146,15 +214,26 @@ def test_the_settings_of_a_dry_run_are_a_configuration_file(tmp_path: Path, caps
         "--rate",
         "7",
     ]
-    said = run.parse([*words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"]).settings
+    said = run.verb.parse([*words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"]).settings
     main(["run", "--dry-run", *words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"])
     file = tmp_path / "again.toml"
     file.write_text(capsys.readouterr().out)
-    again = run.parse(["--config", str(file)]).settings
+    again = run.verb.parse(["--config", str(file)]).settings
     changed: dict[str, Any] = {"config": None, "start_ms": 0, "kafka_option": {}}
     assert again.model_copy(update=changed) == said.model_copy(update=changed)
     assert abs(again.start_ms - said.start_ms) < 60_000  # -1d, asked twice
     assert again.kafka_option == {"linger.ms": "5"}
+
+
+def test_the_settings_of_a_dry_consumer_are_a_configuration_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--brokers", "a:1", "--max-file-size", "64k", "--until-idle", "2m", "-b", "5", "--store", "file:///ü x"]
+    assert main(["consume", *words, "--dry-run"]) == 0
+    file = tmp_path / "again.toml"
+    file.write_text(capsys.readouterr().out)
+    again = consume.verb.parse(["--config", str(file)]).settings
+    assert again.model_copy(update={"config": None}) == consume.verb.parse(words).settings
 
 
 def test_a_dry_run_says_where_each_setting_comes_from(
@@ -171,7 +250,14 @@ def test_a_dry_run_says_where_each_setting_comes_from(
 
 
 @pytest.mark.parametrize(
-    "verb", [["run"], ["catalog", "build"], ["catalog", "show"], ["catalog", "export"], ["catalog", "import"]]
+    "verb",
+    [
+        *([verb.settings.verb] for verb in WITH_SETTINGS),
+        ["catalog", "build"],
+        ["catalog", "show"],
+        ["catalog", "export"],
+        ["catalog", "import"],
+    ],
 )
 def test_the_help_of_each_verb_ends_with_two_or_three_examples(
     verb: list[str], capsys: pytest.CaptureFixture[str]
@@ -183,16 +269,20 @@ def test_the_help_of_each_verb_ends_with_two_or_three_examples(
     assert [line for line in examples if not line.strip().startswith(f"loadgen {' '.join(verb)}")] == []
 
 
-def test_the_examples_of_run_are_right(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["run", "--help"])
-    shown = capsys.readouterr().out.split("Examples:")[1]
-    for line in filter(str.strip, shown.splitlines()):
-        assert run.parse(line.split()[2:]).settings.users >= 1000
+@pytest.mark.parametrize("verb", WITH_SETTINGS, ids=VERBS[:-1])
+def test_the_examples_of_a_verb_are_right(verb: Verb[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    main([verb.settings.verb, "--help"])
+    shown = " ".join(capsys.readouterr().out.split("Examples:")[1].split())
+    for line in filter(None, shown.split("loadgen ")):
+        assert verb.parse(line.split()[1:]).settings.verb == verb.settings.verb
 
 
-def test_every_flag_is_in_the_help_of_run() -> None:
-    shown = program("run", "--help").stdout
-    assert [key for key in (flag.key for flag in FLAGS.values()) if f"--{key} " not in shown] == []
+@pytest.mark.parametrize("verb", WITH_SETTINGS, ids=VERBS[:-1])
+def test_every_flag_is_in_the_help_of_its_verb(verb: Verb[Any]) -> None:
+    shown = program(verb.settings.verb, "--help").stdout
+    flags = verb.settings.flags().values()
+    assert [flag.key for flag in flags if (flag.metavar if flag.is_word else f"--{flag.key} ") not in shown] == []
+    assert [flag.short for flag in flags if flag.short not in shown] == []
 
 
 def test_the_program_runs_as_a_process() -> None:
@@ -203,9 +293,12 @@ def test_the_program_runs_as_a_process() -> None:
     assert program().stdout == program("--help").stdout != ""
 
 
-def test_a_wrong_flag_is_answered_before_anything_heavy_is_imported() -> None:
-    code = "import sys, loadgen.cli as c; c.main(['run', '--users', '0']); "
-    code += f"print([m for m in {HEAVY} if m in sys.modules])"
+@pytest.mark.parametrize(
+    "words", [["run", "--users", "0"], ["consume", "-b", "0"], ["verify"], ["compact", "--until", "x"]]
+)
+def test_a_wrong_flag_is_answered_before_anything_heavy_is_imported(words: list[str]) -> None:
+    code = f"import sys, loadgen.cli as c; c.main({words}); print([m for m in {HEAVY} if m in sys.modules])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert shown.stdout == "[]\n"
+    assert shown.stderr.startswith("error: ")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.config import resolve
+from loadgen.config import CompactSettings, ConsumeSettings, RunSettings, Settings, VerifySettings, resolve
 from loadgen.errors import UsageError
 
 
@@ -16,16 +16,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def problems(flags: dict[str, Any], variables: dict[str, str]) -> list[str]:
+def problems(flags: dict[str, Any], variables: dict[str, str], kind: type[Settings] = RunSettings) -> list[str]:
     """The lines of the UsageError that these cause."""
     with pytest.raises(UsageError) as refused:
-        resolve(flags, variables)
+        resolve(kind, flags, variables)
     return str(refused.value).splitlines()
 
 
 def test_a_flag_goes_before_a_variable_before_the_file_before_the_default(file: Path) -> None:
     variables = {"LOADGEN_USERS": "20", "LOADGEN_SEED": "20", "LOADGEN_CONFIG": str(file), "HOME": "/", "PATH": "x"}
-    resolved = resolve({"users": "10"}, variables)
+    resolved = resolve(RunSettings, {"users": "10"}, variables)
     settings, origins = resolved.settings, resolved.origins
     assert (settings.users, settings.seed, settings.tracks, settings.speed) == (10, 20, 30_000, 1.0)
     assert (origins["users"], origins["seed"]) == ("from --users", "from LOADGEN_SEED")
@@ -33,13 +33,13 @@ def test_a_flag_goes_before_a_variable_before_the_file_before_the_default(file: 
 
 
 def test_the_table_run_goes_before_what_stands_above_it(file: Path) -> None:
-    assert resolve({"config": str(file)}, {}).settings.rate == 40.0
+    assert resolve(RunSettings, {"config": str(file)}, {}).settings.rate == 40.0
 
 
 def test_kafka_options_are_merged_name_by_name(file: Path) -> None:
     file.write_text("kafka-option = {linger.ms = 1, acks = 'all', 'client.id' = 'file'}")
     variables = {"LOADGEN_KAFKA_OPTION_LINGER_MS": "2", "LOADGEN_KAFKA_OPTION_CLIENT_ID": "variable"}
-    resolved = resolve({"config": str(file), "kafka_option": ["linger.ms=3"]}, variables)
+    resolved = resolve(RunSettings, {"config": str(file), "kafka_option": ["linger.ms=3"]}, variables)
     assert resolved.settings.kafka_option == {"linger.ms": "3", "client.id": "variable", "acks": "all"}
 
 
@@ -95,14 +95,51 @@ def test_variables_that_kubernetes_makes_up_are_no_settings() -> None:
         "LOADGEN_PORT_9108_TCP_ADDR": "10.0.0.1",
         "LOADGEN_CACHE": "/tmp/cache",
     }
-    assert resolve({}, made_up).settings.metrics_port == 9108
+    assert resolve(RunSettings, {}, made_up).settings.metrics_port == 9108
 
 
 def test_now_means_the_same_moment_everywhere() -> None:
-    settings = resolve({"start_ms": "-1d", "end_ms": "now"}, {}, now_ms=1_767_225_600_000).settings
+    settings = resolve(RunSettings, {"start_ms": "-1d", "end_ms": "now"}, {}, now_ms=1_767_225_600_000).settings
     assert (settings.start_ms, settings.end_ms) == (1_767_139_200_000, 1_767_225_600_000)
 
 
 def test_problems_of_the_command_line_come_first() -> None:
     with pytest.raises(UsageError, match=r"^unknown flag\nusers must"):
-        resolve({"users": "x"}, {}, ["unknown flag"])
+        resolve(RunSettings, {"users": "x"}, {}, ["unknown flag"])
+
+
+def test_a_key_or_variable_of_another_verb_is_passed_over(file: Path) -> None:
+    file.write_text("users = 5\nstore = 's'\ntopic = 't'\n[run]\ncompress = 'gz'\n[consume]\ngroup = 'g'\n")
+    variables = {"LOADGEN_CONFIG": str(file), "LOADGEN_BROKERS": "a:1", "LOADGEN_BATCH_SIZE": "7", "LOADGEN_SEED": "8"}
+    consume = resolve(ConsumeSettings, {}, variables)
+    assert (consume.settings.store, consume.settings.topic, consume.settings.group) == ("s", "t", "g")
+    assert (consume.settings.batch_size, consume.settings.compress, consume.settings.brokers) == (7, "none", "a:1")
+    assert consume.origins["group"] == f"from group in {file} [consume]"
+    run = resolve(RunSettings, {"folder": "x"}, variables).settings
+    assert (run.users, run.topic, run.compress, run.seed) == (5, "t", "gz", 8)
+    assert resolve(CompactSettings, {}, {"LOADGEN_STORE": "x", "LOADGEN_KAFKA_OPTION_A": "1"}).settings.store == "x"
+
+
+def test_a_wrong_value_of_another_verb_is_none_of_this_ones_business(file: Path) -> None:
+    file.write_text("users = 'x'\n[run]\nrate = 'x'\n")
+    assert (
+        resolve(ConsumeSettings, {"brokers": "a", "config": str(file)}, {"LOADGEN_SPEED": "x"}).settings.mode == "batch"
+    )
+
+
+def test_a_name_that_no_verb_knows_is_told_whichever_the_verb(file: Path) -> None:
+    file.write_text("stoer = 'x'\n[run]\nstore = 's'\n[verify]\nshwo = 1\nconfig = 'x'\n[compact]\nuntli = 'x'")
+    assert problems({"config": str(file), "brokers": "a"}, {"LOADGEN_GRUOP": "x"}, ConsumeSettings) == [
+        "unknown variable 'LOADGEN_GRUOP'; did you mean LOADGEN_GROUP?",
+        f"unknown key 'store' in {file} [run]; did you mean start?",
+        f"unknown key 'shwo' in {file} [verify]; did you mean show?",
+        f"config must not stand in a file, got it in {file} [verify]; name it by --config",
+        f"unknown key 'untli' in {file} [compact]; did you mean until?",
+        f"unknown key 'stoer' in {file}; did you mean store?",
+    ]
+
+
+def test_a_file_may_name_several_files(file: Path) -> None:
+    file.write_text("[verify]\nmanifests = ['a', 'b']\nfiles = 'x y'\n")
+    settings = resolve(VerifySettings, {"config": str(file)}, {}).settings
+    assert (settings.manifests, settings.files) == ((Path("a"), Path("b")), ("x y",))

@@ -45,7 +45,7 @@ def test_a_worker_gets_the_password_with_the_settings() -> None:
 
 
 def test_a_password_may_come_from_a_variable() -> None:
-    resolved = resolve({}, {"LOADGEN_KAFKA_OPTION_SASL_PASSWORD": PASSWORD})
+    resolved = resolve(RunSettings, {}, {"LOADGEN_KAFKA_OPTION_SASL_PASSWORD": PASSWORD})
     assert resolved.settings.kafka_option == {"sasl.password": PASSWORD}
     assert resolved.origins["kafka_option"] == "from LOADGEN_KAFKA_OPTION_SASL_PASSWORD"
 
@@ -55,7 +55,7 @@ def test_a_password_may_come_from_a_variable() -> None:
 )
 def test_a_wrong_option_is_reported_without_its_value(text: str) -> None:
     with pytest.raises(UsageError) as refused:
-        resolve({"kafka_option": [text]}, {})
+        resolve(RunSettings, {"kafka_option": [text]}, {})
     assert PASSWORD not in str(refused.value)
     assert "--kafka-option" in str(refused.value)
 

@@ -7,14 +7,14 @@ from pydantic import ValidationError
 
 from loadgen import event
 from loadgen.config import Impairments, RunSettings, ShardOf, resolve
-from loadgen.config.settings import FLAGS, MAX_WORKERS, usable_cores
+from loadgen.config.settings.run import MAX_WORKERS, usable_cores
 from loadgen.errors import UsageError
 
 
 def problems(**flags: Any) -> list[str]:
     """The lines of the UsageError that these flags cause."""
     with pytest.raises(UsageError) as refused:
-        resolve(flags, {})
+        resolve(RunSettings, flags, {})
     return str(refused.value).splitlines()
 
 
@@ -76,7 +76,7 @@ def test_what_the_manifest_holds_gives_the_same_settings_again() -> None:
         "brokers": "a:1",
         "kafka_option": ["linger.ms=5"],
     }
-    settings = resolve(said, {}).settings
+    settings = resolve(RunSettings, said, {}).settings
     assert RunSettings.from_public(settings.public_dict()) == settings
 
 
@@ -181,8 +181,3 @@ def test_all_problems_are_reported_at_once() -> None:
 def test_a_contradiction_with_a_wrong_value_is_not_reported_twice() -> None:
     lines = problems(users="0", workers="200", shard="9/9")
     assert [line.split()[0] for line in lines] == ["users", "shard"]
-
-
-def test_every_setting_has_a_flag_of_its_own_with_help() -> None:
-    assert len({flag.key for flag in FLAGS.values()}) == len(RunSettings.model_fields)
-    assert [name for name, flag in FLAGS.items() if not flag.help.endswith(".")] == []

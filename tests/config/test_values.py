@@ -1,14 +1,13 @@
 """Values as users write them."""
 
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.config import values
+from loadgen.config import names, values
 from loadgen.config.values import BadValue, ShardOf
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -118,6 +117,56 @@ def test_a_time_outside_1970_to_2200_is_refused(text: Any) -> None:
         values.moment_ms(text, NOW_MS)
 
 
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("131072", 131_072),
+        ("131_072", 131_072),
+        ("64k", 65_536),
+        ("64 KiB", 65_536),
+        ("64KB", 65_536),
+        ("1.5M", 1_572_864),
+        ("2G", 2 << 30),
+        ("4096B", 4096),
+        (4096, 4096),
+        (4096.0, 4096),
+    ],
+)
+def test_a_size_is_in_bytes_and_powers_of_1024(text: Any, size_bytes: int) -> None:
+    assert values.size(1 << 10, 1 << 40, "128M")(text) == size_bytes
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1023", "2T", "1025G", "1k5", "x", "-5M", "4096.5", "kB", "9" * 99, True, None, [1], float("nan")]
+)
+def test_what_is_no_size_in_range_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match=r"must be a size of 1k to 1T; write for example 128M"):
+        values.size(1 << 10, 1 << 40, "128M")(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("1970-01-01", 0),
+        ("2026-01-01", 20_454),
+        ("2026-01-01T23:59:59", 20_454),
+        ("2026-01-02T01:00:00+09:00", 20_454),
+        ("now", 20_454),
+        ("-1d", 20_453),
+        (date(2026, 1, 1), 20_454),
+        (20_454, 20_454),
+    ],
+)
+def test_a_day_is_counted_from_1970_in_utc(text: Any, day: int) -> None:
+    assert values.day(text, NOW_MS) == day
+
+
+@pytest.mark.parametrize("text", ["", "20454", "tomorrow", "1969-12-31", -1, 84_007, NOW_MS, True, 1.5, None])
+def test_what_is_no_day_is_refused(text: Any) -> None:
+    with pytest.raises(BadValue, match="must be a day between 1970 and 2200"):
+        values.day(text, NOW_MS)
+
+
 def test_a_wrong_choice_is_answered_with_the_nearest_right_one() -> None:
     with pytest.raises(BadValue) as refused:
         values.choice("activity", "listen", "full")("activty")
@@ -132,33 +181,6 @@ def test_a_switch_reads_the_usual_words(text: Any, value: bool) -> None:
     assert values.switch(text) is value
 
 
-@pytest.mark.parametrize(
-    ("text", "brokers"),
-    [
-        ("embedded", "embedded"),
-        ("localhost:9092", "localhost:9092"),
-        ("a:1, b:2,", "a:1,b:2"),
-        (["a:1", "b"], "a:1,b"),
-        ("[::1]:9092", "[::1]:9092"),
-        ("SSL://kafka.example.org:9093", "SSL://kafka.example.org:9093"),
-    ],
-)
-def test_brokers_are_a_list_of_host_and_port(text: Any, brokers: str) -> None:
-    assert values.brokers(text) == brokers
-
-
-@pytest.mark.parametrize("text", ["", ",", "a:0", "a:65536", "a b", "embedded,a:1", ":9092", "a:x", [], None, 5.5, [5]])
-def test_what_is_no_broker_is_refused(text: Any) -> None:
-    with pytest.raises(BadValue, match="must be embedded or HOST:PORT"):
-        values.brokers(text)
-
-
-@pytest.mark.parametrize("text", ["", ".", "..", "a b", "x" * 250, "ü", 5])
-def test_an_illegal_topic_is_refused(text: Any) -> None:
-    with pytest.raises(BadValue, match=r"must be 1\.\.249"):
-        values.topic(text)
-
-
 def test_a_shard_is_its_number_of_how_many() -> None:
     assert values.shard("3/4") == ShardOf(index=3, count=4)
     assert str(values.shard("3/4")) == "3/4"
@@ -170,17 +192,6 @@ def test_a_shard_that_is_none_of_n_is_refused(text: Any) -> None:
         values.shard(text)
 
 
-def test_a_path_may_begin_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ada")
-    assert values.path("~/events") == Path("/home/ada/events")
-
-
-@pytest.mark.parametrize("text", ["", "a\0b", "~nobody-of-this-name/x", "\udc80", 5, None])
-def test_what_can_be_no_path_is_refused(text: Any) -> None:
-    with pytest.raises(BadValue):
-        values.path(text)
-
-
 PARSERS = [
     users,
     values.positive(1e6, "60"),
@@ -189,11 +200,18 @@ PARSERS = [
     lambda value: values.moment_ms(value, NOW_MS),
     values.choice("a", "b"),
     values.switch,
-    values.path,
-    values.brokers,
-    values.topic,
-    values.name,
-    values.host,
+    names.path,
+    names.brokers,
+    names.topic,
+    names.name,
+    names.host,
+    names.paths,
+    names.path_texts,
+    names.servers,
+    names.group,
+    names.store,
+    values.size(1, 1 << 50, "128M"),
+    lambda value: values.day(value, NOW_MS),
     values.shard,
     values.pairs,
 ]

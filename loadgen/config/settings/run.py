@@ -1,23 +1,19 @@
-"""RunSettings: everything that `loadgen run` can be told, each with its flag, its rule and its default.
-
-In: values as a user writes them, or as Python has them. Out: one frozen object that is complete (every default filled
-in) and free of contradictions, or a ValidationError that lists each bad setting. A setting is declared once, here: the
-flags, their help, the LOADGEN_* variables and the keys of a configuration file all follow from it.
-"""
+"""RunSettings: everything that `loadgen run` can be told."""
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic_core.core_schema import ValidationInfo
 
-from loadgen.config import values
-from loadgen.config.rules import Contradiction, contradictions
-from loadgen.config.secrets import KafkaOptions, kafka_options
+from loadgen.config import names, rules, values
+from loadgen.config.rules import Problem
+from loadgen.config.secrets import KafkaOptions
+from loadgen.config.settings import shared
+from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
 
 MAX_USERS = 10_000_000
@@ -27,29 +23,9 @@ DEFAULT_TRACKS = 800_000
 DEFAULT_FOLDER = Path("music_events")
 DEFAULT_MANIFESTS = Path("loadgen_runs")
 
-WHERE = "Where the events go"
-HOW_MUCH = "How many, how long, how fast"
-WORLD = "What is simulated"
-AROUND = "Around the run"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """How a setting is spelt and explained: `key` is its name in files; --key and LOADGEN_KEY follow from it."""
-
-    key: str
-    metavar: str
-    help: str
-    panel: str = WORLD
-
 
 def _moment(value: Any, info: ValidationInfo) -> int:
-    now_ms: int | None = info.context["now_ms"] if info.context else None
-    return values.moment_ms(value, now_ms)
-
-
-def _or_none(parse: values.Parser) -> BeforeValidator:
-    return BeforeValidator(lambda value: None if value is None else parse(value))
+    return values.moment_ms(value, shared.now_ms(info))
 
 
 def _impair(value: Any) -> Any:
@@ -110,23 +86,22 @@ def _default_presence(given: dict[str, Any]) -> Literal["online", "everyday"]:
     return "online" if given.get("end_ms") is None else "everyday"
 
 
-class RunSettings(BaseModel):
-    """The settings of `loadgen run`, complete and free of contradictions; immutable.
+class RunSettings(Settings):
+    """The settings of `loadgen run`.
 
     Times are milliseconds since 1970 (UTC); `duration_min` is in minutes, None where something else ends the run;
     `rate` is events per second, or "natural" or "max". `folder` is None when no date folders are written.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+    verb: ClassVar[str] = "run"
 
     brokers: Annotated[
         str | None,
-        _or_none(values.brokers),
-        Flag("brokers", "HOST:PORT,…", "Kafka bootstrap servers; 'embedded' starts a test broker in memory.", WHERE),
+        or_none(names.brokers),
+        shared.BROKERS,
+        Here("Kafka bootstrap servers; 'embedded' starts a test broker in memory.", WHERE),
     ] = None
-    topic: Annotated[
-        str, BeforeValidator(values.topic), Flag("topic", "NAME", "Kafka topic; it must exist.", WHERE)
-    ] = "music-streaming-events"
+    topic: Annotated[shared.Topic, Here(panel=WHERE)] = shared.DEFAULT_TOPIC
     create_topic: Annotated[
         bool, BeforeValidator(values.switch), Flag("create-topic", "", "Make the topic if it is missing.", WHERE)
     ] = False
@@ -140,26 +115,11 @@ class RunSettings(BaseModel):
         BeforeValidator(values.count(1, 32767, "3")),
         Flag("replication-factor", "N", "Copies of each partition of a topic made by --create-topic.", WHERE),
     ] = 3
-    kafka_option: Annotated[
-        KafkaOptions,
-        PlainValidator(kafka_options),
-        PlainSerializer(KafkaOptions.public, return_type=dict[str, str]),
-        Flag(
-            "kafka-option",
-            "K=V",
-            "Any librdkafka option; may be given many times. Passwords are better kept from the process list: in "
-            "LOADGEN_KAFKA_OPTION_SASL_PASSWORD (for sasl.password) or in --kafka-config.",
-            WHERE,
-        ),
-    ] = Field(default_factory=KafkaOptions)
-    kafka_config: Annotated[
-        Path | None,
-        _or_none(values.path),
-        Flag("kafka-config", "FILE", "Properties file (K=V a line) of librdkafka options.", WHERE),
-    ] = None
+    kafka_option: Annotated[shared.KafkaOption, Here(panel=WHERE)] = Field(default_factory=KafkaOptions)
+    kafka_config: Annotated[shared.KafkaConfig, Here(panel=WHERE)] = None
     output: Annotated[
         Path | None,
-        _or_none(values.path),
+        or_none(names.path),
         Flag("output", "PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE),
     ] = None
     discard: Annotated[
@@ -169,7 +129,7 @@ class RunSettings(BaseModel):
     ] = False
     folder: Annotated[
         Path | None,
-        _or_none(values.path),
+        or_none(names.path),
         Flag(
             "folder",
             "DIR",
@@ -177,11 +137,7 @@ class RunSettings(BaseModel):
             WHERE,
         ),
     ] = Field(default_factory=_default_folder)
-    compress: Annotated[
-        Literal["none", "gz", "zst"],
-        BeforeValidator(values.choice("none", "gz", "zst")),
-        Flag("compress", "none|gz|zst", "Compression of the files in --folder.", WHERE),
-    ] = "none"
+    compress: Annotated[shared.Compress, Here("Compression of the files in --folder.")] = "none"
     format: Annotated[
         Literal["activity", "listen", "full"],
         BeforeValidator(values.choice("activity", "listen", "full")),
@@ -209,7 +165,7 @@ class RunSettings(BaseModel):
     ] = False
     events: Annotated[
         int | None,
-        _or_none(values.count(1, 10**15, "100000, 100k or 1.5M")),
+        or_none(values.count(1, 10**15, "100000, 100k or 1.5M")),
         Flag("events", "N", "Stop after exactly N events.", HOW_MUCH),
     ] = None
     start_ms: Annotated[
@@ -224,7 +180,7 @@ class RunSettings(BaseModel):
     ] = None
     duration_min: Annotated[
         float | None,
-        _or_none(values.duration(60, 0.001, 86400 * 36500, "30 (minutes), 0.5, 90s or 2h")),
+        or_none(values.duration(60, 0.001, 86400 * 36500, "30 (minutes), 0.5, 90s or 2h")),
         Flag("duration", "MIN", "Minutes of wall-clock time; also 90s, 2h. Default: 1 if nothing ends it.", HOW_MUCH),
     ] = Field(default_factory=_default_duration)
     speed: Annotated[
@@ -263,12 +219,10 @@ class RunSettings(BaseModel):
         BeforeValidator(values.count(10_558, 20_000_000, "800k")),
         Flag("tracks", "N", "Tracks in the catalogue."),
     ] = DEFAULT_TRACKS
-    catalog: Annotated[str | None, _or_none(values.name), Flag("catalog", "NAME", "Use this imported catalogue.")] = (
-        None
-    )
+    catalog: Annotated[str | None, or_none(names.name), Flag("catalog", "NAME", "Use this imported catalogue.")] = None
     behaviour: Annotated[
         Path | None,
-        _or_none(values.path),
+        or_none(names.path),
         Flag("behaviour", "FILE", "TOML file that says how listeners behave. Default: the one in the package."),
     ] = None
     impair: Annotated[
@@ -277,52 +231,26 @@ class RunSettings(BaseModel):
         Flag("impair", "NAME=P,…", "Spoil events with these probabilities: late, duplicate, drop, malform, reorder."),
     ] = Impairments()
 
-    config: Annotated[
-        Path | None,
-        _or_none(values.path),
-        Flag("config", "FILE", "TOML file of settings: the names of these flags without the dashes in front.", AROUND),
-    ] = None
-    json_summary: Annotated[
-        bool, BeforeValidator(values.switch), Flag("json", "", "Print a summary as one JSON object to stdout.", AROUND)
-    ] = False
-    quiet: Annotated[
-        bool, BeforeValidator(values.switch), Flag("quiet", "", "Show no samples and no progress.", AROUND)
-    ] = False
-    dry_run: Annotated[
-        bool,
-        BeforeValidator(values.switch),
-        Flag("dry-run", "", "Print the resolved settings as a configuration file, and end.", AROUND),
-    ] = False
+    config: shared.Config = None
+    json_summary: shared.JsonSummary = False
+    quiet: Annotated[shared.Quiet, Here("Show no samples and no progress.")] = False
+    dry_run: shared.DryRun = False
     manifest: Annotated[
         Path | None,
-        _or_none(values.path),
+        or_none(names.path),
         Flag("manifest", "PATH", "Where to write the run's manifest. Default: ./loadgen_runs/<run id>.json.", AROUND),
     ] = None
-    metrics_port: Annotated[
-        int,
-        BeforeValidator(values.count(0, 65535, "9108")),
-        Flag("metrics-port", "P", "Port of the Prometheus endpoint; 0 is off.", AROUND),
-    ] = 9108
-    metrics_host: Annotated[
-        str, BeforeValidator(values.host), Flag("metrics-host", "HOST", "Address of that endpoint.", AROUND)
-    ] = "127.0.0.1"
-    drain_timeout_s: Annotated[
-        float,
-        BeforeValidator(values.duration(1, 0, 86400, "30 (seconds) or 2m")),
-        Flag("drain-timeout", "S", "Longest wait at the end for events in flight.", AROUND),
-    ] = 30.0
+    metrics_port: shared.MetricsPort = 9108
+    metrics_host: shared.MetricsHost = "127.0.0.1"
+    drain_timeout_s: shared.DrainTimeout = 30.0
     on_worker_death: Annotated[
         Literal["restart", "fail"],
         BeforeValidator(values.choice("restart", "fail")),
         Flag("on-worker-death", "restart|fail", "Go on from a dead worker's last report, or end the run.", AROUND),
     ] = "restart"
 
-    @model_validator(mode="after")
-    def _free_of_contradictions(self) -> Self:
-        found = contradictions(self)
-        if found:
-            raise Contradiction(found)
-        return self
+    def broken_rules(self) -> Iterator[Problem]:
+        return rules.of_run(self)
 
     @property
     def duration_s(self) -> float | None:
@@ -342,26 +270,3 @@ class RunSettings(BaseModel):
     def manifest_path(self, run_id: str) -> Path:
         """Where this run's manifest goes."""
         return self.manifest or DEFAULT_MANIFESTS / f"{run_id}.json"
-
-    def public_dict(self) -> dict[str, Any]:
-        """The settings as JSON types by their keys (`duration`, `start` …), each secret as ***.
-
-        `RunSettings.from_public` reads it back; only secrets are lost."""
-        dumped = self.model_dump(mode="json")
-        return {key: dumped[name] for name, key in KEY_OF_FIELD.items()}
-
-    @classmethod
-    def from_public(cls, public: dict[str, Any]) -> Self:
-        """The settings that public_dict() wrote (of a manifest); raises ValidationError."""
-        return cls.model_validate({FIELD_OF_KEY[key]: value for key, value in public.items()})
-
-
-def flag_of(field: FieldInfo) -> Flag:
-    """The Flag that a field of RunSettings was declared with."""
-    return next(item for item in field.metadata if isinstance(item, Flag))
-
-
-FLAGS = {name: flag_of(field) for name, field in RunSettings.model_fields.items()}
-"""Field name → Flag, in the order of declaration."""
-KEY_OF_FIELD = {name: flag.key.replace("-", "_") for name, flag in FLAGS.items()}
-FIELD_OF_KEY = {key: name for name, key in KEY_OF_FIELD.items()}

@@ -1,0 +1,185 @@
+"""A verb whose flags are made from its settings, where each is declared once.
+
+In: a class of settings, and what to do with them. Out: a command of the program, which tells everything that is wrong
+with its command line, its variables and its file at once.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Generic, TypeVar, get_origin
+
+import typer
+
+from loadgen.cli.gather import MANY, PROBLEMS, GatheringCommand, told_apart, value_line
+from loadgen.cli.text import as_json, as_toml, examples
+from loadgen.config import KafkaOptions, Resolved, Settings, resolve
+from loadgen.config.settings import ALL
+from loadgen.config.values import nearest
+
+S = TypeVar("S", bound=Settings)
+
+LAYERS = """\
+Each flag is also a variable (LOADGEN_{variable} for --{key}) and a key of the --config file ({key} = …). A flag goes \
+before a variable, a variable before the file, the file before the default. For every switch there is a --no-SWITCH, \
+which takes back what a variable or the file says."""
+
+
+def spellings(settings: type[Settings]) -> list[str]:
+    """Every flag of a verb, also the short ones, and the hidden ones that deny a switch."""
+    flags = [flag for flag in settings.flags().values() if not flag.is_word]
+    denials = [f"--no-{settings.flags()[name].key}" for name in settings.switches()]
+    return [*(f"--{flag.key}" for flag in flags), *(flag.short for flag in flags if flag.short), *denials]
+
+
+def _dry(resolved: Resolved[S]) -> str | None:
+    """What --dry-run prints; None where the work is to be done."""
+    settings: Any = resolved.settings
+    if "dry_run" not in type(settings).model_fields or not settings.dry_run:
+        return None
+    return as_json(resolved) if settings.json_summary else as_toml(resolved)
+
+
+class Verb(Generic[S]):
+    """A verb of the program.
+
+    Attributes:
+        settings: its class of settings.
+        word: the field that takes the words which belong to no flag; None where there is none.
+        spellings: every flag, also the hidden ones that deny a switch.
+    """
+
+    def __init__(self, settings: type[S], start: Callable[[S], int], *example_lines: str) -> None:
+        """A verb of these settings.
+
+        Args:
+            settings: a class, from whose fields the flags are made.
+            start: does the work and returns the exit code; its docstring is the verb's help.
+            example_lines: two or three command lines.
+        """
+        self.settings = settings
+        self._start = start
+        self._example_lines = example_lines
+        self._flags = settings.flags()
+        self._switches = settings.switches()
+        self.word = next((name for name, flag in self._flags.items() if flag.is_word), None)
+        self.spellings = spellings(settings)
+
+    def add_to(self, app: typer.Typer) -> None:
+        """Make it a verb of the program."""
+        many = [f"--{flag.key}" for name, flag in self._flags.items() if self._is_tuple(name)]
+        app.command(
+            self.settings.verb,
+            cls=GatheringCommand,
+            context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "obj": {MANY: many}},
+            epilog=examples(*self._example_lines),
+        )(self._callback())
+
+    def parse(self, argv: Sequence[str]) -> Resolved[S]:
+        """The settings that these words mean, with the environment's variables; raises UsageError."""
+        with self._command.make_context(self.settings.verb, list(argv)) as ctx:
+            return self._resolved(ctx, ctx.params)
+
+    @cached_property
+    def _command(self) -> Any:
+        app = typer.Typer(add_completion=False)
+        self.add_to(app)
+        return typer.main.get_command(app)
+
+    def _is_tuple(self, name: str) -> bool:
+        return get_origin(self.settings.model_fields[name].annotation) is tuple
+
+    def _callback(self) -> Callable[..., int]:
+        """The function that Typer calls, with a parameter for each setting."""
+
+        def run(ctx: typer.Context, **given: Any) -> int:
+            resolved = self._resolved(ctx, given)
+            shown = _dry(resolved)
+            if shown is None:
+                return self._start(resolved.settings)
+            typer.echo(shown)
+            return 0
+
+        context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters = [context, *map(self._parameter, self._flags), *map(self._denial, self._switches)]
+        run.__doc__ = self._help()
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    def _help(self) -> str:
+        """The docstring of what does the work, a line a paragraph, and what can be said instead of flags."""
+        paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(self._start) or "").split("\n\n")]
+        if self.word:
+            flag = self._flags[self.word]
+            paragraphs.append(f"{flag.metavar}: {flag.help[0].lower()}{flag.help[1:]}")
+        key = next(flag.key for flag in self._flags.values() if not flag.is_word)
+        return "\n\n".join([*paragraphs, LAYERS.format(variable=key.upper(), key=key)])
+
+    def _parameter(self, name: str) -> inspect.Parameter:
+        kind: Any = self.settings.model_fields[name].annotation
+        is_list = kind is KafkaOptions or self._is_tuple(name) or name == self.word
+        typed: Any = bool if kind is bool else list[str] if is_list else str
+        word = typer.Argument(
+            metavar=self._flags[name].metavar, hidden=True
+        )  # shown by _help: Typer shows its type too
+        annotation = Annotated[typed | None, word if name == self.word else self._option(name)]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+    def _option(self, name: str) -> Any:
+        flag, default = self._flags[name], self.settings.model_fields[name].default
+        says_default = default is not False and isinstance(default, str | int | float) and "Default" not in flag.help
+        return typer.Option(
+            *filter(None, (f"--{flag.key}", flag.short)),
+            help=f"{flag.help} Default: {default}." if says_default else flag.help,
+            metavar=flag.metavar or " ",
+            rich_help_panel=flag.panel,
+            show_default=False,
+        )
+
+    def _denial(self, name: str) -> inspect.Parameter:
+        """The hidden flag --no-X, which takes back what a variable or a file switches on."""
+        annotation = Annotated[bool | None, typer.Option(f"--no-{self._flags[name].key}", hidden=True)]
+        return inspect.Parameter(f"no_{name}", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+    def _resolved(self, ctx: Any, given: dict[str, Any]) -> Resolved[S]:
+        words = told_apart([*(given.get(self.word or "") or ()), *ctx.args])
+        flags = {name: given[name] for name in self._flags if given.get(name) not in (None, [], ())}
+        flags |= {name: False for name in self._switches if given.get(f"no_{name}")}
+        flags.pop(self.word or "", None)
+        eaten = [name for name, value in flags.items() if self._is_flag(value)]
+        lines = [value_line(f"--{self._flags[name].key}", "", self.settings.verb) for name in eaten]
+        problems = [*ctx.meta.get(PROBLEMS, ()), *lines, *self._unknown(words)]
+        kept = {name: value for name, value in flags.items() if name not in eaten}
+        return resolve(self.settings, kept | self._taken(words), os.environ, problems)
+
+    def _is_flag(self, value: Any) -> bool:
+        """Whether what should be a flag's value is the next flag."""
+        return any(item in self.spellings for item in (value if isinstance(value, list) else [value]))
+
+    def _taken(self, words: list[tuple[str, bool]]) -> dict[str, Any]:
+        """What the words that belong to no flag mean."""
+        plain = [word for word, is_flag in words if not is_flag]
+        if not self.word or not plain:
+            return {}
+        return {self.word: plain if self._is_tuple(self.word) else plain[0]}
+
+    def _unknown(self, words: list[tuple[str, bool]]) -> list[str]:
+        """A line for each flag that does not exist, and for each word that belongs to nothing."""
+        lines, n_free = [], (len(words) if self._is_tuple(self.word) else 1) if self.word else 0
+        for word, is_flag in words:
+            if is_flag:
+                lines.append(self._unknown_flag(word))
+            elif n_free > 0:
+                n_free -= 1
+            else:
+                step = f"flags begin with --, see loadgen {self.settings.verb} --help"
+                lines.append(f"unexpected word {word[:80]!r}; {step}")
+        return lines
+
+    def _unknown_flag(self, flag: str) -> str:
+        others = [f"loadgen {kind.verb}" for kind in ALL if flag in spellings(kind)]
+        near = nearest(flag, self.spellings, "--")
+        step = f"did you mean {near}?" if near else f"see loadgen {self.settings.verb} --help"
+        return f"unknown flag {flag[:80]!r}; " + (f"it belongs to {' and '.join(others)}" if others else step)

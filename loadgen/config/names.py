@@ -1,0 +1,115 @@
+"""Names of things elsewhere, as a user writes them: files, brokers, topics, stores, hosts.
+
+In: a text from a flag or a variable, or what TOML made of a file. Out: the value that the settings hold, or BadValue.
+Nothing is looked up: whether a name leads anywhere is found out by whoever uses it.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from loadgen.config.values import BadValue
+
+_BROKER = re.compile(
+    r"(?:[A-Za-z_]+://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?"
+)
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+STORE_KINDS = ("file", "hdfs")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def path(value: Any) -> Path:
+    """A path; ~ is the home folder."""
+    text = str(value) if isinstance(value, str | Path) else ""
+    if not text or "\0" in text or not is_utf8(text):
+        raise BadValue("must be the path of a file or folder, in UTF-8", "write for example ./events.jsonl")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise BadValue("must not name the home folder of an unknown user", "write the whole path") from None
+
+
+def paths(value: Any) -> tuple[Path, ...]:
+    """Paths: a list of them, or a text with one a line."""
+    parts = value.splitlines() if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    return tuple(path(part) for part in parts)
+
+
+def path_texts(value: Any) -> tuple[str, ...]:
+    """Paths as texts."""
+    return tuple(str(found) for found in paths(value))
+
+
+def store(value: Any) -> str:
+    """Where a store is: a path, file:///PATH or hdfs://HOST:PORT/PATH; ~ is the home folder."""
+    kind, scheme, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if not scheme:
+        return str(path(value))
+    if kind.lower() not in STORE_KINDS or not rest.strip("/") or not rest.isprintable() or not is_utf8(rest):
+        rule = "must be a folder, file:///PATH or hdfs://HOST:PORT/PATH"
+        raise BadValue(rule, "write for example hdfs://localhost:8020/music_events")
+    return str(value)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be written as UTF-8: bytes of a command line that are none arrive as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def brokers(value: Any) -> str:
+    """`embedded`, or HOST:PORT,… with the spaces taken out; a list of HOST:PORT will do too."""
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else []
+    names = [part.strip() if isinstance(part, str) else "?" for part in parts if part]
+    if names == ["embedded"] or (names and all(_is_broker(name) for name in names)):
+        return ",".join(names)
+    raise BadValue("must be embedded or HOST:PORT,…", "write for example localhost:9092 or kafka1:9092,kafka2:9092")
+
+
+def servers(value: Any) -> str:
+    """HOST:PORT,… as `brokers`, of brokers that other processes reach too."""
+    try:
+        found = brokers(value)
+    except BadValue as bad:
+        raise BadValue("must be HOST:PORT,…", bad.next_step) from None
+    if found == "embedded":
+        step = "that broker belongs to the loadgen run that started it, which prints its address: name that"
+        raise BadValue("must be HOST:PORT,…", step)
+    return found
+
+
+def _is_broker(name: str) -> bool:
+    match = _BROKER.fullmatch(name)
+    return match is not None and name != "embedded" and (match[1] is None or 1 <= int(match[1]) <= 65535)
+
+
+def topic(value: Any) -> str:
+    """A legal name of a Kafka topic."""
+    if isinstance(value, str) and _TOPIC.fullmatch(value) and value not in (".", ".."):
+        return value
+    rule = "must be 1..249 of the letters a-z A-Z 0-9 . _ - and not . or .."
+    raise BadValue(rule, "write for example music-streaming-events")
+
+
+def group(value: Any) -> str:
+    """The name of a Kafka consumer group."""
+    if isinstance(value, str) and 1 <= len(value) <= 249 and value.isprintable() and value.strip() == value:
+        return value
+    raise BadValue("must be 1..249 printable characters", "write for example loadgen-consume")
+
+
+def name(value: Any) -> str:
+    """A name that is also a safe file name."""
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise BadValue("must begin with a letter or digit, then a-z A-Z 0-9 . _ -", "write for example my-catalogue")
+
+
+def host(value: Any) -> str:
+    """A host name or address to listen on."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", value):
+        return value
+    raise BadValue("must be a host name or address", "write for example 127.0.0.1 or 0.0.0.0")

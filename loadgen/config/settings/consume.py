@@ -1,0 +1,109 @@
+"""ConsumeSettings: everything that `loadgen consume` can be told."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from loadgen.config import names, rules, values
+from loadgen.config.rules import Problem
+from loadgen.config.secrets import KafkaOptions
+from loadgen.config.settings import shared
+from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, Here, Needed, Settings, or_none
+
+HOW_LONG = "How much at once, how long"
+
+
+def _default_continuous(given: dict[str, Any]) -> bool:
+    return given.get("until_idle_s") is None
+
+
+class ConsumeSettings(Settings):
+    """The settings of `loadgen consume`.
+
+    `until_idle_s` is None where only a signal ends the consumer; sizes are in bytes, durations in seconds.
+    """
+
+    verb: ClassVar[str] = "consume"
+
+    brokers: Annotated[
+        str,
+        BeforeValidator(names.servers),
+        shared.BROKERS,
+        Here(needed=Needed("consume needs a broker", "add --brokers HOST:PORT,…", "localhost:9092")),
+    ]
+    topic: shared.Topic = shared.DEFAULT_TOPIC
+    kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
+    kafka_config: shared.KafkaConfig = None
+    group: Annotated[
+        str,
+        BeforeValidator(names.group),
+        Flag("group", "NAME", "Consumer group: consumers of the same name share the partitions.", WHERE_FROM),
+    ] = "loadgen-consume"
+    on_gap: Annotated[
+        Literal["fail", "continue"],
+        BeforeValidator(values.choice("fail", "continue")),
+        Flag(
+            "on-gap",
+            "fail|continue",
+            "Where Kafka has lost what must be read next: end with an error, or say how much is missing and go on.",
+            WHERE_FROM,
+        ),
+    ] = "fail"
+
+    store: Annotated[str, BeforeValidator(names.store), shared.STORE] = shared.DEFAULT_STORE
+    partition_by: Annotated[
+        Literal["event", "ingest"],
+        BeforeValidator(values.choice("event", "ingest")),
+        Flag("partition-by", "event|ingest", "Which day an event is stored under: its own, or the day it came.", WHERE),
+    ] = "event"
+    file_format: Annotated[
+        Literal["jsonl", "parquet"],
+        BeforeValidator(values.choice("jsonl", "parquet")),
+        Flag("file-format", "jsonl|parquet", "Format of the files.", WHERE),
+    ] = "jsonl"
+    compress: shared.Compress = "none"
+
+    mode: Annotated[
+        Literal["batch", "realtime"],
+        BeforeValidator(values.choice("batch", "realtime")),
+        Flag("mode", "batch|realtime", "Publish files of many events, or what each poll brings.", HOW_LONG, "-m"),
+    ] = "batch"
+    batch_size: Annotated[
+        int,
+        BeforeValidator(values.count(1, 10**9, "50000 or 50k")),
+        Flag("batch-size", "N", "Events of a Kafka partition after which its files are published.", HOW_LONG, "-b"),
+    ] = 50_000
+    rotate_interval_s: Annotated[
+        float,
+        BeforeValidator(values.duration(1, 0.1, 7 * 86400, "60 (seconds) or 5m")),
+        Flag("rotate-interval", "S", "Publish at least this often, also when nothing more arrives.", HOW_LONG),
+    ] = 60.0
+    max_file_bytes: Annotated[
+        int,
+        BeforeValidator(values.size(1 << 10, 1 << 40, "128M or 64k")),
+        Flag("max-file-size", "SIZE", "Publish a file that has grown to this: 64k, 1G. Default: 128M.", HOW_LONG),
+    ] = 128 << 20
+    until_idle_s: Annotated[
+        float | None,
+        or_none(values.duration(1, 0.1, 7 * 86400, "10 (seconds) or 2m")),
+        Flag("until-idle", "S", "End when everything is stored and nothing has come for S seconds.", HOW_LONG),
+    ] = None
+    continuous: Annotated[
+        bool,
+        BeforeValidator(values.switch),
+        Flag("continuous", "", "Go on until stopped. Default, unless there is --until-idle.", HOW_LONG),
+    ] = Field(default_factory=_default_continuous)
+
+    config: shared.Config = None
+    json_summary: shared.JsonSummary = False
+    quiet: shared.Quiet = False
+    dry_run: shared.DryRun = False
+    metrics_port: shared.MetricsPort = 9109
+    metrics_host: shared.MetricsHost = "127.0.0.1"
+    drain_timeout_s: Annotated[
+        shared.DrainTimeout, Here("Longest wait at the end for what is read and not yet stored.", AROUND)
+    ] = 30.0
+
+    def broken_rules(self) -> Iterator[Problem]:
+        return rules.of_consume(self)
