@@ -13,11 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from loadgen.compression import compressed, compression_of
+from loadgen.disk import Bytes, write_all
 from loadgen.errors import ReaderGone, SinkError
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
 from loadgen.sink import Lines
-from loadgen.sink.disk import Bytes, compressed, compression_of, unwritable, write_all
+from loadgen.sink.disk import unwritable
 from loadgen.sink.lanes import NO_OFFSET, Batch, Group, Lanes
 
 CHUNK_BYTES = 1 << 20

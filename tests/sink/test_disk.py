@@ -2,13 +2,12 @@
 
 import errno
 import os
-import threading
 
 import pytest
 
 from loadgen.errors import OutputUnwritable
 from loadgen.sink import disk
-from loadgen.sink.disk import check_writable, compression_of, unwritable, write_all
+from loadgen.sink.disk import check_writable, unwritable
 
 
 def test_a_writable_folder_is_made_and_left_empty(tmp_path):
@@ -39,6 +38,7 @@ def test_a_read_only_folder_is_found_before_the_run(tmp_path, monkeypatch):
         (errno.EROFS, "read-only"),
         (errno.EACCES, "permission denied"),
         (errno.EIO, "the device reports an error"),
+        (errno.EISDIR, "leave --output out"),
         (errno.ENODEV, "name another path"),
     ],
 )
@@ -46,29 +46,3 @@ def test_each_reason_has_its_next_step(number, step):
     error = unwritable("x.jsonl", OSError(number, os.strerror(number)))
     assert str(error).startswith(f"cannot write 'x.jsonl': {os.strerror(number)}; ")
     assert step in str(error)
-
-
-@pytest.mark.parametrize(
-    ("path", "compression"),
-    [("a.jsonl", None), ("a.gz", "gz"), ("a.jsonl.zst", "zst"), ("-", None), ("gz", None), ("d.gz/a", None)],
-)
-def test_the_name_says_how_a_file_is_compressed(path, compression):
-    assert compression_of(path) == compression
-
-
-def test_a_pipe_that_does_not_block_still_gets_everything():
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    received = bytearray()
-
-    def read() -> None:
-        while piece := os.read(reader, 65_536):
-            received.extend(piece)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    write_all(writer, b"x" * 3_000_000)
-    os.close(writer)
-    thread.join()
-    os.close(reader)
-    assert len(received) == 3_000_000

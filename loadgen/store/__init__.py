@@ -1,0 +1,107 @@
+"""Where events are kept for good: a local folder or HDFS, behind one small interface.
+
+In: a URL (`hdfs://namenode:8020/music_events`, `file:///srv/music_events`, a plain path). Out: a `Store`, which can do
+what an exactly-once writer needs and no more: create, rename without replacing, read, list, remove. Paths are relative
+to the store's root, with `/` between their parts; folders come into being with the files in them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+from loadgen.disk import Bytes as Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in a store.
+
+    Attributes:
+        path: relative to the store's root.
+        length_bytes: its length.
+        modified_s: seconds since 1970 (UTC), by the store's clock.
+    """
+
+    path: str
+    length_bytes: int
+    modified_s: float
+
+
+class Writer(Protocol):
+    """A file that is being written. Nobody may rely on its content before `close` has returned."""
+
+    def write(self, data: Bytes) -> None:
+        """Append. Raises StoreError; the file is then worthless."""
+
+    def close(self) -> None:
+        """End the file: whole and readable when this returns. Raises StoreError; may block for a second or more."""
+
+    def abandon(self) -> None:
+        """Give the file up and free what it holds, in this process at least; never raises."""
+
+
+class Store(Protocol):
+    """A folder of files, local or far.
+
+    Each method raises StoreError (or one of its subclasses) where the store refuses or does not answer; all of them
+    may be called from any thread, also at the same time. What raised StoreUnreachable may still have its effect later,
+    as where only the reply was lost: so whoever does not know the end of a rename tries it again until the end is
+    known, and a temporary name is never used a second time.
+
+    Attributes:
+        url: the root, as a person would write it, without secrets.
+    """
+
+    url: str
+
+    def create(self, path: str) -> Writer:
+        """A new, empty file, in folders that are made if need be; one that is there already is replaced."""
+
+    def write(self, path: str, data: Bytes) -> None:
+        """A new file with this content, closed; one that is there already is replaced."""
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file, atomically, never onto another one; the target's folders are made if need be.
+
+        Raises:
+            AlreadyThere: the target exists; nothing was changed.
+            NotThere: the source does not exist; nothing was changed.
+            StoreError: whether it was done is unknown: look at source and target.
+        """
+
+    def length(self, path: str) -> int | None:
+        """The file's length in bytes; None where it is not there."""
+
+    def read(self, path: str) -> bytes:
+        """The whole content of a small file. Raises NotThere."""
+
+    def open(self, path: str) -> BinaryIO:
+        """The file for reading, with seek, buffered. Raises NotThere."""
+
+    def files(self, folder: str = "", *, hidden: bool = False) -> Iterator[StoredFile]:
+        """All files in this folder and the folders in it, in the order of their paths; nothing where it is not there.
+
+        Args:
+            folder: where to begin.
+            hidden: whether folders and files whose names begin with `_` or `.` are walked too, below `folder` itself.
+        """
+
+    def remove(self, path: str) -> None:
+        """Remove a file; one that is not there is fine."""
+
+    def fsspec(self) -> Any:
+        """An fsspec file system for libraries that read by it (DuckDB, pyarrow), rooted at the store."""
+
+    def close(self) -> None:
+        """Let go of connections. Closing twice is allowed."""
+
+
+def open_store(url: str) -> Store:
+    """The store at this URL; nothing is made or asked yet, but the URL is checked.
+
+    Raises:
+        UsageError: no such kind of store, or a URL without the parts it needs.
+    """
+    from loadgen.store.location import store_at
+
+    return store_at(url)

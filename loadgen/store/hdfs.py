@@ -1,0 +1,274 @@
+"""A store in HDFS, by hdfs_native: no Java on this side.
+
+In: paths and bytes. Out: files that are whole, and on the DataNodes' disks, once `close` has returned.
+
+The client waits for ever for a NameNode that hangs, so each call has a deadline here, and after one that missed it the
+next call makes a new connection. A NameNode that is down is noticed in 3 s, one that hangs in 10 to 20 s.
+
+**A call that missed its deadline, or lost its reply, may still have its effect later.** So a rename whose end is
+unknown has to be tried again until its end is known, and the name of a temporary file is never used a second time.
+"""
+
+import os
+import posixpath
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from hdfs_native import Client, FileStatus, WriteOptions
+
+from loadgen.disk import Bytes
+from loadgen.errors import NotThere, StoreError, StoreRefused, StoreUnreachable
+from loadgen.store import StoredFile, Writer
+from loadgen.store.deadline import Calls, Unanswered
+from loadgen.store.hdfs_errors import in_words
+from loadgen.store.paths import checked, is_hidden
+from loadgen.store.ranges import open_ranges
+
+if TYPE_CHECKING:
+    from hdfs_native._internal import RawFileWriter
+
+CALL_S = 10.0
+"""For an answer of the NameNode: longer than it stops to collect garbage."""
+DEFAULT_PORT = 8020
+OPTIONS = {
+    "dfs.client.failover.max.attempts": "3",
+    "dfs.client.failover.sleep.base.millis": "200",
+    "dfs.client.failover.sleep.max.millis": "2000",
+    "dfs.client.socket-timeout": "10000",
+}
+"""By default the client tries 177 s to reach a NameNode, and waits 60 s for a DataNode that it reads from."""
+
+T = TypeVar("T")
+
+
+class HdfsStore:
+    """Files below a folder of HDFS; see `Store`."""
+
+    def __init__(self, host: str, port: int | None, root: str) -> None:
+        """Name the place; nothing is asked yet.
+
+        Args:
+            host: of the NameNode, or the name of a nameservice that HADOOP_CONF_DIR knows.
+            port: of the NameNode; None for a nameservice, or for the usual port.
+            root: the folder, absolute.
+        """
+        self._host, self._port, self._root = host, port, root
+        self.url = f"hdfs://{host}{f':{port}' if port else ''}{root}"
+        self._calls = Calls()
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+        self._process = os.getpid()
+
+    def create(self, path: str) -> Writer:
+        """A new, empty file; see `Store`."""
+        full, options = self._full(path), WriteOptions(overwrite=True)
+        return HdfsWriter(self, path, self.ask(f"write {path!r}", lambda client: client.inner.create(full, options)))
+
+    def write(self, path: str, data: Bytes) -> None:
+        """A new file with this content, closed."""
+        writer = self.create(path)
+        writer.write(data)
+        writer.close()
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file, never onto another one; see `Store`."""
+        full_source, full_target = self._full(source), self._full(target)
+
+        def rename(client: Client) -> None:
+            try:
+                client.rename(full_source, full_target)
+            except FileNotFoundError as error:
+                if "destination parent" not in str(error):
+                    raise
+                client.mkdirs(posixpath.dirname(full_target), create_parent=True)
+                client.rename(full_source, full_target)
+
+        self.ask(f"rename {source!r} to {target!r}", rename)
+
+    def length(self, path: str) -> int | None:
+        """The file's length in bytes, or None."""
+        full = self._full(path)
+        try:
+            status = self.ask(f"look at {path!r}", lambda client: client.get_file_info(full))
+        except NotThere:
+            return None
+        if status.isdir:
+            raise StoreRefused(f"cannot look at {path!r} in {self.url}: that is a folder: name a file")
+        return status.length
+
+    def read(self, path: str) -> bytes:
+        """The whole content."""
+        with self.open(path) as file:
+            return file.read()
+
+    def open(self, path: str) -> BinaryIO:
+        """The file for reading."""
+        full, doing = self._full(path), f"read {path!r}"
+        reader = self.ask(doing, lambda client: client.read(full))
+        return open_ranges(len(reader), lambda start, n: self.work(doing, lambda: reader.read_range(start, n)))
+
+    def files(self, folder: str = "", *, hidden: bool = False) -> Iterator[StoredFile]:
+        """All files in this folder and below, in the order of their paths; see `Store`."""
+        yield from self._walk(checked(folder) if folder else "", hidden)
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        full = self._full(path)
+        self.ask(f"remove {path!r}", lambda client: client.delete(full))
+
+    def fsspec(self) -> Any:
+        """An fsspec file system, rooted at the store; its calls have no deadline."""
+        from fsspec.implementations.dirfs import DirFileSystem
+        from hdfs_native.fsspec import HdfsFileSystem
+
+        return DirFileSystem(self._root, HdfsFileSystem(self._host, self._port, **OPTIONS))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._lock:
+            self._client = None
+
+    def ask(self, doing: str, call: Callable[[Client], T]) -> T:
+        """Have the NameNode do something, such as "read 'a'".
+
+        Raises:
+            StoreError: it refuses, or does not answer in time.
+        """
+        client = self._connected(doing)
+        try:
+            return self._calls.make(lambda: call(client), CALL_S)
+        except Unanswered as error:
+            with self._lock:
+                self._client = None if self._client is client else self._client
+            raise self._unanswered(doing, error) from error
+        except Exception as error:
+            raise in_words(f"{doing} in {self.url}", error) from error
+
+    def work(self, doing: str, call: Callable[[], T]) -> T:
+        """Move data, which takes as long as it takes, while the NameNode answers.
+
+        Raises:
+            StoreError: HDFS refuses, or the NameNode does not answer any more.
+        """
+        try:
+            return self._calls.make(call, CALL_S, lambda: self._see_alive(doing))
+        except Unanswered as error:
+            raise self._unanswered(doing, error) from error
+        except StoreError:
+            raise
+        except Exception as error:
+            raise in_words(f"{doing} in {self.url}", error) from error
+
+    def remove_later(self, path: str) -> None:
+        """Remove a file some time, if that is possible; does not wait."""
+        full = self._full(path)
+        with suppress(StoreError, Unanswered):
+            client = self._connected("remove")
+            self._calls.start(lambda: client.delete(full))
+
+    def _see_alive(self, doing: str) -> None:
+        """Return if the NameNode answers, whatever; raises StoreError."""
+        with suppress(NotThere, StoreRefused):
+            self.ask(doing, lambda client: client.get_file_info(self._root))
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{checked(path)}"
+
+    def _unanswered(self, doing: str, error: Unanswered) -> StoreUnreachable:
+        return StoreUnreachable(f"cannot {doing} in {self.url}: {error}; see whether the NameNode hangs")
+
+    def _connected(self, doing: str) -> Client:
+        if os.getpid() != self._process:
+            raise ValueError("a store in HDFS belongs to the process that opened it; open another one")
+        with self._lock:
+            if self._client is None:
+                try:
+                    self._client = self._connect()
+                except Exception as error:
+                    raise in_words(f"{doing} in {self.url}", error) from error
+            return self._client
+
+    def _connect(self) -> Client:
+        """A client, which connects when it is asked something."""
+        if self._port is None:
+            with suppress(RuntimeError):  # it is no nameservice
+                return Client(f"hdfs://{self._host}", OPTIONS)
+        return Client(f"hdfs://{self._host}:{self._port or DEFAULT_PORT}", OPTIONS)
+
+    def _walk(self, folder: str, hidden: bool) -> Iterator[StoredFile]:
+        for name, status in self._entries(folder, hidden):
+            path = f"{folder}/{name}" if folder else name
+            if status.isdir:
+                yield from self._walk(path[:-1], hidden)
+            else:
+                yield StoredFile(path, status.length, status.modification_time / 1000)
+
+    def _entries(self, folder: str, hidden: bool) -> list[tuple[str, FileStatus]]:
+        """What is in a folder, by name; folders with a slash behind the name, so that paths come in their order."""
+        doing, full = f"list {folder!r}", f"{self._root}/{folder}" if folder else self._root
+        client = self._connected(doing)
+        try:
+            found = self.work(doing, lambda: list(client.list_status(full)))
+        except NotThere:
+            return []
+        if len(found) == 1 and found[0].path == full:
+            raise StoreRefused(f"cannot {doing} in {self.url}: it is a file: name a folder")
+        named = ((posixpath.basename(status.path), status) for status in found)
+        shown = (item for item in named if hidden or not is_hidden(item[0]))
+        return sorted(((name + "/" * status.isdir, status) for name, status in shown), key=lambda item: item[0])
+
+
+class HdfsWriter:
+    """A file that is being written; see `Writer`.
+
+    Around the raw writer: hdfs_native's FileWriter closes itself, and so publishes half a file, when it is collected.
+    """
+
+    def __init__(self, store: HdfsStore, path: str, inner: "RawFileWriter") -> None:
+        """Take over a file that has just been made."""
+        self._store, self._path = store, path
+        self._inner: RawFileWriter | None = inner
+        self._is_broken = False
+
+    def write(self, data: Bytes) -> None:
+        """Append; waits only while the DataNodes are slower than the caller."""
+        inner = self._sound()
+        content = bytes(data)  # a memoryview is copied byte by byte inside, which takes ten times as long
+        self._work(lambda: inner.write(content))
+
+    def close(self) -> None:
+        """Have the DataNodes sync it to disk, and the NameNode know it as whole, which takes half a second."""
+        inner = self._sound()
+
+        def close() -> None:
+            _sync(inner)
+            inner.close()
+
+        self._work(close)
+        self._inner = None
+
+    def abandon(self) -> None:
+        """Drop it without closing; it is removed some time."""
+        if self._inner is not None:
+            self._inner = None
+            self._store.remove_later(self._path)
+
+    def _sound(self) -> "RawFileWriter":
+        if self._inner is None or self._is_broken:
+            raise ValueError(f"{self._path!r} is closed, or a write to it has failed; abandon it")
+        return self._inner
+
+    def _work(self, call: Callable[[], object]) -> None:
+        self._is_broken = True
+        self._store.work(f"write {self._path!r}", call)
+        self._is_broken = False
+
+
+def _sync(file: "RawFileWriter") -> None:
+    try:
+        file.hsync()
+    except RuntimeError as error:
+        if "erasure-coded" not in str(error):  # HDFS cannot sync those
+            raise

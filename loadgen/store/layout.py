@@ -1,0 +1,187 @@
+"""Where what is in a store, by name alone, and which files a reader has to read.
+
+In: days, batches, a store. Out: `year=2025/month=07/day=03/batch_20250703_143015_p003_<first>_<last>_<source>.jsonl`,
+and back; the published files, each event in one of them only.
+
+A compacted batch file has the range of offsets of those that it replaces, which are there for a while yet. So within a
+day, a batch whose range lies inside that of another one of the same source and partition is left out of listings.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import groupby
+from typing import Literal, Self
+
+from loadgen.store import Store, StoredFile
+
+TMP = "_tmp"
+COMMITS = "_commits"
+DEAD = "_dead_letters"
+"""Folders of files that are being written, of commit records, and of records that are no events."""
+
+Suffix = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
+
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAY_FOLDER = re.compile(r"year=(\d{4})/month=(\d\d)/day=(\d\d)(?:/|$)", re.ASCII)
+_BATCH = re.compile(
+    r"batch_(\d{8}_\d{6})_p(\d{3,})_(\d{20})_(\d{20})_([0-9a-f]{8})\.(jsonl|jsonl\.gz|jsonl\.zst|parquet)", re.ASCII
+)
+_MOST_DAYS = 366
+"""Up to so many days are listed one by one; for more, the whole store is."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchName:
+    """What the name of a batch file says.
+
+    Attributes:
+        stamp_s: when it was made, whole seconds since 1970 (UTC).
+        partition: Kafka's.
+        first: the first Kafka offset of the range that it stands for; not every one in it need be in this file.
+        last: the last one, inclusive.
+        source: 8 hexadecimal digits, the tag of the topic.
+        suffix: what kind of file it is.
+    """
+
+    stamp_s: int
+    partition: int
+    first: int
+    last: int
+    source: str
+    suffix: Suffix
+
+    @property
+    def text(self) -> str:
+        """The file's name."""
+        stamp = datetime.fromtimestamp(self.stamp_s, UTC).strftime("%Y%m%d_%H%M%S")
+        return f"batch_{stamp}_p{self.partition:03}_{self.first:020}_{self.last:020}_{self.source}.{self.suffix}"
+
+    @classmethod
+    def parse(cls, file_name: str) -> Self | None:
+        """The batch of this file name, without folders; None for the name of something else."""
+        found = _BATCH.fullmatch(file_name)
+        if found is None:
+            return None
+        try:
+            stamp = datetime.strptime(found[1], "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+        except ValueError:  # the 30th of February
+            return None
+        suffix: Suffix = found[6]  # type: ignore[assignment]  # the pattern has just these
+        batch = cls(int(stamp.timestamp()), int(found[2]), int(found[3]), int(found[4]), found[5], suffix)
+        return batch if batch.first <= batch.last and batch.text == file_name else None
+
+    @property
+    def lane(self) -> tuple[str, int]:
+        """Whose offsets they are."""
+        return self.source, self.partition
+
+    def covers(self, other: "BatchName") -> bool:
+        """Whether a reader leaves `other` out for this one, where both are in the same day's folder."""
+        inside = self.lane == other.lane and self.first <= other.first and other.last <= self.last
+        return inside and _rank(self) < _rank(other)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A file that readers may rely on.
+
+    Attributes:
+        path: relative to the store's root.
+        length_bytes: its length.
+        day: of its folder, days since 1970.
+        batch: what its name says; None where it is not ours, such as one that `loadgen run --folder` wrote.
+    """
+
+    path: str
+    length_bytes: int
+    day: int
+    batch: BatchName | None
+
+
+def day_folder(day: int) -> str:
+    """The folder of a day.
+
+    Args:
+        day: days since 1970 (UTC).
+
+    Raises:
+        ValueError: there is no such day between the years 1 and 9999.
+    """
+    year, month, day_of_month = date.fromordinal(_EPOCH + day).isoformat().split("-")
+    return f"year={year}/month={month}/day={day_of_month}"
+
+
+def day_of(path: str) -> int | None:
+    """The day of a path in the store, days since 1970 (UTC); None where it is in no day's folder."""
+    found = _DAY_FOLDER.match(path)
+    if found is None:
+        return None
+    try:
+        return date(int(found[1]), int(found[2]), int(found[3])).toordinal() - _EPOCH
+    except ValueError:
+        return None
+
+
+def published(store: Store, since_day: int | None = None, until_day: int | None = None) -> list[PublishedFile]:
+    """The files to read, by day, source, partition, first offset and path; those of others come first in a day.
+
+    Args:
+        store: where they are.
+        since_day: the first day, days since 1970.
+        until_day: the last day, inclusive.
+
+    Raises:
+        StoreError: it cannot be listed.
+    """
+    found = []
+    for file in _listed(store, since_day, until_day):
+        day = day_of(file.path)
+        if day is not None and (since_day is None or since_day <= day) and (until_day is None or day <= until_day):
+            batch = BatchName.parse(file.path.rpartition("/")[2])
+            found.append(PublishedFile(file.path, file.length_bytes, day, batch))
+    return list(_uncovered(sorted(found, key=_order)))
+
+
+def is_covered(batch: BatchName, others: Iterable[BatchName]) -> bool:
+    """Whether a reader leaves this batch out for one of those in the same day's folder."""
+    return any(other.covers(batch) for other in others)
+
+
+def _listed(store: Store, since_day: int | None, until_day: int | None) -> Iterator[StoredFile]:
+    """At least all files of these days."""
+    if since_day is None or until_day is None or until_day - since_day >= _MOST_DAYS:
+        yield from store.files()
+    else:
+        for day in range(since_day, until_day + 1):
+            yield from store.files(day_folder(day))
+
+
+def _rank(batch: BatchName) -> tuple[int, int, str]:
+    """Of two batches, one inside the other, the one with the smaller rank is read: the wider, then the newer."""
+    return batch.first - batch.last, -batch.stamp_s, batch.suffix
+
+
+def _order(file: PublishedFile) -> tuple[int, str, int, int, str]:
+    batch = file.batch
+    return (file.day, *batch.lane, batch.first, file.path) if batch else (file.day, "", -1, -1, file.path)
+
+
+def _lane(file: PublishedFile) -> tuple[int, tuple[str, int] | None]:
+    return file.day, file.batch.lane if file.batch else None
+
+
+def _uncovered(files: list[PublishedFile]) -> Iterator[PublishedFile]:
+    """Those that no other one covers; in one pass, since the wider come before those inside them."""
+    for _, lane in groupby(files, _lane):
+        last = -1
+        for file in sorted(lane, key=_widest_first):
+            if file.batch is None or file.batch.last > last:
+                last = file.batch.last if file.batch else last
+                yield file
+
+
+def _widest_first(file: PublishedFile) -> tuple[int, int, int, str]:
+    batch = file.batch
+    return (batch.first, *_rank(batch)) if batch else (0, 0, 0, "")

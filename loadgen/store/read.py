@@ -1,0 +1,79 @@
+"""What is in a published file, piece by piece, so that memory does not grow with the file.
+
+In: a store and a file in it. Out: whole lines of JSON, or tables of Parquet's row groups.
+"""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loadgen.compression import compression_of, decompressed
+from loadgen.disk import reason
+from loadgen.errors import StoreError
+from loadgen.store import Store, StoredFile
+from loadgen.store.layout import PublishedFile
+
+CHUNK_BYTES = 8 << 20
+
+
+def read_lines(store: Store, file: StoredFile | PublishedFile, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """The lines of a .jsonl, .jsonl.gz or .jsonl.zst file, many at a time.
+
+    Args:
+        store: where it is.
+        file: which one; its name says how it is compressed.
+        chunk_bytes: about so much comes at a time, more where one line is longer.
+
+    Yields:
+        Whole lines; each chunk ends in a newline, also where the file does not.
+
+    Raises:
+        StoreError: it cannot be read, or what is compressed is damaged or cut off.
+    """
+    rest: list[bytes] = []
+    with store.open(file.path) as opened:
+        for piece in _pieces(store, file.path, opened, chunk_bytes):
+            end = piece.rfind(b"\n") + 1
+            if end:
+                yield b"".join((*rest, piece[:end]))
+                rest = []
+            rest.append(piece[end:])
+    last = b"".join(rest)
+    if last:
+        yield last + b"\n"
+
+
+def parquet_tables(store: Store, file: StoredFile | PublishedFile) -> Iterator[Any]:
+    """The row groups of a Parquet file.
+
+    Yields:
+        pyarrow tables, one per row group.
+
+    Raises:
+        StoreError: it cannot be read, or is damaged.
+    """
+    with store.open(file.path) as opened:
+        try:
+            parquet = pq.ParquetFile(opened)
+            for row_group in range(parquet.num_row_groups):
+                yield parquet.read_row_group(row_group)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise damaged(store, file.path, error) from error
+
+
+def damaged(store: Store, path: str, error: Exception) -> StoreError:
+    """The error to show where a file cannot be understood."""
+    why = reason(error, "") if isinstance(error, OSError) else str(error)
+    return StoreError(f"cannot read {path!r} in {store.url}: {why.strip('; ')}; is it damaged, or not whole?")
+
+
+def _pieces(store: Store, path: str, opened: BinaryIO, chunk_bytes: int) -> Iterator[bytes]:
+    compression = compression_of(path)
+    stream = decompressed(opened, compression) if compression else opened
+    try:
+        while piece := stream.read(chunk_bytes):
+            yield piece
+    except OSError as error:
+        raise damaged(store, path, error) from error
