@@ -2,20 +2,25 @@
 
 The path of an event, one folder or file a line:
 
-    cli/            verbs and flags, nothing else
-    config/         settings: flag > LOADGEN_* variable > TOML file > default; every problem at once
-    run/            coordinator, workers, pacing, totals: the one place that sees all stages, and reads a clock
-    simulate/       listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
-    encode/         EventBatch → lines of JSON, byte for byte as orjson writes them
-    sink/           lines → Kafka, one file, date folders; what became of each event
-    kafka/          how to reach Kafka, what it refuses, and a broker in memory
-    prove/          the manifest: what was delivered, and its fingerprint
-    event.py        what an event is: columns, pages, fields of the wire formats
-    fingerprint.py  the 64-bit hash of an event, on columns
-    ledger.py       planned = delivered + failed + dropped + unfinished
-    histogram.py    mergeable histograms of durations
-    metrics.py      every metric, defined once
-    errors.py       the exceptions, as a tree
+    cli/                 verbs and flags, nothing else
+    config/              settings: flag > LOADGEN_* variable > TOML file > default; every problem at once
+    run/                 coordinator, workers, pacing, totals: the one place that sees all stages, and reads a clock
+    simulate/            listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
+    encode/              EventBatch → lines of JSON, byte for byte as orjson writes them
+    sink/                lines → Kafka, one file, date folders; what became of each event
+    kafka/               how to reach Kafka, what it refuses, and a broker in memory
+    consume/             topic → store: each event once, whatever is killed; one small file for many, later
+    store/               where events are kept for good: a folder or HDFS, published whole or not at all
+    prove/               the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
+    event.py             what an event is: columns, pages, fields of the wire formats
+    fingerprint.py       the 64-bit hash of an event, on columns
+    ledger.py            planned = delivered + failed + dropped + unfinished
+    histogram.py         mergeable histograms of durations
+    metrics.py           every metric, defined once
+    metrics_endpoint.py  metrics and what they say now → Prometheus
+    compression.py       gzip and zstd in pieces that can be read alone
+    disk.py              whole writes, and what can go wrong with a file, in words
+    errors.py            the exceptions, as a tree
 """
 
 __version__ = "0.1.0"

@@ -57,5 +57,37 @@ RUN_METRICS = (
     ELAPSED,
 )
 
+CONSUMER_LAG = Metric(
+    "loadgen_consumer_lag_messages", "gauge", "Messages in the topic that are not read yet.", ("partition",)
+)
+CONSUMED = Metric("loadgen_consumed_messages", "counter", "Messages read, those included that were read again.")
+PUBLISHED_EVENTS = Metric("loadgen_published_events", "counter", "Events stored.")
+PUBLISHED_FILES = Metric("loadgen_published_files", "counter", "Files stored, those of dead letters included.")
+PUBLISHED_BYTES = Metric("loadgen_published_bytes", "counter", "Bytes of the files stored.")
+PUBLISH = Metric("loadgen_publish_seconds", "histogram", "From the end of a batch to its files under their names.")
+DEAD_LETTERS = Metric("loadgen_dead_letters", "counter", "Messages that are no events, stored in _dead_letters.")
+REBALANCES = Metric("loadgen_rebalances", "counter", "Times that the group has shared out its partitions anew.")
+STORE_RETRIES = Metric(
+    "loadgen_store_retries", "counter", "Times that a partition was begun anew: the store failed, or another wrote it."
+)
+LAST_EVENT = Metric(
+    "loadgen_last_event_timestamp_seconds", "gauge", "Time of the latest event read, seconds since 1970; NaN before."
+)
+CONSUMER_ELAPSED = Metric("loadgen_consumer_elapsed_seconds", "gauge", "Wall-clock time since the consumer's start.")
+
+CONSUME_METRICS = (
+    CONSUMER_LAG,
+    CONSUMED,
+    PUBLISHED_EVENTS,
+    PUBLISHED_FILES,
+    PUBLISHED_BYTES,
+    PUBLISH,
+    DEAD_LETTERS,
+    REBALANCES,
+    STORE_RETRIES,
+    LAST_EVENT,
+    CONSUMER_ELAPSED,
+)
+
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper edges of the exposed histograms; the program's own have 1 % resolution."""

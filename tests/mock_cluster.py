@@ -43,6 +43,7 @@ class MockCluster:
         assert self._client, text.value
         self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, n_brokers))
         self._n_brokers = n_brokers
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         self._call("topic_create", topic.encode(), partitions, n_brokers)
         self.address = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
 

@@ -32,6 +32,10 @@ NEXT_STEPS = {
     "SASL": "check security.protocol, sasl.mechanisms, sasl.username and sasl.password in --kafka-config",
     "ACL": "let this user describe and write the topic, e.g. kafka-acls.sh --add --producer --topic NAME",
 }
+READING_STEP = (
+    "let this user describe and read the topic, and use the group, "
+    "e.g. kafka-acls.sh --add --consumer --topic NAME --group GROUP"
+)
 
 
 def stopped(settings: KafkaSettings, error: KafkaError) -> SinkError:
@@ -50,22 +54,25 @@ def stopped(settings: KafkaSettings, error: KafkaError) -> SinkError:
 def unreachable(settings: KafkaSettings, waited_s: float, complaint: str) -> BrokerUnreachable:
     """Nobody answered; the complaint is librdkafka's own, or empty."""
     why = f" ({complaint})" if complaint else ""
+    without = "" if settings.reading else ", or --brokers embedded to try without one"
     return BrokerUnreachable(
         f"no broker answered at {settings.brokers} within {waited_s:.0f} s{why}: is one listening there? "
-        "Name another with --brokers HOST:PORT, or --brokers embedded to try without one"
+        f"Name another with --brokers HOST:PORT{without}"
     )
 
 
 def refused(settings: KafkaSettings, kind: str, reason: str) -> AccessRefused:
     """TLS, SASL or an ACL said no."""
     reason = hide_secrets(reason, settings.options)
-    return AccessRefused(f"{settings.brokers} refused access ({kind}): {reason}; {NEXT_STEPS[kind]}")
+    step = READING_STEP if kind == "ACL" and settings.reading else NEXT_STEPS[kind]
+    return AccessRefused(f"{settings.brokers} refused access ({kind}): {reason}; {step}")
 
 
 def topic_missing(settings: KafkaSettings) -> TopicMissing:
     """The topic is not there."""
+    first = "produce to it with loadgen run --create-topic" if settings.reading else "add --create-topic"
     return TopicMissing(
-        f"topic {settings.topic!r} is not on {settings.brokers}; add --create-topic, or make it with\n"
+        f"topic {settings.topic!r} is not on {settings.brokers}; {first}, or make it with\n"
         f"  kafka-topics.sh --create --topic {settings.topic} --partitions 12 --bootstrap-server {settings.brokers}"
     )
 

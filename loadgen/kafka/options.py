@@ -21,17 +21,19 @@ CLIENT_OPTIONS = ("security.protocol", "enable.ssl.certificate.verification", "d
 
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
-    """Where to produce to, and how.
+    """Where to produce to or to read from, and how.
 
     Attributes:
         brokers: "HOST:PORT,…".
         topic: its name.
         options: librdkafka's own, by name; they replace the defaults. May hold secrets, so it is not in the repr.
+        reading: the topic is read; messages then name other next steps.
     """
 
     brokers: str
     topic: str
     options: dict[str, str] = field(default_factory=dict, repr=False)
+    reading: bool = False
 
 
 def client_config(settings: KafkaSettings) -> dict[str, str]:

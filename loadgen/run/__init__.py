@@ -68,19 +68,12 @@ def _watchers(settings: RunSettings, team: "Team", screen: "Screen") -> "list[Wa
     """The metrics endpoint, unless it is off or its default port is taken."""
     if settings.metrics_port == 0:
         return []
-    from loadgen.run.endpoint import RunCollector, serve
+    from loadgen.metrics_endpoint import expose
+    from loadgen.run.endpoint import RunCollector
 
     collector = RunCollector(team, _offered_per_s(settings))
-    try:
-        serve(collector, settings.metrics_host, settings.metrics_port)
-    except OSError as error:
-        screen.note(
-            f"no metrics: port {settings.metrics_port} of {settings.metrics_host} cannot be used ({error.strerror}); "
-            "choose another with --metrics-port P, 0 is off"
-        )
-        return []
-    screen.note(f"metrics on http://{settings.metrics_host}:{settings.metrics_port}/metrics")
-    return [collector.watch]
+    is_exposed = expose(collector, settings.metrics_host, settings.metrics_port, screen.note)
+    return [collector.watch] if is_exposed else []
 
 
 def _offered_per_s(settings: RunSettings) -> float:
@@ -120,7 +113,7 @@ def exit_code(result: "Result") -> int:
 
 
 def _manifest(result: "Result", plan: "Plan") -> dict[str, Any]:
-    from loadgen.prove.manifest import tally_json, versions
+    from loadgen.prove.manifest import planned_json, tally_json, versions
     from loadgen.run.totals import summary
 
     settings = plan.settings
@@ -128,11 +121,14 @@ def _manifest(result: "Result", plan: "Plan") -> dict[str, Any]:
         "run_id": plan.run_id,
         "seed": settings.seed,
         "start_ms": settings.start_ms,
+        "t0_wall_ms": result.t0_wall_ms,
         "format": settings.format,
         "settings": settings.public_dict(),
+        "behaviour": plan.simulation.behaviour.model_dump(mode="json"),
         "versions": versions(),
         "catalog": {"digest": plan.catalog_digest, "tracks": settings.tracks, "name": settings.catalog},
         "summary": summary(result.totals, result.verdict, settings.seed, ""),
+        "planned": planned_json(result.planned),
         "sinks": {name: tally_json(tally) for name, tally in result.totals.tallies.items()},
         "workers": result.workers,
         "error": str(result.error) if result.error else None,

@@ -14,11 +14,12 @@ from typing import Any
 
 from loadgen import errors
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, WorkerDied
+from loadgen.event import Int64s
 from loadgen.run.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
-from loadgen.run.schedule import NS_PER_S
 from loadgen.run.screen import Screen
 from loadgen.run.team import Member, Team
 from loadgen.run.totals import Totals, Verdict, judge
+from loadgen.simulate.schedule import NS_PER_S
 from loadgen.sink.stream import OutputFile
 
 START_DELAY_S = 0.02
@@ -40,12 +41,16 @@ class Result:
         totals: the ledger and everything else that was counted.
         verdict: what it means.
         workers: per worker: index, counts of each sink, restarts, events possibly repeated.
+        planned: int64[N_SLICES], events of each slice that were planned.
+        t0_wall_ms: the schedule's zero, ms since 1970; None where the workers' clock was never started.
         error: what went wrong, or None.
     """
 
     totals: Totals
     verdict: Verdict
     workers: list[dict[str, Any]]
+    planned: Int64s
+    t0_wall_ms: int | None
     error: LoadgenError | None
 
 
@@ -213,8 +218,9 @@ class Coordinator:
                 self._error = self._error or error
 
     def _result(self) -> Result:
-        settings, totals = self._settings, self._team.totals()
-        elapsed_s = self._team.ended_after_s(self._go.t0_ns) if self._go else 0.0
+        settings, team, totals = self._settings, self._team, self._team.totals()
+        elapsed_s = team.ended_after_s(self._go.t0_ns) if self._go else 0.0
         reason = self._reason or self._limit_reached(elapsed_s)
-        target_per_s = self._team.target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
-        return Result(totals, judge(totals, elapsed_s, target_per_s, reason), self._team.accounts(), self._error)
+        target_per_s = team.target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
+        verdict, accounts, planned = judge(totals, elapsed_s, target_per_s, reason), team.accounts(), team.planned()
+        return Result(totals, verdict, accounts, planned, self._go.t0_wall_ms if self._go else None, self._error)

@@ -7,24 +7,15 @@ nothing of it, and no event costs a metric operation.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIServer
-
-import numpy as np
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from loadgen import metrics
 from loadgen.event import PAGE_NAMES
-from loadgen.histogram import Histogram, bucket_edges_s
 from loadgen.ledger import Outcome
-from loadgen.metrics import Metric
+from loadgen.metrics_endpoint import family, histogram
 from loadgen.run.totals import Totals
 
 if TYPE_CHECKING:
     from loadgen.run.team import Team
-
-_FAMILIES = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
-_EDGES_S = bucket_edges_s()
 
 
 @dataclass(slots=True, eq=False)  # the registry wants to hash it
@@ -50,7 +41,7 @@ class RunCollector:
         """Metric families, as prometheus_client asks for them."""
         totals, elapsed_s = self.totals, max(self.elapsed_s, 1e-9)
         yield from self._of_sinks(totals)
-        yield _histogram(metrics.SCHEDULE_LAG, {(): totals.schedule_lag_s})
+        yield histogram(metrics.SCHEDULE_LAG, {(): totals.schedule_lag_s})
         delivered = totals.headline.count(Outcome.DELIVERED)
         for metric, value in (
             (metrics.ACTIVE_USERS, totals.active),
@@ -61,15 +52,15 @@ class RunCollector:
             (metrics.SIMULATED_TIME, totals.simulated_ms / 1000),
             (metrics.ELAPSED, self.elapsed_s),
         ):
-            yield _family(metric, {(): value})
+            yield family(metric, {(): value})
         members = self.team.members
-        yield _family(metrics.WORKER_UP, {(str(m.index),): float(m.process.is_alive()) for m in members})
-        yield _family(metrics.WORKER_RESTARTS, {(str(m.index),): len(m.buried) for m in members})
+        yield family(metrics.WORKER_UP, {(str(m.index),): float(m.process.is_alive()) for m in members})
+        yield family(metrics.WORKER_RESTARTS, {(str(m.index),): len(m.buried) for m in members})
 
     def _of_sinks(self, totals: Totals) -> Iterator[Any]:
         tallies = totals.tallies
-        yield _family(metrics.EVENTS_PLANNED, {(name,): tally.planned for name, tally in tallies.items()})
-        yield _family(
+        yield family(metrics.EVENTS_PLANNED, {(name,): tally.planned for name, tally in tallies.items()})
+        yield family(
             metrics.EVENTS,
             {
                 (name, outcome.name.lower(), page): int(tally.by_page[outcome, row])
@@ -78,47 +69,7 @@ class RunCollector:
                 for row, page in enumerate(PAGE_NAMES)
             },
         )
-        yield _family(metrics.BYTES, {(name,): tally.bytes_delivered for name, tally in tallies.items()})
-        yield _family(metrics.IN_FLIGHT, {(name,): tally.in_flight for name, tally in tallies.items()})
-        yield _histogram(metrics.ACK, {(name,): tally.ack_s for name, tally in tallies.items()})
-        yield _histogram(metrics.INTENDED_TO_ACK, {(name,): tally.intended_to_ack_s for name, tally in tallies.items()})
-
-
-def _family(metric: Metric, values: dict[tuple[str, ...], float]) -> Any:
-    family = _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
-    for labels, value in values.items():
-        family.add_metric(labels, value)
-    return family
-
-
-def _histogram(metric: Metric, values: dict[tuple[str, ...], Histogram]) -> Any:
-    family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-    for labels, histogram in values.items():
-        family.add_metric(labels, buckets=_cumulative(histogram), sum_value=histogram.sum_s)
-    return family
-
-
-def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
-    """Counts up to each exposed edge."""
-    below = np.concatenate([[0], np.cumsum(histogram.counts)])
-    upto = np.searchsorted(_EDGES_S, metrics.BUCKETS_S, side="right")
-    counted = [(str(edge), float(below[row])) for edge, row in zip(metrics.BUCKETS_S, upto, strict=True)]
-    return [*counted, ("+Inf", float(below[-1]))]
-
-
-def serve(collector: RunCollector, host: str, port: int) -> WSGIServer:
-    """Start the endpoint in a thread of its own.
-
-    Args:
-        collector: what to expose.
-        host, port: where to listen; port 0 is any free one.
-
-    Returns:
-        The server: it knows its port, and can be shut down.
-
-    Raises:
-        OSError: the port is taken.
-    """
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return start_http_server(port, addr=host, registry=registry)[0]
+        yield family(metrics.BYTES, {(name,): tally.bytes_delivered for name, tally in tallies.items()})
+        yield family(metrics.IN_FLIGHT, {(name,): tally.in_flight for name, tally in tallies.items()})
+        yield histogram(metrics.ACK, {(name,): tally.ack_s for name, tally in tallies.items()})
+        yield histogram(metrics.INTENDED_TO_ACK, {(name,): tally.intended_to_ack_s for name, tally in tallies.items()})

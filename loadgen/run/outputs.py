@@ -6,9 +6,9 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from loadgen.event import EventBatch, Int64s, UInt16s
-from loadgen.run.feed import rank_within
 from loadgen.run.messages import Chunk, Legacy, Plan
 from loadgen.run.share import Task
+from loadgen.simulate.feed import rank_within
 from loadgen.sink import Lines, Sink
 from loadgen.sink.files import DateFolderSink
 from loadgen.sink.kafka import KafkaSink

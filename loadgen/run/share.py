@@ -1,28 +1,23 @@
-"""What part of a run one worker has: its slices of the listeners, its rate, and so its feed and its schedule.
+"""What part of a run one worker has: its slices of the listeners, and so its feed and its schedule.
 
 A `Task` goes in; what the worker reads from and keeps to comes out. It depends on the plan alone, so that the
 successor of a worker that died has the same.
 """
 
+from ctypes import Structure, c_longlong
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.run.feed import (
-    LOOK_AHEAD_S,
-    MAX_BATCH,
-    PACED_BATCH,
-    Feed,
-    owned_slices,
-    slice_quotas,
-    slice_users,
-    window_for,
-)
+from loadgen.event import N_SLICES, Int64s
 from loadgen.run.messages import Go, Legacy, Plan
-from loadgen.run.schedule import NaturalSchedule, RateSchedule, Schedule, Unpaced
+from loadgen.run.schedule import Unpaced
+from loadgen.simulate.feed import Feed, owned_slices
 from loadgen.simulate.impair import Impairer
+from loadgen.simulate.schedule import Schedule
 from loadgen.simulate.shard import Shard
+from loadgen.simulate.share import feed_of, paced_schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,35 +34,30 @@ class Task:
         return owned_slices(settings.shard.index, settings.shard.count, self.index, settings.workers)
 
 
+class Reached(Structure):
+    """How far a worker has come, in memory that it shares with the coordinator: written before events are sent.
+
+    So it is never behind what a sink may hold, also when the worker dies without a word.
+
+    Attributes:
+        n_accepted: events given to the sinks in this life.
+        by_slice: int64[N_SLICES], events of each slice that were planned since the beginning of the run, those that
+            a predecessor has settled among them: a prefix of the slice's own sequence.
+    """
+
+    _fields_ = (("n_accepted", c_longlong), ("by_slice", c_longlong * N_SLICES))
+
+    def planned(self) -> Int64s:
+        """`by_slice`, not copied."""
+        return np.ctypeslib.as_array(self.by_slice)
+
+
 def make_feed(task: Task, shard: Shard, impairer: Impairer | None) -> Feed:
-    settings = task.plan.settings
-    quotas = None
-    if settings.events is not None:
-        quotas = np.where(task.owned(), slice_quotas(settings.events, settings.users), 0)
-    if settings.unpaced:
-        window_ms = window_for(shard.events_per_s, MAX_BATCH)
-    else:
-        wall_rate = rate_of(task) or shard.events_per_s * settings.speed
-        n_events = min(PACED_BATCH, wall_rate * LOOK_AHEAD_S)
-        window_ms = window_for(shard.events_per_s, n_events)
-    end_ms = settings.end_ms if len(shard.listeners) else shard.now_ms
-    return Feed(shard, window_ms, end_ms, quotas, impairer)
-
-
-def rate_of(task: Task) -> float | None:
-    """Events per second that --rate asks of this worker: its share of the listeners; None at natural rate."""
-    settings = task.plan.settings
-    if isinstance(settings.rate, str):
-        return None
-    n_listeners = slice_users(settings.users)[task.owned()].sum()
-    return float(settings.rate * n_listeners / settings.users)
+    """The events of a worker."""
+    return feed_of(task.plan.settings, task.owned(), shard, impairer)
 
 
 def make_schedule(task: Task, go: Go) -> Schedule:
+    """When they are due."""
     settings = task.plan.settings
-    if settings.unpaced:
-        return Unpaced()
-    rate_per_s = rate_of(task)
-    if rate_per_s is not None:
-        return RateSchedule(go.t0_ns, rate_per_s)
-    return NaturalSchedule(go.t0_ns, task.plan.simulation.start_ms, settings.speed)
+    return Unpaced() if settings.unpaced else paced_schedule(settings, task.owned(), go.t0_ns)

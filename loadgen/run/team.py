@@ -7,19 +7,21 @@ silently.
 
 import time
 from collections.abc import Iterator
-from ctypes import c_longlong
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
+import numpy as np
+
 from loadgen.errors import WorkerDied
+from loadgen.event import N_SLICES, Int64s
 from loadgen.run.forkserver import context
 from loadgen.run.messages import FromWorker, Legacy, Plan, Snapshot, ToWorker, empty_snapshot
-from loadgen.run.schedule import NS_PER_S
-from loadgen.run.share import Task
+from loadgen.run.share import Reached, Task
 from loadgen.run.totals import Totals, settled_only, sum_of
 from loadgen.run.worker import run_worker
+from loadgen.simulate.schedule import NS_PER_S
 
 MAX_RESTARTS = 5
 """Per worker; one that dies more often than this will not live the next time either."""
@@ -32,19 +34,21 @@ class Member:
     Attributes:
         index: 0..workers-1.
         process, connection: of the present life.
-        n_accepted: shared memory: events given to sinks in this life, written before they are given.
+        reached: shared memory: how far it has come in this life, see `Reached`.
         last, before: its latest snapshot, and the one before that.
         buried: the settled totals of its former lives.
+        planned_before: int64[N_SLICES], the furthest that one of them came in each slice.
         repeated_possibly: events of former lives that may be sent again.
     """
 
     index: int
     process: ForkServerProcess
     connection: Connection
-    n_accepted: c_longlong
+    reached: Reached
     last: Snapshot | None = None
     before: Snapshot | None = None
     buried: list[Snapshot] = field(default_factory=list)
+    planned_before: Int64s = field(default_factory=lambda: np.zeros(N_SLICES, np.int64))
     repeated_possibly: int = 0
     ready: bool = False
 
@@ -52,6 +56,10 @@ class Member:
     def done(self) -> bool:
         """Whether it has said its last word."""
         return self.last is not None and self.last.done
+
+    def planned(self) -> Int64s:
+        """Events of each slice that were planned: int64[N_SLICES]. Its lives go through the same sequence."""
+        return np.maximum(self.planned_before, self.reached.planned())
 
 
 class Team:
@@ -64,13 +72,13 @@ class Team:
 
     def _start(self, task: Task) -> Member:
         ours, theirs = self._context.Pipe()
-        n_accepted = self._context.RawValue(c_longlong, 0)
+        reached = self._context.RawValue(Reached)
         process = self._context.Process(
-            target=run_worker, args=(task, theirs, n_accepted), name=f"loadgen worker {task.index}", daemon=True
+            target=run_worker, args=(task, theirs, reached), name=f"loadgen worker {task.index}", daemon=True
         )
         process.start()
         theirs.close()
-        return Member(task.index, process, ours, n_accepted)
+        return Member(task.index, process, ours, reached)
 
     def hear(self, timeout_s: float) -> Iterator[tuple[Member, FromWorker | None]]:
         """The next message of each member that has one; None for a member that died without a last word."""
@@ -112,11 +120,12 @@ class Team:
             raise WorkerDied(f"worker {member.index} died {MAX_RESTARTS + 1} times ({code}); {_ADVICE}")
         last = settled_only(member.last)
         n_settled = _n_settled(last) - (_n_settled(member.buried[-1]) if member.buried else 0)
-        member.repeated_possibly += max(0, member.n_accepted.value - n_settled)
+        member.repeated_possibly += max(0, member.reached.n_accepted - n_settled)
         legacy = Legacy(last.settled, last.file_bytes, last.served_ns)
         fresh = self._start(Task(self._plan, member.index, legacy))
         member.buried.append(last)
-        member.process, member.connection, member.n_accepted = fresh.process, fresh.connection, fresh.n_accepted
+        member.planned_before = member.planned()
+        member.process, member.connection, member.reached = fresh.process, fresh.connection, fresh.reached
         member.last, member.before, member.ready = None, None, False
 
     def bury(self, member: Member) -> None:
@@ -143,6 +152,11 @@ class Team:
             totals.repeated_possibly += member.repeated_possibly
             totals.restarts += len(member.buried)
         return totals
+
+    def planned(self) -> Int64s:
+        """Events of each slice that were planned, never fewer than a sink may hold: int64[N_SLICES]."""
+        planned: Int64s = np.sum([member.planned() for member in self.members], axis=0, dtype=np.int64)
+        return planned
 
     def accounts(self) -> list[dict[str, Any]]:
         """The ledger of each worker, for the manifest."""

@@ -12,7 +12,7 @@ import numpy as np
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
 from loadgen.run.messages import Seconds, Snapshot
-from loadgen.run.schedule import NS_PER_S
+from loadgen.simulate.schedule import NS_PER_S
 
 KEPT_SHARE = 0.99
 KEPT_LAG_S = 1.0

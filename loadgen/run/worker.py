@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from ctypes import c_longlong
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -18,18 +17,17 @@ from loadgen.encode.lines import make_encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import LoadgenError
-from loadgen.event import N_SLICES, Int64s
+from loadgen.event import N_SLICES, Int64s, UInt16s
 from loadgen.histogram import Histogram
-from loadgen.run.feed import (
-    owned_listeners,
-)
 from loadgen.run.messages import Drain, Go, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
 from loadgen.run.outputs import Replay, open_sinks
-from loadgen.run.schedule import NS_PER_MS, NS_PER_S, Cursor
-from loadgen.run.share import Task, make_feed, make_schedule
+from loadgen.run.schedule import Cursor
+from loadgen.run.share import Reached, Task, make_feed, make_schedule
 from loadgen.simulate.catalog_file import load
+from loadgen.simulate.feed import owned_listeners
 from loadgen.simulate.impair import Impairer, Leaving
 from loadgen.simulate.population import user_names
+from loadgen.simulate.schedule import NS_PER_S, due_of, wall_times
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import labels
 from loadgen.sink import Lines
@@ -51,13 +49,13 @@ class CoordinatorGone(Exception):
     """The other end of the pipe is closed: drain and end."""
 
 
-def run_worker(task: Task, connection: Connection, n_accepted: c_longlong) -> None:
+def run_worker(task: Task, connection: Connection, reached: Reached) -> None:
     """Entry point of the process: be one worker until told to drain, or until the events are used up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     worker = None
     try:
-        worker = Worker(task, connection, n_accepted)
+        worker = Worker(task, connection, reached)
         worker.run()
     except (CoordinatorGone, BrokenPipeError, ConnectionResetError):
         if worker:
@@ -71,9 +69,10 @@ def run_worker(task: Task, connection: Connection, n_accepted: c_longlong) -> No
 class Worker:
     """Steps a shard, paces its events and offers them to the sinks."""
 
-    def __init__(self, task: Task, connection: Connection, n_accepted: c_longlong) -> None:
+    def __init__(self, task: Task, connection: Connection, reached: Reached) -> None:
         plan, settings = task.plan, task.plan.settings
-        self._task, self._connection, self._n_accepted = task, connection, n_accepted
+        self._task, self._connection, self._reached = task, connection, reached
+        self._planned = reached.planned()
         self._settings = settings
         catalog = load(plan.catalog_path)
         words = labels(catalog, plan.simulation.behaviour)
@@ -172,12 +171,13 @@ class Worker:
                 leaving, self._first = self._first if self._first is not None else self._feed.next_batch(), None
             if leaving is None:
                 return
-            due_ns = self._due_ns(leaving)
+            due_ns = due_of(self._schedule, leaving)  # also where all are settled, since it counts them
             if not all(replay.covers(leaving.events) for replay in self._replays):
                 with self._timed("generate"):
                     lines = self._encode(leaving, due_ns)
                 yield leaving, lines
                 continue
+            self._count_planned(_slices(leaving))
             for replay in self._replays:
                 replay.pass_over(leaving.events)
             if self._impairer:
@@ -186,28 +186,19 @@ class Worker:
             if self._told_to_drain():
                 return
 
-    def _due_ns(self, leaving: Leaving) -> Int64s:
-        """When each event is due; the schedule has to see settled events too, since it counts them."""
-        due_ns = self._schedule.due_ns(leaving.leave_ms)
-        (copies,) = np.nonzero(leaving.marked("duplicate"))
-        due_ns[copies] = due_ns[copies - 1]  # as the original, so that they are equal with wall-clock times too
-        return due_ns
-
     def _encode(self, leaving: Leaving, due_ns: Int64s) -> Lines:
         batch = leaving.events
         if self._settings.timestamps == "wall":
-            late_ms = ((leaving.leave_ms - batch.ts_ms) / self._settings.speed).astype(np.int64)
-            batch.ts_ms = self._go.t0_wall_ms + (due_ns - self._go.t0_ns) // NS_PER_MS - late_ms
+            batch.ts_ms = wall_times(leaving, due_ns - self._go.t0_ns, self._go.t0_wall_ms, self._settings.speed)
         encoded, hashes = malform(*self._encoder.encode(batch), leaving.marked("malform"))
-        slice_of = (batch.user_id % N_SLICES).astype(np.uint16)
-        return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slice_of, hashes, due_ns)
+        return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, _slices(leaving), hashes, due_ns)
 
     def _offer(self, leaving: Leaving, lines: Lines, part: slice) -> None:
         """Give a run of events to every sink."""
         due = lines[part]
-        self._plan(leaving, part)
+        self._plan(leaving, lines, part)
         self._lag.record((time.monotonic_ns() - due.due_ns).astype(np.float64) / NS_PER_S)
-        self._n_accepted.value += len(due)
+        self._reached.n_accepted += len(due)
         with self._timed("send"):
             for sink, replay in zip(self._sinks, self._replays, strict=True):
                 sink.send(replay.fresh(due))
@@ -222,17 +213,21 @@ class Worker:
         n = int(np.searchsorted(lines.due_ns[at:], oldest_ns))
         if n:
             late = slice(at, at + n)
-            self._plan(leaving, late)
+            self._plan(leaving, lines, late)
             for sink, replay in zip(self._sinks, self._replays, strict=True):
                 sink.drop(replay.fresh(lines[late]))
             self._cursor.jump(oldest_ns)
         return n
 
-    def _plan(self, leaving: Leaving, part: slice) -> None:
+    def _plan(self, leaving: Leaving, lines: Lines, part: slice) -> None:
         """Take note of events that are planned from now on."""
+        self._count_planned(lines.slice_of[part])
         self._simulated_ms = int(leaving.leave_ms[part][-1])
         if self._impairer:
             self._impairer.count(leaving.take(part))
+
+    def _count_planned(self, slice_of: UInt16s) -> None:
+        self._planned += np.bincount(slice_of, minlength=N_SLICES)
 
     def _wait(self, next_due_ns: int, full: bool) -> None:
         """Sleep until something is due or a report arrives, for a tick at least."""
@@ -317,3 +312,7 @@ class Worker:
         began = time.perf_counter()
         yield
         setattr(self._seconds, what, getattr(self._seconds, what) + time.perf_counter() - began)
+
+
+def _slices(leaving: Leaving) -> UInt16s:
+    return (leaving.events.user_id % N_SLICES).astype(np.uint16)

@@ -62,7 +62,12 @@ def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Progr
 
 def start_bare(folder: Path, *flags: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[Any]":
     """Start `loadgen run`, whose stdout may then be for the events; options are those of Popen."""
-    command = [sys.executable, "-m", "loadgen", "run", "--metrics-port", "0", "--tracks", TRACKS, *flags]
+    return start_program(folder, "run", "--metrics-port", "0", "--tracks", TRACKS, *flags, env=env, **options)
+
+
+def start_program(folder: Path, *words: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[Any]":
+    """Start `loadgen` with these words; options are those of Popen."""
+    command = [sys.executable, "-m", "loadgen", *words]
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process: subprocess.Popen[Any] = subprocess.Popen(command, cwd=folder, env=variables, **pipes, **options)

@@ -17,7 +17,8 @@ from loadgen.event import PAGE_NAMES
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
 from loadgen.metrics import BUCKETS_S, RUN_METRICS
-from loadgen.run.endpoint import RunCollector, serve
+from loadgen.metrics_endpoint import serve
+from loadgen.run.endpoint import RunCollector
 from loadgen.run.totals import Totals
 
 LAGS_S = np.array([0.0004, 0.003, 0.003, 0.7, 61.0])

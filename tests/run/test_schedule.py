@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.event import Int64s
-from loadgen.run.schedule import CATCH_UP, NS_PER_S, Cursor, NaturalSchedule, RateSchedule, Unpaced
+from loadgen.run.schedule import CATCH_UP, Cursor, Unpaced
+from loadgen.simulate.schedule import NS_PER_S, NaturalSchedule, RateSchedule
 
 T0_NS = 5_000_000_000_000
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from ctypes import c_longlong
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from loadgen.errors import OutputUnwritable
 from loadgen.ledger import Outcome
 from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Ready, Samples, Snapshot
-from loadgen.run.share import Task
+from loadgen.run.share import Reached, Task
 from loadgen.run.worker import Worker
 from tests.run.plans import plan_of
 from tests.run.program import lines_in
@@ -48,7 +47,7 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def run(plan: Plan, legacy: Legacy | None = None, late_by_s: float = 0.0, drain_after_s: float | None = None) -> Told:
     """Run a worker from Go to its last word."""
     ours, theirs = Pipe()
-    worker = Worker(Task(plan, 0, legacy or Legacy()), theirs, c_longlong())
+    worker = Worker(Task(plan, 0, legacy or Legacy()), theirs, Reached())
     messages: list[FromWorker] = []
     listener = threading.Thread(target=_listen, args=(ours, messages))
     listener.start()
@@ -143,7 +142,7 @@ def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Pat
     (tmp_path / "out").rmdir()
     (tmp_path / "out").write_text("a file where a folder should be")
     ours, theirs = Pipe()
-    worker = Worker(Task(plan, 0), theirs, c_longlong())
+    worker = Worker(Task(plan, 0), theirs, Reached())
     ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
     with pytest.raises(OutputUnwritable, match="Not a directory"):
         worker.run()

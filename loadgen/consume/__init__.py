@@ -1,0 +1,119 @@
+"""Kafka to a store, each event exactly once: `loadgen consume`.
+
+`prepare` checks everything first; `consumer` is the loop; `client` is the member of the consumer group; a `partition`
+is recovered, read and recovered again; `records` judges what is an event; a `lane` writes and publishes; `commits` says
+why no event is lost or stored twice. `screen`, `endpoint` and `totals` say what happened. `compact` merges small files.
+"""
+
+import sys
+from typing import TYPE_CHECKING
+
+from loadgen.config import ConsumeSettings
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from loadgen.consume.consumer import Consumer, Result, Watcher
+    from loadgen.consume.prepare import Ready
+    from loadgen.consume.screen import Screen
+
+EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+N_THREADS = 16
+"""Files are closed in threads: on HDFS each may take half a second of nothing but waiting."""
+GC_THRESHOLD = 100_000
+"""Messages come and go by the ten thousand; looking through them for cycles every 700 costs a tenth of the time."""
+
+
+def main(settings: ConsumeSettings) -> int:
+    """Consume to the end and say how it went.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 everything read is stored, 1 not, 130 interrupted and drained cleanly.
+
+    Raises:
+        LoadgenError: the consumer could not start.
+    """
+    import gc
+
+    from loadgen.consume.screen import Screen
+
+    gc.set_threshold(GC_THRESHOLD)
+    screen = Screen(settings.quiet)
+    return report(settings, consume(settings, screen), screen)
+
+
+def consume(settings: ConsumeSettings, screen: "Screen") -> "Result":
+    """Consume to the end.
+
+    Raises:
+        LoadgenError: the consumer could not start.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from loadgen.consume.prepare import prepare, setting_rows
+
+    pool = ThreadPoolExecutor(N_THREADS, "store")
+    try:
+        ready = prepare(settings, pool)
+        screen.settings(setting_rows(settings, ready))
+        result = _consumer(settings, ready, screen, pool).run()
+        ready.store.close()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return result
+
+
+def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool: "Executor") -> "Consumer":
+    import time
+
+    from loadgen.consume.client import Client
+    from loadgen.consume.consumer import Consumer, Limits
+    from loadgen.consume.lane import Budget, Lane
+    from loadgen.consume.partition import Policy
+    from loadgen.consume.prepare import rotation_of
+    from loadgen.kafka.consumer_options import begin_of
+
+    rotation, budget = rotation_of(settings), Budget()
+
+    def new_lane(partition: int) -> Lane:
+        return Lane(ready.store, ready.source, partition, rotation, ready.writer_id, pool, time.time, budget)
+
+    def today() -> int | None:
+        return int(time.time() // 86_400) if settings.partition_by == "ingest" else None
+
+    policy = Policy(settings.topic, begin_of(ready.kafka), settings.on_gap, today, screen.note, screen.trouble)
+    limits = Limits(settings.until_idle_s, settings.drain_timeout_s)
+    client = Client(ready.kafka, settings.group)
+    return Consumer(client, ready.kafka, new_lane, pool, policy, limits, _watchers(settings, screen))
+
+
+def _watchers(settings: ConsumeSettings, screen: "Screen") -> "list[Watcher]":
+    """The progress line, and the metrics endpoint unless it is off or its port is taken."""
+    if settings.metrics_port == 0:
+        return [screen.progress]
+    from loadgen.consume.endpoint import ConsumeCollector
+    from loadgen.metrics_endpoint import expose
+
+    collector = ConsumeCollector()
+    is_exposed = expose(collector, settings.metrics_host, settings.metrics_port, screen.note)
+    return [screen.progress, *([collector.watch] if is_exposed else [])]
+
+
+def report(settings: ConsumeSettings, result: "Result", screen: "Screen") -> int:
+    """Show the closing table, choose the exit code."""
+    import orjson
+
+    from loadgen.consume.totals import summary
+
+    screen.closing(result.totals, result.elapsed_s, result.exit_reason)
+    if result.error is not None:
+        screen.note(f"error: {result.error}")
+    if settings.json_summary:
+        sys.stdout.write(orjson.dumps(summary(result.totals, result.elapsed_s, result.exit_reason)).decode() + "\n")
+        sys.stdout.flush()
+    if result.error is not None:
+        return EXIT_FAILED
+    return EXIT_INTERRUPTED if result.exit_reason == "interrupted" else EXIT_DONE

@@ -1,0 +1,228 @@
+"""Merging the many small files of past days into few, while readers and writers go on.
+
+In: a store. Out: for each day, source and partition as few files as their size allows, and counts of what was done.
+
+A merged file has the range of offsets of those that it replaces, and readers leave out what lies inside another's range
+(`loadgen.store.layout`); so the one rename that publishes it swaps all of them at once. What keeps that safe:
+
+1. Only what is certain to be complete is merged. Before any folder is listed, the writers' chains say up to which
+   offset every file has its final name. No file below that can appear later, so a merged range hides nothing else.
+2. Compactors of a day, source and partition take turns by a chain of records of their own (`loadgen.consume.commits`),
+   numbered instead of named by offset. One lists the files after the chain's last record is rolled forward, and its own
+   record is the next one: had another been quicker, that name is taken, and the work is dropped. So two merged files
+   never overlap in part.
+3. Killed before its record: what it wrote is temporary, and is swept later. Killed after it: whoever comes next rolls
+   the record forward. Meanwhile readers see the old files, all of them.
+4. The old files go only when every reader that may have listed them is done: a grace after the moment at which
+   somebody saw the merged file in place and wrote that down. Nothing else is merged there until they are gone.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from secrets import token_hex
+
+from loadgen.consume.commits import Chain, Fenced, Move, Record
+from loadgen.consume.merge import BatchFile, merged_name, runs_of, visible, write_merged
+from loadgen.errors import NotThere
+from loadgen.store import Store
+from loadgen.store.layout import COMMITS, TMP, BatchName, day_folder, day_of
+
+TARGET_BYTES = 1 << 30
+FOLDER = "compaction"
+NOT_COUNTED = 0
+"""What a compactor's record says of the events in a merged file: it copies them unread."""
+N_THREADS = 16
+"""Closing a file on HDFS takes half a second, mostly of waiting."""
+
+Key = tuple[int, str, int]
+"""Day, source, partition."""
+
+
+@dataclass(slots=True)
+class Compacted:
+    """What was done, in files unless said otherwise.
+
+    Attributes:
+        n_merged: were merged.
+        n_made: came out of it.
+        n_bytes: their length.
+        n_removed: had been merged earlier, and were removed.
+        n_waiting: were merged earlier, and may still be read by somebody: call again when the grace is over.
+        n_unsettled: were left alone, since no commit record vouches for them yet.
+        n_taken: days of a partition that another compactor was busy with.
+    """
+
+    n_merged: int = 0
+    n_made: int = 0
+    n_bytes: int = 0
+    n_removed: int = 0
+    n_waiting: int = 0
+    n_unsettled: int = 0
+    n_taken: int = 0
+
+    def add(self, other: "Compacted") -> None:
+        """Count the other's, too."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+def compact(
+    store: Store,
+    until_day: int,
+    grace_s: float,
+    clock: Callable[[], float],
+    target_bytes: int = TARGET_BYTES,
+    pool: Executor | None = None,
+) -> Compacted:
+    """Merge the files of all days up to one, and remove those that were merged by an earlier call.
+
+    Args:
+        store: where they are.
+        until_day: the last day, days since 1970 (UTC), inclusive.
+        grace_s: how long a reader may take from listing files to having read them.
+        clock: seconds since 1970.
+        target_bytes: how large a merged file may become; one that is half as large already is left alone.
+        pool: where days and partitions are merged side by side; one of 16 threads by default.
+
+    Raises:
+        StoreError: the store does not answer, or a file is not what its record says.
+    """
+    if pool is None:
+        with ThreadPoolExecutor(N_THREADS) as own:
+            return compact(store, until_day, grace_s, clock, target_bytes, own)
+    settled = _settled(store)  # before any folder is listed: see 1. above
+    keys = _keys(store, until_day)
+    groups = [_Group(store, key, settled.get(key[1:], 0), grace_s, clock, target_bytes) for key in keys]
+    done = Compacted()
+    for one in pool.map(_Group.compact, groups):
+        done.add(one)
+    return done
+
+
+def _settled(store: Store) -> dict[tuple[str, int], int]:
+    """By source and partition: the offset below which every file has its final name."""
+    last: dict[str, str] = {}
+    for file in store.files(COMMITS):
+        folder, _, name = file.path.rpartition("/")
+        if name.endswith(".json") and not folder.startswith(f"{COMMITS}/{FOLDER}/"):
+            last[folder] = file.path
+    settled = {}
+    for folder, path in last.items():
+        record = Record.from_json(path, store.read(path))
+        chain = Chain(store, folder, TMP)
+        is_rolled = all(map(chain.is_published, record.files))
+        settled[record.source, record.partition] = record.next if is_rolled else record.first
+    return settled
+
+
+def _keys(store: Store, until_day: int) -> list[Key]:
+    """Where there is more than one file."""
+    counts: Counter[Key] = Counter()
+    for file in _batch_files(store, ""):
+        day = day_of(file.file.path)
+        if day is not None and day <= until_day:
+            counts[day, *file.batch.lane] += 1
+    return sorted(key for key, count in counts.items() if count > 1)
+
+
+def _batch_files(store: Store, folder: str) -> Iterator[BatchFile]:
+    """All of them, whether others cover them or not."""
+    for file in store.files(folder):
+        batch = BatchName.parse(file.path.rpartition("/")[2])
+        if batch is not None:
+            yield BatchFile(file, batch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The files of one day, source and partition, and how to treat them; `settled`: those below it are all there."""
+
+    store: Store
+    key: Key
+    settled: int
+    grace_s: float
+    clock: Callable[[], float]
+    target_bytes: int
+
+    def compact(self) -> Compacted:
+        """One turn: remove what an earlier turn has replaced, then merge what there is."""
+        done = Compacted()
+        try:
+            chain = self._chain()
+            chain.recover()
+            if self._is_cleared(chain, done):
+                self._merge(chain, done)
+        except (Fenced, NotThere):  # another one was quicker
+            done.n_taken += 1
+        return done
+
+    @property
+    def _name(self) -> str:
+        day, source, partition = self.key
+        return f"{FOLDER}/{source}/p={partition:03}/day={day}"
+
+    def _chain(self) -> Chain:
+        return Chain(self.store, f"{COMMITS}/{self._name}", f"{TMP}/{self._name}")
+
+    def _files(self) -> list[BatchFile]:
+        found = _batch_files(self.store, day_folder(self.key[0]))
+        return [file for file in found if file.batch.lane == self.key[1:]]
+
+    def _is_cleared(self, chain: Chain, done: Compacted) -> bool:
+        """Whether nothing is left of what the last record has replaced; removes it when the grace is over."""
+        there = {file.file.path for file in self._files()}
+        old = [path for path in (chain.last.replaces if chain.last else ()) if path in there]
+        if not old:
+            return True
+        mark = f"{COMMITS}/{self._name}/{chain.next:020}.seen"
+        if self.clock() < self._seen_s(mark) + self.grace_s:
+            done.n_waiting += len(old)
+            return False
+        for path in old:
+            self.store.remove(path)
+        self.store.remove(mark)
+        done.n_removed += len(old)
+        return True
+
+    def _seen_s(self, mark: str) -> float:
+        """When somebody saw for the first time, as far as is known, that the merged files are in place."""
+        try:
+            return float(self.store.read(mark))
+        except (NotThere, ValueError):  # nobody yet, or whoever did was killed while writing it down
+            now_s = self.clock()
+            self.store.write(mark, repr(now_s).encode())
+            return now_s
+
+    def _merge(self, chain: Chain, done: Compacted) -> None:
+        files = visible(self._files())
+        ready = [file for file in files if file.batch.last < self.settled]
+        done.n_unsettled += len(files) - len(ready)
+        runs = list(runs_of(ready, self.target_bytes))
+        if runs:
+            record = self._record(chain, runs)
+            chain.commit(record, self._temporary(record.first, f"record_{record.writer}"))
+            chain.roll_forward(record)
+            self._is_cleared(chain, done)  # begins the grace
+            done.n_merged += len(record.replaces)
+            done.n_made += len(record.files)
+            done.n_bytes += sum(move.bytes for move in record.files)
+
+    def _record(self, chain: Chain, runs: list[list[BatchFile]]) -> Record:
+        """Write the merged files under temporary names."""
+        now_s, (_, source, partition) = self.clock(), self.key
+        writer = f"compactor-{token_hex(4)}"
+        moves = []
+        for run in runs:
+            name = merged_name(run, int(now_s))
+            temporary = self._temporary(chain.next, f"{name}_{writer}")
+            n_bytes = write_merged(self.store, run, temporary)
+            moves.append(Move(temporary, f"{day_folder(self.key[0])}/{name}", n_bytes, NOT_COUNTED))
+        at = datetime.fromtimestamp(now_s, UTC).isoformat()
+        replaces = tuple(file.file.path for run in runs for file in run)
+        return Record(writer, source, partition, chain.next, chain.next + 1, at, tuple(moves), 0, replaces)
+
+    def _temporary(self, turn: int, what: str) -> str:
+        return f"{TMP}/{self._name}/{turn:020}_{what}"

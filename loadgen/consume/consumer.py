@@ -1,0 +1,330 @@
+"""The consumer's loop: fetch, judge, hand over to the lanes, publish, give back what the group takes away.
+
+In: what `prepare` has made ready. Out: events in the store, each exactly once; a `Result`. Only this thread touches
+partitions and lanes; what may wait (the store, questions to the brokers) runs in the pool, and the loop goes on
+polling, so that the group never takes this consumer for dead.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import groupby
+from types import FrameType
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from loadgen.consume.client import Client
+from loadgen.consume.ends import Ends
+from loadgen.consume.lane import Lane
+from loadgen.consume.partition import Partition, Phase, Policy
+from loadgen.consume.totals import Totals
+from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
+from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
+from loadgen.kafka.options import KafkaSettings
+
+POLL_S = 0.1
+MAX_MESSAGES = 10_000
+FIRST_MESSAGES = 500
+FETCH_BYTES = 8 << 20
+"""What one poll should bring at most, by the size of the messages so far."""
+WATCH_S = 0.5
+HINT_S = 5.0
+REVOKE_S = 30.0
+"""Longest time to publish what the group takes away; the group waits as long (max.poll.interval.ms is 5 minutes)."""
+WAIT_STEP_S = 0.05
+Watcher = Callable[[Totals, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What ends a consumer.
+
+    Attributes:
+        until_idle_s: nothing left to read for so long; None: nothing but a signal.
+        drain_timeout_s: longest time to publish what is read, at the end.
+    """
+
+    until_idle_s: float | None
+    drain_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it ended.
+
+    Attributes:
+        totals: everything that was counted.
+        elapsed_s: since the start.
+        exit_reason: "idle", "interrupted", "terminated", "interrupted twice" or "error".
+        error: what went wrong, or None.
+    """
+
+    totals: Totals
+    elapsed_s: float
+    exit_reason: str
+    error: LoadgenError | None
+
+
+class Consumer:
+    """One consumer of a group, from start to end."""
+
+    def __init__(
+        self,
+        client: Client,
+        kafka: KafkaSettings,
+        new_lane: Callable[[int], Lane],
+        pool: Executor,
+        policy: Policy,
+        limits: Limits,
+        watchers: list[Watcher],
+    ) -> None:
+        """Nothing is asked of the brokers yet.
+
+        Args:
+            client: the member of the group.
+            kafka: for messages.
+            new_lane: makes the lane of a partition.
+            pool: for what may wait.
+            policy: what all partitions do alike; its `note` is used here too.
+            limits: what ends it.
+            watchers: told the totals and the seconds since the start twice a second.
+        """
+        self._client, self._kafka, self._new_lane, self._pool = client, kafka, new_lane, pool
+        self._policy, self._limits, self._watchers = policy, limits, watchers
+        self._partitions: dict[int, Partition] = {}
+        self._gone = Totals()
+        self._n_messages = FIRST_MESSAGES
+        self._stopped_by: signal.Signals | None = None
+        self._start_s = self._quiet_since_s = time.monotonic()
+        self._first_read_s = float("inf")
+        self._is_member = False
+        self._ends = Ends(client, pool)
+        self._watched_s = self._hinted_s = 0.0
+        self._hinted: dict[int, int] = {}
+        self._out_of_reach = False
+
+    def run(self) -> Result:
+        """Consume until something ends it, and publish what was read."""
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._start_s = self._quiet_since_s = time.monotonic()
+        error: LoadgenError | None = None
+        try:
+            reason, error = self._loop()
+            unpublished = self._drain()
+            error = error or unpublished
+            self._client.close()
+        except KeyboardInterrupt:
+            reason = "interrupted twice"
+            error = LoadgenError(
+                "ended at once: what was read and not published stays in Kafka, and is read again the next time"
+            )
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        self._watch(now=True)
+        return Result(self._totals(), self._elapsed_s(), reason, error)
+
+    def _loop(self) -> tuple[str, LoadgenError | None]:
+        self._client.subscribe(self._on_assign, self._on_revoke, self._on_lost)
+        try:
+            while self._stopped_by is None:
+                self._take(self._fetched())
+                for partition in list(self._partitions.values()):
+                    partition.turn(time.time())
+                self._ask_for_ends()
+                if self._is_idle():
+                    return "idle", None
+                self._hint()
+                self._watch()
+        except (SinkError, OffsetGone) as error:
+            return "error", error
+        self._policy.note("stopping: publishing what is read; once more ends at once")
+        return ("interrupted" if self._stopped_by is signal.SIGINT else "terminated"), None
+
+    def _fetched(self) -> list[Message]:
+        try:
+            return self._client.fetch(self._n_messages, POLL_S)
+        except KafkaException as error:
+            raise self._broken(error.args[0]) from error
+
+    def _take(self, messages: list[Message]) -> None:
+        """Hand messages over to their partitions; they come in runs of one partition."""
+        n_bytes = n_good = 0
+        if any(map(Message.error, messages)):
+            good = [message for message in messages if message.error() is None]
+            self._take_errors(message for message in messages if message.error() is not None)
+            messages = good
+        for number, run in self._by_partition(messages).items():
+            partition = self._partitions.get(number)
+            if partition is not None:
+                n_bytes += partition.take(run)
+                n_good += len(run)
+        if messages:
+            self._quiet_since_s = time.monotonic()
+            self._first_read_s = min(self._first_read_s, self._quiet_since_s)
+            self._gone.n_read += n_good
+            self._gone.reading_s = self._quiet_since_s - self._first_read_s
+            self._say_in_reach()
+        if n_bytes:
+            self._n_messages = max(1, min(MAX_MESSAGES, FETCH_BYTES * n_good // n_bytes))
+
+    @staticmethod
+    def _by_partition(messages: list[Message]) -> dict[int, list[Message]]:
+        found: dict[int, list[Message]] = {}
+        for number, run in groupby(messages, Message.partition):
+            found.setdefault(number or 0, []).extend(run)
+        return found
+
+    def _take_errors(self, messages: Iterable[Message]) -> None:
+        """What comes in place of messages: an end, a gap, or bad news."""
+        for message in messages:
+            error, partition = message.error(), self._partitions.get(message.partition() or 0)
+            code = error.code() if error is not None else None
+            if error is None or code == KafkaError._MAX_POLL_EXCEEDED:
+                continue  # the group says so too
+            if code == KafkaError._PARTITION_EOF:
+                if partition is not None:
+                    partition.at_end(message.offset() or 0)
+            elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                if partition is not None:
+                    partition.look_again(self._limits.drain_timeout_s)
+            elif code in MISSING:
+                if self._client.is_there() is False:
+                    raise topic_missing(self._kafka)
+            elif code in REFUSALS:
+                raise refused(self._kafka, REFUSALS[code], error.str())
+            elif error.fatal():
+                raise self._broken(error)
+            else:
+                self._policy.note(f"Kafka: {error.str()}")
+
+    def _broken(self, error: KafkaError) -> SinkError:
+        return SinkError(
+            f"Kafka gives no more of topic {self._kafka.topic!r}: {error.str()}; look at the broker's log, then "
+            "consume again: it goes on where this ended"
+        )
+
+    def _say_in_reach(self) -> None:
+        if self._out_of_reach:
+            self._out_of_reach = False
+            self._client.monitor.texts.pop(KafkaError._ALL_BROKERS_DOWN, None)
+            self._policy.note("a broker answers again")
+
+    def _say_out_of_reach(self) -> None:
+        text = self._client.monitor.texts.get(KafkaError._ALL_BROKERS_DOWN)
+        if text is not None and not self._out_of_reach:
+            self._out_of_reach = True
+            self._policy.note(f"no broker answers ({text}); waiting until one does")
+
+    # what the group does; called out of fetch and close
+
+    def _on_assign(self, numbers: list[int]) -> None:
+        self._is_member = True
+        self._gone.n_rebalances += 1
+        self._quiet_since_s = time.monotonic()
+        for number in numbers:
+            lane = self._new_lane(number)
+            self._partitions[number] = Partition(number, lane, self._client, self._pool, self._policy)
+
+    def _on_revoke(self, numbers: list[int]) -> None:
+        """Publish what the group takes away, then let go of it."""
+        taken = [self._partitions[number] for number in numbers if number in self._partitions]
+        self._publish_all(taken, REVOKE_S)
+        self._client.commit({p.number: p.lane.next_offset for p in taken if p.lane.next_offset is not None})
+        self._let_go(numbers)
+
+    def _on_lost(self, numbers: list[int]) -> None:
+        """Another consumer has these already: what is not published is its to store."""
+        self._let_go(numbers)
+
+    def _let_go(self, numbers: Iterable[int]) -> None:
+        self._quiet_since_s = time.monotonic()
+        for number in numbers:
+            partition = self._partitions.pop(number, None)
+            if partition is not None:
+                partition.lane.discard()
+                self._gone.add(partition)
+
+    def _publish_all(self, partitions: list[Partition], timeout_s: float) -> str:
+        """Publish what is read of these; returns what stood in the way, in words."""
+        deadline_s, problem = time.monotonic() + timeout_s, ""
+        waiting = [partition for partition in partitions if partition.phase is Phase.READING]
+        for partition in waiting:
+            partition.lane.publish_now()
+        while waiting and time.monotonic() < deadline_s:
+            for partition in list(waiting):
+                try:
+                    if partition.lane.wait(WAIT_STEP_S):
+                        waiting.remove(partition)
+                except StoreError as error:
+                    problem = str(error)
+                    waiting.remove(partition)
+            self._watch()
+        return f"not published within {timeout_s:g} s" if waiting else problem
+
+    def _drain(self) -> LoadgenError | None:
+        """Publish everything and give it back; returns what was not."""
+        problem = self._publish_all(list(self._partitions.values()), self._limits.drain_timeout_s)
+        self._hint(now=True)
+        self._let_go(list(self._partitions))
+        if not problem:
+            return None
+        return LoadgenError(
+            f"not everything that was read is stored: {problem}; it stays in Kafka, and is stored the next time"
+        )
+
+    # what is due from time to time
+
+    def _ask_for_ends(self) -> None:
+        """Keep track of where the partitions end."""
+        self._ends.turn(self._partitions, self._idle_at_s())
+        if not self._ends.is_answered:
+            self._say_out_of_reach()
+
+    def _idle_at_s(self) -> float:
+        """From when on this consumer is idle if nothing comes."""
+        wait_s = self._limits.until_idle_s
+        return float("inf") if wait_s is None or not self._is_member else self._quiet_since_s + wait_s
+
+    def _is_idle(self) -> bool:
+        """Whether there has been nothing to read for as long as was asked: at the end everywhere, said only now."""
+        partitions = self._partitions.values()
+        if any(partition.phase is not Phase.READING for partition in partitions):
+            self._quiet_since_s = time.monotonic()
+        if time.monotonic() < self._idle_at_s():
+            return False
+        return not partitions or (
+            self._ends.of_s >= self._idle_at_s() and all(partition.lag == 0 for partition in partitions)
+        )
+
+    def _hint(self, now: bool = False) -> None:
+        """Tell the group how far everything is stored."""
+        if not now and time.monotonic() - self._hinted_s < HINT_S:
+            return
+        self._hinted_s = time.monotonic()
+        offsets = {number: partition.lane.next_offset for number, partition in self._partitions.items()}
+        news = {n: offset for n, offset in offsets.items() if offset is not None and self._hinted.get(n) != offset}
+        if news:
+            self._client.commit(news)
+            self._hinted |= news
+
+    def _watch(self, now: bool = False) -> None:
+        if now or time.monotonic() - self._watched_s >= WATCH_S:
+            self._watched_s = time.monotonic()
+            totals = self._totals()
+            for watcher in self._watchers:
+                watcher(totals, self._elapsed_s())
+
+    def _totals(self) -> Totals:
+        return self._gone.with_partitions(self._partitions.values())
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """First time: the loop ends and drains. Second time: end at once."""
+        if self._stopped_by is not None:
+            raise KeyboardInterrupt
+        self._stopped_by = signal.Signals(number)

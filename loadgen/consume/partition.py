@@ -1,0 +1,240 @@
+"""One Kafka partition of this consumer, from its assignment until it is lost: recovered, read, recovered again.
+
+In: messages, ticks. Out: what its lane publishes. Nothing here waits: recovery runs in the pool. A lane that failed is
+recovered and read on from what the store says, as often as it takes.
+
+    RECOVERING → READING → (the store failed, or another writer has it) WAITING → RECOVERING …
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from loadgen.consume.client import Client
+from loadgen.consume.lane import Lane
+from loadgen.consume.records import judge
+from loadgen.errors import OffsetGone, StoreError
+from loadgen.kafka.consumer_options import Begin
+
+FIRST_DELAY_S = 0.5
+LONGEST_DELAY_S = 30.0
+N_ASKS = 10
+ASK_AGAIN_S = 0.5
+"""A new leader may for a moment know less of a partition than what was read from the old one."""
+
+
+class Phase(Enum):
+    """Where a partition is in its life."""
+
+    RECOVERING = auto()
+    READING = auto()
+    WAITING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to read on.
+
+    Attributes:
+        offset: from here on.
+        gap: what is missing before it, in words; empty where nothing is.
+    """
+
+    offset: int
+    gap: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What all partitions of a consumer do alike.
+
+    Attributes:
+        topic: its name, for messages.
+        begin: where to read a partition of which nothing is stored yet.
+        on_gap: what to do where Kafka no longer has what must be read next.
+        day: the day that events are stored under (days since 1970), asked for each block; None for their own.
+        note: says something to the user.
+        trouble: says that the store failed, in words; the empty text when it has taken something again.
+    """
+
+    topic: str
+    begin: Begin
+    on_gap: Literal["fail", "continue"]
+    day: Callable[[], int | None]
+    note: Callable[[str], None]
+    trouble: Callable[[str], None]
+
+
+class Partition:
+    """An assigned partition.
+
+    Attributes:
+        number: Kafka's.
+        lane: its way into the store.
+        phase: where it is in its life.
+        seen: the offset behind the last one that was read, or that was said to be the end.
+        end: the offset behind the last message, when it was last asked for.
+        n_retries: how often it had to be recovered since it was assigned.
+        latest_ms: the time of the latest event, milliseconds since 1970; -1 before the first.
+    """
+
+    def __init__(self, number: int, lane: Lane, client: Client, pool: Executor, policy: Policy) -> None:
+        """Begin to recover."""
+        self.number, self.lane = number, lane
+        self.seen = self.end = 0
+        self.n_retries = 0
+        self.latest_ms = -1
+        self._client, self._pool, self._policy = client, pool, policy
+        self._paused = False
+        self._delay_s = FIRST_DELAY_S
+        self._retry_at_s = 0.0
+        self._n_published = 0
+        self.recover()
+
+    def recover(self) -> None:
+        """Find out from the store where to go on; what is not published is dropped."""
+        self.phase = Phase.RECOVERING
+        self._job: Future[Start] = self._pool.submit(self._find_start)
+
+    def turn(self, now_s: float) -> None:
+        """Do what is due; never waits.
+
+        Raises:
+            OffsetGone: Kafka no longer has what must be read next, and that is not to be passed over.
+        """
+        if self.phase is Phase.RECOVERING:
+            if self._job.done():
+                self._begin()
+        elif self.phase is Phase.WAITING:
+            if time.monotonic() >= self._retry_at_s:
+                self.recover()
+        else:
+            self._publish(now_s)
+
+    def take(self, messages: Sequence[Message]) -> int:
+        """Pass messages (no errors, in order) on to the lane; returns how many bytes their values have.
+
+        What is not being read now, and what is stored already, is passed over."""
+        if self.phase is not Phase.READING:
+            return 0
+        position = self.lane.position or 0
+        if (messages[0].offset() or 0) < position:
+            messages = [message for message in messages if (message.offset() or 0) >= position]
+        if not messages:
+            return 0
+        block, latest_ms = judge(messages, self._policy.day())
+        self.seen = block.next_offset
+        self.latest_ms = max(self.latest_ms, latest_ms)
+        self.lane.add(block)
+        return sum(map(len, block.values)) + sum(map(len, block.dead))
+
+    def at_end(self, offset: int) -> None:
+        """Kafka has no message at or behind this offset."""
+        if self.phase is Phase.READING:
+            self.seen = max(self.seen, offset)
+
+    def look_again(self, timeout_s: float) -> None:
+        """What must be read next is gone: publish what is there, then find out where to go on."""
+        if self.phase is not Phase.READING:
+            return
+        try:
+            self.lane.publish_now()
+            self.lane.wait(timeout_s)
+        except StoreError as error:
+            self._fail(error)
+            return
+        self._client.stop(self.number)
+        self.recover()
+
+    @property
+    def lag(self) -> int:
+        """Messages that are in Kafka and not read yet."""
+        return max(0, self.end - self.seen)
+
+    def _begin(self) -> None:
+        """Read on from where the recovery says."""
+        try:
+            start = self._job.result()
+            self._client.start(self.number, start.offset)
+        except (StoreError, KafkaException, TimeoutError) as error:
+            self._fail(error)
+            return
+        if start.gap:
+            self._policy.note(f"partition {self.number}: {start.gap}; going on behind it (--on-gap continue)")
+        self.seen = max(start.offset, self.lane.position or 0)
+        self.phase, self._paused = Phase.READING, False
+
+    def _publish(self, now_s: float) -> None:
+        try:
+            self.lane.tick(now_s)
+        except StoreError as error:
+            self._fail(error)
+            return
+        if self.lane.published.n_publications > self._n_published:
+            self._n_published = self.lane.published.n_publications
+            self._delay_s = FIRST_DELAY_S
+            self._policy.trouble("")
+        if self.lane.full != self._paused:
+            self._paused = self.lane.full
+            (self._client.pause if self._paused else self._client.resume)(self.number)
+
+    def _fail(self, error: Exception) -> None:
+        """Drop what is not published, and try again after a while that grows."""
+        self.lane.discard()
+        self._client.stop(self.number)
+        self.n_retries += 1
+        self.phase = Phase.WAITING
+        self._retry_at_s = time.monotonic() + self._delay_s
+        self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
+        self._policy.trouble(_said(error))
+
+    def _find_start(self) -> Start:
+        """Runs in the pool."""
+        stored = self.lane.recover()
+        low, high = self._client.span(self.number)
+        for _ in range(N_ASKS):
+            if stored is None or stored <= high:
+                break
+            time.sleep(ASK_AGAIN_S)
+            low, high = self._client.span(self.number)
+        start = start_at(stored, low, high, self._policy.begin)
+        if start.gap and self._policy.on_gap == "fail":
+            raise OffsetGone(
+                f"topic {self._policy.topic!r}, partition {self.number}: {start.gap}; "
+                "--on-gap continue goes on behind it, another --store begins anew"
+            )
+        return start
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, StoreError):
+        return str(error)
+    reason = error.args[0] if error.args else None
+    return f"Kafka: {reason.str() if isinstance(reason, KafkaError) else 'no answer about the partition in time'}"
+
+
+def start_at(stored: int | None, low: int, high: int, begin: Begin) -> Start:
+    """Where to read on.
+
+    Args:
+        stored: everything below this offset is in the store; None where nothing is.
+        low, high: the offsets of the partition's first message and behind its last one.
+        begin: where to begin where nothing is stored.
+    """
+    if stored is None:
+        return Start(low if begin == "earliest" else high)
+    if stored < low:
+        gap = f"{low - stored:,} offsets, {stored:,} to {low - 1:,}, were not stored and are no longer in Kafka"
+        return Start(low, gap)
+    if stored > high:
+        gap = (
+            f"it ends at offset {high:,}, but everything below {stored:,} was stored from it: Kafka has lost the "
+            f"{stored - high:,} between, and what comes at their offsets now is not going to be stored"
+        )
+        return Start(high, gap)
+    return Start(stored)

@@ -1,0 +1,144 @@
+"""The consumer's settings: loadgen's defaults, the user's own, and what a topic is to be recognized by.
+
+In: brokers, topic, group and any librdkafka options. Out: the configuration for a consumer; cluster id and topic id.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from loadgen.errors import UsageError
+from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
+from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.options import KafkaSettings, client_config, usage_error
+
+Begin = Literal["earliest", "latest"]
+
+DEFAULTS = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "fetch.wait.max.ms": "100",  # a resumed partition waits for the fetch that is on its way
+    "fetch.max.bytes": "16777216",
+    "queued.max.messages.kbytes": "32768",
+    "queued.min.messages": "100000",
+    "session.timeout.ms": "10000",  # after kill -9, others take over so soon; heartbeats do not depend on the loop
+}
+CLASSIC_ONLY = ("partition.assignment.strategy", "session.timeout.ms")
+"""With group.protocol=consumer the brokers choose these."""
+CHOSEN = {
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "enable.partition.eof": "true",
+    "auto.offset.reset": "error",
+}
+"""What storing exactly once depends on: the store decides where to read, and a gap is never skipped in silence."""
+
+REFUSED = {
+    "bootstrap.servers": "use --brokers",
+    "group.id": "use --group",
+    "enable.auto.commit": "loadgen commits offsets itself, after the events are stored; leave it out",
+    "enable.auto.offset.store": "loadgen commits offsets itself, after the events are stored; leave it out",
+    "enable.partition.eof": "loadgen needs it; leave it out",
+    "partition.assignment.strategy": "loadgen needs cooperative-sticky, so that a rebalance stops nobody; leave it out",
+}
+ALIASES = {
+    "metadata.broker.list": "bootstrap.servers",
+    "max.partition.fetch.bytes": "fetch.message.max.bytes",
+    "auto.commit.enable": "enable.auto.commit",
+}
+BEGINNINGS: dict[str, Begin] = {
+    "earliest": "earliest",
+    "smallest": "earliest",
+    "beginning": "earliest",
+    "latest": "latest",
+    "largest": "latest",
+    "end": "latest",
+}
+MOCK = "mockCluster"
+"""How the cluster ids of librdkafka's test brokers begin."""
+
+
+def consumer_config(settings: KafkaSettings, group: str) -> dict[str, str]:
+    """The configuration of a consumer: defaults, then the user's options, then what is not theirs to choose.
+
+    Raises:
+        UsageError: an option that loadgen must choose itself, or an auto.offset.reset that means nothing here.
+    """
+    given = {ALIASES.get(name, name): value for name, value in settings.options.items()}
+    problems = [
+        f"Kafka option {name} is not yours to set, got {given[name]!r}: {why}"
+        for name, why in REFUSED.items()
+        if name in given
+    ]
+    if problems:
+        raise UsageError("\n".join(problems))
+    begin_of(settings)
+    config = {**DEFAULTS, **given, **CHOSEN, "bootstrap.servers": settings.brokers, "group.id": group}
+    if config.get("group.protocol", "classic").lower() == "consumer":
+        return {name: value for name, value in config.items() if name not in CLASSIC_ONLY}
+    return config
+
+
+def begin_of(settings: KafkaSettings) -> Begin:
+    """Where to begin with a partition of which nothing is stored yet; raises UsageError."""
+    text = settings.options.get("auto.offset.reset", "earliest")
+    if text not in BEGINNINGS:
+        raise UsageError(
+            f"Kafka option auto.offset.reset must be earliest or latest, got {text!r}; it says where to begin with a "
+            "partition of which nothing is stored yet (--on-gap says what to do about a gap)"
+        )
+    return BEGINNINGS[text]
+
+
+def check_consumer_options(settings: KafkaSettings, group: str) -> None:
+    """Let librdkafka judge the options by making a consumer with them; raises UsageError."""
+    monitor = Monitor(settings.options)
+    config: dict[str, Any] = {**consumer_config(settings, group), **monitor.callbacks()}
+    try:
+        Consumer(config, logger=monitor.logger).close()
+    except KafkaException as error:
+        raise usage_error(error, settings.options) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a topic from every other one, also from one of the same name.
+
+    Attributes:
+        cluster_id: the brokers' own; with its address where it is a test broker's, whose ids may come again.
+        topic_id: the topic's UUID; empty on a test broker, all zeros on brokers before 2.8.
+    """
+
+    cluster_id: str
+    topic_id: str
+
+
+def identity_of(settings: KafkaSettings, timeout_s: float = METADATA_S) -> Identity:
+    """Ask the brokers; the topic is there.
+
+    Raises:
+        BrokerUnreachable: they did not answer in time. Nothing is guessed: another identity would store it all again.
+        AccessRefused: an ACL said no.
+    """
+    monitor = Monitor(settings.options)
+    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
+    admin = AdminClient(config, logger=monitor.logger)
+    try:
+        metadata = admin.list_topics(settings.topic, timeout_s)
+        cluster_id = str(metadata.cluster_id)
+        if cluster_id.startswith(MOCK):  # a test broker, which has no topic ids to ask for
+            address = ",".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
+            return Identity(f"{cluster_id}@{address}", "")
+        asked = admin.describe_topics(TopicCollection([settings.topic]), request_timeout=timeout_s)
+        return Identity(cluster_id, str(asked[settings.topic].result(timeout_s + 1.0).topic_id))
+    except KafkaException as error:
+        raise _no_identity(settings, error.args[0], timeout_s) from error
+    except TimeoutError as error:
+        raise unreachable(settings, timeout_s, "they do not describe the topic") from error
+
+
+def _no_identity(settings: KafkaSettings, error: KafkaError, timeout_s: float) -> Exception:
+    if error.code() in REFUSALS:
+        return refused(settings, REFUSALS[error.code()], error.str())
+    return unreachable(settings, timeout_s, error.str())

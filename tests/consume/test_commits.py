@@ -1,0 +1,146 @@
+"""Exactly once, whatever happens: every step of a writer fails, is its last, or is overtaken by another writer."""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from loadgen.consume.commits import Fenced
+from loadgen.consume.lane import Lane
+from loadgen.errors import StoreError, StoreFull, StoreUnreachable
+from tests.consume.failing_store import Disk, FailingStore, Killed, When
+from tests.consume.topic import Topic, assert_stored_once, drive, lane_of, stored
+
+TOPIC = Topic(45)
+
+
+class Trap:
+    """Does something around one step, counted from 0."""
+
+    def __init__(self, at: int, when: When, action: Callable[[], None]) -> None:
+        self.at, self.when, self.action = at, when, action
+        self.n_steps = -1
+        self.step = ""
+
+    def __call__(self, when: When, step: str, path: str) -> None:
+        self.n_steps += when == "before"
+        if self.n_steps == self.at and when == self.when:
+            self.n_steps += 1_000_000  # once only
+            self.step = f"{step} {path}"
+            self.action()
+
+
+def _store_all(store: FailingStore) -> Lane:
+    lane = lane_of(store)
+    lane.recover()
+    drive(lane, TOPIC)
+    return lane
+
+
+def _n_steps() -> int:
+    trap = Trap(-1, "before", lambda: None)
+    _store_all(FailingStore(Disk(), trap))
+    return trap.n_steps + 1
+
+
+N_STEPS = _n_steps()
+EACH = [(at, when) for at in range(N_STEPS) for when in ("before", "after")]
+
+
+def _raise(error: BaseException) -> Callable[[], None]:
+    def action() -> None:
+        raise error
+
+    return action
+
+
+def _persist(lane: Lane) -> None:
+    """As the consumer does: after an error recover, and read on from there."""
+    for _ in range(5):
+        try:
+            lane.recover()
+            drive(lane, TOPIC)
+        except StoreError:
+            continue
+        return
+    raise AssertionError("the lane does not come to an end")
+
+
+def test_a_run_without_trouble_takes_enough_steps_to_be_worth_disturbing() -> None:
+    disk = Disk()
+    lane = _store_all(FailingStore(disk))
+    assert_stored_once(disk, TOPIC)
+    assert N_STEPS > 50
+    assert lane.next_offset == TOPIC.records[-1].offset + 1
+    assert lane.published.n_publications >= 3
+    assert disk.paths("_tmp/") == []
+    assert lane.published.n_events + lane.published.n_dead == len(TOPIC.records)
+
+
+def test_a_writer_killed_at_any_step_leaves_everything_to_the_next_one() -> None:
+    for at, when in EACH:
+        disk = Disk()
+        trap = Trap(at, when, _raise(Killed()))
+        with suppress(Killed):
+            _store_all(FailingStore(disk, trap))
+        assert max(stored(disk).values(), default=0) <= 1, trap.step
+        _store_all(FailingStore(disk))
+        assert_stored_once(disk, TOPIC)
+        lane_of(FailingStore(disk)).recover()
+        assert disk.paths("_tmp/") == [], trap.step
+
+
+@pytest.mark.parametrize("kind", [StoreUnreachable, StoreFull, StoreError])
+def test_a_writer_that_gets_an_error_or_no_reply_at_any_step_recovers(kind: type[StoreError]) -> None:
+    for at, when in EACH:
+        disk = Disk()
+        _persist(lane_of(FailingStore(disk, Trap(at, when, _raise(kind("injected"))))))
+        assert_stored_once(disk, TOPIC)
+
+
+def test_a_writer_overtaken_at_any_step_by_one_that_stores_everything_adds_nothing() -> None:
+    n_fenced = 0
+    for at, when in EACH:
+        disk = Disk()
+        zombie = lane_of(FailingStore(disk, Trap(at, when, lambda disk=disk: _store_all(FailingStore(disk)))))
+        zombie.recover()
+        try:
+            drive(zombie, TOPIC)
+        except Fenced:
+            n_fenced += 1
+        assert_stored_once(disk, TOPIC)
+        _persist(zombie)
+        assert_stored_once(disk, TOPIC)
+    assert n_fenced > len(EACH) / 2
+
+
+def test_a_successor_overtaken_at_any_step_by_a_zombie_that_commits_adds_nothing() -> None:
+    n_fenced = 0
+    for at, when in EACH:
+        disk = Disk()
+        zombie = _gathered(disk)
+        trap = Trap(at, when, lambda zombie=zombie: _publish(zombie))
+        successor = lane_of(FailingStore(disk, trap))
+        try:
+            successor.recover()
+            drive(successor, TOPIC)
+        except Fenced:
+            n_fenced += 1
+        assert max(stored(disk).values()) == 1, trap.step
+        _persist(successor)
+        assert_stored_once(disk, TOPIC)
+    assert n_fenced > 3
+
+
+def _gathered(disk: Disk) -> Lane:
+    """A writer that holds a few records, unpublished."""
+    lane = lane_of(FailingStore(disk))
+    lane.recover()
+    lane.add(next(TOPIC.blocks(None, 10)))
+    return lane
+
+
+def _publish(lane: Lane) -> None:
+    with suppress(Fenced):
+        lane.publish_now()
+        lane.wait(1.0)
