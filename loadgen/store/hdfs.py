@@ -123,6 +123,7 @@ class HdfsStore:
         from fsspec.implementations.dirfs import DirFileSystem
         from hdfs_native.fsspec import HdfsFileSystem
 
+        self._connected("read")  # so that the port is known
         return DirFileSystem(self._root, HdfsFileSystem(self._host, self._port, **OPTIONS))
 
     def close(self) -> None:
@@ -195,7 +196,8 @@ class HdfsStore:
         if self._port is None:
             with suppress(RuntimeError):  # it is no nameservice
                 return Client(f"hdfs://{self._host}", OPTIONS)
-        return Client(f"hdfs://{self._host}:{self._port or DEFAULT_PORT}", OPTIONS)
+            self._port = DEFAULT_PORT
+        return Client(f"hdfs://{self._host}:{self._port}", OPTIONS)
 
     def _walk(self, folder: str, hidden: bool) -> Iterator[StoredFile]:
         for name, status in self._entries(folder, hidden):

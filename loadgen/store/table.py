@@ -5,11 +5,13 @@ a record that is not exactly one of them (another field, another type, another o
 lost: `lines_of(table_of(lines))` gives the same bytes. A `raw` row has no other column but its time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,37 +27,42 @@ _SHAPES = (
     ACTIVITY_FIELDS + FULL_FIELDS,
     ACTIVITY_FIELDS + SONG_FIELDS + FULL_FIELDS,
     LISTEN_FIELDS,
+    (RAW, "ts", "timestamp"),
 )
-_RAW_SHAPE = len(_SHAPES)
-"""The fields that records have, in order: each position is a shape's number in `_shape_of_rows`."""
+"""The columns that rows fill, in the order of their records' fields; the last is for the text of all other records."""
 
+_RAW_SHAPE = len(_SHAPES) - 1
 _NULLABLE = {2: {"genre"}, 3: {"genre"}, 4: {"artist", "track", "genre", "duration"}}
 """By shape: the fields that may be null."""
 
-_COLUMNS = tuple(dict.fromkeys((*_SHAPES[3], *LISTEN_FIELDS, RAW)))
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+Signature = tuple[tuple[str, ...], tuple[type, ...]]
 
 
 def _type_of(name: str) -> type:
     return int if name in _INTEGERS else float if name in _FLOATS else str
 
 
-SCHEMA = pa.schema(
-    [(name, {int: pa.int64(), float: pa.float64(), str: pa.string()}[_type_of(name)]) for name in _COLUMNS]
-)
-
-
-def _signatures() -> set[tuple[tuple[str, ...], tuple[type, ...]]]:
-    """The names and types of every record that fits."""
-    fitting: set[tuple[tuple[str, ...], tuple[type, ...]]] = set()
-    for number, shape in enumerate(_SHAPES):
+def _signatures() -> dict[Signature, int]:
+    """The names and types of the fields of every record that fits, and its shape."""
+    fitting: dict[Signature, int] = {}
+    for number, shape in enumerate(_SHAPES[:_RAW_SHAPE]):
         nullable = _NULLABLE.get(number, set())
         choices = [(_type_of(name), type(None)) if name in nullable else (_type_of(name),) for name in shape]
-        fitting.update((shape, types) for types in product(*choices))
+        fitting.update(((shape, types), number) for types in product(*choices))
     return fitting
 
 
 _SIGNATURES = _signatures()
-_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+_INTEGERS_OF: list[Callable[[tuple[Any, ...]], tuple[int, ...]]] = [
+    *(itemgetter(*(shape.index(name) for name in shape if name in _INTEGERS)) for shape in _SHAPES[:4]),
+    lambda values: (0,),
+]
+"""By shape: the values that must fit into 64 bits with a sign; JSON may have greater ones."""
+
+_ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+SCHEMA = pa.schema([(name, _ARROW[_type_of(name)]) for name in dict.fromkeys((*_SHAPES[3], *LISTEN_FIELDS, RAW))])
+"""Times are as on the wire: `ts` in milliseconds since 1970, `timestamp` as text."""
 
 
 def table_of(lines: list[bytes]) -> pa.Table:
@@ -64,15 +71,21 @@ def table_of(lines: list[bytes]) -> pa.Table:
     Args:
         lines: JSON objects, without newlines.
     """
-    rows = [_row(line) for line in lines]
-    return pa.table([pa.array([row.get(name) for row in rows], kind) for name, kind in _kinds()], SCHEMA)
+    rows: list[list[tuple[Any, ...]]] = [[] for _ in _SHAPES]
+    shapes = np.empty(len(lines), np.int64)
+    for position, line in enumerate(lines):
+        shapes[position], values = _row(line)
+        rows[shapes[position]].append(values)
+    found = [_columns(number, values) for number, values in enumerate(rows) if values]
+    table = pa.concat_tables(found) if found else SCHEMA.empty_table()
+    return table if len(found) < 2 else table.take(pa.array(np.argsort(np.argsort(shapes, kind="stable"))))
 
 
 def lines_of(table: pa.Table) -> list[bytes]:
     """The line of each row, in order: what `table_of` was given."""
     shapes = _shape_of_rows(table)
     lines = np.empty(len(shapes), object)
-    for number, shape in enumerate((*_SHAPES, (RAW,))):
+    for number, shape in enumerate(_SHAPES):
         (rows,) = np.nonzero(shapes == number)
         values = [column.to_pylist() for column in table.select(shape).take(pa.array(rows)).columns]
         found: Iterator[bytes] = map(str.encode, values[0]) if number == _RAW_SHAPE else _dumped(shape, values)
@@ -80,37 +93,39 @@ def lines_of(table: pa.Table) -> list[bytes]:
     return list(lines)
 
 
-def _kinds() -> list[tuple[str, pa.DataType]]:
-    return [(field.name, field.type) for field in SCHEMA]
-
-
-def _row(line: bytes) -> dict[str, Any]:
-    """The record as it is, or as text."""
+def _row(line: bytes) -> tuple[int, tuple[Any, ...]]:
+    """The record's shape, and its values in the order of the shape's columns."""
     record: dict[str, Any] = orjson.loads(line)
-    known = (tuple(record), tuple(map(type, record.values()))) in _SIGNATURES
-    if known and orjson.dumps(record) == line and _is_in_range(record):
-        return record
-    return {RAW: line.decode(), **_time_of(record)}
+    values = tuple(record.values())
+    shape = _SIGNATURES.get((tuple(record), tuple(map(type, values))))
+    if shape is not None and orjson.dumps(record) == line and max(_INTEGERS_OF[shape](values)) <= _MOST:
+        return shape, values
+    return _RAW_SHAPE, (line.decode(), *_time_of(record))
 
 
-def _is_in_range(record: dict[str, Any]) -> bool:
-    """Whether the integers fit into 64 bits with a sign: JSON may have greater ones."""
-    return "ts" not in record or max(map(record.__getitem__, _INTEGERS & record.keys())) <= _MOST
-
-
-def _time_of(record: dict[str, Any]) -> dict[str, Any]:
-    """The one column that a `raw` row has beside it, so that readers can leave out what is not of their time."""
+def _time_of(record: dict[str, Any]) -> tuple[int | None, str | None]:
+    """`ts` and `timestamp` of a record that is kept as text: readers can leave out what is not of their time."""
     ts, timestamp = record.get("ts"), record.get("timestamp")
     if type(ts) is int and _LEAST <= ts <= _MOST:
-        return {"ts": ts}
-    return {"timestamp": timestamp} if type(timestamp) is str else {}
+        return ts, None
+    return None, timestamp if type(timestamp) is str else None
 
 
-def _shape_of_rows(table: pa.Table) -> Any:
-    """Of each row: the position of its fields in _SHAPES; int64."""
+def _columns(number: int, rows: list[tuple[Any, ...]]) -> pa.Table:
+    """Rows of one shape, with all columns."""
+    filled = dict(zip(_SHAPES[number], zip(*rows, strict=True), strict=True))
+    columns = [
+        pa.array(filled[field.name], field.type) if field.name in filled else pa.nulls(len(rows), field.type)
+        for field in SCHEMA
+    ]
+    return pa.table(columns, SCHEMA)
+
+
+def _shape_of_rows(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Of each row: its position in _SHAPES."""
     there = {name: pc.is_valid(table[name]).to_numpy() for name in ("song", "user", "timestamp", RAW)}
-    shape = np.where(there["timestamp"], 4, there["song"] + 2 * there["user"])
-    return np.where(there[RAW], _RAW_SHAPE, shape)
+    shapes = np.where(there["timestamp"], 4, there["song"] + 2 * there["user"])
+    return np.where(there[RAW], _RAW_SHAPE, shapes)
 
 
 def _dumped(shape: tuple[str, ...], columns: list[list[Any]]) -> Iterator[bytes]:

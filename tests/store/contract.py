@@ -39,9 +39,11 @@ def paths(files: Iterator[StoredFile]) -> list[str]:
 def comes_true(is_so: Callable[[], bool], within_s: float = 10.0) -> bool:
     """Whether it is so soon."""
     deadline_s = time.monotonic() + within_s
-    while not is_so() and time.monotonic() < deadline_s:
+    while not is_so():
+        if time.monotonic() >= deadline_s:
+            return False
         time.sleep(0.05)
-    return is_so()
+    return True
 
 
 class StoreContract:
