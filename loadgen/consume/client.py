@@ -112,7 +112,9 @@ class Client:
         return topic.error is None
 
     def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell the group how far each partition is stored: a hint for people and tools, nothing depends on it."""
+        """Tell the group how far each partition is stored: a hint for people and tools, nothing depends on it.
+
+        Never from within a callback: librdkafka 2.16 may abort the process where that happens during `close`."""
         positions = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
         with suppress(KafkaException):
             self._consumer.commit(offsets=positions, asynchronous=True)

@@ -12,7 +12,8 @@ A writer publishes in these steps, and begins the next publication only after th
     F  tell Kafka the offset                    a hint for people and tools: no writer goes by it
 
 A writer that gets a partition recovers: R1 read the last record, R2 do E for it, R3 remove temporary files that begin
-below its `next`; then it reads Kafka from `next` on. After any error a writer drops what it holds, and recovers.
+below its `next`; then it reads Kafka from `next` on. After any error a writer drops what it holds, and recovers. R3 is
+repeated from time to time after E; old records go with it.
 
 **The chain.** Since a record begins where the one before ends, whatever gaps Kafka's offsets have, two writers who both
 go on from the same record want the same name. The store gives it to one (C). So the records form one chain, whose
@@ -63,6 +64,8 @@ from loadgen.store import Store, StoredFile
 from loadgen.store.layout import BatchName, is_covered
 
 VERSION = 1
+CLEAR_UP_EVERY = 256
+"""Publications after which a writer that was never disturbed clears up."""
 KEEP_S = 7 * 86_400.0
 KEEP_LAST = 100
 KEEP_MOST = 10_000
@@ -173,9 +176,7 @@ class Chain:
         self.last = self._read(found[-1].path) if found else None
         if self.last is not None:
             self.roll_forward(self.last)
-            with suppress(StoreError):  # clearing up is no reason to stop
-                self._sweep(self.last.next)
-                self.prune(found)
+            self.clear_up()
 
     def commit(self, record: Record, temporary: str) -> None:
         """The commit point: make this the record that follows `last`.
@@ -210,11 +211,17 @@ class Chain:
                 if not self.is_published(move):
                     raise _unpublished(move, record, error) from error
 
-    def prune(self, found: list[StoredFile] | None = None) -> None:
-        """Remove records that are no longer of use, oldest first.
+    def clear_up(self) -> None:
+        """Remove what is of no more use, once the last record is rolled forward; tries, and never raises StoreError."""
+        with suppress(StoreError):
+            self._sweep(self.next)
+            self._prune()
+
+    def _prune(self) -> None:
+        """Remove old records, oldest first.
 
         The order matters: as long as the record before a given one is there, so is that one (see `_check_unpruned`)."""
-        found = self._listed() if found is None else found
+        found = self._listed()
         for n_older, old in enumerate(found[:-KEEP_LAST]):
             too_many = len(found) - n_older > KEEP_MOST
             if not too_many and old.modified_s > found[-1].modified_s - KEEP_S:

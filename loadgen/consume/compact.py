@@ -17,6 +17,9 @@ A merged file has the range of offsets of those that it replaces, and readers le
    somebody saw the merged file in place and wrote that down. Nothing else is merged there until they are gone.
 """
 
+import json
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -24,10 +27,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from secrets import token_hex
 
+from loadgen.config import CompactSettings
 from loadgen.consume.commits import Chain, Fenced, Move, Record
 from loadgen.consume.merge import BatchFile, merged_name, runs_of, visible, write_merged
 from loadgen.errors import NotThere
-from loadgen.store import Store
+from loadgen.store import Store, open_store
 from loadgen.store.layout import COMMITS, TMP, BatchName, day_folder, day_of
 
 TARGET_BYTES = 1 << 30
@@ -69,6 +73,35 @@ class Compacted:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
+def main(settings: CompactSettings) -> int:
+    """Merge what is asked for and say what was done; the exit code is 0.
+
+    Raises:
+        StoreError: the store does not answer, or a file is not what its record says; calling again goes on from there.
+    """
+    store = open_store(settings.store)
+    try:
+        done = compact(store, settings.until_day, settings.grace_s, time.time)
+    finally:
+        store.close()
+    if not settings.quiet:
+        print("\n".join(_sentences(done)), file=sys.stderr)
+    if settings.json_summary:
+        print(json.dumps({field.name.removeprefix("n_"): getattr(done, field.name) for field in fields(done)}))
+    return 0
+
+
+def _sentences(done: Compacted) -> Iterator[str]:
+    """What a person wants to know of it, and what to do next."""
+    yield f"{done.n_merged:,} files merged into {done.n_made:,} ({done.n_bytes:,} bytes); {done.n_removed:,} removed"
+    if done.n_waiting:
+        yield f"{done.n_waiting:,} merged files are kept for readers who have listed them; call again after --grace"
+    if done.n_unsettled:
+        yield f"{done.n_unsettled:,} files were left alone: a consumer is not done with them, or did not write them"
+    if done.n_taken:
+        yield f"{done.n_taken:,} days of a partition were left to another compactor that is at work"
+
+
 def compact(
     store: Store,
     until_day: int,
@@ -88,6 +121,7 @@ def compact(
         pool: where days and partitions are merged side by side; one of 16 threads by default.
 
     Raises:
+        NotThere: no consumer has ever published there.
         StoreError: the store does not answer, or a file is not what its record says.
     """
     if pool is None:
@@ -109,6 +143,11 @@ def _settled(store: Store) -> dict[tuple[str, int], int]:
         folder, _, name = file.path.rpartition("/")
         if name.endswith(".json") and not folder.startswith(f"{COMMITS}/{FOLDER}/"):
             last[folder] = file.path
+    if not last:
+        raise NotThere(
+            f"{store.url} must be a store that loadgen consume writes, but has no commit records in {COMMITS}/; "
+            "name what was given to consume as --store"
+        )
     settled = {}
     for folder, path in last.items():
         record = Record.from_json(path, store.read(path))

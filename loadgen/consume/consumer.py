@@ -6,6 +6,7 @@ polling, so that the group never takes this consumer for dead.
 """
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -107,7 +108,7 @@ class Consumer:
 
     def run(self) -> Result:
         """Consume until something ends it, and publish what was read."""
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
         self._start_s = self._quiet_since_s = time.monotonic()
         error: LoadgenError | None = None
         try:
@@ -229,14 +230,14 @@ class Consumer:
             self._partitions[number] = Partition(number, lane, self._client, self._pool, self._policy)
 
     def _on_revoke(self, numbers: list[int]) -> None:
-        """Publish what the group takes away, then let go of it."""
+        """Publish what the group takes away, then let go of it. The next consumer of it commits the hint."""
         taken = [self._partitions[number] for number in numbers if number in self._partitions]
         self._publish_all(taken, REVOKE_S)
-        self._client.commit({p.number: p.lane.next_offset for p in taken if p.lane.next_offset is not None})
         self._let_go(numbers)
 
     def _on_lost(self, numbers: list[int]) -> None:
         """Another consumer has these already: what is not published is its to store."""
+        self._is_member = False  # until the group says so again: having nothing to read is not being idle
         self._let_go(numbers)
 
     def _let_go(self, numbers: Iterable[int]) -> None:
@@ -244,7 +245,7 @@ class Consumer:
         for number in numbers:
             partition = self._partitions.pop(number, None)
             if partition is not None:
-                partition.lane.discard()
+                partition.let_go()
                 self._gone.add(partition)
 
     def _publish_all(self, partitions: list[Partition], timeout_s: float) -> str:
@@ -323,8 +324,18 @@ class Consumer:
     def _elapsed_s(self) -> float:
         return time.monotonic() - self._start_s
 
+    def stop(self) -> None:
+        """Let the loop end and drain, as SIGTERM does; for a consumer that does not run in the main thread."""
+        self._stopped_by = signal.SIGTERM
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         """First time: the loop ends and drains. Second time: end at once."""
         if self._stopped_by is not None:
             raise KeyboardInterrupt
         self._stopped_by = signal.Signals(number)
+
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """Those that end the consumer; only the main thread may listen to any."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return (signal.SIGINT, signal.SIGTERM) if is_main else ()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from loadgen.consume.batch import Batch, Block, pieces
-from loadgen.consume.commits import Chain, Record
+from loadgen.consume.commits import CLEAR_UP_EVERY, Chain, Record
 from loadgen.consume.publication import Names, Publication
 from loadgen.consume.rotation import Budget, Rotation
 from loadgen.consume.source import Source
@@ -251,7 +251,8 @@ class Lane:
 
     def _publish(self, now_s: float) -> None:
         batches, self._sealed = self._sealed, []
-        self._publishing = Publication(self._chain, self._names, batches, now_s, self._pool)
+        clears_up = self.published.n_publications % CLEAR_UP_EVERY == CLEAR_UP_EVERY - 1
+        self._publishing = Publication(self._chain, self._names, batches, now_s, self._pool, clears_up=clears_up)
 
     def _collect(self) -> None:
         """Take in what has come of the publication, and of the files that are being written."""

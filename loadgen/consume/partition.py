@@ -59,7 +59,7 @@ class Policy:
         on_gap: what to do where Kafka no longer has what must be read next.
         day: the day that events are stored under (days since 1970), asked for each block; None for their own.
         note: says something to the user.
-        trouble: says that the store failed, in words; the empty text when it has taken something again.
+        trouble: says of a partition that the store failed, in words; the empty text when it has taken something again.
     """
 
     topic: str
@@ -67,7 +67,7 @@ class Policy:
     on_gap: Literal["fail", "continue"]
     day: Callable[[], int | None]
     note: Callable[[str], None]
-    trouble: Callable[[str], None]
+    trouble: Callable[[int, str], None]
 
 
 class Partition:
@@ -151,6 +151,11 @@ class Partition:
         self._client.stop(self.number)
         self.recover()
 
+    def let_go(self) -> None:
+        """It is another consumer's now, or nobody's: drop what is not published."""
+        self.lane.discard()
+        self._policy.trouble(self.number, "")
+
     @property
     def lag(self) -> int:
         """Messages that are in Kafka and not read yet."""
@@ -178,7 +183,7 @@ class Partition:
         if self.lane.published.n_publications > self._n_published:
             self._n_published = self.lane.published.n_publications
             self._delay_s = FIRST_DELAY_S
-            self._policy.trouble("")
+            self._policy.trouble(self.number, "")
         if self.lane.full != self._paused:
             self._paused = self.lane.full
             (self._client.pause if self._paused else self._client.resume)(self.number)
@@ -191,7 +196,7 @@ class Partition:
         self.phase = Phase.WAITING
         self._retry_at_s = time.monotonic() + self._delay_s
         self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
-        self._policy.trouble(_said(error))
+        self._policy.trouble(self.number, _said(error))
 
     def _find_start(self) -> Start:
         """Runs in the pool."""

@@ -59,13 +59,16 @@ class Publication:
         elapsed_s: how long it took, once it is done.
     """
 
-    def __init__(self, chain: Chain, names: Names, batches: Sequence[Batch], now_s: float, pool: Executor) -> None:
+    def __init__(
+        self, chain: Chain, names: Names, batches: Sequence[Batch], now_s: float, pool: Executor, *, clears_up: bool
+    ) -> None:
         """Begin; the batches' spools are told to close already."""
         self.batches = batches
         self.done: Future[Record] = Future()
         self._chain, self._names, self._now_s, self._pool = chain, names, now_s, pool
         self._since_s = time.perf_counter()
         self.elapsed_s = 0.0
+        self._clears_up = clears_up
         self._cancelled = False
         self._lock = Lock()
         spools = [spool for batch in batches for spool in batch.spools.values()]
@@ -95,6 +98,8 @@ class Publication:
                 raise StoreError(f"the publication of partition {record.partition} was given up")
             self._chain.commit(record, self._names.temporary(record.first, "record"))
             self._chain.roll_forward(record)
+            if self._clears_up:
+                self._chain.clear_up()
             self.elapsed_s = time.perf_counter() - self._since_s
         except Exception as error:  # whatever it is, the lane raises it in the consumer's thread
             self.done.set_exception(error)

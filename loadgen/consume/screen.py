@@ -36,19 +36,24 @@ class Screen:
         self._logged_s = 0.0
         self._logged = ""
         self._marks: list[tuple[float, int]] = [(0.0, 0)]
-        self._trouble = ""
+        self._troubled: set[int] = set()
 
     def note(self, message: str) -> None:
         """A line that a person should read."""
         self._console.print(Text(message))
 
-    def trouble(self, problem: str) -> None:
-        """Say once that the store or Kafka failed, however often it does; and once that it works again (empty text)."""
-        if problem and not self._trouble:
+    def trouble(self, partition: int, problem: str) -> None:
+        """Say once that partitions cannot be stored, however often and however many; and once that all can again.
+
+        Args:
+            partition: Kafka's.
+            problem: of this partition; empty when something of it was stored, or it is another consumer's now.
+        """
+        if problem and not self._troubled:
             self.note(f"{problem}\nNothing is lost: what is not stored is read again until it is.")
-        if self._trouble and not problem:
-            self.note("stored again")
-        self._trouble = problem
+        if not problem and self._troubled == {partition}:
+            self.note("everything can be stored again")
+        (self._troubled.add if problem else self._troubled.discard)(partition)
 
     def settings(self, rows: Iterable[tuple[str, str]]) -> None:
         """The resolved settings, one line each."""

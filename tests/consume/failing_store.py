@@ -19,9 +19,6 @@ Watch = Callable[[When, str, str], None]
 """Called with when, what and which path, around each step; may raise. What raises `after` a step is a lost reply: the
 step has happened all the same."""
 
-PAGE = 2
-"""Entries of a listing that are seen at one moment."""
-
 
 class Killed(BaseException):
     """The process ends here; nobody may catch it."""
@@ -51,6 +48,7 @@ class Disk:
 
     clock: Clock = field(default_factory=Clock)
     entries: dict[str, Entry] = field(default_factory=dict)
+    page: int = 2  # entries of a listing that are seen at one moment
 
     def paths(self, folder: str = "") -> list[str]:
         """All files below a folder, hidden or not."""
@@ -105,7 +103,7 @@ class FailingStore:
         last = ""
         while True:
             self.watch("before", "list", folder)
-            page = [path for path in self._below(folder, hidden) if path > last][:PAGE]
+            page = [path for path in self._below(folder, hidden) if path > last][: self.disk.page]
             if not page:
                 return
             found = [(path, self.disk.entries[path]) for path in page]

@@ -11,6 +11,7 @@ from loadgen.errors import StoreError, StoreUnreachable
 from loadgen.store.layout import BatchName, day_folder
 from tests.consume.failing_store import Disk, Entry, FailingStore, When
 from tests.consume.topic import DAY, PARTITION, SOURCE, Topic, assert_stored_once, block_of, drive, lane_of, stored
+from tests.consume.topic import Record as TopicRecord
 
 TOPIC = Topic(60)
 RECORDS = SOURCE.records(PARTITION)
@@ -309,6 +310,23 @@ def test_young_records_go_when_there_are_too_many(monkeypatch: pytest.MonkeyPatc
     chain.recover()
     assert len(disk.paths(RECORDS)) == 120
     assert KEEP_MOST > 120
+
+
+def test_a_writer_that_goes_on_for_long_clears_up_without_being_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.consume.lane.CLEAR_UP_EVERY", 3)
+    disk, _ = grown(KEEP_LAST + 50, 1.0)
+    lane = lane_recovered(disk)
+    position = lane.position or 0
+    disk.clock.now_s += 2 * KEEP_S
+    garbage = f"{TEMPORARIES}/{position:020}_day=1_other"
+    disk.entries[garbage] = Entry(0.0)
+    for offset in range(position, position + 3):
+        assert len(disk.paths(RECORDS)) >= KEEP_LAST + 50
+        assert garbage in disk.entries
+        lane.add(block_of([TopicRecord(offset, DAY)]))
+        publish(lane)
+    assert len(disk.paths(RECORDS)) == KEEP_LAST
+    assert disk.paths(TEMPORARIES) == []
 
 
 def test_pruning_that_fails_stops_there_since_the_order_matters_and_keeps_nobody_from_writing() -> None:

@@ -1,4 +1,4 @@
-"""When a lane publishes, what it holds back, and what it says of itself."""
+"""What a lane holds back, how it fails, and what it says of itself."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,190 +8,16 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.consume.batch import Block, pieces
+from loadgen.consume.batch import Block
 from loadgen.consume.lane import Lane
 from loadgen.consume.rotation import MIB, Budget, Rotation
 from loadgen.errors import StoreFull
-from loadgen.store.layout import DEAD, day_folder, published
+from loadgen.store.layout import DEAD, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines
 from tests.consume.failing_store import Disk, FailingStore, Held, Inline
-from tests.consume.topic import (
-    DAY,
-    PARTITION,
-    SOURCE,
-    Record,
-    Topic,
-    assert_stored_once,
-    block_of,
-    drive,
-    stored,
-)
-
-
-def events(first: int, n_events: int, n_days: int = 1) -> Block:
-    return block_of([Record(first + i, DAY + i % n_days) for i in range(n_events)])
-
-
-def wide_events(first: int, n_events: int, n_bytes: int, n_days: int = 1) -> Block:
-    offsets = np.arange(first, first + n_events)
-    days = (DAY + offsets % n_days).astype(np.int32)
-    values = [b'{"offset":%d,"text":"%s"}' % (offset, b"x" * n_bytes) for offset in offsets]
-    return Block(first, offsets, days, values, [], first + n_events)
-
-
-class Scene:
-    """A lane with a disk, a clock and a pool of its own."""
-
-    def __init__(self, pool: Inline | Held | None = None, budget: Budget | None = None, **rotation: object) -> None:
-        self.disk = Disk()
-        self.pool = pool or Inline()
-        bounds = {"batch_size": 1000, "max_bytes": 1 << 30, "interval_s": 60.0, **rotation}
-        self.lane = Lane(
-            FailingStore(self.disk),
-            SOURCE,
-            PARTITION,
-            Rotation(**bounds),  # type: ignore[arg-type]  # given by name
-            "w",
-            self.pool,
-            self.disk.clock,
-            budget,
-        )
-        self.lane.recover()
-
-    def tick(self, later_s: float = 0.0) -> None:
-        self.disk.clock.now_s += later_s
-        self.lane.tick(self.disk.clock())
-
-    def lengths(self) -> list[int]:
-        """The number of events in each published file."""
-        store = FailingStore(self.disk)
-        return [sum(chunk.count(b"\n") for chunk in read_lines(store, file)) for file in published(store)]
-
-
-def test_a_batch_is_published_when_it_has_as_many_records_as_asked() -> None:
-    scene = Scene(batch_size=10)
-    scene.lane.add(events(0, 9))
-    scene.tick()
-    assert scene.lengths() == []
-    scene.lane.add(events(9, 1))
-    scene.tick()
-    assert scene.lengths() == [10]
-
-
-def test_files_have_just_the_batch_size_however_many_records_come_at_a_time() -> None:
-    scene = Scene(batch_size=5)
-    scene.lane.add(events(0, 3))
-    scene.lane.add(events(3, 29))
-    scene.tick()
-    assert scene.lengths() == [5] * 6
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
-    assert scene.lengths() == [5] * 6 + [2]
-    assert sorted(stored(scene.disk)) == [(offset, DAY) for offset in range(32)]
-
-
-def test_a_batch_is_published_when_a_file_has_grown_to_its_bound() -> None:
-    scene = Scene(max_bytes=3000)
-    for first in range(0, 20, 10):
-        scene.lane.add(wide_events(first, 10, 100))
-        scene.tick()
-    assert scene.lengths() == []
-    scene.lane.add(wide_events(20, 10, 100))
-    scene.tick()
-    assert scene.lengths() == [30]
-
-
-def test_a_batch_is_published_when_it_is_old_though_nothing_more_arrives() -> None:
-    scene = Scene(interval_s=60.0)
-    scene.tick(1000.0)
-    scene.lane.add(events(0, 1))
-    scene.tick(59.0)
-    assert scene.lengths() == []
-    scene.tick(1.0)
-    assert scene.lengths() == [1]
-
-
-def test_the_age_counts_from_the_first_record_of_a_batch_not_from_the_last() -> None:
-    scene = Scene(interval_s=60.0)
-    for first in range(3):
-        scene.lane.add(events(first, 1))
-        scene.tick(20.0)
-    assert scene.lengths() == [3]
-
-
-def test_a_clock_that_is_set_back_holds_no_batch_longer_than_the_interval() -> None:
-    scene = Scene(interval_s=60.0)
-    scene.lane.add(events(0, 1))
-    scene.tick(-86_400.0)
-    scene.tick(60.0)
-    assert scene.lengths() == [1]
-
-
-def test_realtime_publishes_at_each_tick_whatever_there_is() -> None:
-    scene = Scene(interval_s=0.0)
-    for first in range(3):
-        scene.lane.add(events(first, 1))
-        scene.tick()
-    assert scene.lengths() == [1, 1, 1]
-
-
-def test_events_of_many_days_are_published_before_too_many_files_are_open() -> None:
-    scene = Scene(max_open_files=4)
-    scene.lane.add(events(0, 3, n_days=3))
-    scene.tick()
-    assert scene.lengths() == []
-    scene.lane.add(events(3, 4, n_days=4))
-    scene.tick()
-    assert scene.lengths() == [2, 2, 2, 1]
-    assert scene.disk.paths("year=")[0].startswith(day_folder(DAY))
-
-
-def test_only_dead_letters_are_published_too_and_move_the_lane_on() -> None:
-    scene = Scene()
-    scene.lane.add(block_of([Record(5, None), Record(9, None)]))
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
-    (path,) = scene.disk.paths(DEAD)
-    lines = scene.disk.entries[path].data.splitlines()
-    assert [orjson.loads(line)["offset"] for line in lines] == [5, 9]
-    assert scene.lane.next_offset == 10
-    assert (scene.lane.published.n_dead, scene.lane.published.n_events) == (2, 0)
-    assert scene.lane.recover() == 10
-
-
-def test_dead_letters_count_towards_the_batch_size() -> None:
-    scene = Scene(batch_size=3)
-    scene.lane.add(block_of([Record(offset, None) for offset in range(3)]))
-    scene.tick()
-    assert len(scene.disk.paths(DEAD)) == 1
-
-
-def test_dead_letters_are_plain_lines_whatever_the_events_are() -> None:
-    scene = Scene(file_format="parquet", compress="zst")
-    scene.lane.add(block_of([Record(5, None), Record(6, DAY)]))
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
-    assert scene.disk.entries[scene.disk.paths(DEAD)[0]].data == Record(5, None).line + b"\n"
-
-
-def test_a_block_without_any_record_moves_the_lane_on_when_the_interval_is_over() -> None:
-    scene = Scene(interval_s=60.0)
-    scene.lane.add(Block(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
-    scene.tick(60.0)
-    scene.tick()
-    assert scene.lane.next_offset == 9
-    assert scene.lengths() == []
-
-
-def test_an_idle_lane_publishes_nothing() -> None:
-    scene = Scene(interval_s=0.0)
-    scene.tick(100.0)
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
-    assert scene.disk.paths() == []
-    assert scene.lane.next_offset is None
-    assert scene.lane.idle
+from tests.consume.scene import Scene, events, wide_events
+from tests.consume.topic import PARTITION, SOURCE, Topic, assert_stored_once, drive, stored
 
 
 def test_adding_and_ticking_never_touch_the_store_themselves() -> None:
@@ -416,27 +242,3 @@ def test_file_names_say_time_partition_offsets_and_source() -> None:
     assert scene.lane.wait(1.0)
     name = f"batch_20251009_085320_p003_{12:020}_{14:020}_{SOURCE.tag}.jsonl"
     assert scene.disk.paths("year=") == [f"year=2024/month=10/day=04/{name}"]
-
-
-@pytest.mark.parametrize("bounds", [{"batch_size": 0}, {"max_bytes": 0}, {"interval_s": -1.0}, {"max_open_files": 0}])
-def test_bounds_that_make_no_sense_are_refused(bounds: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="bounds"):
-        Rotation(**{"batch_size": 1, "max_bytes": 1, "interval_s": 0.0, **bounds})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("room", [1, 4, 7, 100])
-def test_pieces_of_a_block_are_the_block(room: int) -> None:
-    topic = Topic(40)
-    (block,) = topic.blocks(None, 40)
-    parts = list(pieces(block, room, 5))
-    assert [part.first for part in parts[1:]] == [part.next_offset for part in parts[:-1]]
-    assert (parts[0].first, parts[-1].next_offset) == (block.first, block.next_offset)
-    assert [value for part in parts for value in part.values] == block.values
-    assert [line for part in parts for line in part.dead] == block.dead
-    assert all(len(part.values) == len(part.offsets) == len(part.days) for part in parts)
-    for part in parts:
-        offsets = [*part.offsets.tolist(), *(orjson.loads(line)["offset"] for line in part.dead)]
-        assert all(part.first <= offset < part.next_offset for offset in offsets)
-    sizes = [len(part.values) for part in parts]
-    assert sizes[0] == min(room, len(block.values))
-    assert all(size == 5 for size in sizes[1:-1])

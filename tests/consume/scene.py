@@ -1,0 +1,53 @@
+"""A lane with a disk, a clock and a pool of its own, for tests of when it does what."""
+
+from concurrent.futures import Executor
+
+import numpy as np
+
+from loadgen.consume.batch import Block
+from loadgen.consume.lane import Lane
+from loadgen.consume.rotation import Budget, Rotation
+from loadgen.store.layout import published
+from loadgen.store.read import read_lines
+from tests.consume.failing_store import Disk, FailingStore, Inline
+from tests.consume.topic import DAY, PARTITION, SOURCE, Record, block_of
+
+
+def events(first: int, n_events: int, n_days: int = 1) -> Block:
+    return block_of([Record(first + i, DAY + i % n_days) for i in range(n_events)])
+
+
+def wide_events(first: int, n_events: int, n_bytes: int, n_days: int = 1) -> Block:
+    offsets = np.arange(first, first + n_events)
+    days = (DAY + offsets % n_days).astype(np.int32)
+    values = [b'{"offset":%d,"text":"%s"}' % (offset, b"x" * n_bytes) for offset in offsets]
+    return Block(first, offsets, days, values, [], first + n_events)
+
+
+class Scene:
+    """A lane with a disk, a clock and a pool of its own."""
+
+    def __init__(self, pool: Executor | None = None, budget: Budget | None = None, **rotation: object) -> None:
+        self.disk = Disk()
+        self.pool = pool or Inline()
+        bounds = {"batch_size": 1000, "max_bytes": 1 << 30, "interval_s": 60.0, **rotation}
+        self.lane = Lane(
+            FailingStore(self.disk),
+            SOURCE,
+            PARTITION,
+            Rotation(**bounds),  # type: ignore[arg-type]  # given by name
+            "w",
+            self.pool,
+            self.disk.clock,
+            budget,
+        )
+        self.lane.recover()
+
+    def tick(self, later_s: float = 0.0) -> None:
+        self.disk.clock.now_s += later_s
+        self.lane.tick(self.disk.clock())
+
+    def lengths(self) -> list[int]:
+        """The number of events in each published file."""
+        store = FailingStore(self.disk)
+        return [sum(chunk.count(b"\n") for chunk in read_lines(store, file)) for file in published(store)]
