@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loadgen.event import UInt64s
+from loadgen.event import Int64s, UInt64s
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 NULL_VALUE = np.uint64(0x6E756C6C6E756C6C)
@@ -57,7 +57,12 @@ def hash_texts(field: str, values: pa.Array) -> UInt64s:
     found = hash_strings(values)
     if values.null_count:
         found[values.is_null().to_numpy(zero_copy_only=False)] = NULL_VALUE
-    return mix(found * GOLDEN + field_key(field))
+    return mix_field(field, found)
+
+
+def mix_field(field: str, hashes: UInt64s) -> UInt64s:
+    """The terms of strings with these hashes as values of this field."""
+    return mix(hashes * GOLDEN + field_key(field))
 
 
 def hash_null(field: str) -> np.uint64:
@@ -72,8 +77,19 @@ def hash_strings(values: pa.Array | pa.ChunkedArray) -> UInt64s:
     values = values.cast(pa.large_binary())
     _, offsets_buffer, data = values.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int64)[values.offset : values.offset + len(values) + 1]
-    starts, lengths = offsets[:-1], np.diff(offsets)
-    words = _words_at_every_byte(data)
+    padded = np.zeros((data.size if data else 0) + _WORD_BYTES, np.uint8)
+    if data:
+        padded[: data.size] = np.frombuffer(data, np.uint8)
+    return hash_spans(words_of(padded), offsets[:-1], np.diff(offsets))
+
+
+def hash_spans(words: UInt64s, starts: Int64s, lengths: Int64s) -> UInt64s:
+    """Hash runs of bytes as `hash_strings` does: uint64[n].
+
+    Args:
+        words: see `words_of`.
+        starts, lengths: int64[n], of each run, in bytes.
+    """
     hashes = mix(lengths.view(np.uint64) + GOLDEN)
     rows = np.flatnonzero(lengths > 0)
     at = 0
@@ -87,9 +103,6 @@ def hash_strings(values: pa.Array | pa.ChunkedArray) -> UInt64s:
     return hashes
 
 
-def _words_at_every_byte(data: pa.Buffer | None) -> UInt64s:
-    """The little-endian 64-bit word that starts at each byte, zeros behind the end: an overlapping view."""
-    padded = np.zeros((data.size if data else 0) + _WORD_BYTES, np.uint8)
-    if data:
-        padded[: data.size] = np.frombuffer(data, np.uint8)
-    return np.ndarray((len(padded) - _WORD_BYTES + 1,), "<u8", padded.data, strides=(1,))
+def words_of(data: npt.NDArray[np.uint8]) -> UInt64s:
+    """The little-endian 64-bit word that starts at each byte, but the last seven: an overlapping view."""
+    return np.ndarray((len(data) - _WORD_BYTES + 1,), "<u8", data.data, strides=(1,))

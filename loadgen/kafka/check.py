@@ -46,27 +46,45 @@ def check_topic(settings: KafkaSettings, timeout_s: float = METADATA_S) -> int:
 
 
 def create_topic(
-    settings: KafkaSettings, partitions: int, replication_factor: int, timeout_s: float = METADATA_S
-) -> None:
+    settings: KafkaSettings,
+    partitions: int,
+    replication_factor: int,
+    timeout_s: float = METADATA_S,
+    *,
+    or_fewer: bool = False,
+) -> int:
     """Make the topic; one that is there already is fine if it has as many partitions.
 
     It takes events of any time: simulated time can run far ahead of the brokers' clock, and Kafka's default is an hour.
+
+    Args:
+        settings: where.
+        partitions: of the topic.
+        replication_factor: copies of each.
+        timeout_s: how long to try.
+        or_fewer: make fewer copies where there are fewer brokers.
+
+    Returns:
+        The copies asked for, or so many fewer as were made.
 
     Raises:
         SinkError: it cannot be made so, or is there with another number of partitions; and as `check_topic`.
     """
     deadline_s = time.monotonic() + timeout_s
-    topic = _metadata(settings, timeout_s).topics[settings.topic]
+    metadata = _metadata(settings, timeout_s)
+    topic = metadata.topics[settings.topic]
     if topic.error is not None and topic.error.code() in MISSING:
-        _create(settings, NewTopic(settings.topic, partitions, replication_factor, config=ANY_TIME), deadline_s)
+        copies = min(replication_factor, len(metadata.brokers)) if or_fewer else replication_factor
+        _create(settings, NewTopic(settings.topic, partitions, copies, config=ANY_TIME), deadline_s)
         _wait_for_topic(settings, deadline_s)
-        return
+        return copies
     n_partitions = n_partitions_of(_metadata(settings, timeout_s), settings)
     if n_partitions != partitions:
         raise SinkError(
             f"topic {settings.topic!r} is there with {n_partitions} partitions, asked for were {partitions}; "
             f"leave --create-topic out, say --partitions {n_partitions}, or name another topic"
         )
+    return replication_factor
 
 
 def _metadata(settings: KafkaSettings, timeout_s: float) -> ClusterMetadata:

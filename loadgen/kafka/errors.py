@@ -43,12 +43,21 @@ def stopped(settings: KafkaSettings, error: KafkaError) -> SinkError:
     reason = hide_secrets(error.str(), settings.options)
     step = "look at the broker's log, then run again"
     if INVALID_TIMESTAMP in reason:
-        step = (
-            "the topic takes no events so far ahead of the brokers' clock: --timestamps wall, an earlier --start, or\n"
-            f"  kafka-configs.sh --alter --topic {settings.topic} --add-config {FUTURE}={ANY_MS} "
-            f"--bootstrap-server {settings.brokers}"
-        )
+        step = f"the topic takes no events so far ahead of the brokers' clock: {out_of_the_future(settings)}"
     return SinkError(f"Kafka takes no more events of topic {settings.topic!r}: {reason}; {step}")
+
+
+def out_of_the_future(settings: KafkaSettings) -> str:
+    """The ways out where a topic takes no events of the future."""
+    return f"--timestamps wall, an earlier --start, or\n  {set_topic(settings, FUTURE, ANY_MS)}"
+
+
+def set_topic(settings: KafkaSettings, name: str, value: int) -> str:
+    """The command that changes a setting of the topic."""
+    return (
+        f"kafka-configs.sh --alter --topic {settings.topic} --add-config {name}={value} "
+        f"--bootstrap-server {settings.brokers}"
+    )
 
 
 def unreachable(settings: KafkaSettings, waited_s: float, complaint: str) -> BrokerUnreachable:

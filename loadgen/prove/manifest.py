@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from loadgen.errors import OutputUnwritable
-from loadgen.event import N_SLICES
+from loadgen.event import N_SLICES, Int64s
 from loadgen.ledger import Fingerprint, Tally
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 _PACKAGES = ("loadgen", "numpy", "pyarrow", "confluent-kafka", "orjson", "faker")
 
 
@@ -27,6 +27,11 @@ def fingerprint_json(fingerprint: Fingerprint) -> dict[str, Any]:
         "count": fingerprint.count.tolist(),
         "total": [f"{total:016x}" for total in fingerprint.total.tolist()],
     }
+
+
+def planned_json(planned: Int64s) -> dict[str, Any]:
+    """{"slices": N_SLICES, "count": [...]}: events of each slice that were planned, a prefix of its own sequence."""
+    return {"slices": N_SLICES, "count": planned.tolist()}
 
 
 def tally_json(tally: Tally) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from loadgen.config import RunSettings
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.times import check_times
 from loadgen.run.memory import available_bytes, check_memory
 from loadgen.run.messages import Plan
+from loadgen.run.reach import natural_per_s, reach_of
 from loadgen.run.screen import Screen
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
@@ -43,7 +45,7 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
     check_writable(settings.manifest_path("").parent)
     if settings.folder is not None:
         check_writable(settings.folder)
-    kafka = _kafka(settings, embedded_address)
+    kafka = _kafka(settings, screen, embedded_address)
     catalog = _catalog(settings, screen)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
     simulation = SimulationSettings(
@@ -53,11 +55,14 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
         presence=settings.presence,
         behaviour=behaviour,
     )
+    model = Model.of(simulation, catalog)
+    if kafka is not None and embedded_address is None:
+        check_times(kafka, reach_of(settings, natural_per_s(simulation, model), time.time() * 1000), screen.note)
     return Plan(
         run_id=new_run_id(),
         settings=settings,
         simulation=simulation,
-        model=Model.of(simulation, catalog),
+        model=model,
         catalog_path=catalog.path,
         catalog_digest=catalog.digest,
         kafka=kafka,
@@ -71,7 +76,7 @@ def _catalog(settings: RunSettings, screen: Screen) -> Catalog:
     return open_catalog(CatalogSettings(n_tracks=settings.tracks), cache_folder(), screen.preparing)
 
 
-def _kafka(settings: RunSettings, embedded_address: str | None) -> KafkaSettings | None:
+def _kafka(settings: RunSettings, screen: Screen, embedded_address: str | None) -> KafkaSettings | None:
     brokers = embedded_address or settings.brokers
     if brokers is None:
         return None
@@ -80,7 +85,10 @@ def _kafka(settings: RunSettings, embedded_address: str | None) -> KafkaSettings
     if embedded_address is not None:
         return kafka
     if settings.create_topic:
-        create_topic(kafka, settings.partitions, settings.replication_factor)
+        is_default = "replication_factor" not in settings.model_fields_set
+        copies = create_topic(kafka, settings.partitions, settings.replication_factor, or_fewer=is_default)
+        if copies < settings.replication_factor:
+            screen.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
     check_topic(kafka)
     return kafka
 

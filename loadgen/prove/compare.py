@@ -1,0 +1,248 @@
+"""What was found against what was promised: which events are lost, repeated, altered, foreign, out of order.
+
+1. One pass over the source: fingerprints by bucket (slice of the listeners), and a row for every event into a spill.
+2. Bucket by bucket: is the fingerprint the promised one, does an event come after a later one of its listener?
+3. Only where something is wrong are the promised events made again, and matched with those found.
+
+Runs whose listeners are named differently (`listen` with several seeds) cannot be told apart by slice: their buckets
+are made of the names, and all of them are looked at as soon as the grand total differs.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.errors import ManifestError
+from loadgen.event import N_SLICES, Int64s
+from loadgen.prove.again import Remake, refs_of, slice_of_refs, texts_of
+from loadgen.prove.bucket import displaced_by_identity, look_at
+from loadgen.prove.leftovers import Leftovers
+from loadgen.prove.names import NOBODY, HashedNames, Names
+from loadgen.prove.plan import Promise
+from loadgen.prove.seen import Reader
+from loadgen.prove.source import Source
+from loadgen.prove.spill import N_BUCKETS, NOWHERE, Rows, Spill, places_of, rows_of
+
+KINDS = ("lost", "repeated", "altered", "foreign", "out_of_order")
+Progress = Callable[[str, int, float], None]
+"""Called with what is being done, how many events have been seen, and the share of this that is done."""
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One event that is not as it should be.
+
+    Attributes:
+        kind: one of KINDS.
+        found: the place where it was found; None where it was not.
+        expected: which of the promised events it is, see again.refs_of; None where it is none.
+    """
+
+    kind: str
+    found: int | None
+    expected: int | None
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the comparison says.
+
+    Attributes:
+        n_expected: events delivered, as the manifests say.
+        n_found: events found, whatever they are.
+        counts: how many of each of KINDS.
+        named: the first few of each kind.
+        notes: what else a person should know.
+    """
+
+    n_expected: int = 0
+    n_found: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    named: list[Named] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether nothing is wrong."""
+        return not any(self.counts[kind] for kind in KINDS)
+
+
+class Comparison:
+    """One comparison of promises with a source."""
+
+    def __init__(self, promises: list[Promise], source: Source, names: Names, show: int, progress: Progress) -> None:
+        """Prepare.
+
+        Args:
+            promises: of all manifests.
+            source: where events are.
+            names: tells the listeners of the format `listen`.
+            show: how many events of each kind are named.
+            progress: see `Progress`.
+        """
+        self._promises, self._source, self._names = promises, source, names
+        self._show, self._progress = show, progress
+        self._timeless = any(promise.timeless for promise in promises)
+        self._is_coarse = isinstance(names, HashedNames)
+        self._counts, self._totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
+        self._findings = Findings(n_expected=sum(int(promise.delivered.count.sum()) for promise in promises))
+
+    def run(self, remake: Callable[[Promise], Remake]) -> Findings:
+        """Do it.
+
+        Args:
+            remake: makes a run again; asked for only where that is needed.
+
+        Raises:
+            LoadgenError: the source cannot be read, or a run cannot be made again.
+        """
+        with Spill() as found, Spill() as expected:
+            self._read(found)
+            groups, differs = self._source.groups(), self._differing()
+            wanted = differs | self._in_doubt(found, differs, groups)
+            if wanted.any():
+                remakes = [remake(promise) for promise in self._promises]
+                self._make_again(remakes, wanted, expected)
+                self._match(found, expected, np.flatnonzero(wanted), differs, groups, remakes)
+        self._findings.notes += self._source.notes
+        return self._findings
+
+    def _read(self, spill: Spill) -> None:
+        """One pass over everything that is there."""
+        reader = Reader(self._names, self._timeless)
+        n_before: Counter[int] = Counter()
+        for block in self._source.blocks():
+            seen = reader.of_block(block)
+            bucket = np.where(seen.user_id == NOBODY, NOWHERE, seen.user_id % N_SLICES).astype(np.uint16)
+            self._counts += np.bincount(bucket, minlength=N_BUCKETS)
+            np.add.at(self._totals, bucket, seen.hash)
+            places = block.places
+            if places is None:
+                first = n_before[block.unit]
+                places = places_of(block.unit, np.arange(first, first + len(seen)))
+                n_before[block.unit] += len(seen)
+            spill.add(bucket, rows_of(seen.key, seen.major, seen.minor, places))
+            self._findings.n_found += len(seen)
+            self._progress("reading", self._findings.n_found, self._source.share())
+
+    def _differing(self) -> Bools:
+        """In which buckets the fingerprint is not the promised one: bool[N_BUCKETS]."""
+        counts, totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
+        for promise in self._promises:
+            counts[:N_SLICES] += promise.delivered.count
+            totals[:N_SLICES] += promise.delivered.total
+        if self._is_coarse:
+            same = counts.sum() == self._counts.sum() and totals.sum() == self._totals.sum()
+            return np.full(N_BUCKETS, not same)
+        return np.asarray((counts != self._counts) | (totals != self._totals), np.bool_)
+
+    def _in_doubt(self, spill: Spill, differs: Bools, groups: Int64s) -> Bools:
+        """Where events seem to be out of order, and only the order of leaving tells whether they are."""
+        in_doubt, n_runs = np.zeros(N_BUCKETS, np.bool_), np.zeros(N_BUCKETS, np.int64)
+        for promise in self._promises:
+            n_runs[:N_SLICES] += promise.planned > 0
+        needs_plan = self._is_coarse or any(promise.shuffled for promise in self._promises)
+        for bucket in np.flatnonzero(~differs).tolist():
+            rows = spill.read(bucket)
+            moved = rows[displaced_by_identity(rows, groups)]
+            if needs_plan or n_runs[bucket] > 1:
+                in_doubt[bucket] = len(moved) > 0
+            else:
+                self._name("out_of_order", moved)
+            self._progress("checking the order", self._findings.n_found, bucket / N_BUCKETS)
+        return in_doubt
+
+    def _make_again(self, remakes: list[Remake], wanted: Bools, spill: Spill) -> None:
+        """The promised events of these buckets into a spill."""
+        slices = np.ones(N_SLICES, np.bool_) if self._is_coarse else wanted[:N_SLICES]
+        n_all = max(1, sum(int(promise.planned[slices].sum()) for promise in self._promises))
+        n_made = 0
+        for number, one in enumerate(remakes):
+            for made in one.events(slices, self._names, self._timeless):
+                bucket = np.where(made.user_id == NOBODY, NOWHERE, made.user_id % N_SLICES).astype(np.uint16)
+                spill.add(bucket, rows_of(made.key, made.major, made.minor, refs_of(number, made)))
+                n_made += len(made)
+                self._progress("making expected events again", n_made, n_made / n_all)
+
+    def _match(
+        self, found: Spill, expected: Spill, buckets: Int64s, differs: Bools, groups: Int64s, remakes: list[Remake]
+    ) -> None:
+        """Found against expected, bucket by bucket, and then what they leave over."""
+        leftovers, is_clean = Leftovers(), np.ones(N_BUCKETS, np.bool_)
+        n_absent = np.zeros(N_BUCKETS, np.int64)
+        for bucket in buckets.tolist():
+            outcome = look_at(found.read(bucket), expected.read(bucket), groups, self._timeless)
+            is_clean[bucket], n_absent[bucket] = outcome.is_clean, len(outcome.absent)
+            self._name("repeated", outcome.repeated)
+            self._name("altered", outcome.altered, outcome.altered_from)
+            self._name("out_of_order", outcome.displaced)
+            leftovers.add(outcome.strange, outcome.absent)
+            self._progress("comparing", self._findings.n_found, bucket / N_BUCKETS)
+        n_left = self._settle(leftovers, remakes, n_absent)
+        self._explain(differs & is_clean & (n_left == n_absent), n_absent)
+
+    def _settle(self, leftovers: Leftovers, remakes: list[Remake], n_absent: Int64s) -> Int64s:
+        """Pair leftovers; what stays alone is foreign or lost. Returns how many then are absent in each bucket."""
+        paired = leftovers.pair(self._timeless, self._source.texts, lambda refs: texts_of(remakes, refs))
+        self._name("altered", paired.altered, paired.altered_from)
+        self._name("foreign", paired.foreign)
+        self._findings.counts["foreign"] += leftovers.n_strange - len(paired.altered) - len(paired.foreign)
+        n_left = n_absent - np.bincount(slice_of_refs(paired.altered_from["place"]), minlength=N_BUCKETS)
+        n_lost = np.maximum(self._pooled(n_left) - self._pooled(self._allowed()), 0)
+        is_lost = (n_lost > 0)[self._pools()]
+        lost = paired.lost[is_lost[slice_of_refs(paired.lost["place"])]]
+        self._name("lost", None, lost)
+        self._findings.counts["lost"] += int(n_lost.sum()) - len(lost)
+        return n_left
+
+    def _explain(self, unexplained: Bools, n_absent: Int64s) -> None:
+        """Fingerprints that differ though every event found is a promised one, and no more are absent than may be."""
+        allowed = self._pooled(self._allowed())
+        is_puzzle = self._pooled(unexplained.astype(np.int64)) == self._pooled(np.ones(N_BUCKETS, np.int64))
+        n_puzzles = int(np.count_nonzero(is_puzzle & (self._pooled(n_absent) == allowed)))
+        if n_puzzles == 0:
+            return
+        if self._timeless:
+            self._findings.counts["altered"] += n_puzzles
+            self._findings.notes.append(
+                f"{n_puzzles} slices hold an altered time or malformed line at least, which cannot be named: "
+                "with --timestamps wall and no schedule, times cannot be made again"
+            )
+        elif allowed[is_puzzle].all():
+            self._findings.counts["lost"] += n_puzzles
+            self._findings.notes.append(
+                f"in {n_puzzles} slices a delivered event at least is lost, and cannot be named: as many are there of "
+                "which the run did not know that they were delivered"
+            )
+        else:
+            raise ManifestError(
+                "the manifests' fingerprints are not those of the events that their settings give; were they changed, "
+                "or written by another version of loadgen? Verify with the files as loadgen run wrote them"
+            )
+
+    def _allowed(self) -> Int64s:
+        """Events of each bucket that may be absent: planned, and not known to be delivered."""
+        sums = np.zeros(N_BUCKETS, np.int64)
+        for promise in self._promises:
+            sums[:N_SLICES] += promise.undelivered
+        return sums
+
+    def _pools(self) -> Int64s:
+        """Which buckets are counted together: each alone, or all."""
+        return np.zeros(N_BUCKETS, np.int64) if self._is_coarse else np.arange(N_BUCKETS)
+
+    def _pooled(self, counts: Int64s) -> Int64s:
+        return np.bincount(self._pools(), weights=counts).astype(np.int64)
+
+    def _name(self, kind: str, found: Rows | None, expected: Rows | None = None) -> None:
+        """Count events of a kind, and keep the first few; rows of both sides belong together."""
+        n_events = len(found if found is not None else expected if expected is not None else ())
+        self._findings.counts[kind] += n_events
+        n_named = sum(named.kind == kind for named in self._findings.named)
+        for at in range(min(n_events, self._show - n_named)):
+            places = [None if rows is None else int(rows["place"][at]) for rows in (found, expected)]
+            self._findings.named.append(Named(kind, places[0], places[1]))

@@ -1,0 +1,152 @@
+"""`loadgen verify`: what runs delivered, held against what is in a topic, in a store, or in files.
+
+Settings go in; a report on stderr (or one object on stdout) and an exit code come out: 0 nothing is wrong, 1 events are
+lost, repeated, altered, foreign or out of order.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import orjson
+
+from loadgen.config import VerifySettings
+from loadgen.prove.again import Remake, find_catalog, texts_of
+from loadgen.prove.compare import Comparison, Named
+from loadgen.prove.files import files_source, store_source
+from loadgen.prove.names import Names, Population, names_of
+from loadgen.prove.plan import Place, Promise, read_promises
+from loadgen.prove.report import Report, Shown, refs
+from loadgen.prove.source import Source
+from loadgen.simulate.catalog_file import Catalog
+from loadgen.simulate.world import labels
+
+EXIT_PROVED, EXIT_NOT_PROVED = 0, 1
+EVERY_S = 2.0
+
+
+def main(settings: VerifySettings) -> int:
+    """Compare, and say what was found.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 nothing is wrong, 1 something is.
+
+    Raises:
+        LoadgenError: a manifest or the place cannot be read, or a run cannot be made again.
+    """
+    report = verify(settings, progress_line(settings.quiet))
+    if settings.json_summary:
+        sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n")
+        sys.stdout.flush()
+    if not settings.json_summary or not settings.quiet:
+        sys.stderr.write("\n".join(report.as_text()) + "\n")
+    return EXIT_PROVED if report.findings.is_proved else EXIT_NOT_PROVED
+
+
+def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]) -> Report:
+    """Compare.
+
+    Args:
+        settings: what with what.
+        progress: see compare.Progress.
+
+    Raises:
+        LoadgenError: see `main`.
+    """
+    began_s = time.monotonic()
+    promises = read_promises(settings.manifests, _place(settings))
+    source = _source(settings)
+    catalogs = _Catalogs(progress)
+    comparison = Comparison(promises, source, _names(promises, catalogs.of), settings.show, progress)
+    remake = cache(lambda promise: Remake(promise, catalogs.of(promise)))
+    findings = comparison.run(remake)
+    shown = _shown(findings.named, source, lambda wanted: texts_of([remake(one) for one in promises], wanted))
+    return Report(source.name, promises, findings, shown, time.monotonic() - began_s)
+
+
+def _place(settings: VerifySettings) -> Place:
+    if settings.brokers is not None:
+        return "topic"
+    if settings.store is not None:
+        return "store"
+    return "folder" if any(Path(path).is_dir() for path in settings.files) else "file"
+
+
+def _source(settings: VerifySettings) -> Source:
+    if settings.brokers is not None:
+        from loadgen.kafka.options import KafkaSettings, options_of
+        from loadgen.prove.topic import TopicSource
+
+        options = options_of(settings.kafka_option, settings.kafka_config)
+        return TopicSource(KafkaSettings(settings.brokers, settings.topic, options))
+    if settings.store is not None:
+        from loadgen.store import open_store
+
+        return store_source(open_store(settings.store))
+    return files_source(settings.files)
+
+
+class _Catalogs:
+    """The catalogues of runs, each opened once."""
+
+    def __init__(self, progress: Callable[[str, int, float], None]) -> None:
+        self._progress = progress
+        self._found: dict[str, Catalog] = {}
+
+    def of(self, promise: Promise) -> Catalog:
+        """The catalogue of this run; raises as find_catalog does."""
+        if promise.digest not in self._found:
+            self._found[promise.digest] = find_catalog(promise, self._building)
+        return self._found[promise.digest]
+
+    def _building(self, share: float, what: str) -> None:
+        self._progress(f"catalogue: {what}", 0, share)
+
+
+def _names(promises: list[Promise], catalog_of: Callable[[Promise], Catalog]) -> Names:
+    """Who is who in the runs whose events have no user ids."""
+    return names_of(
+        Population(promise.settings.users, promise.settings.seed, labels(catalog_of(promise), promise.behaviour))
+        for promise in promises
+        if promise.settings.format == "listen"
+    )
+
+
+def _shown(named: list[Named], source: Source, expected_texts: Callable[[list[int]], dict[int, bytes]]) -> list[Shown]:
+    """The events that are named, with their texts."""
+    if not named:
+        return []
+    places, names = refs(named)
+    found, expected = source.texts(places) if places else {}, expected_texts(names) if names else {}
+    return [
+        Shown(
+            one.kind,
+            "" if one.found is None else source.where(one.found),
+            None if one.found is None else found.get(one.found),
+            None if one.expected is None else expected.get(one.expected),
+        )
+        for one in named
+    ]
+
+
+def progress_line(quiet: bool) -> Callable[[str, int, float], None]:
+    """Shows progress on stderr every two seconds: one line that changes on a terminal, else a line each time."""
+    shown_s = time.monotonic()
+    is_terminal = sys.stderr.isatty()
+
+    def show(what: str, n_events: int, share: float) -> None:
+        nonlocal shown_s
+        now_s = time.monotonic()
+        if quiet or now_s - shown_s < EVERY_S:
+            return
+        shown_s = now_s
+        line = f"{what}: {n_events:,} events, {share:.0%}"
+        sys.stderr.write(f"\r\x1b[K{line}" if is_terminal else f"{line}\n")
+        sys.stderr.flush()
+
+    return show

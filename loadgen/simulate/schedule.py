@@ -1,0 +1,85 @@
+"""When each event is due: an absolute schedule, so that a late event never moves the ones after it.
+
+    natural   due = t0 + (time - simulated t0) / speed      the listeners' own rhythm, compressed by a constant
+    rate R    due = t0 + k / R                             event k of this worker; simulated time is compressed to fit
+
+     offered |        ....----natural (what these listeners do)
+     events  |   _,-''________ rate R (a straight line)
+             |_-'____________ wall clock
+
+Simulated times go in, due times in nanoseconds come out. No clock is read here: the same events are due at the same
+times after t0, whoever asks.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from loadgen.event import Int64s
+from loadgen.simulate.impair import Leaving
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+
+
+class Schedule(Protocol):
+    """Says when the events of a worker are due, batch after batch."""
+
+    paced: bool
+
+    def due_ns(self, leave_ms: Int64s) -> Int64s:
+        """Due times of the next events, by the simulated times at which they leave: int64, monotonic, ascending."""
+
+
+@dataclass(slots=True)
+class NaturalSchedule:
+    """Simulated time runs `speed` times as fast as the wall clock."""
+
+    t0_ns: int
+    simulated_t0_ms: int
+    speed: float
+    paced: bool = True
+
+    def due_ns(self, leave_ms: Int64s) -> Int64s:
+        """Due times of the next events."""
+        elapsed_ms = (leave_ms - self.simulated_t0_ms) / self.speed
+        return self.t0_ns + (elapsed_ms * NS_PER_MS).astype(np.int64)
+
+
+@dataclass(slots=True)
+class RateSchedule:
+    """A constant number of events a second, whatever their simulated times."""
+
+    t0_ns: int
+    rate_per_s: float
+    n_before: int = 0
+    paced: bool = True
+
+    def due_ns(self, leave_ms: Int64s) -> Int64s:
+        """Due times of the next events."""
+        position = np.arange(self.n_before, self.n_before + len(leave_ms))
+        self.n_before += len(leave_ms)
+        return self.t0_ns + (position * (NS_PER_S / self.rate_per_s)).astype(np.int64)
+
+
+def due_of(schedule: Schedule, leaving: Leaving) -> Int64s:
+    """When each of the next events is due: int64, nanoseconds; a copy with its original, so that they stay equal."""
+    due_ns = schedule.due_ns(leaving.leave_ms)
+    (copies,) = np.nonzero(leaving.marked("duplicate"))
+    due_ns[copies] = due_ns[copies - 1]
+    return due_ns
+
+
+def wall_times(leaving: Leaving, since_t0_ns: Int64s, t0_wall_ms: int, speed: float) -> Int64s:
+    """What `ts` says under --timestamps wall: int64, ms since 1970.
+
+    Args:
+        leaving: the events.
+        since_t0_ns: int64, when they are due, after the schedule's zero.
+        t0_wall_ms: the schedule's zero, ms since 1970.
+        speed: simulated seconds per second; a late event happened that much earlier than it leaves.
+    """
+    late_ms = ((leaving.leave_ms - leaving.events.ts_ms) / speed).astype(np.int64)
+    times: Int64s = t0_wall_ms + since_t0_ns // NS_PER_MS - late_ms
+    return times
