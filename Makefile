@@ -29,11 +29,11 @@ lint: $(VENV)/ready ## ruff, mypy --strict, and the direction of imports
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports
 
-integration: $(VENV)/ready ## tests with real Kafka and HDFS, started and stopped by them (needs Java 17 and Maven)
+integration: $(VENV)/ready ## tests with real Kafka, HDFS and Prometheus, started and stopped by them (needs Java 17, Maven)
 	@echo "running the integration tests"
 	@$(BIN)/python -m pytest -q -m integration tests/integration
 
-services-up: ## start Kafka and HDFS as plain processes: make services-up SERVICES="--brokers 3 --only kafka"
+services-up: ## start Kafka, HDFS, Prometheus as plain processes: make services-up SERVICES="--brokers 3 --only kafka"
 	@$(SERVICES_PROGRAM) up $(SERVICES)
 
 services-status: ## show which of them run

@@ -20,7 +20,7 @@ CONTROLLER_OFFSET = 100
 SECURE_OFFSET = 200
 """The controller of the broker on port p listens on p + 100, and its TLS listener is on p + 200."""
 METADATA, METADATA_VERSION = 3, 5
-HEAP = ("-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true")
+JVM = ("-Xms64m", "-XX:+UseSerialGC", "-Djava.net.preferIPv4Stack=true", "-Djava.awt.headless=true")
 USER = "loadgen"
 
 
@@ -29,11 +29,14 @@ class Kafka:
 
     name = "kafka"
 
-    def __init__(self, data: Path, java: str, jars: Path, n_brokers: int, port: int, *, secure: bool = False) -> None:
+    def __init__(
+        self, data: Path, java: str, jars: Path, n_brokers: int, port: int, *, heap: str, secure: bool
+    ) -> None:  # fmt: skip
         """Describe a cluster; nothing is written or started yet."""
         self._folder = data / "kafka"
         self._port, self._secure, self._n_brokers = port, secure, n_brokers
-        self._java = [java, *HEAP, f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}", "-cp", f"{jars}/*"]
+        logging = f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"
+        self._java = [java, *JVM, f"-Xmx{heap}", logging, "-cp", f"{jars}/*"]
         self.nodes = [self._node(data / f"kafka-{number}", number) for number in range(1, n_brokers + 1)]
 
     def configure(self) -> None:

@@ -29,10 +29,10 @@ class Node:
 
 
 class Service(Protocol):
-    """Kafka or HDFS: some nodes that are ready together.
+    """Kafka, HDFS or Prometheus: some nodes that are ready together.
 
     Attributes:
-        name: "kafka" or "hdfs".
+        name: "kafka", "hdfs" or "prometheus".
         nodes: in the order of their start.
     """
 
@@ -62,7 +62,7 @@ def keep_settings(folder: Path, fixed: dict[str, object]) -> None:
         if before.get(name) != value:
             raise ServiceError(
                 f"{folder} was made with {name} {before.get(name)}, now asked for is {value}; "
-                f"ask for the same, name another folder with --data, or run `down` and remove {folder}"
+                f"ask for the same, name another folder with --data, or run `down` and remove {folder}*"
             )
 
 
@@ -72,12 +72,19 @@ def require_free(port: int, flag: str) -> None:
     Raises:
         ServiceError: somebody does.
     """
+    if not is_free(port):
+        raise ServiceError(
+            f"{HOST}:{port} is taken by something that was not started with this --data folder; "
+            f"stop it, or choose other ports with {flag}"
+        )
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port; connections that are ending do not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError as error:
-            raise ServiceError(
-                f"{HOST}:{port} is taken ({error.strerror}) by something that was not started with this --data folder; "
-                f"stop it, or choose other ports with {flag}"
-            ) from error
+        except OSError:
+            return False
+    return True

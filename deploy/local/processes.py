@@ -1,6 +1,7 @@
 """Processes that outlive the program that started them, and are found again by their folder.
 
-In: a folder per process and a command. Out: a process in a session of its own, with `pid` and `log` in its folder.
+In: a folder per process and a command. Out: a process in a session of its own, with `pid` and `log` in its folder. One
+that has owners ends with the first of them (see guard.py).
 
 The child itself writes its pid file before it becomes the command, so there is no moment in which a process runs that
 no file tells of, even if its parent is killed. The file holds the time of the process's start too: a pid that has been
@@ -12,8 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from guard import guard
 
 GRACE_S = 20.0
 """How long a process may take to end in good order before it is killed."""
@@ -22,14 +25,22 @@ MAX_INHERITED = 1024
 """File descriptors up to this one are closed: a service must not hold its starter's pipes open."""
 
 
-def start(folder: Path, command: list[str]) -> int:
-    """Start the command in this folder; what it prints goes to `log`. Its pid, which is in its file by then."""
+def start(folder: Path, command: list[str], owners: Sequence[int] = ()) -> int:
+    """Start the command in this folder; what it prints goes to `log`. By then its pid is in its file.
+
+    Returns:
+        The child to ask `has_succeeded` about: the command itself, or its guard.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
+            os.setsid()
+            _redirect(folder)
+            if owners:
+                guard(owners, lambda: _become(folder, command), 3, MAX_INHERITED)
             _become(folder, command)
         finally:
             os._exit(127)
@@ -39,13 +50,15 @@ def start(folder: Path, command: list[str]) -> int:
     return pid
 
 
-def _become(folder: Path, command: list[str]) -> None:
-    os.setsid()
-    _write_pid(folder / "pid")
+def _redirect(folder: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
+
+
+def _become(folder: Path, command: list[str]) -> None:
+    _write_pid(folder / "pid")
     os.closerange(3, MAX_INHERITED)
     os.chdir(folder)
     os.execvp(command[0], command)
@@ -64,6 +77,11 @@ def pid_of(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     return int(pid) if start_of and start_of == _start_of(int(pid)) else None
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, whosever it is."""
+    return bool(_start_of(pid))
 
 
 def _start_of(pid: int) -> str:

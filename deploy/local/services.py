@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Kafka and HDFS on this machine without Docker: up | status | down. Needs Java 17 and, the first time, Maven.
+"""Kafka, HDFS and Prometheus on this machine without Docker: up | status | down. Needs Java 17 and, once, Maven.
 
-In: flags. Out: processes on loopback that are ready when `up` returns, with all their data in one folder. Exit code 0:
-done, or all is ready; 1: not so, and why is on stderr; 2: wrong usage.
+In: flags. Out: processes on loopback that are ready when `up` returns, with all their data in one folder; they go on
+until `down`, or with --owner until that process ends. Exit code 0: done, or all is ready; 1: not so, and why is on
+stderr; 2: wrong usage.
 """
 
 import argparse
 import fcntl
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -19,16 +21,24 @@ import processes
 from hdfs import Hdfs
 from jars import HERE, ServiceError, find_jars, find_java
 from kafka import Kafka
-from node import HOST, Node, Service, require_free
+from node import HOST, Node, Service, is_free, require_free
+from prometheus import INSTALL, RUN_PORT, Prometheus, find_prometheus
 
 DATA = HERE.parents[1] / "build" / "services" / "data"
 READY_S = 90.0
 POLL_S = 0.1
-NAMES = {"kafka": ("kafka-1", "kafka-2", "kafka-3"), "hdfs": ("namenode", "datanode")}
+NAMES = {
+    "kafka": ("kafka-1", "kafka-2", "kafka-3"),
+    "hdfs": ("namenode", "datanode"),
+    "prometheus": ("prometheus",),
+}
+OWNER_HELP = "they end when this process does, however it ends; may be given more than once (they go on until `down`)"
+PORT_FLAGS = "--kafka-port, --hdfs-port, --web-port and --prometheus-port"
 
 
 def up(flags: argparse.Namespace) -> None:
     """Start what does not run yet, and wait until all of it is ready; what was started ends again if that fails."""
+    require_running(flags.owner)
     services = services_of(flags)
     already = {node.folder for service in services for node in service.nodes if is_running(node)}
     began_s = time.monotonic()
@@ -38,10 +48,10 @@ def up(flags: argparse.Namespace) -> None:
         new = [node for service in services for node in service.nodes if node.folder not in already]
         for node in new:
             for port in node.ports:
-                require_free(port, "--kafka-port, --hdfs-port and --web-port")
-        prepare(new)
+                require_free(port, PORT_FLAGS)
+        prepare(new, flags.owner)
         for node in new:
-            processes.start(node.folder, node.run)
+            processes.start(node.folder, node.run, flags.owner)
         for service in services:
             wait_until_ready(service, already)
     except BaseException:
@@ -52,16 +62,49 @@ def up(flags: argparse.Namespace) -> None:
     show(flags.data, as_json=False)
 
 
+def require_running(owners: list[int]) -> None:
+    """See that the processes that are to own the services run.
+
+    Raises:
+        ServiceError: one does not, or this system cannot say when it ends.
+    """
+    if owners and not hasattr(os, "pidfd_open"):
+        raise ServiceError("--owner needs Linux 5.3 or newer; leave it out, and run `down` at the end")
+    ended = [str(owner) for owner in owners if not processes.is_running(owner)]
+    if ended:
+        raise ServiceError(f"no process has the pid {', '.join(ended)} of --owner; it has ended, or give another")
+
+
 def services_of(flags: argparse.Namespace) -> list[Service]:
-    """The services that the flags ask for."""
-    java = find_java()
+    """The services that the flags ask for, and of the optional one a line where it is left out."""
     services: list[Service] = []
-    if flags.only != "hdfs":
-        jars = find_jars("kafka")
-        services.append(Kafka(flags.data, java, jars, flags.brokers, flags.kafka_port, secure=flags.secure))
-    if flags.only != "kafka":
-        services.append(Hdfs(flags.data, java, find_jars("hdfs"), flags.hdfs_port, flags.web_port))
+    if flags.only in (None, "kafka"):
+        java, jars = find_java(), find_jars("kafka")
+        heap, n_brokers, port = flags.kafka_heap, flags.brokers, flags.kafka_port
+        services.append(Kafka(flags.data, java, jars, n_brokers, port, heap=heap, secure=flags.secure))
+    if flags.only in (None, "hdfs"):
+        services.append(Hdfs(flags.data, find_java(), find_jars("hdfs"), flags.hdfs_port, flags.web_port))
+    if flags.only in (None, "prometheus"):
+        services += prometheus_of(flags)
     return services
+
+
+def prometheus_of(flags: argparse.Namespace) -> list[Service]:
+    """Prometheus, where there is one; the distribution's own may have its port already.
+
+    Raises:
+        ServiceError: it was asked for by name, and cannot be had.
+    """
+    program, port = find_prometheus(), flags.prometheus_port
+    hindrance = "" if program else INSTALL
+    if program and processes.pid_of(flags.data / "prometheus") is None and not is_free(port):
+        hindrance = f"{HOST}:{port} is taken, choose another with --prometheus-port"
+    if program and not hindrance:
+        return [Prometheus(flags.data, program, port, flags.scrape_port or [RUN_PORT])]
+    if flags.only:
+        raise ServiceError(hindrance)
+    print(f"without Prometheus: {hindrance}")
+    return []
 
 
 def is_running(node: Node) -> bool:
@@ -71,14 +114,14 @@ def is_running(node: Node) -> bool:
     return processes.pid_of(node.folder) is not None
 
 
-def prepare(nodes: list[Node]) -> None:
+def prepare(nodes: list[Node], owners: list[int]) -> None:
     """Format the nodes' data folders, where that has not been done to its end."""
     fresh = [node for node in nodes if not (node.folder / "formatted").exists()]
     for node in fresh:
         rmtree(node.folder / "data", ignore_errors=True)
         (node.folder / "log").unlink(missing_ok=True)
         node.folder.mkdir(parents=True, exist_ok=True)
-    started = {node.folder: processes.start(node.folder, node.format) for node in fresh if node.format}
+    started = {node.folder: processes.start(node.folder, node.format, owners) for node in fresh if node.format}
     for folder, pid in started.items():
         if not processes.has_succeeded(pid, folder, READY_S):
             raise ServiceError(f"{folder.name} could not be formatted:\n{processes.last_lines(folder)}")
@@ -121,7 +164,7 @@ def show(data: Path, *, as_json: bool) -> bool:
     else:
         for name, node in nodes.items():
             address = " ".join(f"{HOST}:{port}" for port in node["ports"])
-            print(f"{name:9} {'runs, pid ' + str(node['pid']) if node['pid'] else 'is down':18} {address}".rstrip())
+            print(f"{name:10} {'runs, pid ' + str(node['pid']) if node['pid'] else 'is down':18} {address}".rstrip())
         if not nodes:
             print(f"nothing was started with its data in {data}; start it with `up`")
     return bool(nodes) and all(node["pid"] for node in nodes.values())
@@ -145,14 +188,18 @@ def alone(data: Path) -> Iterator[None]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The flags; ends the program with code 2 where they are wrong."""
-    parser = argparse.ArgumentParser(description="Kafka and HDFS on this machine, without Docker.")
+    parser = argparse.ArgumentParser(description="Kafka, HDFS and Prometheus on this machine, without Docker.")
     parser.add_argument("verb", choices=["up", "status", "down"])
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where all data goes (%(default)s)")
-    parser.add_argument("--only", choices=list(NAMES), help="one of the two services (both)")
+    parser.add_argument("--only", choices=list(NAMES), help="one of the services (all)")
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="Kafka brokers (%(default)s)")
+    parser.add_argument("--kafka-heap", default="512m", metavar="SIZE", help="of each broker, at most (%(default)s)")
     parser.add_argument("--kafka-port", type=_port, default=9092, metavar="P", help="of the first broker (%(default)s)")
     parser.add_argument("--hdfs-port", type=_port, default=8020, metavar="P", help="of the NameNode (%(default)s)")
     parser.add_argument("--web-port", type=_port, default=9870, metavar="P", help="of its web pages (%(default)s)")
+    parser.add_argument("--prometheus-port", type=_port, default=9090, metavar="P", help="(%(default)s)")
+    parser.add_argument("--scrape-port", type=_port, action="append", metavar="P", help="of a `loadgen run` (9108)")
+    parser.add_argument("--owner", type=int, action="append", default=[], metavar="PID", help=OWNER_HELP)
     parser.add_argument("--secure", action="store_true", help="TLS with SASL/SCRAM too, on Kafka's port + 200")
     parser.add_argument("--json", action="store_true", help="status as one JSON object")
     flags = parser.parse_args(arguments)

@@ -9,9 +9,9 @@ import pyarrow as pa
 from loadgen.encode.lines import make_encoder
 from loadgen.encode.tracks import open_track_parts
 from loadgen.event import Int64s
-from loadgen.run.feed import MAX_BATCH, window_for
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
+from loadgen.simulate.feed import MAX_BATCH, window_for
 from loadgen.simulate.population import user_names
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import SimulationSettings, labels

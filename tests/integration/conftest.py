@@ -1,13 +1,18 @@
-"""The services that these tests share; skipped, with the reason, where Java or Maven is missing."""
+"""The services that these tests share; skipped, with the reason, where what they need is missing.
 
+LOADGEN_REQUIRE_SERVICES=1 or CI=true turn the skips into failures.
+"""
+
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.local import Local
+from tests.integration.local import PROGRAM, Local
 
-MISSING = [program for program in ("java", "mvn") if shutil.which(program) is None]
+UNPACKED_PROMETHEUS = PROGRAM.parents[2] / "build/services/prometheus/usr/bin/prometheus"
+REQUIRED = os.environ.get("LOADGEN_REQUIRE_SERVICES") == "1" or os.environ.get("CI") == "true"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,9 +25,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def needs_java() -> None:
-    """End a test early where it cannot run."""
-    if MISSING:
-        pytest.skip(f"needs {' and '.join(MISSING)}: apt install openjdk-17-jre-headless maven")
+    """Java, and Maven, which gets the jars."""
+    missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
+    if missing:
+        do_without(f"needs {' and '.join(missing)}: apt install openjdk-17-jre-headless maven")
+
+
+@pytest.fixture(scope="session")
+def needs_prometheus() -> None:
+    """Prometheus, installed or unpacked by .ci/run."""
+    if shutil.which("prometheus") is None and not UNPACKED_PROMETHEUS.exists():
+        do_without("needs prometheus: apt install prometheus")
+
+
+def do_without(reason: str) -> None:
+    """End a test that cannot run here."""
+    if REQUIRED:
+        pytest.fail(f"{reason}, or unset LOADGEN_REQUIRE_SERVICES and CI")
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -47,11 +67,29 @@ def three_brokers(needs_java: None, tmp_path_factory: pytest.TempPathFactory) ->
         local.down()
 
 
+@pytest.fixture(scope="session")
+def one_hdfs(needs_java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """A NameNode and a DataNode; stopped at the end."""
+    local = Local(tmp_path_factory.mktemp("hdfs"), ["--only", "hdfs"])
+    try:
+        local.up()
+        yield local
+    finally:
+        local.down()
+
+
 @pytest.fixture
 def broker(one_broker: Local) -> Local:
     """The broker, up again whatever the test before did to it."""
     one_broker.up()
     return one_broker
+
+
+@pytest.fixture
+def hdfs(one_hdfs: Local) -> Local:
+    """The file system, up again."""
+    one_hdfs.up()
+    return one_hdfs
 
 
 @pytest.fixture

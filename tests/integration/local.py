@@ -1,10 +1,11 @@
 """Real Kafka and HDFS for tests, started and stopped by deploy/local/services.py as a user would.
 
 In: a folder and flags. Out: addresses, and signals to single processes. Ports are free ones, so that nothing collides
-with services that a developer has running.
+with services that a developer has running. The services end with the test program, even one that is killed.
 """
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,13 +16,27 @@ from pathlib import Path
 import psutil
 
 PROGRAM = Path(__file__).parents[2] / "deploy" / "local" / "services.py"
+CI_PID = "LOADGEN_CI_PID"
+"""The variable with the pid of a script that the services should not outlive either."""
+SCRIPTS = os.environ.get(CI_PID, "").split()  # now: during a test there are no such variables
 OFFSETS = (0, 1, 2, 100, 101, 102, 200, 201, 202)
 """From the first broker's port, those that three brokers listen on."""
 
 
+_given: set[int] = set()
+
+
 def free_port(offsets: tuple[int, ...] = (0,)) -> int:
-    """A port that is free, as are those at these offsets from it; below the range that connections are given."""
-    return next(port for port in range(21000, 31000, 7) if all(map(is_free, (port + offset for offset in offsets))))
+    """A port that is free, as are those at these offsets from it; below the range that connections are given.
+
+    No port is given twice, since what was given may not be in use yet.
+    """
+    for port in range(21000, 31000, 7):
+        wanted = {port + offset for offset in offsets}
+        if not wanted & _given and all(map(is_free, wanted)):
+            _given.update(wanted)
+            return port
+    raise AssertionError("no port is free")
 
 
 def is_free(port: int) -> bool:
@@ -41,6 +56,7 @@ class Local:
 
     Attributes:
         flags: of `up`, besides the ports.
+        owned: whether they end with this process.
     """
 
     data: Path
@@ -48,10 +64,13 @@ class Local:
     kafka_port: int = field(default_factory=lambda: free_port(OFFSETS))
     hdfs_port: int = 0
     web_port: int = 0
+    prometheus_port: int = 0
+    owned: bool = True
 
     def __post_init__(self) -> None:
         self.hdfs_port = self.hdfs_port or free_port((0, 1))
         self.web_port = self.web_port or self.hdfs_port + 1
+        self.prometheus_port = self.prometheus_port or free_port()
 
     @property
     def brokers(self) -> str:
@@ -61,8 +80,10 @@ class Local:
 
     def command(self, verb: str, *flags: str) -> list[str]:
         """The command line of services.py."""
-        ports = {"--kafka-port": self.kafka_port, "--hdfs-port": self.hdfs_port, "--web-port": self.web_port}
-        pairs = [text for name, port in ports.items() for text in (name, str(port))]
+        names = ("kafka", "hdfs", "web", "prometheus")
+        pairs = [text for name in names for text in (f"--{name}-port", str(getattr(self, f"{name}_port")))]
+        if verb == "up" and self.owned:
+            pairs += [f"--owner={pid}" for pid in (os.getpid(), *SCRIPTS)]
         return [sys.executable, str(PROGRAM), verb, "--data", str(self.data), *self.flags, *pairs, *flags]
 
     def call(self, verb: str, *flags: str) -> "subprocess.CompletedProcess[str]":
@@ -88,7 +109,18 @@ class Local:
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send one process a signal; a deadly one is waited for."""
-        process = psutil.Process(self.pids()[name])
+        pid = (self.data / name / "pid").read_text().split()[0]  # `status` takes its time, and runs go on meanwhile
+        process = psutil.Process(int(pid))
         process.send_signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM):
             process.wait(30)
+
+
+def processes_of(local: Local) -> list[psutil.Process]:
+    """Every service on this machine that was started with this data folder, by its command line."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "exe"])
+        if (process.info["exe"] or "").endswith(("java", "prometheus"))
+        and str(local.data) in " ".join(process.info["cmdline"] or [])
+    ]

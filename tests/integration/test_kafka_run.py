@@ -70,15 +70,36 @@ def test_more_copies_than_brokers_are_refused_with_the_next_step(tmp_path: Path,
     assert "say --replication-factor N with N up to the number of brokers" in shown
 
 
-def test_a_topic_that_takes_no_future_says_so_and_the_ledger_stays_exact(tmp_path: Path, broker: Local) -> None:
+def test_a_topic_that_takes_no_future_is_an_error_before_the_first_event(tmp_path: Path, broker: Local) -> None:
     make_topic(broker, "strict")
     flags = ("--brokers", broker.brokers, "--topic", "strict", *FLAGS)
-    code, summary, shown = start(tmp_path, *flags, "--start", "+2d", "--events", "5000", "--rate", "max").end()
+    code, _, shown = start(tmp_path, *flags, "--start", "+2d", "--events", "5000").end()
     assert code == 1, shown
+    assert "simulated time reaches 2 d ahead of the clock, and topic 'strict' takes events up to 1 h ahead" in shown
+    assert "--timestamps wall, an earlier --start, or" in shown
+    assert "kafka-configs.sh --alter --topic strict --add-config message.timestamp.after.max.ms=" in shown
+    assert n_in_topic(broker.brokers, "strict") == 0
+
+
+def test_a_topic_that_refuses_the_future_in_mid_run_leaves_an_exact_ledger(tmp_path: Path, broker: Local) -> None:
+    make_topic(broker, "unsure")
+    flags = ("--brokers", broker.brokers, "--topic", "unsure", *FLAGS)
+    code, summary, shown = start(tmp_path, *flags, "--events", "44000", "--rate", "max").end()
+    assert code == 1, shown
+    assert "note: simulated time may reach" in shown
     assert "Invalid timestamp" in shown
-    assert "--timestamps wall" in shown
-    assert summary["delivered"] == n_in_topic(broker.brokers, "strict")
+    assert "so far ahead of the brokers' clock: --timestamps wall" in shown
+    assert summary["delivered"] == n_in_topic(broker.brokers, "unsure") > 0
     assert summary["failed"] + summary["unfinished"] == summary["planned"] - summary["delivered"] > 0
+
+
+def test_a_backfill_is_told_when_the_topic_does_not_keep_it(tmp_path: Path, broker: Local) -> None:
+    made = ("--brokers", broker.brokers, "--topic", "old", "--create-topic", "--partitions", "4")
+    code, _, shown = start(tmp_path, *made, "--start", "-30d", "--events", "100", "--rate", "max").end()
+    assert code == 0, shown
+    assert "topic old is made with replication factor 1: there are no more brokers" in shown
+    assert "begins with events of 30 d ago, and topic 'old' keeps events for 7 d" in shown
+    assert "kafka-configs.sh --alter --topic old --add-config retention.ms=-1" in shown
 
 
 def make_topic(local: Local, name: str) -> None:

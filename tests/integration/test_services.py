@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import psutil
 import pytest
 
-from tests.integration.local import PROGRAM, Local, free_port, is_free
+from tests.integration.local import PROGRAM, Local, free_port, is_free, processes_of
 from tests.run.program import wait_until
 
 
@@ -24,15 +23,6 @@ def local(needs_java: None, tmp_path: Path) -> Iterator[Local]:
     local = Local(tmp_path / "data", ["--only", "kafka"])
     yield local
     local.down()
-
-
-def processes_of(local: Local) -> list[psutil.Process]:
-    """Every process on this machine that was started with this data folder, by its command line."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline", "exe"])
-        if "java" in (process.info["exe"] or "") and str(local.data) in " ".join(process.info["cmdline"] or [])
-    ]
 
 
 def test_a_second_up_changes_nothing_and_down_leaves_nothing(local: Local) -> None:

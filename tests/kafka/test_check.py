@@ -143,6 +143,14 @@ def test_a_topic_that_is_there_with_as_many_partitions_is_fine():
             create_topic(KafkaSettings(broker.address, "t"), 6, 1)
 
 
+def test_a_topic_has_no_more_copies_than_there_are_brokers_where_fewer_will_do():
+    with FakeBroker() as broker:
+        assert create_topic(KafkaSettings(broker.address, "few"), 5, 3, or_fewer=True) == 1
+        assert create_topic(KafkaSettings(broker.address, "asked"), 5, 3) == 3
+        assert broker.copies == {"few": 1, "asked": 3}
+        assert create_topic(KafkaSettings(broker.address, "few"), 5, 3, or_fewer=True) == 3, "it was there"
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "step"),
     [

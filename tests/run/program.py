@@ -65,7 +65,9 @@ def start_bare(folder: Path, *flags: str, env: dict[str, str] | None = None, **o
     return start_program(folder, "run", "--metrics-port", "0", "--tracks", TRACKS, *flags, env=env, **options)
 
 
-def start_program(folder: Path, *words: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[Any]":
+def start_program(
+    folder: Path, *words: str, env: dict[str, str] | None = None, **options: Any
+) -> "subprocess.Popen[Any]":
     """Start `loadgen` with these words; options are those of Popen."""
     command = [sys.executable, "-m", "loadgen", *words]
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}

@@ -10,8 +10,10 @@ import threading
 from types import TracebackType
 from typing import Self
 
-METADATA, SASL_HANDSHAKE, API_VERSIONS, CREATE_TOPICS, SASL_AUTHENTICATE = 3, 17, 18, 19, 36
-NEWEST = {METADATA: 4, SASL_HANDSHAKE: 1, API_VERSIONS: 0, CREATE_TOPICS: 2, SASL_AUTHENTICATE: 0}
+METADATA, SASL_HANDSHAKE, API_VERSIONS, CREATE_TOPICS, DESCRIBE_CONFIGS, SASL_AUTHENTICATE = 3, 17, 18, 19, 32, 36
+NEWEST = {
+    METADATA: 4, SASL_HANDSHAKE: 1, API_VERSIONS: 0, CREATE_TOPICS: 2, DESCRIBE_CONFIGS: 0, SASL_AUTHENTICATE: 0
+}  # fmt: skip
 OK, UNKNOWN_TOPIC, TOPIC_DENIED, BAD_MECHANISM, UNSUPPORTED_VERSION, BAD_LOGIN = 0, 3, 29, 33, 35, 58
 
 
@@ -29,6 +31,9 @@ class FakeBroker:
     Attributes:
         address: "127.0.0.1:PORT".
         topics: the number of partitions by topic.
+        copies: the replication factor of each topic that was made.
+        config: of every topic.
+        refuse_config: the error with which the question for it is answered.
         refuse_topic: the error with which each topic is answered; OK for none.
         refuse_create: the error with which the creation of a topic is answered; OK makes it.
         mechanisms: what SASL may use.
@@ -36,10 +41,12 @@ class FakeBroker:
 
     def __init__(
         self, *, topics: dict[str, int] | None = None, refuse_topic: int = OK, refuse_create: int = OK,
-        mechanisms: tuple[str, ...] = ("PLAIN",),
+        mechanisms: tuple[str, ...] = ("PLAIN",), config: dict[str, str] | None = None, refuse_config: int = OK,
     ) -> None:  # fmt: skip
         self.topics, self.refuse_topic, self.refuse_create = topics or {}, refuse_topic, refuse_create
         self.mechanisms = mechanisms
+        self.config, self.refuse_config = config or {}, refuse_config
+        self.copies: dict[str, int] = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._connections: list[socket.socket] = []
@@ -72,7 +79,14 @@ class FakeBroker:
             return struct.pack(">h", OK if is_known else BAD_MECHANISM) + array(*map(text, self.mechanisms))
         if api == SASL_AUTHENTICATE:
             return struct.pack(">h", BAD_LOGIN) + text("wrong user or password") + struct.pack(">i", 0)
-        return self._create(request)
+        return self._config() if api == DESCRIBE_CONFIGS else self._create(request)
+
+    def _config(self) -> bytes:
+        """As version 0 has it: whatever was asked about, there is one topic."""
+        flags = b"\0\0\0"  # read-only, default, sensitive
+        entries = array(*(text(name) + text(value) + flags for name, value in self.config.items()))
+        answer = struct.pack(">h", self.refuse_config) + text("so it is") + b"\x02" + text("t") + entries
+        return struct.pack(">i", 0) + array(answer)
 
     def _metadata(self, request: bytes) -> bytes:
         body = request[10 + struct.unpack(">h", request[8:10])[0] :]
@@ -95,7 +109,7 @@ class FakeBroker:
         n = struct.unpack(">h", body[4:6])[0]
         name = body[6 : 6 + n].decode()
         if self.refuse_create == OK:
-            self.topics[name] = struct.unpack(">i", body[6 + n : 10 + n])[0]
+            self.topics[name], self.copies[name] = struct.unpack(">ih", body[6 + n : 12 + n])
         return struct.pack(">i", 0) + array(text(name) + struct.pack(">h", self.refuse_create) + text("so it is"))
 
     def close(self) -> None:
