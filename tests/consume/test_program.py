@@ -9,16 +9,10 @@ from typing import Any
 
 import pytest
 
-from loadgen.kafka.embedded import EmbeddedBroker
-from loadgen.store.layout import DEAD, TMP
+from loadgen.store.layout import DEAD
 from tests.consume.cluster import (
-    DAY,
     assert_stored_once,
     consume,
-    consume_bare,
-    day_folders,
-    dead_letters,
-    event,
     events,
     fill,
     filled_cluster,
@@ -32,10 +26,6 @@ IDLE = ("--until-idle", "0.3")
 
 def published_files(folder: Path) -> list[Path]:
     return sorted((folder / "store").glob("year=*/**/batch_*"))
-
-
-
-
 
 
 def test_kill_9_at_any_instant_loses_and_repeats_nothing(tmp_path: Path) -> None:
@@ -77,15 +67,16 @@ def test_a_signal_publishes_what_is_read(tmp_path: Path, number: signal.Signals,
         found, summary, said = program.end()
         assert (found, summary["exit_reason"]) == (code, reason), said
         assert "stopping: publishing what is read" in said
-        assert consume(tmp_path, cluster.address, *IDLE).end()[0] == 0
+        assert consume(tmp_path, cluster.address, *IDLE, "--group", "later").end()[0] == 0
     assert_stored_once(tmp_path, sent)
 
 
 def test_two_consumers_share_the_partitions_and_take_over_from_each_other(tmp_path: Path) -> None:
     sent = events(8000)
+    by_brokers = ("--kafka-option", "group.protocol=consumer")  # the mock does no classic rebalance among the living
     with filled_cluster(spread(sent[:2000])) as cluster:
-        first = consuming(tmp_path, cluster.address, 2000)
-        second = consume(tmp_path, cluster.address, "--rotate-interval", "0.1")
+        first = consuming(tmp_path, cluster.address, 2000, *by_brokers)
+        second = consume(tmp_path, cluster.address, "--rotate-interval", "0.1", *by_brokers)
         fill(cluster.address, spread(sent[2000:4000]))
         wait_until(lambda: sum(stored(tmp_path).values()) >= 4000)
         first.signal(signal.SIGTERM)
@@ -117,7 +108,6 @@ def test_a_consumer_that_stood_still_past_its_session_does_no_harm(tmp_path: Pat
     assert_stored_once(tmp_path, sent)
 
 
-
 def test_a_topic_that_is_not_there_is_said_with_the_next_step(tmp_path: Path) -> None:
     with filled_cluster({0: events(1)}) as cluster:
         code, _, said = consume(tmp_path, cluster.address, "--topic", "nowhere").end()
@@ -127,20 +117,14 @@ def test_a_topic_that_is_not_there_is_said_with_the_next_step(tmp_path: Path) ->
     assert "Traceback" not in said
 
 
-
-
 def test_a_wrong_option_is_wrong_usage(tmp_path: Path) -> None:
     code, _, said = consume(tmp_path, "127.0.0.1:1", "--kafka-option", "enable.auto.commit=true").end()
     assert code == 2
     assert "not yours to set" in said
 
 
-
 def test_the_metrics_tell_what_is_stored(tmp_path: Path) -> None:
     with filled_cluster({0: [*events(50), b"x"]}) as cluster:
-        process = consume_bare(tmp_path, cluster.address, "--rotate-interval", "0.1", "--metrics-port", "0")
-        process.terminate()
-        process.communicate()
         port = _free_port()
         program = consume(tmp_path, cluster.address, "--rotate-interval", "0.1", "--metrics-port", str(port))
         wait_until(lambda: "loadgen_published_events_total 50.0" in _scrape(port))
