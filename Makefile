@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= --users 1000 --duration 1
+TEST_PROCESSES ?= 2
 SERVICES ?=
 SERVICES_PROGRAM := $(PYTHON) deploy/local/services.py
 
@@ -20,7 +21,7 @@ run: $(VENV)/ready ## the main job: make run ARGS="--users 50000 --duration 30"
 
 test: $(VENV)/ready ## unit tests (those marked slow or integration are left out)
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES)
 
 lint: $(VENV)/ready ## ruff, mypy --strict, and the direction of imports
 	@echo "checking style, types and imports"

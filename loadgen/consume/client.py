@@ -129,7 +129,13 @@ class Client:
         """Asked over the admin's own connections: on the consumer's, a question waits behind its fetches."""
         spec: Any = OffsetSpec.earliest() if which is Ask.EARLIEST else OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = self._admin.list_offsets(dict.fromkeys(self._of(partitions), spec), request_timeout=ASK_S)
-        return {partition.partition: future.result(ASK_S + 1.0).offset for partition, future in asked.items()}
+        try:
+            return {partition.partition: future.result(ASK_S + 1.0).offset for partition, future in asked.items()}
+        except KafkaException:
+            # librdkafka 2.16 goes on asking with the leader epoch it knows ("fenced"); this makes it look anew
+            with suppress(KafkaException):
+                self._admin.list_topics(self._topic, ASK_S)
+            raise
 
     def _of(self, partitions: Collection[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in partitions]

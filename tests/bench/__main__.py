@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loadgen.kafka.embedded import EmbeddedBroker
+from tests.bench.consume import consume
 from tests.bench.measure import (
     ROOT,
     baseline,
@@ -131,6 +132,7 @@ SECTIONS: tuple[Callable[[], Iterator[Row]], ...] = (
     file_path,
     kafka_path,
     real_broker,
+    consume,
     growth,
     startup,
     memory,

@@ -133,9 +133,8 @@ def test_what_is_no_event_goes_to_the_dead_letters_byte_for_byte(tmp_path: Path)
         {"mode": "realtime"},
         {"batch_size": 5},
         {"max_file_bytes": 2048},
-        {"partition_by": "ingest"},
     ],
-    ids=["zst", "realtime", "b5", "small files", "ingest"],
+    ids=["zst", "realtime", "b5", "small files"],
 )
 def test_every_way_to_publish_stores_every_event_once(tmp_path: Path, given: dict[str, Any]) -> None:
     sent = events(400)
@@ -280,7 +279,7 @@ def test_a_topic_that_is_not_there_is_said_with_the_next_step(tmp_path: Path) ->
 
 
 def test_a_broker_out_of_reach_names_no_way_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(BrokerUnreachable, match="no broker answered at 127.0.0.1:1") as caught:
+    with pytest.raises(BrokerUnreachable, match=r"no broker answered at 127\.0\.0\.1:1") as caught:
         consume(tmp_path, "127.0.0.1:1")
     assert "embedded" not in str(caught.value)
 

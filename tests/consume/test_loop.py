@@ -1,9 +1,11 @@
 """What the loop does with what the group and the store do, step by step, with a store in memory and no Kafka."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -200,7 +202,6 @@ def test_a_full_lane_pauses_its_partition_and_no_other() -> None:
 
     scene = Scene(assign(0, 1), nothing, give(*run(0, 0, 4)), nothing, drain, spans=ended(4, 0), until_idle_s=0.1)
     full = [True]
-    lanes: list[Lane] = []
     make = scene.consumer._new_lane
 
     class Filling(Lane):
@@ -211,7 +212,6 @@ def test_a_full_lane_pauses_its_partition_and_no_other() -> None:
     def filling(number: int) -> Lane:
         lane = make(number)
         lane.__class__ = Filling
-        lanes.append(lane)
         return lane
 
     scene.consumer._new_lane = filling
@@ -268,7 +268,7 @@ def test_the_wait_before_another_try_grows_until_something_is_published(monkeypa
     for _ in range(2000):
         now_s[0] += 0.25
         partition.turn(0.0)
-    waits_s = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
+    waits_s = [later - earlier for earlier, later in pairwise(tries)]
     assert waits_s[:6] == pytest.approx([0.5, 1, 2, 4, 8, 16], abs=0.6)
     assert waits_s[6:] == pytest.approx([30, 30], abs=0.6)
     assert partition.n_retries == 9
@@ -331,10 +331,19 @@ def test_a_gap_may_be_passed_over_and_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_first_signal_drains_and_the_second_ends_at_once() -> None:
-    scene = Scene(assign(0), give(*run(0, 0, 5)), interval_s=60.0)
-    scene.consumer._on_signal(2, None)
-    with pytest.raises(KeyboardInterrupt):
-        scene.consumer._on_signal(2, None)
+    def interrupt(client: FakeClient) -> Sequence[Message]:
+        scene.consumer._on_signal(signal.SIGINT, None)
+        return ()
+
+    def interrupt_again(when: When, step: str, path: str) -> None:
+        if step == "rename":
+            scene.consumer._on_signal(signal.SIGINT, None)
+
+    scene = Scene(assign(0), give(*run(0, 0, 5)), interrupt, watch=interrupt_again, interval_s=60.0)
+    result = scene.run()
+    assert result.exit_reason == "interrupted twice"
+    assert "is read again the next time" in str(result.error)
+    assert scene.offsets() == Counter()
 
 
 def test_a_consumer_may_be_stopped_from_outside() -> None:

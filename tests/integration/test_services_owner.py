@@ -15,7 +15,7 @@ from tests.integration.local import CI_PID, Local, processes_of
 from tests.run.program import wait_until
 
 ROOT = Path(__file__).parents[2]
-GONE_S = 5.0
+UP_S, GONE_S = 90.0, 5.0
 AS_TESTS_DO = """
 import sys, time
 from pathlib import Path
@@ -72,7 +72,7 @@ def test_no_java_outlives_a_killed_owner_and_the_next_up_works(
     local: Local, victim: Callable[[psutil.Process, Local], psutil.Process]
 ) -> None:
     with owner_of(local) as script:
-        wait_until(lambda: "runs" in local.call("status").stdout)
+        wait_until(lambda: "runs" in local.call("status").stdout, UP_S)
         victim(script, local).kill()
         wait_until(lambda: not processes_of(local), GONE_S)
         local.up()

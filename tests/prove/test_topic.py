@@ -92,6 +92,7 @@ def test_what_is_produced_while_it_is_read_is_not_read(broker: str) -> None:
     assert source.share() == 1.0
 
 
+@pytest.mark.slow
 def test_an_unreachable_broker_is_said(tmp_path: Path, broker: str) -> None:
     manifest = ran(tmp_path, "--brokers", broker, *FLAGS)
     with MockCluster("other") as cluster:

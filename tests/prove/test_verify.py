@@ -108,8 +108,8 @@ def test_whichever_byte_of_an_event_is_changed_it_is_one_altered_event(
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_every_single_byte_of_an_event_matters(runs: Callable[[str], Run], tmp_path: Path, wire_format: str) -> None:
-    change_bytes(runs(wire_format), tmp_path, n_changes=1000)
+def test_bytes_all_over_an_event_matter(runs: Callable[[str], Run], tmp_path: Path, wire_format: str) -> None:
+    change_bytes(runs(wire_format), tmp_path, n_changes=80)
 
 
 def change_bytes(run: Run, folder: Path, n_changes: int) -> None:

@@ -2,7 +2,7 @@
 
 from tests.integration.chaos.programs import Loadgen
 from tests.integration.chaos.scale import KILLS, some
-from tests.integration.chaos.scene import RATE_PER_S, SESSION_S, Scene, pounce, sleep_s
+from tests.integration.chaos.scene import IDLE_S, RATE_PER_S, SESSION_S, Scene, pounce, sleep_s
 
 FLAGS = ("-b", "100", "--rotate-interval", "0.3s")
 PER_TRY_S = 3.0
@@ -51,6 +51,21 @@ def test_two_that_freeze_in_turn_in_the_midst_of_publishing_repeat_nothing(far_s
         both.reverse()
     summaries = end(*both)
     assert sum(summary["retries"] for summary in summaries) > 0, "neither was ever fenced: the test has shown nothing"
+    scene.finish()
+
+
+def test_a_consumer_that_lost_its_partitions_does_not_take_that_for_the_end_of_its_work(scene: Scene) -> None:
+    scene.produce(15 * RATE_PER_S)
+    sleeper = scene.consume("--until-idle", str(IDLE_S), *FLAGS, group=scene.topic)
+    other = scene.consume(*FLAGS, group=scene.topic)
+    scene.wait_for_progress(500)
+    sleeper.freeze()
+    sleep_s(scene.dice, SESSION_S + 2.0, SESSION_S + 3.0)
+    other.kill()  # for as long as its session lasts the group gives the sleeper nothing
+    sleeper.wake()
+    code, summary, shown = sleeper.end()
+    assert (code, summary["exit_reason"]) == (0, "idle"), shown
+    assert scene.is_done(), "it has ended before everything was stored"
     scene.finish()
 
 
