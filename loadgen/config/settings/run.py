@@ -113,7 +113,12 @@ class RunSettings(Settings):
     replication_factor: Annotated[
         int,
         BeforeValidator(values.count(1, 32767, "3")),
-        Flag("replication-factor", "N", "Copies of each partition of a topic made by --create-topic.", WHERE),
+        Flag(
+            "replication-factor",
+            "N",
+            "Copies of each partition of a topic made by --create-topic; as many as there are brokers, up to 3.",
+            WHERE,
+        ),
     ] = 3
     kafka_option: Annotated[shared.KafkaOption, Here(panel=WHERE)] = Field(default_factory=KafkaOptions)
     kafka_config: Annotated[shared.KafkaConfig, Here(panel=WHERE)] = None
