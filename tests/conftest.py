@@ -20,8 +20,8 @@ settings.load_profile("loadgen")
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take LOADGEN_* variables away, but the ones that steer the tests themselves."""
-    for variable in [name for name in os.environ if name.startswith("LOADGEN_") and name != "LOADGEN_FUZZ"]:
+    """Take LOADGEN_* variables away; those that steer the tests themselves are named TEST_*."""
+    for variable in [name for name in os.environ if name.startswith("LOADGEN_")]:
         monkeypatch.delenv(variable)
 
 

@@ -25,8 +25,8 @@ S = TypeVar("S", bound=Settings)
 
 PREFIX = "LOADGEN_"
 OPTION_PREFIX = "LOADGEN_KAFKA_OPTION_"
-OTHER_VARIABLES = ("LOADGEN_CACHE", "LOADGEN_DEBUG", "LOADGEN_FUZZ")
-"""Variables that are no setting of a verb: the cache folder, tracebacks for developers, the length of the fuzz test."""
+OTHER_VARIABLES = ("LOADGEN_CACHE", "LOADGEN_DEBUG")
+"""Variables that are no setting of a verb: the cache folder, tracebacks for developers."""
 _FROM_KUBERNETES = re.compile(r"LOADGEN_(.*_)?(SERVICE_(HOST|PORT)|PORT_[0-9]+_(TCP|UDP|SCTP))(_.*)?")
 _ADDRESS_FROM_KUBERNETES = ("tcp://", "udp://", "sctp://")
 """Kubernetes gives each container such variables for a service named loadgen or loadgen-something: not meant for us."""

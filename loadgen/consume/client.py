@@ -45,6 +45,7 @@ class Client:
         """Connect to nothing yet."""
         self.monitor = Monitor(settings.options)
         self.started: set[int] = set()
+        self._paused: set[int] = set()
         self._topic = settings.topic
         shared: dict[str, Any] = self.monitor.callbacks()
         config: dict[str, Any] = {**consumer_config(settings, group), **shared, "on_commit": _ignore}
@@ -78,6 +79,8 @@ class Client:
     def start(self, partition: int, offset: int) -> None:
         """Read a partition from this offset on, anew if need be. Raises KafkaException."""
         self.stop(partition)
+        if partition in self._paused:  # a pause outlives the assignment: nothing would ever come
+            self.resume(partition)
         self._consumer.incremental_assign([TopicPartition(self._topic, partition, offset)])
         self.started.add(partition)
 
@@ -89,10 +92,12 @@ class Client:
 
     def pause(self, partition: int) -> None:
         """Fetch nothing more of it for now."""
+        self._paused.add(partition)
         self._consumer.pause(self._of([partition]))
 
     def resume(self, partition: int) -> None:
         """Go on where `pause` stopped."""
+        self._paused.discard(partition)
         self._consumer.resume(self._of([partition]))
 
     def span(self, partition: int) -> tuple[int, int]:

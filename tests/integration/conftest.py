@@ -1,6 +1,6 @@
 """The services that these tests share; skipped, with the reason, where what they need is missing.
 
-LOADGEN_REQUIRE_SERVICES=1 or CI=true turn the skips into failures.
+TEST_REQUIRE_SERVICES=1 or CI=true turn the skips into failures.
 """
 
 import os
@@ -12,7 +12,7 @@ import pytest
 from tests.integration.local import PROGRAM, Local
 
 UNPACKED_PROMETHEUS = PROGRAM.parents[2] / "build/services/prometheus/usr/bin/prometheus"
-REQUIRED = os.environ.get("LOADGEN_REQUIRE_SERVICES") == "1" or os.environ.get("CI") == "true"
+REQUIRED = os.environ.get("TEST_REQUIRE_SERVICES") == "1" or os.environ.get("CI") == "true"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,7 +41,7 @@ def needs_prometheus() -> None:
 def do_without(reason: str) -> None:
     """End a test that cannot run here."""
     if REQUIRED:
-        pytest.fail(f"{reason}, or unset LOADGEN_REQUIRE_SERVICES and CI")
+        pytest.fail(f"{reason}, or unset TEST_REQUIRE_SERVICES and CI")
     pytest.skip(reason)
 
 

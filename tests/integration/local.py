@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 PROGRAM = Path(__file__).parents[2] / "deploy" / "local" / "services.py"
-CI_PID = "LOADGEN_CI_PID"
+CI_PID = "TEST_CI_PID"
 """The variable with the pid of a script that the services should not outlive either."""
 SCRIPTS = os.environ.get(CI_PID, "").split()  # now: during a test there are no such variables
 OFFSETS = (0, 1, 2, 100, 101, 102, 200, 201, 202)

@@ -104,7 +104,7 @@ def test_without_java_tests_are_skipped_with_the_reason_unless_they_are_required
     tmp_path: Path, required: str, code: int, said: str
 ) -> None:
     test = "tests/integration/test_services.py::test_a_second_up_changes_nothing_and_down_leaves_nothing"
-    variables = {**os.environ, "PATH": str(tmp_path), "CI": "", "LOADGEN_REQUIRE_SERVICES": required}
+    variables = {**os.environ, "PATH": str(tmp_path), "CI": "", "TEST_REQUIRE_SERVICES": required}
     command = [sys.executable, "-m", "pytest", "-m", "integration", "-rs", "-p", "no:cacheprovider", test]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
     assert done.returncode == code

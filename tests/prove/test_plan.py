@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.cli import main
@@ -91,6 +91,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_manifest_with_anything_in_any_place_is_read_or_refused(
     run: Run, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

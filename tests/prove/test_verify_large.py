@@ -1,6 +1,6 @@
 """Among very many events: one lost, one repeated, one byte changed, two exchanged, one foreign; little memory.
 
-LOADGEN_VERIFY_EVENTS sets how many: 300,000 by default, ten million for the full claim.
+TEST_VERIFY_EVENTS sets how many: 300,000 by default, ten million for the full claim.
 """
 
 import json
@@ -15,7 +15,7 @@ import pytest
 
 from tests.prove.runs import ran
 
-N_EVENTS = int(os.environ.get("LOADGEN_VERIFY_EVENTS", "300000"))
+N_EVENTS = int(os.environ.get("TEST_VERIFY_EVENTS", "300000"))
 MOST_BYTES = 500 << 20
 
 

@@ -38,7 +38,8 @@ def test_a_folder_of_several_workers_is_proved(tmp_path: Path, compress: str) ->
         assert report.findings.n_found == 3000
 
 
-@pytest.mark.parametrize("name", ["events.jsonl.gz", slow("events.jsonl.zst")])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["events.jsonl.gz", "events.jsonl.zst"])
 def test_a_compressed_file_is_proved(tmp_path: Path, name: str) -> None:
     manifest = ran(tmp_path, "--output", name, "--workers", "2", *SMALL)
     assert verified(manifest, files=[str(tmp_path / name)]).findings.is_proved
@@ -179,6 +180,7 @@ def test_what_a_worker_that_died_sent_and_did_not_report_is_no_foreign_event(tmp
     assert counts_of(report) == {}
 
 
+@pytest.mark.slow
 def test_repeats_of_a_run_itself_are_found_and_explained(tmp_path: Path) -> None:
     flags = ("--users", "3000", "--events", "60000", "--rate", "30k/s", "--workers", "2")
     program = start(tmp_path, "--output", "out.jsonl", *START, *flags)

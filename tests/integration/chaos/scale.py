@@ -1,12 +1,12 @@
-"""How much chaos, and by which dice: from LOADGEN_CHAOS_KILLS and LOADGEN_CHAOS_SEED, read before tests hide them."""
+"""How much chaos, and by which dice: from TEST_CHAOS_KILLS and TEST_CHAOS_SEED, read before tests hide them."""
 
 import os
 from random import SystemRandom
 
-KILLS = int(os.environ.get("LOADGEN_CHAOS_KILLS", "8"))
+KILLS = int(os.environ.get("TEST_CHAOS_KILLS", "8"))
 """Kills, or what else is done again and again, in one test."""
 FULL_SIZE = 50
-_GIVEN = os.environ.get("LOADGEN_CHAOS_SEED", "").replace(",", " ").split()
+_GIVEN = os.environ.get("TEST_CHAOS_SEED", "").replace(",", " ").split()
 SEEDS = list(map(int, _GIVEN)) or [SystemRandom().randrange(10**6) for _ in range(3 if KILLS >= FULL_SIZE else 1)]
 """Every test is run once with each."""
 

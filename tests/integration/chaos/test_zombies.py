@@ -6,6 +6,8 @@ from tests.integration.chaos.scene import IDLE_S, RATE_PER_S, SESSION_S, Scene, 
 
 FLAGS = ("-b", "100", "--rotate-interval", "0.3s")
 PER_TRY_S = 3.0
+FENCED_AT_LAST = "not by this writer"
+"""The other one was quicker with what this one wanted to publish at the end."""
 
 
 def until_in_the_midst(scene: Scene) -> None:
@@ -76,6 +78,6 @@ def end(*consumers: Loadgen) -> list[dict[str, int]]:
     summaries = []
     for consumer in consumers:
         code, summary, shown = consumer.end()
-        assert code == 0, shown
+        assert code == 0 or FENCED_AT_LAST in shown, shown
         summaries.append(summary)
     return summaries
