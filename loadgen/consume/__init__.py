@@ -88,7 +88,7 @@ def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool:
     from loadgen.consume.prepare import rotation_of
     from loadgen.kafka.consumer_options import begin_of
 
-    rotation, budget = rotation_of(settings), Budget()
+    rotation, budget = rotation_of(settings), Budget(32 << 20)
 
     def new_lane(partition: int) -> Lane:
         return Lane(ready.store, ready.source, partition, rotation, ready.writer_id, pool, time.time, budget)

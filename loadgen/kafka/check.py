@@ -25,9 +25,13 @@ from loadgen.kafka.errors import (
 )
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config
+from loadgen.kafka.times import RETENTION
 
 NO_ANSWER = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
 ANY_TIME = {FUTURE: str(ANY_MS)}
+HOUR_MS = 3_600_000
+WEEK_MS = 168 * HOUR_MS
+"""Kafka keeps events for so long by default."""
 ASK_S = 0.5
 ALL_DOWN_S = 3.0
 """Where every address refuses the connection, waiting longer than this helps nobody."""
@@ -52,10 +56,12 @@ def create_topic(
     timeout_s: float = METADATA_S,
     *,
     or_fewer: bool = False,
+    behind_ms: float = 0.0,
 ) -> int:
     """Make the topic; one that is there already is fine if it has as many partitions.
 
     It takes events of any time: simulated time can run far ahead of the brokers' clock, and Kafka's default is an hour.
+    It keeps events of the past, too, for a week after they arrive: Kafka goes by their own time, and would delete them.
 
     Args:
         settings: where.
@@ -63,6 +69,7 @@ def create_topic(
         replication_factor: copies of each.
         timeout_s: how long to try.
         or_fewer: make fewer copies where there are fewer brokers.
+        behind_ms: how far behind the clock the first event is.
 
     Returns:
         The copies asked for, or so many fewer as were made.
@@ -75,7 +82,7 @@ def create_topic(
     topic = metadata.topics[settings.topic]
     if topic.error is not None and topic.error.code() in MISSING:
         copies = min(replication_factor, len(metadata.brokers)) if or_fewer else replication_factor
-        _create(settings, NewTopic(settings.topic, partitions, copies, config=ANY_TIME), deadline_s)
+        _create(settings, NewTopic(settings.topic, partitions, copies, config=_config_for(behind_ms)), deadline_s)
         _wait_for_topic(settings, deadline_s)
         return copies
     n_partitions = n_partitions_of(_metadata(settings, timeout_s), settings)
@@ -128,6 +135,11 @@ def _complaint(monitor: Monitor) -> str:
             answer = int(size.group(1)).to_bytes(4, "big").decode("ascii", "replace")
             return f"what listens there does not speak Kafka: its answer begins with {answer!r}"
     return texts[-1] if texts else ""
+
+
+def _config_for(behind_ms: float) -> dict[str, str]:
+    """A new topic's own settings; the brokers' default is best where all events are of now."""
+    return {**ANY_TIME, **({RETENTION: str(int(behind_ms) + WEEK_MS)} if behind_ms > HOUR_MS else {})}
 
 
 def _create(settings: KafkaSettings, topic: NewTopic, deadline_s: float) -> None:

@@ -86,8 +86,10 @@ def _kafka(settings: RunSettings, screen: Screen, embedded_address: str | None) 
         return kafka
     if settings.create_topic:
         is_default = "replication_factor" not in settings.model_fields_set
-        copies = create_topic(kafka, settings.partitions, settings.replication_factor, or_fewer=is_default)
-        if copies < settings.replication_factor:
+        behind_ms = 0.0 if settings.timestamps == "wall" else time.time() * 1000 - settings.start_ms
+        n_copies = settings.replication_factor
+        copies = create_topic(kafka, settings.partitions, n_copies, or_fewer=is_default, behind_ms=behind_ms)
+        if copies < n_copies:
             screen.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
     check_topic(kafka)
     return kafka

@@ -78,7 +78,7 @@ def test_two_consumers_share_the_partitions_and_take_over_from_each_other(tmp_pa
         first.signal(signal.SIGTERM)
         fill(cluster.address, spread(sent[4000:]))
         assert first.end()[0] == 0
-        wait_until(lambda: n_stored(tmp_path) >= 8000)
+        wait_until(lambda: n_stored(tmp_path) >= 8000 and second.catches(signal.SIGTERM))
         second.signal(signal.SIGTERM)
         code, _, said = second.end()
     assert code == 0, said

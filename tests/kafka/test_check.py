@@ -136,6 +136,11 @@ def test_a_topic_is_made_as_asked():
         assert check_topic(KafkaSettings(broker.address, "new")) == 5
 
 
+def test_a_new_topic_keeps_events_of_the_past_for_a_week_after_they_arrive():
+    assert "retention.ms" not in kafka_check._config_for(60_000)
+    assert kafka_check._config_for(30 * 86_400_000)["retention.ms"] == str(37 * 86_400_000)
+
+
 def test_a_topic_that_is_there_with_as_many_partitions_is_fine():
     with FakeBroker(topics={"t": 5}) as broker:
         create_topic(KafkaSettings(broker.address, "t"), 5, 1)

@@ -32,6 +32,12 @@ class Program:
         """kill -9 the first worker."""
         self.workers()[0].send_signal(signal.SIGKILL)
 
+    def catches(self, number: signal.Signals) -> bool:
+        """Whether it has begun to treat this signal in its own way (Linux)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught, 16) >> (number - 1) & 1)
+
     def signal(self, number: signal.Signals) -> None:
         """Send the coordinator a signal."""
         self.process.send_signal(number)
