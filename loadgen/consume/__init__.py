@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 N_THREADS = 16
 """Files are closed in threads: on HDFS each may take half a second of nothing but waiting."""
+HELD_BYTES = 32 << 20
+"""What lanes may hold in memory, together; with what librdkafka holds, a process stays below 300 MB."""
 GC_THRESHOLD = 100_000
 """Messages come and go by the ten thousand; looking through them for cycles every 700 costs a tenth of the time."""
 
@@ -88,7 +90,7 @@ def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool:
     from loadgen.consume.prepare import rotation_of
     from loadgen.kafka.consumer_options import begin_of
 
-    rotation, budget = rotation_of(settings), Budget(32 << 20)
+    rotation, budget = rotation_of(settings), Budget(HELD_BYTES)
 
     def new_lane(partition: int) -> Lane:
         return Lane(ready.store, ready.source, partition, rotation, ready.writer_id, pool, time.time, budget)

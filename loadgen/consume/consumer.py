@@ -26,9 +26,9 @@ from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
 from loadgen.kafka.options import KafkaSettings
 
 POLL_S = 0.1
-MAX_MESSAGES = 10_000
+MAX_MESSAGES = 5_000
 FIRST_MESSAGES = 500
-FETCH_BYTES = 8 << 20
+FETCH_BYTES = 4 << 20
 """What one poll should bring at most, by the size of the messages so far."""
 WATCH_S = 0.5
 HINT_S = 5.0

@@ -19,8 +19,8 @@ Begin = Literal["earliest", "latest"]
 DEFAULTS = {
     "partition.assignment.strategy": "cooperative-sticky",
     "fetch.wait.max.ms": "100",  # a resumed partition waits for the fetch that is on its way
-    "fetch.max.bytes": "16777216",
-    "queued.max.messages.kbytes": "32768",
+    "fetch.max.bytes": "8388608",
+    "queued.max.messages.kbytes": "16384",
     "queued.min.messages": "100000",
     "session.timeout.ms": "10000",  # after kill -9, others take over so soon; heartbeats do not depend on the loop
 }

@@ -28,7 +28,7 @@ SESSION_S = 6.0
 """After so long without a sign of life a consumer is taken for dead: the least that the broker allows."""
 WORLD = ("--users", "2000", "--presence", "everyday", "--start", "2025-07-03", "--tracks", TRACKS)
 GROUP_OPTIONS = (f"session.timeout.ms={SESSION_S * 1000:.0f}", "heartbeat.interval.ms=1000")
-IDLE_S = 3
+IDLE_S = 1
 RATE_PER_S = 800
 """Of events: a consumer that publishes small files keeps up, and has something to do at every moment."""
 

@@ -17,7 +17,7 @@ from tests.integration.local import Local
 from tests.run.program import wait_until
 
 FLAGS = ("-b", "400", "--rotate-interval", "0.5s")
-PER_TRY_S = 8.0
+PER_TRY_S = 6.0
 BACK_S = 60.0
 MIB = 1 << 20
 HDFS_JARS = ROOT / "build" / "services" / "lib" / "hdfs"

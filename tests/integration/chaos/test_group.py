@@ -51,13 +51,13 @@ def test_consumers_that_join_and_leave_lose_and_repeat_nothing(far_scene: Scene)
 
 
 def test_three_consumers_share_the_work_and_all_end_when_it_is_done(scene: Scene) -> None:
-    scene.produce(20 * RATE_PER_S)
-    members = [scene.consume("-b", "500", "--until-idle", "8", group=scene.topic) for _ in range(MOST)]
+    scene.produce(8 * RATE_PER_S)
+    members = [scene.consume("-b", "100", "--until-idle", "4", group=scene.topic) for _ in range(MOST)]
     summaries = []
     for member in members:
         code, summary, shown = member.end()
         assert code == 0, shown
         summaries.append(summary)
-    assert sum(summary["events"] for summary in summaries) == 20 * RATE_PER_S
+    assert sum(summary["events"] for summary in summaries) == 8 * RATE_PER_S
     assert min(summary["events"] for summary in summaries) > 0, "one of them has stored nothing"
     scene.finish()

@@ -9,7 +9,7 @@ from tests.integration.chaos.scene import RATE_PER_S, Scene, sleep_s
 from tests.integration.local import Local
 
 FLAGS = ("-b", "200", "--rotate-interval", "0.5s")
-PER_OUTAGE_S = 12.0
+PER_OUTAGE_S = 9.0
 BACK_S = 60.0
 """A consumer has to be at work again so long after the service is."""
 
