@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 import orjson
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient
 
 from loadgen.errors import StoreError
 from loadgen.store import Store, open_store
@@ -69,19 +69,11 @@ class Scene:
             self.folder, "run", "--brokers", self.brokers, *topic, *WORLD, *amount, "--workers", "2", "--quiet", *flags
         )
         wait_until(self._has_topic)
-        self._keep_everything()
         return self.producer
 
     def _has_topic(self) -> bool:
         topics = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0}).list_topics(timeout=10).topics
         return self.topic in topics and len(topics[self.topic].partitions) == PARTITIONS
-
-    def _keep_everything(self) -> None:
-        """Kafka's retention goes by the events' times, which are long ago: it would remove them within minutes."""
-        forever = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, self.topic, incremental_configs=[forever])
-        admin = AdminClient({"bootstrap.servers": self.brokers, "log_level": 0})
-        admin.incremental_alter_configs([resource])[resource].result(20)
 
     def consume(self, *flags: str, group: str = "", member: str = "") -> Loadgen:
         """Start `loadgen consume`, by default in a group of its own, which has no dead members to wait for.
