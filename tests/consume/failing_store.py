@@ -116,7 +116,7 @@ class FailingStore:
         self.watch("after", "remove", path)
 
     def fsspec(self) -> Any:
-        raise NotImplementedError("no test reads by fsspec")
+        raise AssertionError("no test reads by fsspec")
 
     def close(self) -> None:
         """There is nothing to let go of."""
