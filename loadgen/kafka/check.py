@@ -5,6 +5,7 @@ In: settings. Out: the number of the topic's partitions, or an error that says w
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -12,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
-from loadgen.errors import SinkError
+from loadgen.errors import BrokerUnreachable, SinkError
 from loadgen.kafka.errors import (
     ANY_MS,
     FUTURE,
@@ -174,10 +175,22 @@ def _not_created(settings: KafkaSettings, topic: NewTopic, error: KafkaError) ->
 
 
 def _wait_for_topic(settings: KafkaSettings, deadline_s: float) -> None:
-    """A new topic is known to all brokers a moment after it was made."""
-    while time.monotonic() < deadline_s:
-        topic = _metadata(settings, METADATA_S).topics[settings.topic]
-        if topic.error is None:
-            return
+    """Each broker hears of a new topic in its own time, and whoever asks next may ask any of them."""
+    while not _is_known(settings):
+        if time.monotonic() > deadline_s:
+            why = "was made but does not appear; look at the brokers' log, then run again"
+            raise SinkError(f"topic {settings.topic!r} {why}")
         time.sleep(0.1)
-    raise SinkError(f"topic {settings.topic!r} was made but does not appear; look at the brokers' log, then run again")
+
+
+def _is_known(settings: KafkaSettings) -> bool:
+    brokers = _metadata(settings, METADATA_S).brokers.values()
+    return all(_knows_topic(replace(settings, brokers=f"{broker.host}:{broker.port}")) for broker in brokers)
+
+
+def _knows_topic(settings: KafkaSettings) -> bool:
+    """One broker is asked; of one that does not answer nobody else learns that the topic is missing."""
+    try:
+        return _metadata(settings, ALL_DOWN_S).topics[settings.topic].error is None
+    except BrokerUnreachable:
+        return True

@@ -91,7 +91,8 @@ def _kafka(settings: RunSettings, screen: Screen, embedded_address: str | None) 
         copies = create_topic(kafka, settings.partitions, n_copies, or_fewer=is_default, behind_ms=behind_ms)
         if copies < n_copies:
             screen.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
-    check_topic(kafka)
+    else:
+        check_topic(kafka)
     return kafka
 
 

@@ -94,12 +94,21 @@ def test_a_topic_that_refuses_the_future_in_mid_run_leaves_an_exact_ledger(tmp_p
 
 
 def test_a_backfill_is_told_when_the_topic_does_not_keep_it(tmp_path: Path, broker: Local) -> None:
-    made = ("--brokers", broker.brokers, "--topic", "old", "--create-topic", "--partitions", "4")
-    code, _, shown = start(tmp_path, *made, "--start", "-30d", "--events", "100", "--rate", "max").end()
+    make_topic(broker, "old")
+    flags = ("--brokers", broker.brokers, "--topic", "old", "--start", "-30d", "--events", "100", "--rate", "max")
+    code, _, shown = start(tmp_path, *flags).end()
     assert code == 0, shown
-    assert "topic old is made with replication factor 1: there are no more brokers" in shown
     assert "begins with events of 30 d ago, and topic 'old' keeps events for 7 d" in shown
     assert "kafka-configs.sh --alter --topic old --add-config retention.ms=-1" in shown
+
+
+def test_a_topic_that_is_made_for_a_backfill_keeps_it(tmp_path: Path, broker: Local) -> None:
+    made = ("--brokers", broker.brokers, "--topic", "kept", "--create-topic", "--partitions", "4")
+    code, _, shown = start(tmp_path, *made, "--start", "-30d", "--events", "100", "--rate", "max").end()
+    assert code == 0, shown
+    assert "topic kept is made with replication factor 1: there are no more brokers" in shown
+    assert "keeps events for" not in shown
+    assert n_in_topic(broker.brokers, "kept") == 100
 
 
 def make_topic(local: Local, name: str) -> None:
