@@ -19,6 +19,7 @@ Begin = Literal["earliest", "latest"]
 DEFAULTS = {
     "partition.assignment.strategy": "cooperative-sticky",
     "fetch.wait.max.ms": "100",  # a resumed partition waits for the fetch that is on its way
+    "fetch.queue.backoff.ms": "10",  # its 1000 would leave the consumer without messages whenever the queue was full
     "fetch.max.bytes": "8388608",
     "queued.max.messages.kbytes": "16384",
     "queued.min.messages": "100000",
