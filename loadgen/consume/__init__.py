@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 N_THREADS = 16
 """Files are closed in threads: on HDFS each may take half a second of nothing but waiting."""
-HELD_BYTES = 32 << 20
+HELD_BYTES = 20 << 20
 """What lanes may hold in memory, together; with what librdkafka holds, a process stays below 300 MB."""
 GC_THRESHOLD = 100_000
 """Messages come and go by the ten thousand; looking through them for cycles every 700 costs a tenth of the time."""

@@ -21,7 +21,7 @@ DEFAULTS = {
     "fetch.wait.max.ms": "100",  # a resumed partition waits for the fetch that is on its way
     "fetch.queue.backoff.ms": "10",  # its 1000 would leave the consumer without messages whenever the queue was full
     "fetch.max.bytes": "8388608",
-    "queued.max.messages.kbytes": "16384",
+    "queued.max.messages.kbytes": "8192",
     "queued.min.messages": "100000",
     "session.timeout.ms": "10000",  # after kill -9, others take over so soon; heartbeats do not depend on the loop
 }
