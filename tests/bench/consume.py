@@ -20,7 +20,7 @@ from pathlib import Path
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from tests.bench.measure import ROOT, environment, loadgen, scratch
+from tests.bench.measure import ROOT, PeakMemory, environment, loadgen, scratch
 from tests.bench.real_broker import TOPIC_CONFIG, USERS
 from tests.bench.rows import LeftOut, Row
 from tests.integration.local import Local
@@ -73,6 +73,7 @@ def _cost(command: list[str], n_events: int) -> Cost:
     """Run it to its end; its last line on stdout is a JSON object with `events` and `reading_s`."""
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        memory = PeakMemory(process.pid)
         said = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -80,7 +81,7 @@ def _cost(command: list[str], n_events: int) -> Cost:
     if process.returncode or found["events"] != n_events:
         raise SystemExit(f"{' '.join(command)} gave {found['events']} of {n_events} events")
     cpu_s = usage.ru_utime + usage.ru_stime
-    return Cost(n_events / found["reading_s"], cpu_s / n_events, usage.ru_maxrss * 1024)
+    return Cost(n_events / found["reading_s"], cpu_s / n_events, memory.result())
 
 
 def _ours(address: str, store: str) -> Cost:

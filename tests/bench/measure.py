@@ -5,12 +5,15 @@ These machines are noisy: A and B alternate, each pair gives one ratio, the medi
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import psutil
 ROOT = Path(__file__).parents[2]
 START = ("--start", "2026-01-05", "--seed", "1")
 Figures = dict[str, Any]
+ASK_S = 0.02
 
 
 def loadgen(folder: str, *flags: str) -> Figures:
@@ -66,6 +70,31 @@ def seconds_to_first_event(folder: str, env: dict[str, str], *flags: str) -> flo
         process.stdout.close()
         process.terminate()
     return took_s
+
+
+class PeakMemory:
+    """The most memory that a process ever had, asked for until it is gone.
+
+    Not `ru_maxrss`, which counts what the parent had when it started the process, too.
+    """
+
+    def __init__(self, pid: int) -> None:
+        """Watch this process from now on."""
+        self.rss_bytes = 0
+        self._status = Path(f"/proc/{pid}/status")
+        self._watching = threading.Thread(target=self._watch)
+        self._watching.start()
+
+    def _watch(self) -> None:
+        with suppress(OSError):
+            while found := re.search(r"VmHWM:\s+(\d+) kB", self._status.read_text()):
+                self.rss_bytes = int(found[1]) * 1024
+                time.sleep(ASK_S)
+
+    def result(self) -> int:
+        """In bytes, once the process is gone."""
+        self._watching.join()
+        return self.rss_bytes
 
 
 def pss_bytes(folder: str, wait_s: float, *flags: str) -> int:
