@@ -98,7 +98,7 @@ def _kafka(settings: RunSettings, screen: Screen, embedded_address: str | None) 
 
 def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     """What the user is shown first: the resolved settings, one row each."""
-    from loadgen.run.screen import utc
+    from loadgen.terminal import utc
 
     how_long = [
         f"{settings.duration_min:g} min" if settings.duration_min is not None else "",

@@ -3,22 +3,18 @@
 On a terminal the progress is one live line; elsewhere it is a log line every 500 events, at most twice a second.
 """
 
-import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import TextIO
 
-from rich.console import Console
 from rich.json import JSON
-from rich.live import Live
 from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome
 from loadgen.run.totals import Totals, Verdict
+from loadgen.terminal import Terminal, clock, percentiles
 
 EVERY_EVENTS = 500
 EVERY_S = 0.5
@@ -27,7 +23,7 @@ SAMPLES_WAIT_S = 1.0
 """After the first worker's samples, how long to wait for those of others, which may be earlier."""
 
 
-class Screen:
+class Screen(Terminal):
     """Shows a run to a person."""
 
     def __init__(
@@ -41,14 +37,11 @@ class Screen:
 
         Args:
             duration_s, n_events: what ends the run, for "time left"; None where it is something else.
-            quiet: no samples and no progress; problems and the closing table remain.
+            quiet: no settings, samples and progress; problems and the closing table remain.
             stream: where to write; stderr when None.
         """
-        self._console = Console(file=stream or sys.stderr, highlight=False)
-        self._console.soft_wrap = not self._console.is_terminal  # a log line stays one line
+        super().__init__(quiet, stream)
         self._duration_s, self._n_events = duration_s, n_events
-        self._quiet = quiet
-        self._live: Live | None = None
         self._bar: Progress | None = None
         self._samples: list[tuple[int, bytes]] = []
         self._samples_since = float("inf")
@@ -56,28 +49,15 @@ class Screen:
         self._last_shown_s = 0.0
         self._last_shown_events = 0
 
-    def note(self, message: str) -> None:
-        """A line that a person should read."""
-        self._console.print(Text(message))
-
-    def settings(self, rows: Iterable[tuple[str, str]]) -> None:
-        """The resolved settings, one line each."""
-        table = Table(box=None, show_header=False, pad_edge=False)
-        table.add_column(style="bold")
-        table.add_column(overflow="fold")
-        for name, value in rows:
-            table.add_row(name, Text(value))
-        self._console.print(table)
-
     def preparing(self, share: float, what: str) -> None:
         """Progress of something that comes before the run, such as building the catalogue."""
-        if self._quiet:
+        if self.quiet:
             return
-        if not self._console.is_terminal:
-            self._console.print(Text(f"catalogue: {what} ({share:.0%})"))
+        if not self.is_terminal:
+            self.console.print(Text(f"catalogue: {what} ({share:.0%})"))
             return
         if self._bar is None:
-            self._bar = Progress(console=self._console, transient=True)
+            self._bar = Progress(console=self.console, transient=True)
             self._bar.add_task("catalogue", total=1.0)
             self._bar.start()
         self._bar.update(TaskID(0), completed=share, description=f"catalogue: {what}")
@@ -94,21 +74,21 @@ class Screen:
         """Show how far the run is, if it is time to."""
         if not self._samples_shown and time.monotonic() - self._samples_since > SAMPLES_WAIT_S:
             self._show_samples()
-        if self._quiet:
+        if self.quiet:
             return
         planned = totals.headline.planned
         since_s = elapsed_s - self._last_shown_s
-        if since_s < EVERY_S or (planned - self._last_shown_events < EVERY_EVENTS and not self._console.is_terminal):
+        if since_s < EVERY_S or (planned - self._last_shown_events < EVERY_EVENTS and not self.is_terminal):
             return
         self._last_shown_s, self._last_shown_events = elapsed_s, planned
-        self._show_line(self._progress_line(totals, elapsed_s))
+        self.line(self._progress_line(totals, elapsed_s))
 
     def _progress_line(self, totals: Totals, elapsed_s: float) -> str:
         tally = totals.headline
         failures = tally.count(Outcome.FAILED) + tally.count(Outcome.DROPPED)
         lag_ms = totals.schedule_lag_s.summary_ms()["p99"] or 0.0
         return (
-            f"{_clock(elapsed_s)}  {tally.planned:,} events  offered {totals.offered_per_s:,.0f}/s  "
+            f"{clock(elapsed_s)}  {tally.planned:,} events  offered {totals.offered_per_s:,.0f}/s  "
             f"achieved {totals.delivered_per_s:,.0f}/s  {totals.active:,} active users  "
             f"schedule lag p99 {lag_ms:,.1f} ms  "
             f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  {self._left(tally.planned, elapsed_s)}"
@@ -118,29 +98,19 @@ class Screen:
         if self._n_events is not None:
             return f"{max(0, self._n_events - planned):,} events left"
         if self._duration_s is not None:
-            return f"{_clock(max(0.0, self._duration_s - elapsed_s))} left"
+            return f"{clock(max(0.0, self._duration_s - elapsed_s))} left"
         return "until stopped"
-
-    def _show_line(self, line: str) -> None:
-        if not self._console.is_terminal:
-            self._console.print(Text(line))
-            return
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        self._live.update(Text(line), refresh=True)
 
     def _show_samples(self) -> None:
         self._samples_shown = True
         earliest = sorted(self._samples)[:N_SAMPLES]
-        self._console.print(Text("the first event:" if len(earliest) == 1 else f"the first {len(earliest)} events:"))
+        self.console.print(Text("the first event:" if len(earliest) == 1 else f"the first {len(earliest)} events:"))
         for _, line in earliest:
-            self._console.print(_pretty(line, self._console.is_terminal))
+            self.console.print(_pretty(line, self.is_terminal))
 
     def closing(self, totals: Totals, verdict: Verdict, manifest: str) -> None:
         """The closing table and verdict."""
-        if self._live is not None:
-            self._live.stop()
+        self.end_line()
         if not self._samples_shown and self._samples:
             self._show_samples()
         table = Table(title="Result", title_justify="left")
@@ -150,12 +120,12 @@ class Screen:
         for name in ("planned", "delivered", "failed", "dropped", "unfinished"):
             table.add_row(name, *(f"{tally.counts()[name]:,}" for tally in tallies))
         table.add_row("bytes", *(f"{tally.bytes_delivered:,}" for tally in tallies))
-        table.add_row("send to ack p50 / p99 / max", *(_percentiles(tally.ack_s) for tally in tallies))
-        table.add_row("intended to ack", *(_percentiles(tally.intended_to_ack_s) for tally in tallies))
-        self._console.print(table)
+        table.add_row("send to ack p50 / p99 / max", *(percentiles(tally.ack_s) for tally in tallies))
+        table.add_row("intended to ack", *(percentiles(tally.intended_to_ack_s) for tally in tallies))
+        self.console.print(table)
         for line in _verdict_lines(totals, verdict):
-            self._console.print(Text(line))
-        self._console.print(Text(f"manifest: {manifest}"))
+            self.note(line)
+        self.note(f"manifest: {manifest}")
 
 
 def _pretty(line: bytes, in_colour: bool) -> JSON | Text:
@@ -171,7 +141,7 @@ def _verdict_lines(totals: Totals, verdict: Verdict) -> Iterable[str]:
     target = "as fast as possible" if verdict.target_per_s is None else f"target {verdict.target_per_s:,.1f}/s"
     yield (
         f"{target}, achieved {verdict.achieved_per_s:,.1f}/s over {verdict.elapsed_s:,.1f} s; "
-        f"schedule lag {_percentiles(totals.schedule_lag_s)}; {totals.cpu_s / planned * 1e6:.2f} µs CPU an event"
+        f"schedule lag {percentiles(totals.schedule_lag_s)}; {totals.cpu_s / planned * 1e6:.2f} µs CPU an event"
     )
     if verdict.limited_by == "schedule":
         yield "the schedule was kept: the offered load is what was asked for"
@@ -181,19 +151,3 @@ def _verdict_lines(totals: Totals, verdict: Verdict) -> Iterable[str]:
         yield f"{totals.restarts} workers restarted; at most {totals.repeated_possibly:,} events sent twice"
     shortfall = "NOT every planned event was delivered, see the table"
     yield "every planned event was delivered" if totals.perfect else shortfall
-
-
-def _percentiles(histogram: Histogram) -> str:
-    found = histogram.summary_ms()
-    return "–" if found["p50"] is None else f"{found['p50']:,.1f} / {found['p99']:,.1f} / {found['max']:,.1f} ms"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
-
-
-def utc(ms: int) -> str:
-    """A time as a person reads it: 2026-11-22T10:15:00Z."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -183,32 +183,31 @@ def test_temporary_files_of_other_partitions_and_sources_are_left_alone() -> Non
     assert disk.paths("_tmp/") == sorted(others)
 
 
+def assert_fenced_for_standing_still(disk: Disk, zombie: Lane) -> None:
+    """Once only the last record is left, the zombie publishes nothing and finds its way back."""
+    for path in disk.paths(RECORDS)[:-1]:
+        del disk.entries[path]
+    zombie.publish_now()
+    with pytest.raises(Fenced, match="stood still"):
+        zombie.wait(1.0)
+    assert_stored_once(disk, TOPIC)
+    assert zombie.recover() == TOPIC.records[-1].offset + 1
+
+
 def test_a_zombie_whose_name_was_pruned_is_fenced_before_it_publishes_anything() -> None:
     disk = Disk()
     zombie = started(disk)
     publish(zombie)
     zombie.add(next(TOPIC.blocks(zombie.position, 10)))
     drive(lane_recovered(disk), TOPIC, size=5)
-    for path in disk.paths(RECORDS)[:-1]:
-        del disk.entries[path]
-    zombie.publish_now()
-    with pytest.raises(Fenced, match="stood still"):
-        zombie.wait(1.0)
-    assert_stored_once(disk, TOPIC)
-    assert zombie.recover() == TOPIC.records[-1].offset + 1
+    assert_fenced_for_standing_still(disk, zombie)
 
 
 def test_a_zombie_that_saw_no_record_is_fenced_when_the_first_ones_were_pruned() -> None:
     disk = Disk()
     zombie = started(disk)
     drive(lane_recovered(disk), TOPIC, size=5)
-    for path in disk.paths(RECORDS)[:-1]:
-        del disk.entries[path]
-    zombie.publish_now()
-    with pytest.raises(Fenced, match="stood still"):
-        zombie.wait(1.0)
-    assert_stored_once(disk, TOPIC)
-    assert zombie.recover() == TOPIC.records[-1].offset + 1
+    assert_fenced_for_standing_still(disk, zombie)
 
 
 def test_two_zombies_do_not_vouch_for_each_other() -> None:

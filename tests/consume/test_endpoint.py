@@ -1,18 +1,16 @@
 """A scrape gives every metric that is defined, with the values of the totals."""
 
 import math
-import urllib.request
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.consume.endpoint import ConsumeCollector
 from loadgen.consume.totals import Totals, summary
 from loadgen.metrics import CONSUME_METRICS
-from loadgen.metrics_endpoint import expose, serve
+from loadgen.metrics_endpoint import expose
+from tests.scrape import scrape, served
 
 
 def some_totals() -> Totals:
@@ -32,15 +30,8 @@ def collector() -> ConsumeCollector:
 
 @pytest.fixture
 def url(collector: ConsumeCollector) -> Iterator[str]:
-    server = serve(collector, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.server_port}/metrics"
-    server.shutdown()
-    server.server_close()
-
-
-def scrape(url: str) -> dict[str, Family]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
+    with served(collector) as address:
+        yield address
 
 
 def test_every_defined_metric_is_exposed_with_its_kind_help_and_labels(collector: ConsumeCollector, url: str) -> None:

@@ -1,7 +1,6 @@
 """A scrape gives every metric that is defined, in Prometheus's format, with the values of the totals."""
 
 import math
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client.metrics_core import Metric as Family
-from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen import metrics
 from loadgen.event import PAGE_NAMES
@@ -20,6 +18,7 @@ from loadgen.metrics import BUCKETS_S, RUN_METRICS
 from loadgen.metrics_endpoint import serve
 from loadgen.run.endpoint import RunCollector
 from loadgen.run.totals import Totals
+from tests.scrape import scrape, served
 
 LAGS_S = np.array([0.0004, 0.003, 0.003, 0.7, 61.0])
 
@@ -63,15 +62,8 @@ def collector() -> RunCollector:
 
 @pytest.fixture
 def url(collector: RunCollector) -> Iterator[str]:
-    server = serve(collector, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.server_port}/metrics"
-    server.shutdown()
-    server.server_close()
-
-
-def scrape(url: str) -> dict[str, Family]:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return {family.name: family for family in text_string_to_metric_families(answer.read().decode())}
+    with served(collector) as address:
+        yield address
 
 
 def value(families: dict[str, Family], name: str, **labels: str) -> float:

@@ -11,7 +11,7 @@ from loadgen.run.totals import Totals
 def screen_on_terminal() -> tuple[Screen, io.StringIO]:
     stream = io.StringIO()
     screen = Screen(60.0, None, stream=stream)
-    screen._console = Console(file=stream, force_terminal=True, width=120)
+    screen.console = Console(file=stream, force_terminal=True, width=120)
     return screen, stream
 
 

@@ -238,7 +238,7 @@ class RunSettings(Settings):
 
     config: shared.Config = None
     json_summary: shared.JsonSummary = False
-    quiet: Annotated[shared.Quiet, Here("Show no samples and no progress.")] = False
+    quiet: Annotated[shared.Quiet, Here("Show no settings, no samples and no progress.")] = False
     dry_run: shared.DryRun = False
     manifest: Annotated[
         Path | None,

@@ -34,24 +34,6 @@ def no_consumer_left() -> Iterator[None]:
     kill_all()
 
 
-@pytest.fixture(scope="session")
-def one_hdfs(needs_java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    """A NameNode and a DataNode; stopped at the end."""
-    local = Local(tmp_path_factory.mktemp("hdfs"), ["--only", "hdfs"])
-    try:
-        local.up()
-        yield local
-    finally:
-        local.down()
-
-
-@pytest.fixture
-def hdfs(one_hdfs: Local) -> Local:
-    """HDFS, both processes up again whatever the test before did to them."""
-    one_hdfs.up()
-    return one_hdfs
-
-
 @pytest.fixture
 def topic(request: pytest.FixtureRequest) -> str:
     """A topic's name that says which test it is."""
