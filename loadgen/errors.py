@@ -16,7 +16,7 @@ LoadgenError
 │   ├── AlreadyThere        a file that must not be replaced is there
 │   └── NotThere            no such file
 ├── OffsetGone            what a consumer must read next is no longer in the topic
-├── ManifestError         a manifest cannot be read, or does not fit to the others
+├── ManifestError         a manifest cannot be read, or does not fit to the others         (exit code 2)
 ├── NotEnoughMemory       the population does not fit into this machine's memory
 └── WorkerDied            a worker ended without being asked to, more often than allowed
 
@@ -94,7 +94,9 @@ class OffsetGone(LoadgenError):
 
 
 class ManifestError(LoadgenError):
-    """A manifest cannot be read, or does not fit to the others."""
+    """A manifest cannot be read, or does not fit to the others: nothing was compared, so nothing is found wrong."""
+
+    exit_code = 2
 
 
 class NotEnoughMemory(LoadgenError):

@@ -61,6 +61,7 @@ def test_what_does_not_fit_is_named(
     path = changed(run, tmp_path, change)
     with pytest.raises(ManifestError) as refused:
         read_promises([path], "file")
+    assert refused.value.exit_code == 2, "1 would say that events are missing"
     assert str(path) in str(refused.value)
     assert message in str(refused.value)
 
