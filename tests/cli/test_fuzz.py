@@ -1,6 +1,6 @@
 """Whatever a verb's command line, the variables and the file say: valid settings, or a UsageError with what is wrong.
 
-TEST_FUZZ sets the number of command lines (default 2,000); half as many files are tried.
+TEST_FUZZ sets the number of command lines (default 1,000); half as many files are tried.
 """
 
 import json
@@ -19,7 +19,7 @@ from loadgen.cli.command import Verb
 from loadgen.config.settings import ALL
 from loadgen.errors import UsageError
 
-N_EXAMPLES = int(os.environ.get("TEST_FUZZ", "2000"))
+N_EXAMPLES = int(os.environ.get("TEST_FUZZ", "1000"))
 TIMEOUT_S = 60 + N_EXAMPLES // 20
 SOME_PATH = str(Path(tempfile.gettempdir()) / "no such file")
 

@@ -22,8 +22,11 @@ def test_milliseconds_become_the_shortest_decimal_of_seconds(values_ms: list[int
     assert found == [orjson.dumps(value / 1000) for value in values_ms]
 
 
+ISO_TIMES = text.IsoTimes()
+
+
 @given(st.lists(st.integers(0, 4_102_444_800_000), min_size=1))
 def test_times_are_iso_8601_with_microseconds_in_utc(ts_ms: list[int]) -> None:
     times = np.array(ts_ms, np.int64)
-    found = text.join(*text.IsoTimes().pieces(times)).to_pylist()
+    found = text.join(*ISO_TIMES.pieces(times)).to_pylist()
     assert found == [f"{value}+00:00".encode() for value in np.datetime_as_string(times.astype("datetime64[ms]"), "us")]
