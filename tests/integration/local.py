@@ -23,6 +23,11 @@ OFFSETS = (0, 1, 2, 100, 101, 102, 200, 201, 202)
 """From the first broker's port, those that three brokers listen on."""
 
 
+N_PORTS = 10_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+FIRST_PORT = 21_000 + N_PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = range(FIRST_PORT, FIRST_PORT + N_PORTS, 7)
+"""Where this process looks for free ones: others run tests beside it, and look elsewhere."""
+
 _given: set[int] = set()
 
 
@@ -31,7 +36,7 @@ def free_port(offsets: tuple[int, ...] = (0,)) -> int:
 
     No port is given twice, since what was given may not be in use yet.
     """
-    for port in range(21000, 31000, 7):
+    for port in PORTS:
         wanted = {port + offset for offset in offsets}
         if not wanted & _given and all(map(is_free, wanted)):
             _given.update(wanted)
