@@ -18,8 +18,6 @@ from typing import Any
 
 import psutil
 
-from tests.run.program import wait_until
-
 ROOT = Path(__file__).parents[3]
 END_S = 90.0
 _WITH_TESTS = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
@@ -58,14 +56,9 @@ class Loadgen:
         self.process.wait(END_S)
 
     def kill_a_worker(self) -> None:
-        """kill -9 the first worker process of `loadgen run`, once there is one."""
-        wait_until(lambda: bool(self._workers()) or not self.runs, END_S)
-        self._workers()[0].kill()
-
-    def _workers(self) -> list[psutil.Process]:
-        """The children of its fork server."""
+        """kill -9 the first worker process of `loadgen run`: a child of its fork server."""
         servers = psutil.Process(self.process.pid).children()
-        return [worker for server in servers for worker in server.children()]
+        next(worker for server in servers for worker in server.children()).kill()
 
     def freeze(self) -> None:
         """SIGSTOP: every thread stands still from now on."""

@@ -11,6 +11,9 @@ COUNTS = ("expected", "found", "lost", "repeated", "altered", "foreign", "out_of
 def test_a_killed_worker_and_killed_consumers_leave_what_the_topic_holds(scene: Scene) -> None:
     n_kills, n_deaths = some(0.5), some(0.05)
     producer = scene.produce(int(n_kills * PER_KILL_S * RATE_PER_S))
+    consumer = restart(scene)
+    scene.wait_for_progress()  # a worker that has not begun yet has nothing to lose
+    consumer.kill()
     for number in range(n_kills):
         consumer = restart(scene)
         live_a_while(scene)
