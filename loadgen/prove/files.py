@@ -6,7 +6,7 @@ files in the order given. Dead letters of a store count as found: their values a
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,22 @@ class FileSource:
 def store_source(store: Store) -> FileSource:
     """Everything that is published in a store, and its dead letters."""
     return FileSource(store.url, list(_units_of(store, "")))
+
+
+def part_source(store: Store, source: str, first: Mapping[int, int]) -> FileSource:
+    """What is published of one topic from some offsets on, without dead letters.
+
+    Args:
+        store: where it is.
+        source: the tag of the topic, see BatchName.
+        first: partition → offset; a file that has it within is read as a whole.
+    """
+
+    def is_part(unit: Unit) -> bool:
+        batch = None if unit.is_dead else BatchName.parse(unit.file.path.rpartition("/")[2])
+        return batch is not None and batch.source == source and batch.last >= first.get(batch.partition, 0)
+
+    return FileSource(store.url, [unit for unit in _units_of(store, "") if is_part(unit)])
 
 
 def files_source(paths: Iterable[str]) -> FileSource:

@@ -19,6 +19,7 @@ from loadgen.errors import LoadgenError, ManifestError
 from loadgen.event import N_SLICES, Int64s
 from loadgen.ledger import Fingerprint
 from loadgen.prove.manifest import MANIFEST_VERSION, versions
+from loadgen.prove.reached import read_planned
 from loadgen.simulate.behaviour import Behaviour
 
 Place = Literal["topic", "store", "folder", "file"]
@@ -49,6 +50,7 @@ class Promise:
         sink: the name of the ledger that `delivered` is from.
         t0_wall_ms: the schedule's zero, ms since 1970; None where the run never started.
         repeated_possibly: events that the run itself may have sent twice.
+        was_killed: the manifest is the last that the run wrote on its way; it was killed, or goes on.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class Promise:
     sink: str
     t0_wall_ms: int | None
     repeated_possibly: int
+    was_killed: bool = False
 
     @property
     def undelivered(self) -> Int64s:
@@ -152,15 +155,24 @@ def _promise(path: Path, content: dict[str, Any], place: Place) -> Promise:
         behaviour=Behaviour.model_validate(content["behaviour"]),
         digest=_text(content["catalog"]["digest"]),
         faker=_text(content["versions"]["faker"]),
-        planned=_counts(content["planned"]),
+        planned=_planned(path, content),
         delivered=Fingerprint(_counts(tally["fingerprint"]), _totals(tally["fingerprint"]["total"])),
         sink=sink,
         t0_wall_ms=None if content["t0_wall_ms"] is None else int(content["t0_wall_ms"]),
         repeated_possibly=int(content["summary"]["repeated_possibly"]),
+        was_killed="reached" in content,
     )
     if (promise.delivered.count > promise.planned).any():
         raise ValueError("more events delivered than planned")
     return promise
+
+
+def _planned(path: Path, content: dict[str, Any]) -> Int64s:
+    """What the manifest says; of a run that was killed, what its workers noted last."""
+    planned = _counts(content["planned"])
+    if "reached" not in content:
+        return planned
+    return np.maximum(planned, read_planned(path.parent / Path(_text(content["reached"])).name))
 
 
 def _sink(path: Path, sinks: dict[str, Any], place: Place) -> str:

@@ -94,6 +94,9 @@ class Report:
         repeats = sum(promise.repeated_possibly for promise in self.promises)
         if repeats and self.findings.counts["repeated"]:
             notes.append(f"the run itself says that up to {repeats:,} events were sent twice, by a worker that died")
+        for promise in self.promises:
+            if promise.was_killed:
+                notes.append(f"run {promise.run_id} was killed, or goes on: {promise.path} is the last it wrote before")
         n_open = sum(int(promise.undelivered.sum()) for promise in self.promises)
         if n_open:
             notes.append(f"{n_open:,} planned events failed, were dropped or unfinished: they may be absent or there")

@@ -58,11 +58,26 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
     Raises:
         LoadgenError: see `main`.
     """
+    return compared(read_promises(settings.manifests, _place(settings)), _source(settings), settings.show, progress)
+
+
+def compared(
+    promises: list[Promise], source: Source, show: int, progress: Callable[[str, int, float], None]
+) -> Report:
+    """Compare.
+
+    Args:
+        promises: of all manifests.
+        source: where events are.
+        show: how many events of each kind of difference are named.
+        progress: see compare.Progress.
+
+    Raises:
+        LoadgenError: see `main`.
+    """
     began_s = time.monotonic()
-    promises = read_promises(settings.manifests, _place(settings))
-    source = _source(settings)
     catalogs = _Catalogs(progress)
-    comparison = Comparison(promises, source, _names(promises, catalogs.of), settings.show, progress)
+    comparison = Comparison(promises, source, _names(promises, catalogs.of), show, progress)
     remake = cache(lambda promise: Remake(promise, catalogs.of(promise)))
     findings = comparison.run(remake)
     shown = _shown(findings.named, source, lambda wanted: texts_of([remake(one) for one in promises], wanted))

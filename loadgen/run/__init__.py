@@ -6,7 +6,7 @@
 
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadgen.config import RunSettings
 
@@ -38,12 +38,13 @@ def main(settings: RunSettings) -> int:
 
     screen = Screen(settings.duration_s, settings.events, settings.quiet)
     with ExitStack() as stack:
-        result, plan = _run(settings, screen, stack)
-    return _report(result, plan, screen)
+        result, plan, team = _run(settings, screen, stack)
+    return _report(result, plan, team, screen)
 
 
-def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Result, Plan]":
+def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Result, Plan, Team]":
     from loadgen.run.coordinator import Coordinator
+    from loadgen.run.keeper import Keeper
     from loadgen.run.prepare import prepare, setting_rows
     from loadgen.run.team import Team
     from loadgen.sink.stream import OutputFile
@@ -61,7 +62,9 @@ def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Re
     screen.settings(setting_rows(settings, plan))
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
-    return Coordinator(plan, team, screen, output, _watchers(settings, team, screen)).run(), plan
+    coordinator = Coordinator(plan, team, screen, output, _watchers(settings, team, screen))
+    coordinator.add_watcher(Keeper(plan, coordinator.so_far).watch)
+    return coordinator.run(), plan, team
 
 
 def _watchers(settings: RunSettings, team: "Team", screen: "Screen") -> "list[Watcher]":
@@ -81,17 +84,19 @@ def _offered_per_s(settings: RunSettings) -> float:
     return float("nan") if isinstance(settings.rate, str) else settings.rate / settings.shard.count
 
 
-def _report(result: "Result", plan: "Plan", screen: "Screen") -> int:
+def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> int:
     """Write the manifest, show the closing table, choose the exit code."""
     import orjson
 
     from loadgen.errors import OutputUnwritable, ReaderGone
     from loadgen.prove.manifest import write_manifest
+    from loadgen.run.keeper import manifest_of
     from loadgen.run.totals import summary
 
     path, problems = plan.settings.manifest_path(plan.run_id), [result.error] if result.error else []
     try:
-        write_manifest(path, _manifest(result, plan))
+        write_manifest(path, manifest_of(result, plan))
+        team.forget()
     except OutputUnwritable as error:  # the figures of a long run are shown all the same
         problems.append(error)
     screen.closing(result.totals, result.verdict, str(path))
@@ -110,26 +115,3 @@ def exit_code(result: "Result") -> int:
     if result.error is not None or not kept:
         return EXIT_FAILED
     return EXIT_INTERRUPTED if result.verdict.exit_reason == "interrupted" else EXIT_DONE
-
-
-def _manifest(result: "Result", plan: "Plan") -> dict[str, Any]:
-    from loadgen.prove.manifest import planned_json, tally_json, versions
-    from loadgen.run.totals import summary
-
-    settings = plan.settings
-    return {
-        "run_id": plan.run_id,
-        "seed": settings.seed,
-        "start_ms": settings.start_ms,
-        "t0_wall_ms": result.t0_wall_ms,
-        "format": settings.format,
-        "settings": settings.public_dict(),
-        "behaviour": plan.simulation.behaviour.model_dump(mode="json"),
-        "versions": versions(),
-        "catalog": {"digest": plan.catalog_digest, "tracks": settings.tracks, "name": settings.catalog},
-        "summary": summary(result.totals, result.verdict, settings.seed, ""),
-        "planned": planned_json(result.planned),
-        "sinks": {name: tally_json(tally) for name, tally in result.totals.tallies.items()},
-        "workers": result.workers,
-        "error": str(result.error) if result.error else None,
-    }

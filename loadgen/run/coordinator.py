@@ -85,7 +85,15 @@ class Coordinator:
             self._close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        return self._result()
+        return self._result(self._reason)
+
+    def add_watcher(self, watcher: Watcher) -> None:
+        """Have another one told the totals a few times a second."""
+        self._watchers.append(watcher)
+
+    def so_far(self) -> Result:
+        """What could be said if the run ended now."""
+        return self._result("running")
 
     def _turn(self) -> None:
         for member, message in self._team.hear(HEAR_S):
@@ -217,10 +225,10 @@ class Coordinator:
             except SinkError as error:
                 self._error = self._error or error
 
-    def _result(self) -> Result:
+    def _result(self, reason: str) -> Result:
         settings, team, totals = self._settings, self._team, self._team.totals()
         elapsed_s = team.ended_after_s(self._go.t0_ns) if self._go else 0.0
-        reason = self._reason or self._limit_reached(elapsed_s)
+        reason = reason or self._limit_reached(elapsed_s)
         target_per_s = team.target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
         verdict, accounts, planned = judge(totals, elapsed_s, target_per_s, reason), team.accounts(), team.planned()
         return Result(totals, verdict, accounts, planned, self._go.t0_wall_ms if self._go else None, self._error)

@@ -4,13 +4,11 @@ A `Task` goes in; what the worker reads from and keeps to comes out. It depends 
 successor of a worker that died has the same.
 """
 
-from ctypes import Structure, c_longlong
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import N_SLICES, Int64s
 from loadgen.run.messages import Go, Legacy, Plan
 from loadgen.run.schedule import Unpaced
 from loadgen.simulate.feed import Feed, owned_slices
@@ -32,24 +30,6 @@ class Task:
         """The slices of this worker: bool[N_SLICES]."""
         settings = self.plan.settings
         return owned_slices(settings.shard.index, settings.shard.count, self.index, settings.workers)
-
-
-class Reached(Structure):
-    """How far a worker has come, in memory that it shares with the coordinator: written before events are sent.
-
-    So it is never behind what a sink may hold, also when the worker dies without a word.
-
-    Attributes:
-        n_accepted: events given to the sinks in this life.
-        by_slice: int64[N_SLICES], events of each slice that were planned since the beginning of the run, those that
-            a predecessor has settled among them: a prefix of the slice's own sequence.
-    """
-
-    _fields_ = (("n_accepted", c_longlong), ("by_slice", c_longlong * N_SLICES))
-
-    def planned(self) -> Int64s:
-        """`by_slice`, not copied."""
-        return np.ctypeslib.as_array(self.by_slice)
 
 
 def make_feed(task: Task, shard: Shard, impairer: Impairer | None) -> Feed:

@@ -16,14 +16,15 @@ import numpy as np
 
 from loadgen.errors import WorkerDied
 from loadgen.event import N_SLICES, Int64s
+from loadgen.prove.reached import LIVES, Board, Reached, path_beside
 from loadgen.run.forkserver import context
 from loadgen.run.messages import FromWorker, Legacy, Plan, Snapshot, ToWorker, empty_snapshot
-from loadgen.run.share import Reached, Task
+from loadgen.run.share import Task
 from loadgen.run.totals import Totals, settled_only, sum_of
 from loadgen.run.worker import run_worker
 from loadgen.simulate.schedule import NS_PER_S
 
-MAX_RESTARTS = 5
+MAX_RESTARTS = LIVES - 1
 """Per worker; one that dies more often than this will not live the next time either."""
 
 
@@ -68,17 +69,18 @@ class Team:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._context = context()
+        self._board = Board(path_beside(plan.settings.manifest_path(plan.run_id)), plan.settings.workers)
         self.members = [self._start(Task(plan, index)) for index in range(plan.settings.workers)]
 
-    def _start(self, task: Task) -> Member:
+    def _start(self, task: Task, life: int = 0) -> Member:
         ours, theirs = self._context.Pipe()
-        reached = self._context.RawValue(Reached)
+        place = self._board.place(task.index, life)
         process = self._context.Process(
-            target=run_worker, args=(task, theirs, reached), name=f"loadgen worker {task.index}", daemon=True
+            target=run_worker, args=(task, theirs, place), name=f"loadgen worker {task.index}", daemon=True
         )
         process.start()
         theirs.close()
-        return Member(task.index, process, ours, reached)
+        return Member(task.index, process, ours, place.open())
 
     def hear(self, timeout_s: float) -> Iterator[tuple[Member, FromWorker | None]]:
         """The next message of each member that has one; None for a member that died without a last word."""
@@ -122,7 +124,7 @@ class Team:
         n_settled = _n_settled(last) - (_n_settled(member.buried[-1]) if member.buried else 0)
         member.repeated_possibly += max(0, member.reached.n_accepted - n_settled)
         legacy = Legacy(last.settled, last.file_bytes, last.served_ns)
-        fresh = self._start(Task(self._plan, member.index, legacy))
+        fresh = self._start(Task(self._plan, member.index, legacy), len(member.buried) + 1)
         member.buried.append(last)
         member.planned_before = member.planned()
         member.process, member.connection, member.reached = fresh.process, fresh.connection, fresh.reached
@@ -176,6 +178,10 @@ class Team:
     def target_per_s(self, t0_ns: int) -> float:
         """Events per second that the schedule demanded, over the part of it that was served."""
         return sum(_target_of(member, t0_ns) for member in self.members)
+
+    def forget(self) -> None:
+        """Remove the file that says how far the workers came, once the manifest does."""
+        self._board.remove()
 
     def end(self) -> None:
         """Let the processes go; kill those that do not."""

@@ -19,10 +19,11 @@ from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import LoadgenError
 from loadgen.event import N_SLICES, Int64s, UInt16s
 from loadgen.histogram import Histogram
+from loadgen.prove.reached import Place, Reached
 from loadgen.run.messages import Drain, Go, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
 from loadgen.run.outputs import Replay, open_sinks
 from loadgen.run.schedule import Cursor
-from loadgen.run.share import Reached, Task, make_feed, make_schedule
+from loadgen.run.share import Task, make_feed, make_schedule
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.feed import owned_listeners
 from loadgen.simulate.impair import Impairer, Leaving
@@ -40,6 +41,8 @@ SNAPSHOT_S = 0.5
 FLUSH_STEP_S = 0.2
 N_SAMPLES = 3
 IDLE_POLL_S = 0.1
+ALONE_S = 3.0
+"""Longest wait for events in flight once the coordinator is gone: there is nobody left to end a worker that hangs."""
 END_GRACE_S = 1.0
 """A worker that is behind its schedule when the time is up sends for so long what was due before."""
 NEVER_NS = 1 << 62
@@ -49,13 +52,13 @@ class CoordinatorGone(Exception):
     """The other end of the pipe is closed: drain and end."""
 
 
-def run_worker(task: Task, connection: Connection, reached: Reached) -> None:
+def run_worker(task: Task, connection: Connection, place: Place) -> None:
     """Entry point of the process: be one worker until told to drain, or until the events are used up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     worker = None
     try:
-        worker = Worker(task, connection, reached)
+        worker = Worker(task, connection, place.open())
         worker.run()
     except (CoordinatorGone, BrokenPipeError, ConnectionResetError):
         if worker:
@@ -116,7 +119,7 @@ class Worker:
         """The coordinator is gone: give in-flight events a moment, then end."""
         for sink in self._sinks:
             with suppress(LoadgenError):
-                sink.flush(self._settings.drain_timeout_s)
+                sink.flush(min(ALONE_S, self._settings.drain_timeout_s))
             with suppress(LoadgenError):
                 sink.close()
 

@@ -77,8 +77,8 @@ def start_program(
     """Start `loadgen` with these words; options are those of Popen."""
     command = [sys.executable, "-m", "loadgen", *words]
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process: subprocess.Popen[Any] = subprocess.Popen(command, cwd=folder, env=variables, **pipes, **options)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    process: subprocess.Popen[Any] = subprocess.Popen(command, cwd=folder, env=variables, **options)
     _started.append(process)
     return process
 

@@ -13,8 +13,9 @@ import pytest
 
 from loadgen.errors import OutputUnwritable
 from loadgen.ledger import Outcome
+from loadgen.prove.reached import Reached
 from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Ready, Samples, Snapshot
-from loadgen.run.share import Reached, Task
+from loadgen.run.share import Task
 from loadgen.run.worker import Worker
 from tests.run.plans import plan_of
 from tests.run.program import lines_in

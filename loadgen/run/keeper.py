@@ -1,0 +1,74 @@
+"""Writes the manifest of a run, while it goes on and when it is over.
+
+In: results, the last one and those so far. Out: the manifest; beside one that is not the last, the file of the workers'
+own counts, see loadgen/prove/reached.py. So a run that is killed, the coordinator too, can be verified: what its last
+report counts as delivered must be there, what was planned since may be, and nothing may be there twice.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.errors import OutputUnwritable
+from loadgen.ledger import Tally
+from loadgen.prove.manifest import planned_json, tally_json, versions, write_manifest
+from loadgen.prove.reached import path_beside
+from loadgen.run.coordinator import Result
+from loadgen.run.messages import Plan
+from loadgen.run.totals import Totals, summary
+
+EVERY_S = 2.0
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Writes the manifest of a run from time to time.
+
+    Attributes:
+        plan: of the run.
+        so_far: what could be said if the run ended now.
+        kept_s: when it was written last, on the monotonic clock.
+    """
+
+    plan: Plan
+    so_far: Callable[[], Result]
+    kept_s: float = float("-inf")
+
+    def watch(self, _totals: Totals, _elapsed_s: float) -> None:
+        """Write it if it is time to; where it cannot be written, the run says so at its end."""
+        if time.monotonic() - self.kept_s < EVERY_S:
+            return
+        self.kept_s = time.monotonic()
+        path = self.plan.settings.manifest_path(self.plan.run_id)
+        with suppress(OutputUnwritable):
+            write_manifest(path, {**manifest_of(self.so_far(), self.plan), "reached": path_beside(path).name})
+
+
+def manifest_of(result: Result, plan: Plan) -> dict[str, Any]:
+    """What the manifest says."""
+    settings = plan.settings
+    return {
+        "run_id": plan.run_id,
+        "seed": settings.seed,
+        "start_ms": settings.start_ms,
+        "t0_wall_ms": result.t0_wall_ms,
+        "format": settings.format,
+        "settings": settings.public_dict(),
+        "behaviour": plan.simulation.behaviour.model_dump(mode="json"),
+        "versions": versions(),
+        "catalog": {"digest": plan.catalog_digest, "tracks": settings.tracks, "name": settings.catalog},
+        "summary": summary(result.totals, result.verdict, settings.seed, ""),
+        "planned": planned_json(result.planned),
+        "sinks": {name: tally_json(tally) for name, tally in _tallies(result, plan).items()},
+        "workers": result.workers,
+        "error": str(result.error) if result.error else None,
+    }
+
+
+def _tallies(result: Result, plan: Plan) -> dict[str, Tally]:
+    """The ledger of each sink; an empty one of those that workers have sent to and not reported yet."""
+    settings = plan.settings
+    is_used = {"kafka": plan.kafka is not None, "stream": plan.stream, "files": settings.folder is not None}
+    return {name: Tally() for name, used in is_used.items() if used} | result.totals.tallies

@@ -1,0 +1,109 @@
+"""Runs that were killed with kill -9, coordinator and all: what they sent can be verified all the same."""
+
+import signal
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from loadgen.errors import ManifestError
+from loadgen.event import N_SLICES
+from loadgen.prove.plan import read_promises
+from loadgen.prove.reached import LIVES, Board, path_beside, read_planned
+from tests.prove.runs import START, counts_of, verified
+from tests.run.program import lines_in, start, wait_until
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two workers into date folders, all of which were killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    size = ("--users", "500", "--workers", "2", "--rate", "3000/s")
+    program = start(folder, *START, *size, "--continuous", "--folder", "out", "--manifest", "m.json")
+    wait_until(lambda: len(lines_in(folder / "out")) > 9000)
+    workers = program.workers()
+    program.signal(signal.SIGKILL)
+    program.process.communicate(timeout=20)
+    for worker in workers:  # they end by themselves, without anybody to tell them
+        worker.wait(15)
+    return folder
+
+
+def spoilt(killed: Path, folder: Path, lines: list[bytes]) -> dict[str, int]:
+    """What is wrong with these lines."""
+    path = folder / "spoilt.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return counts_of(verified(killed / "m.json", files=[str(path)]))
+
+
+def test_what_it_sent_is_all_of_its_plan_and_there_once(killed: Path) -> None:
+    report = verified(killed / "m.json", files=[str(killed / "out")])
+    assert counts_of(report) == {}
+    (promise,) = report.promises
+    assert 0 < promise.delivered.count.sum() <= report.findings.n_found <= promise.planned.sum()
+    assert any("was killed, or goes on" in note for note in report.notes())
+
+
+def test_the_file_beside_the_manifest_says_what_was_planned_after_the_last_report(killed: Path) -> None:
+    content = orjson.loads((killed / "m.json").read_bytes())
+    planned = read_planned(path_beside(killed / "m.json"))
+    assert planned.sum() >= sum(content["planned"]["count"])
+    (promise,) = read_promises([killed / "m.json"], "folder")
+    assert promise.planned.tolist() == planned.tolist()
+
+
+def test_an_event_that_is_there_twice_is_repeated(killed: Path, tmp_path: Path) -> None:
+    lines = lines_in(killed / "out")
+    wrong = spoilt(killed, tmp_path, [*lines, lines[-1]])
+    assert wrong["repeated"] == 1
+    assert "lost" not in wrong
+
+
+def test_an_event_that_it_never_planned_is_foreign(killed: Path, tmp_path: Path) -> None:
+    lines = lines_in(killed / "out")
+    record = orjson.loads(lines[0])
+    foreign = orjson.dumps({**record, "sessionId": record["sessionId"] + 500, "itemInSession": 77})
+    assert spoilt(killed, tmp_path, [*lines, foreign])["foreign"] == 1
+
+
+def test_what_its_last_report_counts_as_delivered_must_be_there(killed: Path, tmp_path: Path) -> None:
+    (promise,) = read_promises([killed / "m.json"], "folder")
+    n_sure = int(promise.delivered.count.sum())
+    lines = lines_in(killed / "out")[: n_sure // 2]
+    assert spoilt(killed, tmp_path, lines)["lost"] == n_sure - len(lines) + _beyond(promise.delivered.count, lines)
+
+
+def _beyond(delivered: "np.typing.NDArray[np.int64]", lines: list[bytes]) -> int:
+    """Events that are there of slices of which more are there than were counted as delivered."""
+    slices = np.array([orjson.loads(line)["userId"] % N_SLICES for line in lines])
+    return int(np.maximum(np.bincount(slices, minlength=N_SLICES) - delivered, 0).sum())
+
+
+def test_without_the_file_beside_it_nothing_is_guessed(killed: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.json").write_bytes((killed / "m.json").read_bytes())
+    with pytest.raises(ManifestError, match=r"how far it came stands in .*m\.json\.reached, .*put it beside"):
+        read_promises([tmp_path / "m.json"], "folder")
+    path_beside(tmp_path / "m.json").write_bytes(b"123")
+    with pytest.raises(ManifestError, match="it is no such file"):
+        read_promises([tmp_path / "m.json"], "folder")
+
+
+def test_the_lives_of_a_worker_go_through_the_same_events_and_workers_through_different_ones(tmp_path: Path) -> None:
+    path = tmp_path / "m.json.reached"
+    board = Board(path, 2)
+    for worker, life, n_events in ((0, 0, 7), (0, 1, 5), (1, LIVES - 1, 4)):
+        board.place(worker, life).open().planned()[3] = n_events
+    assert read_planned(path).tolist() == [11 if number == 3 else 0 for number in range(N_SLICES)]
+    Board(path, 1)
+    assert read_planned(path).sum() == 0
+    board.remove()
+    board.remove()
+    assert not path.exists()
+
+
+def test_a_run_that_ends_leaves_its_manifest_alone(tmp_path: Path) -> None:
+    code, summary, shown = start(tmp_path, *START, "--events", "500", "--rate", "max", "--quiet").end()
+    assert code == 0, shown
+    assert [path.name for path in (tmp_path / "loadgen_runs").iterdir()] == [Path(summary["manifest"]).name]
+    assert not read_promises([tmp_path / summary["manifest"]], "folder")[0].was_killed
