@@ -1,0 +1,162 @@
+"""The three wire formats as the rows of one table, for DuckDB.
+
+In: records of `activity`, `listen` and `full`, also mixed: JSON lines, or rows of the Parquet files that the consumer
+writes. Out: one row per record, with the columns of ROW; NULL where a format does not say. A record from which no time
+can be read is no event: its `ts_ms` is NULL.
+"""
+
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from loadgen.event import PAGE_ACTIONS, PAGE_NAMES
+
+FIELDS = {
+    "ts": "BIGINT",
+    "userId": "UBIGINT",
+    "sessionId": "BIGINT",
+    "page": "VARCHAR",
+    "level": "VARCHAR",
+    "itemInSession": "BIGINT",
+    "location": "VARCHAR",
+    "artist": "VARCHAR",
+    "song": "VARCHAR",
+    "length": "DOUBLE",
+    "artist_tier": "VARCHAR",
+    "user": "VARCHAR",
+    "genre": "VARCHAR",
+    "platform": "VARCHAR",
+    "device": "VARCHAR",
+    "action": "VARCHAR",
+    "country": "VARCHAR",
+    "track": "VARCHAR",
+    "timestamp": "VARCHAR",
+    "duration": "DOUBLE",
+}
+"""What is read of a record; a value that is not of this type counts as NULL."""
+
+_ACTION_OF_PAGE = " ".join(
+    f"WHEN '{name}' THEN '{action}'" for name, action in zip(PAGE_NAMES, PAGE_ACTIONS, strict=True)
+)
+_TIME = "coalesce(ts, epoch_ms(try_cast(timestamp AS TIMESTAMPTZ)))"
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+_LENGTH = "coalesce(length, duration)"
+_LONGEST_S = 1_000_000
+"""What claims to last longer is no track."""
+IS_PLAY = "(page = 'NextSong' OR action IN ('play', 'skip'))"
+"""Whether a track was started: both start one; a skip says that the one before was cut short."""
+
+ROW = {
+    "ts_ms": f"CASE WHEN {_TIME} BETWEEN 0 AND {_LAST_MS} THEN {_TIME} END",
+    "listener": 'coalesce(userId, CASE WHEN "user" IS NOT NULL THEN hash("user") END)',
+    "session": "sessionId",
+    "item": "itemInSession",
+    "action": f"coalesce(action, CASE page {_ACTION_OF_PAGE} END)",
+    "artist": "artist",
+    "title": "coalesce(song, track)",
+    "tier": "artist_tier",
+    "genre": "genre",
+    "platform": "platform",
+    "device": "device",
+    "country": "coalesce(country, nullif(regexp_extract(location, ', ([A-Z]{2})$', 1), ''))",
+    "level": "level",
+    "duration_s": f"CASE WHEN {IS_PLAY} AND {_LENGTH} BETWEEN 0 AND {_LONGEST_S} THEN {_LENGTH} END",
+}
+"""Column → SQL: ts_ms (ms since 1970, UTC) · listener (UBIGINT: the same listener, the same number, within one format)
+· session, item (NULL in `listen`) · action ('play', 'skip', 'like' …, also where a record only says its page) · artist,
+title (of the track that the event is about) · tier · genre · platform · device · country · level · duration_s (the
+track's length, where one was started)."""
+
+MORE = {"name": '"user"'}
+"""Columns that are part of a row only where they are asked for: the listener's name (NULL in `activity`)."""
+
+RECORD_BYTES = 16 << 20
+"""The longest line that is read; a longer one is no event."""
+
+
+_IN_MEMORY = count()
+
+
+def connect(memory_bytes: int = 512 << 20, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A database in memory that fetches nothing from the network, and says every time in UTC.
+
+    Args:
+        memory_bytes: what DuckDB may hold; a little more comes on top.
+        spill: the folder for what does not fit; None where all must.
+    """
+    settings: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "memory_limit": f"{memory_bytes}B",
+        "temp_directory": "" if spill is None else str(spill),
+        "preserve_insertion_order": False,
+    }
+    connection = duckdb.connect(config=settings)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def rows_of_lines(connection: duckdb.DuckDBPyConnection, lines: bytes, columns: Sequence[str] = tuple(ROW)) -> pa.Table:
+    """The events in these lines of JSON, with these columns of ROW and MORE; what is no event is left out.
+
+    Args:
+        connection: from `connect`, or a cursor of it; not one that another thread uses at the same time.
+        lines: whole lines, each ending in a newline; the last may lack it.
+        columns: with `ts_ms` among them.
+    """
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    files = MemoryFileSystem()
+    if not connection.filesystem_is_registered("memory"):
+        connection.register_filesystem(files)
+    path = f"/loadgen/{next(_IN_MEMORY)}.jsonl"
+    files.pipe_file(path, lines)
+    try:
+        rows = f"SELECT * FROM ({select(from_json(['memory://' + path]), columns)}) WHERE ts_ms IS NOT NULL"
+        found: pa.Table = connection.sql(rows).to_arrow_table()
+        return found
+    finally:
+        files.rm_file(path)
+
+
+def select(source: str, columns: Sequence[str] = tuple(ROW)) -> str:
+    """The SQL that gives these columns of a source that has FIELDS."""
+    return f"SELECT {', '.join(f'{(ROW | MORE)[name]} AS {name}' for name in columns)} FROM {source}"
+
+
+def from_json(paths: Sequence[str]) -> str:
+    """The SQL of a source: these files of JSON lines (.gz and .zst by name)."""
+    return (
+        f"read_json({_texts(paths)}, format = 'newline_delimited', ignore_errors = true, "
+        f"maximum_object_size = {RECORD_BYTES}, columns = {_struct()})"
+    )
+
+
+def _texts(texts: Sequence[str]) -> str:
+    return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
+
+
+def _struct() -> str:
+    return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in FIELDS.items()) + "}"
+
+
+def from_table(name: str, present: Sequence[str]) -> str:
+    """The SQL of a source: a table, a view or Parquet files of the consumer, of which these columns are there.
+
+    Rows of `raw` hold the text of a record that is not exactly one of the formats; what can be read of it is.
+    """
+    columns = ", ".join(
+        f"""try_cast({f'"{field}"' if field in present else "NULL"} AS {kind}) AS "{field}\""""
+        for field, kind in FIELDS.items()
+    )
+    if "raw" not in present:
+        return f"(SELECT {columns} FROM {name})"
+    texts = ", ".join(f"""try_cast(raw ->> '$."{field}"' AS {kind}) AS "{field}\"""" for field, kind in FIELDS.items())
+    return (
+        f"(SELECT {columns} FROM {name} WHERE raw IS NULL UNION ALL SELECT {texts} FROM {name} WHERE raw IS NOT NULL)"
+    )
