@@ -1,0 +1,62 @@
+"""A live page of what listeners do: `loadgen dashboard`.
+
+Two processes. One reads and counts: `stored` (with `lister`, `reading`, `pieces`, `spans`) or `topic` bring records,
+each once; `rows` normalises them; `aggregates` (with `distinct`, `groups`, `window`, `newest`) counts them; `feed`
+drives that. The other one answers: `link` holds the latest snapshot, `answers` makes JSON of it, `server` is HTTP,
+`static` the page. `state` is how things are, in words; `origin` what the settings say.
+"""
+
+import signal
+import sys
+
+from loadgen.config import DashboardSettings
+
+EXIT_DONE, EXIT_INTERRUPTED = 0, 130
+
+
+def main(settings: DashboardSettings) -> int:
+    """Serve the page until a signal.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 after SIGTERM, 130 after Ctrl-C.
+
+    Raises:
+        LoadgenError: the port is taken, or an option or URL is wrong. A store or topic that does not answer is none.
+    """
+    from loadgen.dashboard.link import Link
+    from loadgen.dashboard.origin import origin_of, place_of
+    from loadgen.dashboard.server import listen
+
+    origin = origin_of(settings)
+    with listen(settings.host, settings.port) as bound:
+        link = Link(origin, lambda text: None if settings.quiet else _note(text))
+        link.start()
+        try:
+            from loadgen.dashboard.answers import Answers
+            from loadgen.dashboard.server import app_of, serve
+
+            app = app_of(Answers(link.latest, place_of(settings)), settings.host)
+            _say_where(settings, bound.getsockname()[1])
+            number = serve(app, bound)
+        finally:
+            link.close()
+    return EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_DONE
+
+
+def _say_where(settings: DashboardSettings, port: int) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    _note(f"dashboard: {url}")
+    if settings.json_summary:
+        import orjson
+
+        sys.stdout.write(orjson.dumps({"url": url, "port": port}).decode() + "\n")
+        sys.stdout.flush()
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,106 @@
+"""Records as pieces of normalised rows, with what is counted of them.
+
+In: lines of JSON, or tables of Parquet. Out: pieces: the rows of `loadgen.analyze.events`, and the hashes of the
+listeners, artists and tracks in them. What is no event is counted, never an error.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from loadgen.analyze.events import FIELDS, ROW, connect, from_table, rows_of_lines, select
+from loadgen.event import UInt64s
+
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999; the consumer takes no later event either."""
+IS_EVENT = f"ts_ms BETWEEN 0 AND {LAST_MS}"
+MEMORY_BYTES = 256 << 20
+COLUMNS = (*ROW, "name")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some events.
+
+    Attributes:
+        rows: pyarrow table, COLUMNS of `loadgen.analyze.events`; `ts_ms` is never null.
+        listeners, artists, tracks: uint64, the different ones in it.
+        n_unreadable: records that are no events.
+    """
+
+    rows: pa.Table
+    listeners: UInt64s
+    artists: UInt64s
+    tracks: UInt64s
+    n_unreadable: int
+
+
+class Normaliser:
+    """Makes pieces; belongs to one thread."""
+
+    def __init__(self) -> None:
+        """Open a database in memory."""
+        self._connection = connect(MEMORY_BYTES)
+        self._connection.execute("SET threads = 1")  # the page answers meanwhile, also on two cores
+
+    def of_lines(self, lines: bytes) -> list[Piece]:
+        """Lines of JSON, each ending in a newline.
+
+        Lines that DuckDB refuses as a whole, such as one of more than 16 MB, are looked for by halving."""
+        n_lines = _count_lines(lines)
+        try:
+            return [self._piece(rows_of_lines(self._connection, lines, COLUMNS), n_lines)]
+        except duckdb.Error:
+            if n_lines <= 1:
+                return [self._piece(_no_rows(), n_lines)]
+        middle = lines.find(b"\n", len(lines) // 2) + 1
+        if middle in (0, len(lines)):
+            middle = lines.rfind(b"\n", 0, len(lines) - 1) + 1
+        return [*self.of_lines(lines[:middle]), *self.of_lines(lines[middle:])]
+
+    def of_table(self, table: pa.Table) -> Piece:
+        """Rows of a Parquet file, some of the columns of `loadgen.store.table`."""
+        records = table.select([name for name in (*FIELDS, "raw") if name in table.column_names])
+        query = select(from_table("records", records.column_names), COLUMNS)
+        self._connection.register("records", records)
+        try:
+            rows = self._connection.sql(query).to_arrow_table()
+        finally:
+            self._connection.unregister("records")
+        return self._piece(rows, table.num_rows)
+
+    def _piece(self, rows: pa.Table, n_records: int) -> Piece:
+        self._connection.register("rows", rows)
+        try:
+            times = self._connection.sql(f"SELECT count(*) FROM rows WHERE {IS_EVENT}").fetchall()
+            if times[0][0] != rows.num_rows:
+                rows = self._connection.sql(f"SELECT * FROM rows WHERE {IS_EVENT}").to_arrow_table()
+                self._connection.register("rows", rows)
+            listeners = self._distinct("listener", "listener")
+            artists = self._distinct("hash(artist)", "artist")
+            tracks = self._distinct("hash(artist, title)", "title")
+        finally:
+            self._connection.unregister("rows")
+        return Piece(rows, listeners, artists, tracks, n_records - rows.num_rows)
+
+    def _distinct(self, what: str, present: str) -> UInt64s:
+        found: Any = self._connection.sql(f"SELECT DISTINCT {what} AS h FROM rows WHERE {present} IS NOT NULL")
+        hashes: UInt64s = found.to_arrow_table()["h"].to_numpy().astype(np.uint64, copy=False)
+        return hashes
+
+
+def _count_lines(lines: bytes) -> int:
+    """Lines that hold something."""
+    n_lines = lines.count(b"\n")
+    if b"\n\n" in lines or lines[:1] == b"\n" or b"\r" in lines or b" \n" in lines:
+        return sum(map(bool, map(bytes.strip, lines.split(b"\n"))))
+    return n_lines
+
+
+def _no_rows() -> pa.Table:
+    kinds = {"BIGINT": pa.int64(), "UBIGINT": pa.uint64(), "DOUBLE": pa.float64()}
+    numbers = {"ts_ms": "BIGINT", "listener": "UBIGINT", "session": "BIGINT", "item": "BIGINT", "duration_s": "DOUBLE"}
+    return pa.schema([(name, kinds.get(numbers.get(name, ""), pa.string())) for name in COLUMNS]).empty_table()

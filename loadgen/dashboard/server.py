@@ -1,0 +1,196 @@
+"""The page and its figures over HTTP; what a browser may do with them; who may ask.
+
+In: answers, a socket. Out: a server that runs until a signal. Only GET. Nothing comes from elsewhere, and no text of an
+event can become markup or script: the Content-Security-Policy allows this server's own files, and nothing inline.
+
+Where the server is bound to loopback, the Host header must name this machine. Otherwise a page from elsewhere, whose
+name its owner lets point to 127.0.0.1 (DNS rebinding), could read the figures through the browser.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from importlib.resources import files
+from ipaddress import ip_address
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from loadgen.dashboard.answers import Answers
+from loadgen.errors import LoadgenError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+STATIC = {
+    "/": ("index.html", "text/html"),
+    "/style.css": ("style.css", "text/css"),
+    "/dashboard.js": ("dashboard.js", "text/javascript"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+BACKLOG = 128
+KEEP_ALIVE_S = 20
+"""Longer than pages wait between two questions."""
+
+
+def app_of(answers: Answers, host: str) -> App:
+    """The application.
+
+    Args:
+        answers: what is answered.
+        host: where the server is bound to; on loopback, only requests to it are answered.
+    """
+
+    async def figures(request: Request) -> Response:
+        return _json(answers.figures())
+
+    async def health(request: Request) -> Response:
+        return _json(answers.health())
+
+    routes = [Route(path, _static(*file)) for path, file in STATIC.items()]
+    routes += [Route("/api/figures", figures), Route("/health", health)]
+    return Guard(Starlette(routes=routes), hosts_for(host))
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _static(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    body = files("loadgen.dashboard").joinpath("static", name).read_bytes()
+
+    async def answer(request: Request) -> Response:
+        return Response(body, media_type=media_type, headers={"cache-control": "no-cache"})
+
+    return answer
+
+
+def hosts_for(host: str) -> tuple[str, ...] | None:
+    """The names in Host headers that are answered; None for all, where others are meant to reach the server."""
+    try:
+        is_loopback = ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host.lower() == "localhost"
+    own = f"[{host}]" if ":" in host else host.lower()
+    return (*LOOPBACK, own) if is_loopback else None
+
+
+class Guard:
+    """Adds the headers to every answer, and refuses requests that mean another host."""
+
+    def __init__(self, app: App, hosts: tuple[str, ...] | None) -> None:
+        """Around an application."""
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+                message["headers"] = [*message.get("headers", ()), *extra]
+            await send(message)
+
+        if scope["type"] == "http" and not self._is_meant(scope):
+            text = "this dashboard answers on this machine only: open it as http://127.0.0.1, or start it with --host"
+            await PlainTextResponse(text, 421)(scope, receive, send_guarded)
+        else:
+            await self._app(scope, receive, send_guarded)
+
+    def _is_meant(self, scope: Scope) -> bool:
+        if self._hosts is None:
+            return True
+        named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        return len(named) == 1 and _without_port(named[0]) in self._hosts
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections; port 0 is any free one.
+
+    Raises:
+        LoadgenError: the port is taken, or the host is not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(BACKLOG)
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        raise LoadgenError(
+            f"port {port} of {host} must be free for the dashboard: {error.strerror}; end what listens there, or "
+            "choose another with --port P (0 is any free one) or --host"
+        ) from error
+    return bound
+
+
+class _Server(uvicorn.Server):
+    """Ends on a signal without raising it again: the program chooses its exit code."""
+
+    signal: int = 0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end the server."""
+        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        self.should_exit = True
+        self.force_exit = True
+
+
+def serve(app: App, bound: socket.socket) -> int:
+    """Answer until SIGINT or SIGTERM; returns its number."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    asyncio.run(server.serve([bound]))
+    return server.signal

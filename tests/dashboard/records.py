@@ -1,0 +1,97 @@
+"""Records for the tests, and a plain recount of them: what the figures must be."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+FIRST_MS = 1_767_571_200_000
+"""2026-01-05, midnight UTC."""
+PAGES = {"NextSong": "play", "Thumbs Up": "like", "Search": "search", "Logout": "logout"}
+
+
+def record(number: int, **fields: Any) -> dict[str, Any]:
+    """A record of the format `full`, each number another one, a second after the one before."""
+    return {
+        "ts": FIRST_MS + 1000 * number,
+        "userId": number % 7,
+        "sessionId": 7,
+        "page": "NextSong",
+        "level": "free",
+        "itemInSession": number,
+        "artist": f"Artist {number % 5}",
+        "song": f"Song {number % 11}",
+        "length": 100.0 + number,
+        "user": f"user{number % 7}",
+        "genre": ("Rock", "Pop", "Jazz")[number % 3],
+        "platform": "Spotify",
+        "device": "Mobile",
+        "action": "play",
+        "country": ("KR", "DE")[number % 2],
+        **fields,
+    }
+
+
+def lines(records: Sequence[Any]) -> bytes:
+    """As JSON lines; bytes are lines as they are."""
+    return b"".join((one if isinstance(one, bytes) else orjson.dumps(one)) + b"\n" for one in records)
+
+
+def some(first: int, last: int) -> bytes:
+    """The lines of the records with these numbers, inclusive."""
+    return lines([record(number) for number in range(first, last + 1)])
+
+
+def time_ms(one: dict[str, Any]) -> int:
+    """A record's time."""
+    if "ts" in one:
+        return int(one["ts"])
+    return int(datetime.fromisoformat(one["timestamp"]).timestamp() * 1000)
+
+
+def recount(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of records that are all events, counted one by one."""
+
+    def titles(one: dict[str, Any]) -> Any:
+        return one.get("song", one.get("track"))
+
+    def action(one: dict[str, Any]) -> Any:
+        return one.get("action", PAGES.get(one.get("page", "")))
+
+    def country(one: dict[str, Any]) -> Any:
+        return one.get("country", one["location"][-2:] if "location" in one else None)
+
+    times = [time_ms(one) for one in records]
+    newest_s = max(times) // 1000
+    plays = [one for one in records if one.get("page") == "NextSong" or one.get("action") in ("play", "skip")]
+    lengths = [one.get("length", one.get("duration")) for one in plays]
+    kept = [float(length) for length in lengths if length is not None]
+    return {
+        "events": len(records),
+        "listeners": len({one.get("userId", one.get("user")) for one in records} - {None}),
+        "artists": len({one.get("artist") for one in records} - {None}),
+        "tracks": len({(one.get("artist"), titles(one)) for one in records if titles(one) is not None}),
+        "last_minute": sum(newest_s - 60 < ms // 1000 for ms in times),
+        "minutes": dict(Counter(ms // 60_000 for ms in times if newest_s // 60 - ms // 60_000 < 60)),
+        "genres": Counter(one["genre"] for one in records if one.get("genre") is not None),
+        "platforms": Counter(one["platform"] for one in records if one.get("platform") is not None),
+        "actions": Counter(action(one) for one in records if action(one) is not None),
+        "countries": Counter(country(one) for one in records if country(one) is not None),
+        "durations": Counter(min(int(length // 30), 20) for length in kept),
+        "newest": sorted(times, reverse=True)[:50],
+    }
+
+
+def as_recounted(figures: dict[str, Any]) -> dict[str, Any]:
+    """The dashboard's figures in the form of `recount`; of groups, those that are shown."""
+    first_minute = (figures["minutes"]["first_ms"] or 0) // 60_000
+    return {
+        **{name: figures["totals"][name] for name in ("events", "listeners", "artists", "tracks")},
+        "last_minute": figures["last_minute"],
+        "minutes": {first_minute + place: n for place, n in enumerate(figures["minutes"]["counts"]) if n},
+        **{name: dict(group["top"]) for name, group in figures["groups"].items()},
+        "durations": {place: n for place, n in enumerate(figures["durations"]["counts"]) if n},
+        "newest": [event["ts_ms"] for event in figures["newest"]],
+    }

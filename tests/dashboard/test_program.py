@@ -1,0 +1,131 @@
+"""The dashboard as a program: where it is, how it ends, what it does when its reading process dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psutil
+import pytest
+
+from loadgen.cli import main
+from loadgen.dashboard import link as links
+from loadgen.dashboard.aggregates import Aggregates
+from loadgen.dashboard.feed import Feed, Origin, source_of
+from loadgen.dashboard.link import Link
+from loadgen.dashboard.server import listen
+from tests.dashboard.reader import put_batch
+from tests.dashboard.records import as_recounted, record, recount
+
+ROOT = Path(__file__).parents[2]
+WAIT_S = 30.0
+
+
+def wait_for(what: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
+    """The first true answer."""
+    deadline_s = time.monotonic() + wait_s
+    while not (found := what()):
+        assert time.monotonic() < deadline_s, "it never came"
+        time.sleep(0.05)
+    return found
+
+
+class Program:
+    """A dashboard in a process of its own."""
+
+    def __init__(self, *flags: str) -> None:
+        command = [sys.executable, "-m", "loadgen", "dashboard", "--port", "0", "--json", *flags]
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.where = json.loads(self.process.stdout.readline())
+
+    def health(self) -> dict[str, Any]:
+        """What /health says."""
+        found: dict[str, Any] = httpx.get(f"{self.where['url']}/health", timeout=5).json()
+        return found
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """The exit code and what was said on stderr."""
+        self.process.send_signal(number)
+        _, said = self.process.communicate(timeout=20)
+        return self.process.returncode, said
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_it_says_where_it_is_and_ends_cleanly(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    put_batch(tmp_path, 0, 9)
+    program = Program("--store", str(tmp_path), "--quiet")
+    try:
+        wait_for(lambda: program.health()["status"] == "ok")
+        children = psutil.Process(program.process.pid).children(recursive=True)
+        assert program.health()["events"] == 10
+        assert program.end(number) == (code, f"dashboard: {program.where['url']}\n")
+        assert program.where["port"] == int(program.where["url"].rsplit(":", 1)[1])
+        wait_for(lambda: not any(child.is_running() for child in children))
+    finally:
+        program.process.kill()
+
+
+def test_a_taken_port_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        assert main(["dashboard", "--store", str(tmp_path), "--port", str(port)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: port {port} of 127.0.0.1 must be free")
+
+
+@pytest.mark.parametrize("flags", [["--store", "hdfs://"], ["--brokers", "a:1", "--kafka-option", "no.such=1"]])
+def test_what_can_never_work_is_wrong_usage(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--port", "0", *flags]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_feed_reads_a_store_and_says_all_figures(tmp_path: Path) -> None:
+    put_batch(tmp_path, 0, 99)
+    said: list[bytes] = []
+    clock = [0.0]
+    feed = Feed(source_of(Origin(store=str(tmp_path))), said.append, lambda: clock[0])
+    for _ in range(3):
+        clock[0] += 2.0
+        feed.turn()
+    last = orjson.loads(said[-1])
+    assert (last["state"]["status"], last["arrived_last_minute"]) == ("ok", 100)
+    expected = recount([record(number) for number in range(100)])
+    assert as_recounted(last["figures"]) == {**expected, "durations": dict(expected["durations"])}
+
+
+def _dies(pipe: Connection, origin: Origin) -> None:
+    """A reading process that says something once, and dies."""
+    figures = Aggregates().figures()
+    state = {"status": "ok", "reason": "", "share": None}
+    pipe.send_bytes(orjson.dumps({"state": state, "name": "x", "arrived_last_minute": 0, "figures": figures}))
+
+
+def test_a_reading_process_that_dies_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "AGAIN_S", 0.1)
+    notes: list[str] = []
+    link = Link(Origin(store="x"), notes.append, _dies)
+    link.start()
+    try:
+        wait_for(lambda: sum("it is started anew" in note for note in notes) >= 2)
+        assert link.latest().snapshot["name"] == "x"
+    finally:
+        link.close()
+
+
+def test_a_reading_process_that_says_nothing_is_stale() -> None:
+    clock = [0.0]
+    link = Link(Origin(store="x"), lambda _: None, _dies, lambda: clock[0])
+    assert link.latest().state.status == "starting"
+    clock[0] = links.SILENT_S + 1
+    assert (link.latest().state.status, "said nothing" in link.latest().state.reason) == ("stale", True)

@@ -1,0 +1,150 @@
+"""A topic is read from where it is asked for, survives its broker, and counts what is no event."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+
+from loadgen.dashboard import topic as topics
+from loadgen.dashboard.rows import Normaliser
+from loadgen.dashboard.topic import Begin, TopicEvents
+from loadgen.kafka.options import KafkaSettings
+from tests.dashboard.reader import expected
+from tests.dashboard.records import some
+from tests.mock_cluster import MockCluster
+
+NORMALISER = Normaliser()
+WAIT_S = 30.0
+
+
+@pytest.fixture
+def cluster() -> Iterator[MockCluster]:
+    with MockCluster(partitions=2) as cluster:
+        yield cluster
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask and try again soon."""
+    for name, value in (("AGAIN_S", 0.2), ("PROBE_S", 0.3), ("ASK_S", 1.0)):
+        monkeypatch.setattr(topics, name, value)
+
+
+class Watched:
+    """What a topic brought."""
+
+    def __init__(self, address: str, begin: Begin = "beginning", topic: str = "t") -> None:
+        self.events = TopicEvents(KafkaSettings(address, topic, reading=True), begin)
+        self.items: Counter[int] = Counter()
+        self.n_unreadable = 0
+
+    def until(self, what: Callable[["Watched"], Any]) -> "Watched":
+        """Read on until this is true."""
+        deadline_s = time.monotonic() + WAIT_S
+        while not what(self):
+            assert time.monotonic() < deadline_s, (self.items, self.events.state)
+            for content in self.events.contents():
+                for piece in NORMALISER.of_lines(content):
+                    self.items.update(piece.rows["item"].to_pylist())
+                    self.n_unreadable += piece.n_unreadable
+        return self
+
+    @property
+    def status(self) -> str:
+        return self.events.state.status
+
+
+def produce(address: str, *values: bytes | None, partition: int = -1) -> None:
+    """Have these messages in the topic."""
+    producer = Producer({"bootstrap.servers": address, "log_level": 0})
+    for value in values:
+        producer.produce("t", value, b"k", **({} if partition < 0 else {"partition": partition}))
+    assert producer.flush(20) == 0
+
+
+def values_of(first: int, last: int) -> list[bytes]:
+    """The records of these numbers."""
+    return some(first, last).splitlines()
+
+
+def test_everything_is_read_once_and_what_comes_after(cluster: MockCluster) -> None:
+    produce(cluster.address, *values_of(0, 49), partition=0)
+    produce(cluster.address, *values_of(50, 59), partition=1)
+    watched = Watched(cluster.address)
+    try:
+        watched.until(lambda one: one.items == expected(0, 59) and one.status == "ok")
+        produce(cluster.address, *values_of(60, 64))
+        watched.until(lambda one: one.items == expected(0, 64))
+    finally:
+        watched.events.close()
+
+
+def test_recent_is_the_last_messages_of_each_partition(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "N_RECENT", 10)
+    produce(cluster.address, *values_of(0, 19), partition=0)
+    produce(cluster.address, *values_of(20, 22), partition=1)
+    watched = Watched(cluster.address, "recent")
+    try:
+        watched.until(lambda one: one.status == "ok")
+        assert watched.items == expected(15, 22)
+    finally:
+        watched.events.close()
+
+
+def test_end_is_what_comes_from_now_on(cluster: MockCluster) -> None:
+    produce(cluster.address, *values_of(0, 9))
+    watched = Watched(cluster.address, "end")
+    try:
+        watched.until(lambda one: one.status == "ok")
+        produce(cluster.address, *values_of(10, 12))
+        watched.until(lambda one: sum(one.items.values()) >= 3)
+        assert watched.items == expected(10, 12)
+    finally:
+        watched.events.close()
+
+
+def test_messages_that_are_no_events_are_counted_and_nothing_else(cluster: MockCluster) -> None:
+    odd = [None, b"", b"no json", b'{"a":\n1}', b"[]", b"null", b"\xff", b" "]
+    produce(cluster.address, *values_of(0, 1), *odd, *values_of(2, 3))
+    watched = Watched(cluster.address)
+    try:
+        watched.until(lambda one: one.items == expected(0, 3) and one.n_unreadable == len(odd))
+    finally:
+        watched.events.close()
+
+
+def test_a_broker_that_goes_and_comes_back_is_stale_then_ok_and_nothing_is_lost(cluster: MockCluster) -> None:
+    produce(cluster.address, *values_of(0, 9))
+    watched = Watched(cluster.address)
+    try:
+        watched.until(lambda one: one.items == expected(0, 9) and one.status == "ok")
+        cluster.down()
+        watched.until(lambda one: one.status == "stale")
+        assert "does not answer" in watched.events.state.reason
+        cluster.up()
+        watched.until(lambda one: one.status == "ok")
+        produce(cluster.address, *values_of(10, 19))
+        watched.until(lambda one: one.items == expected(0, 19))
+    finally:
+        watched.events.close()
+
+
+def test_a_broker_that_is_not_there_is_waited_for() -> None:
+    watched = Watched("127.0.0.1:9")
+    watched.until(lambda one: one.status == "waiting")
+    assert "no broker answered at 127.0.0.1:9" in watched.events.state.reason
+    watched.events.close()
+
+
+def test_no_message_is_shown_with_a_secret(cluster: MockCluster) -> None:
+    options = {"sasl.password": "s3cret", "security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN"}
+    settings = KafkaSettings(cluster.address, "t", {**options, "sasl.username": "u"}, reading=True)
+    events = TopicEvents(settings, "recent")
+    deadline_s = time.monotonic() + WAIT_S
+    while events.state.status == "starting" and time.monotonic() < deadline_s:
+        list(events.contents())
+    assert (events.state.status, "s3cret" in f"{events.state}{events.name}") == ("waiting", False)
+    events.close()

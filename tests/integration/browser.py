@@ -1,0 +1,103 @@
+"""A browser for tests of the dashboard, and the dashboard as a program.
+
+In: a store's folder. Out: pages that note every request, every line of their console and every error.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Visit:
+    """A page that is open.
+
+    Attributes:
+        page: Playwright's.
+        requests: URLs that were asked for, in order.
+        said: what came on the console, and errors.
+    """
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+    def wait_for(self, expression: str, timeout_s: float = 40.0) -> None:
+        """Wait until this is true in the page."""
+        self.page.wait_for_function(f"() => {expression}", timeout=timeout_s * 1000)
+
+    def wait_for_text(self, element: str, text: str) -> None:
+        """Wait until the element with this id says so."""
+        self.wait_for(f"document.getElementById({element!r}).textContent === {json.dumps(text)}")
+
+    def text(self, element: str) -> str:
+        """What the element with this id says."""
+        return self.page.locator(f"#{element}").inner_text()
+
+    def n_asked(self) -> int:
+        """How often figures were asked for."""
+        return sum(url.endswith("/api/figures") for url in self.requests)
+
+
+@contextmanager
+def visit(browser: Browser, url: str, width: int = 1280, height: int = 900, **context: Any) -> Iterator[Visit]:
+    """The page at this URL."""
+    opened = browser.new_context(viewport={"width": width, "height": height}, **context)
+    try:
+        found = Visit(opened.new_page())
+        found.page.on("request", lambda request: found.requests.append(request.url))
+        found.page.on("console", lambda message: found.said.append(message.text))
+        found.page.on("pageerror", lambda error: found.said.append(str(error)))
+        found.page.goto(url)
+        yield found
+    finally:
+        opened.close()
+
+
+@dataclass
+class Dashboard:
+    """A dashboard in a process of its own."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+
+    def health(self) -> dict[str, Any]:
+        """What /health says."""
+        found: dict[str, Any] = httpx.get(f"{self.url}/health", timeout=5).json()
+        return found
+
+
+@contextmanager
+def dashboard(*flags: str) -> Iterator[Dashboard]:
+    """`loadgen dashboard` on a free port; ended at the end."""
+    command = [sys.executable, "-m", "loadgen", "dashboard", "--port", "0", "--json", "--quiet", *flags]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield Dashboard(json.loads(process.stdout.readline())["url"], process)
+        finally:
+            process.terminate()
+            process.wait(20)
