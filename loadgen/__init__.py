@@ -12,12 +12,17 @@ The path of an event, one folder or file a line:
     consume/             topic → store: each event once, whatever is killed; one small file for many, later
     store/               where events are kept for good: a folder or HDFS, published whole or not at all
     prove/               the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
+    analyze/             what is stored → report, tables, charts
+    dashboard/           what is stored, or the topic → a live page
+    pipeline/            producer, consumer and dashboard: started, watched, drained and verified together
+    doctor/              what works, what does not, and what to do about it
     event.py             what an event is: columns, pages, fields of the wire formats
     fingerprint.py       the 64-bit hash of an event, on columns
     ledger.py            planned = delivered + failed + dropped + unfinished
     histogram.py         mergeable histograms of durations
     metrics.py           every metric, defined once
     metrics_endpoint.py  metrics and what they say now → Prometheus
+    terminal.py          notes, settings and one live line, on stderr
     compression.py       gzip and zstd in pieces that can be read alone
     disk.py              whole writes, and what can go wrong with a file, in words
     errors.py            the exceptions, as a tree

@@ -11,13 +11,22 @@ from typing import Annotated, Any
 
 import typer
 
-from loadgen.cli import catalog, compact, consume, run, verify
+from loadgen.cli import analyze, catalog, compact, consume, dashboard, doctor, pipeline, run, verify
 from loadgen.cli.command import Verb
 from loadgen.cli.text import examples
 from loadgen.config.values import nearest
 from loadgen.errors import LoadgenError
 
-WITH_SETTINGS: tuple[Verb[Any], ...] = (run.verb, consume.verb, compact.verb, verify.verb)
+WITH_SETTINGS: tuple[Verb[Any], ...] = (
+    run.verb,
+    consume.verb,
+    compact.verb,
+    verify.verb,
+    analyze.verb,
+    dashboard.verb,
+    pipeline.verb,
+    doctor.verb,
+)
 VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
 STOPPED = 130
 

@@ -37,7 +37,7 @@ def as_toml(resolved: Resolved[S]) -> str:
 def _toml_value(name: str, value: Any) -> str | None:
     if value is None:
         return None
-    if name in ("start_ms", "end_ms"):
+    if name in ("start_ms", "end_ms", "since_ms", "until_ms"):
         return json.dumps(datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds"))
     if isinstance(value, dict):
         shown = {key: item for key, item in value.items() if item != 0 and not is_secret(key)}

@@ -7,14 +7,29 @@ together, `layers` puts flags, variables and file in order, `secrets` keeps pass
 
 from loadgen.config.layers import Resolved, resolve
 from loadgen.config.secrets import KafkaOptions
-from loadgen.config.settings import CompactSettings, ConsumeSettings, Impairments, RunSettings, Settings, VerifySettings
+from loadgen.config.settings import (
+    AnalyzeSettings,
+    CompactSettings,
+    ConsumeSettings,
+    DashboardSettings,
+    DoctorSettings,
+    Impairments,
+    PipelineSettings,
+    RunSettings,
+    Settings,
+    VerifySettings,
+)
 from loadgen.config.values import ShardOf
 
 __all__ = [
+    "AnalyzeSettings",
     "CompactSettings",
     "ConsumeSettings",
+    "DashboardSettings",
+    "DoctorSettings",
     "Impairments",
     "KafkaOptions",
+    "PipelineSettings",
     "Resolved",
     "RunSettings",
     "Settings",

@@ -12,6 +12,8 @@ from confluent_kafka import KafkaException, Producer
 from loadgen.errors import SinkError
 
 START_S = 10.0
+AT_ONCE = {"group.protocol": "consumer"}
+"""The option of a consumer that is to read from the test broker at once: a classic group begins after three seconds."""
 N_PARTITIONS = 4
 """librdkafka's test broker gives every topic so many."""
 

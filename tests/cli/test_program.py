@@ -56,6 +56,9 @@ def test_run_hands_the_settings_on_and_gives_the_exit_code_back(started: list[Ru
         (["consume", "--brokers", "a:1"], "loadgen.consume"),
         (["verify", "m", "--store", "x"], "loadgen.prove.verify"),
         (["compact", "x"], "loadgen.consume.compact"),
+        (["analyze", "x"], "loadgen.analyze"),
+        (["pipeline", "--duration", "1"], "loadgen.pipeline"),
+        (["doctor"], "loadgen.doctor"),
     ],
 )
 def test_a_verb_hands_its_settings_on_and_gives_the_exit_code_back(
@@ -144,10 +147,14 @@ def test_all_problems_of_a_command_line_are_told_at_once(capsys: pytest.CaptureF
     ("words", "line"),
     [
         (["rn"], "unknown verb 'rn'; did you mean run?"),
-        (["produce"], "unknown verb 'produce'; one of run, consume, compact, verify, catalog"),
+        (["produce"], f"unknown verb 'produce'; one of {', '.join(VERBS)}"),
         (["--users", "5"], "a verb comes first, got --users; write loadgen run --users …"),
         (["--store", "x"], "a verb comes first, got --store; write loadgen consume --store …"),
-        (["run", "--store", "x"], "unknown flag '--store'; it belongs to loadgen consume and loadgen verify"),
+        (["run", "--grace", "x"], "unknown flag '--grace'; it belongs to loadgen compact"),
+        (
+            ["run", "--rotate-interval", "5"],
+            "unknown flag '--rotate-interval'; it belongs to loadgen consume and loadgen pipeline",
+        ),
         (["consume", "--brokers", "a", "-x"], "unknown flag '-x'; see loadgen consume --help"),
         (["compact", "a", "b"], "unexpected word 'b'; flags begin with --, see loadgen compact --help"),
         (["--vers"], "No such option: --vers (Possible options: --version); see loadgen --help"),

@@ -1,0 +1,135 @@
+"""What is stored, as figures: `loadgen analyze`.
+
+`events` makes rows of the three wire formats; `files` says what is to be read, `remote` how DuckDB reaches HDFS;
+`tally` reads every event once and counts combinations; `figures` asks these for what `report`, `tables` and `charts`
+show; `output` writes it; `screen` says how far it is.
+"""
+
+import tempfile
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from loadgen.config import AnalyzeSettings
+
+if TYPE_CHECKING:
+    from loadgen.analyze.figures import Figures
+    from loadgen.analyze.tally import Reading
+    from loadgen.terminal import Terminal
+
+EXIT_DONE, EXIT_FAILED = 0, 1
+N_SHOWN = 5
+"""So many files that could not be read are named."""
+
+
+def main(settings: AnalyzeSettings) -> int:
+    """Read, count, write and say.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 every file was read, 1 not.
+
+    Raises:
+        LoadgenError: there is nothing to read, or the output cannot be written.
+    """
+    from loadgen.analyze import charts, output
+    from loadgen.terminal import Terminal
+
+    began_s = time.time()
+    terminal = Terminal(settings.quiet)
+    output.prepare(settings.out)
+    if settings.charts:
+        threading.Thread(target=charts.prepare, name="charts", daemon=True).start()
+    figures, reading, reading_s = read(settings, terminal)
+    stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime(began_s))
+    summary = figures.as_json() | _about(reading, reading_s)
+    report = _write(settings, stamp, figures, summary)
+    elapsed_s = round(time.time() - began_s, 3)
+    output.say(
+        output.as_json(summary | {"elapsed_s": elapsed_s}, pretty=False).decode() if settings.json_summary else report
+    )
+    _close(settings, figures, reading, terminal, stamp)
+    return EXIT_FAILED if reading.failed else EXIT_DONE
+
+
+def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[Figures, Reading, float]":
+    """Read everything and count.
+
+    Returns:
+        The figures, what was read, and how many seconds it took.
+
+    Raises:
+        LoadgenError: there is nothing to read, or not enough room.
+    """
+    from pathlib import Path
+
+    from loadgen.analyze.figures import figures_of
+    from loadgen.analyze.files import Interval, batches
+    from loadgen.analyze.screen import progress
+    from loadgen.analyze.tally import Tally
+    from loadgen.errors import NotThere
+
+    interval = Interval(settings.since_ms, settings.until_ms)
+    found = batches(settings.stores, interval)
+    if not found:
+        raise NotThere(_nothing(settings))
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=".tmp_", dir=settings.out) as spill:
+        tally = Tally(interval, Path(spill))
+        try:
+            with progress(terminal, "reading", tally.share):
+                tally.read(found)
+            tally.finish()
+            return figures_of(tally.ask, settings.top), tally.reading, time.monotonic() - began_s
+        finally:
+            tally.close()
+
+
+def _nothing(settings: AnalyzeSettings) -> str:
+    """What to say where there is no file."""
+    if settings.since_ms is None and settings.until_ms is None:
+        step = "make events with loadgen run --duration 1, or name another store: loadgen analyze STORE"
+        return f"there is no file of events in {', '.join(settings.stores)}; {step}"
+    step = "give an earlier --since or a later --until"
+    return f"there is no file of events of that time in {', '.join(settings.stores)}; {step}"
+
+
+def _about(reading: "Reading", reading_s: float) -> dict[str, Any]:
+    """What was read, for --json."""
+    return {
+        "files": reading.n_files,
+        "bytes": reading.done_bytes,
+        "failed_files": reading.failed,
+        "reading_s": round(reading_s, 3),
+    }
+
+
+def _write(settings: AnalyzeSettings, stamp: str, figures: "Figures", summary: dict[str, Any]) -> str:
+    """Write everything that goes into files; returns the report."""
+    from loadgen.analyze import output
+    from loadgen.analyze.report import report_of
+    from loadgen.analyze.tables import tables_of
+
+    report = report_of(figures, f"loadgen analyze {' '.join(settings.stores)}", settings.top)
+    files = {f"_{name}.csv": text.encode() for name, text in tables_of(figures).items()}
+    output.write(settings.out, stamp, {".txt": report.encode(), ".json": output.as_json(summary, pretty=True), **files})
+    if settings.charts:
+        from loadgen.analyze.charts import charts_of
+
+        pictures = {f"_{name}.png": content for name, content in charts_of(figures).items()}
+        output.write(settings.out, stamp, pictures)
+    return report
+
+
+def _close(settings: AnalyzeSettings, figures: "Figures", reading: "Reading", terminal: "Terminal", stamp: str) -> None:
+    """Say on stderr where everything is, and what is wrong."""
+    for file, why in list(reading.failed.items())[:N_SHOWN]:
+        terminal.note(f"could not read {file}: {why}")
+    if reading.failed:
+        terminal.note(f"{len(reading.failed):,} files could not be read: the figures are without them")
+    if not figures.events:
+        terminal.note("no event was found: is it the right place, and the right --since and --until?")
+    if not settings.quiet:
+        terminal.note(f"written: {settings.out}/music_stats_{stamp}*")

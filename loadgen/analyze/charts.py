@@ -1,0 +1,206 @@
+"""The figures as charts: PNG files, drawn by matplotlib without a screen.
+
+In: figures. Out: the bytes of each picture. Names are drawn in the fonts that this machine has for them, one after
+another; where none has a letter, a box stands for it. Names are never read as mathematics.
+"""
+
+import io
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from importlib import import_module
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+
+from loadgen.analyze.figures import BIN_S, Count, Figures
+from loadgen.analyze.report import plain
+
+N_BARS = 12
+NAME = 28
+"""The longest name, in letters; Korean and Japanese ones count as two."""
+CELL = 0.0105
+"""The width of a letter, as a share of the picture."""
+DAY_MS = 86_400_000
+BLUE, LIGHT, GREY, INK = "#2563a8", "#a9c6e6", "#d8dde3", "#1f2933"
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK KR",
+    "Noto Sans KR",
+    "Noto Sans JP",
+    "Source Han Sans",
+    "WenQuanYi Zen Hei",
+    "Apple SD Gothic Neo",
+    "Hiragino Sans",
+    "Arial Unicode MS",
+    "Malgun Gothic",
+    "Yu Gothic",
+    "Noto Sans Arabic",
+    "Noto Sans Thai",
+    "Noto Sans Devanagari",
+    "Noto Emoji",
+)
+"""DejaVu Sans comes with matplotlib; the others are used for the letters that it lacks, where they are installed."""
+
+
+def charts_of(figures: Figures) -> dict[str, bytes]:
+    """Name of the chart → PNG."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = [font for font in FONTS if font in there]
+    drawings: dict[str, Callable[[Any], None]] = {
+        "genres": lambda axes: _bars(axes, "Top genres", figures.genres, "plays"),
+        "platforms": lambda axes: _bars(axes, "Platforms", figures.platforms, "events"),
+        "actions": lambda axes: _bars(axes, "Actions", figures.actions, "events"),
+        "artists": lambda axes: _bars(axes, "Top artists", figures.top_artists, "plays"),
+        "durations": lambda axes: _durations(axes, figures),
+        "over_time": lambda axes: _over_time(axes, figures),
+    }
+    with matplotlib.rc_context({"font.family": fonts, "text.parse_math": False, "axes.unicode_minus": False}):
+        return {name: _png(draw) for name, draw in drawings.items()}
+
+
+def prepare() -> None:
+    """Import what takes a second; a thread may do it while something else is waited for."""
+    for name in ("dates", "font_manager", "ticker", "figure", "backends.backend_agg"):
+        import_module(f"matplotlib.{name}")
+
+
+def _png(draw: Callable[[Any], None]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), dpi=110)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.1, 0.13, 0.87, 0.75))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK)
+    draw(axes)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
+        figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str) -> None:
+    """The longest bar on top, its value behind it."""
+    shown = [one for one in counts[:N_BARS] if getattr(one, unit)]
+    more = len(counts) - len(shown)
+    _title(axes, f"{title} by {unit}" + (f" ({len(shown)} of {len(counts)})" if shown and more > 0 else ""))
+    if not shown:
+        return _nothing(axes)
+    values = [getattr(one, unit) for one in shown]
+    bars = axes.barh(range(len(shown)), values, color=BLUE, height=0.72)
+    axes.bar_label(bars, [f"{value:,}" for value in values], padding=4, color=INK, fontsize=9)
+    names = [_cut(one.name) for one in shown]
+    left = 0.02 + max(map(cell_len, names)) * CELL
+    axes.set_position((left, 0.13, 0.97 - left, 0.75))
+    axes.set_yticks(range(len(shown)), names)
+    axes.set_ylim(max(len(shown), 5) - 0.4, -0.6)
+    axes.set_xlim(0, max(values) * 1.12)
+    axes.set_xlabel(unit)
+    axes.xaxis.set_major_locator(_whole())
+    axes.xaxis.set_major_formatter(_thousands)
+    axes.tick_params(axis="y", length=0)
+    return _grid(axes, "x")
+
+
+def _durations(axes: Any, figures: Figures) -> None:
+    bins = figures.duration_bins
+    _title(axes, "Lengths of the tracks started")
+    if not any(bins):
+        return _nothing(axes)
+    middle = [(place + 0.5) * BIN_S / 60 for place in range(len(bins))]
+    axes.bar(middle, bins, width=BIN_S / 60 * 0.92, color=BLUE)
+    ends = range(len(bins) * BIN_S // 60 + 1)
+    last = (len(bins) - 1) * BIN_S // 60
+    axes.set_xticks(ends, [f"{end}" + ("+" if end == last else "") for end in ends])
+    axes.set_xlabel("minutes")
+    axes.set_ylabel("plays")
+    axes.yaxis.set_major_locator(_whole())
+    axes.yaxis.set_major_formatter(_thousands)
+    if figures.durations_s.p50 is not None:
+        p50 = figures.durations_s.p50
+        text = f"median {int(p50) // 60}:{int(p50) % 60:02}"
+        axes.annotate(text, (0.99, 0.95), xycoords="axes fraction", ha="right", va="top", color=INK)
+    return _grid(axes, "y")
+
+
+def _over_time(axes: Any, figures: Figures) -> None:
+    """Plays are a part of the events: they stand in front of them."""
+    _title(axes, f"Events over time, each {_step(figures.step_min)}")
+    if not figures.over_time:
+        return _nothing(axes)
+    from matplotlib import dates
+
+    edges, events, plays = _steps(figures)
+    axes.stairs(events, edges, fill=True, color=LIGHT, label="events")
+    axes.stairs(plays, edges, fill=True, color=BLUE, label="of these, tracks started")
+    axes.set_ylim(0, max(events) * 1.08)
+    axes.set_ylabel("events")
+    axes.yaxis.set_major_locator(_whole())
+    axes.yaxis.set_major_formatter(_thousands)
+    locator: Any = dates.AutoDateLocator(tz=UTC, minticks=2, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    formatter: Any = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
+    axes.set_xlabel("UTC")
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
+    return _grid(axes, "y")
+
+
+def _steps(figures: Figures) -> tuple[list[float], list[int], list[int]]:
+    """The edges of every step, also of those without events, in days since 1970; events and plays in each."""
+    step_ms = figures.step_min * 60_000
+    found = {time_ms: (events, plays) for time_ms, events, plays in figures.over_time}
+    times = range(figures.over_time[0][0], figures.over_time[-1][0] + 1, step_ms)
+    counts = [found.get(time_ms, (0, 0)) for time_ms in times]
+    edges = [time_ms / DAY_MS for time_ms in (*times, times[-1] + step_ms)]
+    return edges, [events for events, _ in counts], [plays for _, plays in counts]
+
+
+def _title(axes: Any, text: str) -> None:
+    axes.set_title(text, loc="left", color=INK, fontsize=13, pad=12)
+
+
+def _nothing(axes: Any) -> None:
+    """Say that there is nothing to draw, rather than draw empty axes."""
+    axes.set_axis_off()
+    axes.text(
+        0.5, 0.5, "nothing to draw: no event tells this", ha="center", va="center", color=INK, transform=axes.transAxes
+    )
+
+
+def _grid(axes: Any, along: str) -> None:
+    axes.grid(axis=along, color=GREY, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _whole() -> Any:
+    """Ticks at whole numbers: half an event is none."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=7, integer=True)
+
+
+def _thousands(value: float, _position: int) -> str:
+    return f"{value:,.0f}"
+
+
+def _step(minutes: int) -> str:
+    for unit, size in (("week", 10_080), ("day", 1440), ("hour", 60), ("minute", 1)):
+        if minutes % size == 0:
+            n = minutes // size
+            return unit if n == 1 else f"{n} {unit}s"
+    raise ValueError(f"steps are whole minutes, got {minutes}")
+
+
+def _cut(name: str) -> str:
+    text = plain(name)
+    return text if cell_len(text) <= NAME else f"{set_cell_size(text, NAME - 1).rstrip()}…"

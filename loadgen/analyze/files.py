@@ -1,0 +1,206 @@
+"""What is to be read: the files of stores and single files, each event in one of them only.
+
+In: what a user names: a store, a folder in a store, a folder of loose files, a file; local or on HDFS. Out: batches of
+files, each of which can be listed and read again where compaction has changed it meanwhile.
+
+In a store, and wherever else files carry its names, a file that a compacted one stands for is left out. Hidden files
+and folders, dead letters among them, are not read unless one is named.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from loadgen.errors import NotThere
+from loadgen.store import Store, StoredFile, open_store
+from loadgen.store.layout import BatchName, day_of, is_covered, published
+from loadgen.store.local import LocalStore
+
+PACKED = ("", ".gz", ".zst")
+ENDINGS = (*(name + packed for name in (".jsonl", ".json", ".ndjson") for packed in PACKED), ".parquet")
+"""How files of events end; others are read only where they are named."""
+BATCH_BYTES = 8 << 30
+DAY_MS = 86_400_000
+_IN_STORE = re.compile(r"(.+?)/(year=\d{4}(?:/month=\d\d(?:/day=\d\d)?)?)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Times of events: from `since_ms` on and before `until_ms`, milliseconds since 1970; None is no limit."""
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def has_day(self, day: int | None) -> bool:
+        """Whether the folder of this day has to be read; None is a file in no such folder, which always has."""
+        if day is None:
+            return True
+        since, until = self.since_ms, self.until_ms
+        return (since is None or since // DAY_MS <= day) and (until is None or day * DAY_MS < until)
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to read.
+
+    Attributes:
+        store, path: where it is.
+        length_bytes: its length.
+        day: of its folder, days since 1970; None where it is in no day's folder.
+    """
+
+    store: Store
+    path: str
+    length_bytes: int
+    day: int | None = None
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether it has rows, not lines."""
+        return self.path.endswith(".parquet")
+
+    @property
+    def shown(self) -> str:
+        """Its name for a person; no other file has the same."""
+        return f"{self.store.url}/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A store, or a part of one, or a folder of loose files.
+
+    Attributes:
+        store: the store.
+        prefix: only what is below this folder in it; empty for all.
+    """
+
+    store: Store
+    prefix: str = ""
+
+    def files(self) -> list[File]:
+        """What is to be read now, by day. Raises StoreError."""
+        listed = _Listed(list(self.store.files(self.prefix)))
+        dated = [File(self.store, file.path, file.length_bytes, file.day) for file in published(listed)]  # type: ignore[arg-type]  # all that it asks of a store
+        loose = [file for file in listed.files() if day_of(file.path) is None and file.path.endswith(ENDINGS)]
+        return [*_uncovered(File(self.store, file.path, file.length_bytes) for file in loose), *dated]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The files of a store, listed once."""
+
+    found: list[StoredFile]
+
+    def files(self) -> list[StoredFile]:
+        return self.found
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Files that are read together: of a folder, whole days.
+
+    Attributes:
+        files: at least one.
+        folder: where they were listed; None where a user named them.
+        others: files of the same days that are read elsewhere, by `shown`.
+    """
+
+    files: tuple[File, ...]
+    folder: Folder | None = None
+    others: frozenset[str] = frozenset()
+
+    @property
+    def n_bytes(self) -> int:
+        """The length of all files."""
+        return sum(file.length_bytes for file in self.files)
+
+    def again(self) -> "Batch":
+        """What is to be read of the same days now."""
+        if self.folder is None:
+            return self
+        days = {file.day for file in self.files}
+        found = (file for file in self.folder.files() if file.day in days and file.shown not in self.others)
+        return replace(self, files=tuple(found))
+
+
+def batches(names: Iterable[str], interval: Interval) -> list[Batch]:
+    """Everything that is to be read.
+
+    Args:
+        names: stores, folders, files, as a user writes them.
+        interval: days' folders outside of it are left out.
+
+    Raises:
+        StoreError: a store cannot be listed, or there is no such file or folder.
+        UsageError: a name is no store's.
+    """
+    seen: set[str] = set()
+    found: list[Batch] = []
+    named: list[File] = []
+    for place in map(_place, names):
+        if isinstance(place, File):
+            named.append(place)
+            continue
+        listed = [file for file in place.files() if interval.has_day(file.day)]
+        others = frozenset(file.shown for file in listed if file.shown in seen)
+        found += _by_days(place, [file for file in listed if file.shown not in others], others)
+        seen |= {file.shown for file in listed}
+    alone = {file.shown: file for file in _uncovered(named) if file.shown not in seen}
+    return [*found, *([Batch(tuple(alone.values()))] if alone else [])]
+
+
+def _place(name: str) -> File | Folder:
+    """What a name means."""
+    store = open_store(name)
+    if not isinstance(store, LocalStore):
+        return _remote(name)
+    path = os.path.realpath(store.url)
+    if os.path.isdir(path):
+        return _folder(path)
+    if not os.path.exists(path):
+        step = "make events with loadgen run --duration 1, or name the store: loadgen analyze STORE"
+        raise NotThere(f"there is no store and no file {name!r}; {step}")
+    folder, _, file = path.rpartition("/")
+    return File(LocalStore(folder or "/"), file, os.path.getsize(path))
+
+
+def _remote(url: str) -> File | Folder:
+    if not url.endswith(ENDINGS):
+        return _folder(url.rstrip("/"))
+    folder, _, name = url.rpartition("/")
+    store = open_store(folder)
+    length_bytes = store.length(name)
+    if length_bytes is None:
+        raise NotThere(f"there is no file {url!r}; look with hdfs dfs -ls {folder}")
+    return File(store, name, length_bytes)
+
+
+def _folder(name: str) -> Folder:
+    """A store, also where a folder in it is named."""
+    inside = _IN_STORE.fullmatch(name)
+    return Folder(open_store(inside[1]), inside[2]) if inside else Folder(open_store(name))
+
+
+def _by_days(folder: Folder, files: Sequence[File], others: frozenset[str]) -> Iterator[Batch]:
+    """Whole days, as many as come to about BATCH_BYTES."""
+    together: list[File] = []
+    for _, of_day in groupby(files, lambda file: file.day):
+        together += of_day
+        if sum(file.length_bytes for file in together) >= BATCH_BYTES:
+            yield Batch(tuple(together), folder, others)
+            together = []
+    if together:
+        yield Batch(tuple(together), folder, others)
+
+
+def _uncovered(files: Iterable[File]) -> Iterator[File]:
+    """Without those that a compacted one beside them stands for."""
+    by_folder: dict[str, list[tuple[File, BatchName | None]]] = {}
+    for file in files:
+        folder, _, name = file.shown.rpartition("/")
+        by_folder.setdefault(folder, []).append((file, BatchName.parse(name)))
+    for together in by_folder.values():
+        batches = [batch for _, batch in together if batch is not None]
+        yield from (file for file, batch in together if batch is None or not is_covered(batch, batches))

@@ -1,0 +1,66 @@
+"""Where the figures go: files in a folder, stdout.
+
+In: figures. Out: `music_stats_YYYYMMDD_HHMMSS` with `.txt`, `.json`, `_genres.csv` and so on, each whole or not at all.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from loadgen.disk import Bytes, reason
+from loadgen.errors import OutputUnwritable
+
+PREFIX = "music_stats"
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, before hours of reading show that it cannot be. Raises OutputUnwritable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "no permission to write there")
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def write(folder: Path, stamp: str, files: Mapping[str, Bytes]) -> None:
+    """Write files.
+
+    Args:
+        folder: where; it is there.
+        stamp: YYYYMMDD_HHMMSS.
+        files: what follows the stamp in the file's name → content.
+
+    Raises:
+        OutputUnwritable: the folder cannot be written, or the disk is full.
+    """
+    for ending, content in files.items():
+        path = folder / f"{PREFIX}_{stamp}{ending}"
+        hidden = path.with_name(f".{path.name}.tmp")
+        try:
+            hidden.write_bytes(content)
+            hidden.replace(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
+def say(text: str) -> None:
+    """Print to stdout; whoever reads it may stop early."""
+    try:
+        sys.stdout.buffer.write(text.encode(errors="replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end of the process is quiet too
+
+
+def as_json(value: dict[str, Any], *, pretty: bool) -> bytes:
+    """The object, as a person or a program reads it."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else 0) + b"\n"
+
+
+def _unwritable(path: Path, error: OSError) -> OutputUnwritable:
+    return OutputUnwritable(f"cannot write {str(path)!r}: {reason(error)} (see --out)")

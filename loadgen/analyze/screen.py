@@ -1,0 +1,52 @@
+"""What the user of `loadgen analyze` sees while it reads, all of it on stderr: a bar, or a line every two seconds.
+
+In: a share, 0..1. Out: text.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from loadgen.terminal import Terminal, clock
+
+EVERY_S = 2.0
+BAR_EVERY_S = 0.2
+
+
+@contextmanager
+def progress(terminal: Terminal, what: str, share: Callable[[], float]) -> Iterator[None]:
+    """Show how far something is, as long as it lasts.
+
+    Args:
+        terminal: where.
+        what: a short name of what is done.
+        share: how much is done, 0..1; asked by another thread.
+    """
+    done = threading.Event()
+    show = _bar if terminal.is_terminal else _lines
+    thread = threading.Thread(target=show, args=(terminal, what, share, done), name="progress", daemon=True)
+    if not terminal.quiet:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if not terminal.quiet:
+            thread.join()
+
+
+def _bar(terminal: Terminal, what: str, share: Callable[[], float], done: threading.Event) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=terminal.console, transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+        while not done.wait(BAR_EVERY_S):
+            bar.update(task, completed=share())
+
+
+def _lines(terminal: Terminal, what: str, share: Callable[[], float], done: threading.Event) -> None:
+    began_s = time.monotonic()
+    while not done.wait(EVERY_S):
+        terminal.note(f"{clock(time.monotonic() - began_s)}  {what}: {share():.0%}")

@@ -1,0 +1,240 @@
+"""Reads every event once, and keeps what all figures can be made of: how often each combination was seen.
+
+In: batches of files. Out: five small tables in DuckDB, which `figures` asks: visits, tracks, pages, places, minutes.
+One query per batch reads the records and counts five kinds of combinations at the same time (GROUPING SETS).
+What is costly to work out, such as a country from a location, is left until after: there are far fewer combinations
+than events. Memory is bounded; combinations that do not fit go to a folder for the time being.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from loadgen.analyze import events
+from loadgen.analyze.files import Batch, File, Interval
+from loadgen.analyze.remote import Remotes
+from loadgen.errors import LoadgenError
+
+MEMORY_BYTES = 512 << 20
+MOST_THREADS = 8
+"""Each thread holds a buffer of twice the longest line."""
+ATTEMPTS = 5
+"""How often a batch is begun anew because its files were compacted meanwhile."""
+
+FACTS = {
+    "ts_ms": events.ROW["ts_ms"],
+    "listener": events.ROW["listener"],
+    "session": events.ROW["session"],
+    "artist": "artist",
+    "title": events.ROW["title"],
+    "tier": "artist_tier",
+    "page": "page",
+    "action": "action",
+    "genre": "genre",
+    "platform": "platform",
+    "country": "country",
+    "location": "CASE WHEN country IS NULL THEN location END",
+    "length_ms": f"CAST(round(1000 * {events.ROW['duration_s']}) AS BIGINT)",
+    "is_play": events.IS_PLAY,
+}
+"""What is worked out for each record, in words that Spark knows too."""
+
+COMBINATIONS = {
+    "visits": ("listener", "session"),
+    "tracks": ("artist", "title", "tier", "length_ms"),
+    "pages": ("page", "action", "genre"),
+    "places": ("platform", "country", "location"),
+    "minutes": ("minute",),
+}
+COUNTS = {
+    "events": "count(ts_ms)",
+    "plays": "count(CASE WHEN is_play THEN ts_ms END)",
+    "first_ms": "min(ts_ms)",
+    "last_ms": "max(ts_ms)",
+    "n_rows": "count(*)",
+}
+"""What is kept of each combination; n_rows has those records in it that are no events."""
+ADDED_UP = {
+    "events": "sum(events)",
+    "plays": "sum(plays)",
+    "first_ms": "min(first_ms)",
+    "last_ms": "max(last_ms)",
+    "n_rows": "sum(n_rows)",
+}
+
+
+def grouping(facts: str, interval: Interval) -> str:
+    """The SQL that counts all combinations at once.
+
+    Args:
+        facts: a source with the columns of FACTS and `minute`.
+        interval: what other events there are is not counted.
+    """
+    keys = [key for some in COMBINATIONS.values() for key in some]
+    kind = " + ".join(f"{1 << place} * grouping({some[0]})" for place, some in enumerate(COMBINATIONS.values()))
+    counts = ", ".join(f"{sql} AS {name}" for name, sql in COUNTS.items())
+    sets = ", ".join(f"({', '.join(some)})" for some in COMBINATIONS.values())
+    limits = [f"ts_ms >= {interval.since_ms}"] * (interval.since_ms is not None)
+    limits += [f"ts_ms < {interval.until_ms}"] * (interval.until_ms is not None)
+    where = f"WHERE ts_ms IS NULL OR ({' AND '.join(limits)}) " if limits else ""
+    return (
+        f"SELECT {', '.join(keys)}, {kind} AS kind, {counts} "
+        f"FROM {facts} AS facts {where}GROUP BY GROUPING SETS ({sets})"
+    )
+
+
+def kind_of(name: str) -> int:
+    """What `kind` says in the rows of this table: a bit for each key that its combinations do not have."""
+    return (1 << len(COMBINATIONS)) - 1 - (1 << list(COMBINATIONS).index(name))
+
+
+def table_of(name: str, source: str, *, n_parts: int) -> str:
+    """The SQL that makes one of the tables of what `grouping` gave, which is added up where it has several parts."""
+    keys = ", ".join(COMBINATIONS[name])
+    events_only = "" if name == "minutes" else " AND events > 0"
+    of_kind = f"FROM {source} WHERE kind = {kind_of(name)}{events_only}"
+    if n_parts < 2:
+        return f"SELECT {keys}, {', '.join(COUNTS)} {of_kind}"
+    counts = ", ".join(f"{sql} AS {count}" for count, sql in ADDED_UP.items())
+    return f"SELECT {keys}, {counts} {of_kind} GROUP BY {keys}"
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far the reading is; another thread looks at it.
+
+    Attributes:
+        n_bytes: of all files.
+        done_bytes: of the batches that have been read.
+        batch_bytes: of the batch that is being read.
+        n_files: how many files were read.
+        failed: file → why it could not be read.
+    """
+
+    n_bytes: int = 0
+    done_bytes: int = 0
+    batch_bytes: int = 0
+    n_files: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Tally:
+    """Counts combinations, batch by batch."""
+
+    def __init__(self, interval: Interval, spill: Path) -> None:
+        """Begin.
+
+        Args:
+            interval: which events count.
+            spill: an empty folder for what memory cannot hold.
+        """
+        self.reading = Reading()
+        self._interval = interval
+        self._connection = events.connect(MEMORY_BYTES, spill)
+        self._connection.execute(f"SET threads = {min(MOST_THREADS, len(os.sched_getaffinity(0)))}")
+        self._remotes = Remotes(self._connection)
+        self._n_parts = 0
+        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in events.FIELDS.items())
+        self._connection.execute(f"CREATE TEMP TABLE parts AS {self._grouping(f'(SELECT {nothing} LIMIT 0)')}")
+
+    def share(self) -> float:
+        """How much has been read, 0..1, by the files' lengths; may be asked by another thread."""
+        in_batch = max(0.0, self._connection.query_progress()) / 100
+        reading = self.reading
+        return min(1.0, (reading.done_bytes + in_batch * reading.batch_bytes) / max(1, reading.n_bytes))
+
+    def read(self, batches: Sequence[Batch]) -> None:
+        """Count what is in these batches.
+
+        Raises:
+            StoreError: a store does not answer.
+            LoadgenError: there is not enough room.
+        """
+        self.reading.n_bytes = sum(batch.n_bytes for batch in batches)
+        for batch in batches:
+            self.reading.batch_bytes = batch.n_bytes
+            self._read_batch(batch, ATTEMPTS)
+            self.reading.done_bytes += batch.n_bytes
+
+    def finish(self) -> None:
+        """Make the tables that can be asked."""
+        kind = "TABLE" if self._n_parts > 1 else "VIEW"
+        for name in COMBINATIONS:
+            sql = table_of(name, "parts", n_parts=self._n_parts)
+            self._connection.execute(f"CREATE TEMP {kind} {name} AS {sql}")
+
+    def ask(self, question: str) -> list[tuple[Any, ...]]:
+        """The rows that answer it."""
+        return self._connection.execute(question).fetchall()
+
+    def close(self) -> None:
+        """Let go of memory and files."""
+        self._connection.close()
+
+    def _read_batch(self, batch: Batch, n_attempts: int) -> None:
+        """All files at once; if that fails, what compaction has made of them; if nothing, one by one."""
+        try:
+            self._count(batch.files)
+        except duckdb.Error as error:
+            _raise_if_no_room(error)
+            now = batch.again()
+            if n_attempts > 1 and {file.shown for file in now.files} != {file.shown for file in batch.files}:
+                self._read_batch(now, n_attempts - 1)
+            else:
+                self._count_each(batch.files, error)
+
+    def _count_each(self, files: Sequence[File], error: duckdb.Error) -> None:
+        """Half of them, and the other half, down to those that cannot be read."""
+        if len(files) == 1:
+            self.reading.failed[files[0].shown] = str(error).splitlines()[0]
+            return
+        middle = len(files) // 2
+        for half in (files[:middle], files[middle:]):
+            try:
+                self._count(half)
+            except duckdb.Error as of_half:
+                _raise_if_no_room(of_half)
+                self._count_each(half, of_half)
+
+    def _count(self, files: Sequence[File]) -> None:
+        """All of these, or, where duckdb.Error is raised, none."""
+        sources = list(self._sources(files))
+        self._connection.begin()
+        try:
+            for source in sources:
+                self._connection.execute(f"INSERT INTO parts {self._grouping(source)}")
+            self._connection.commit()
+        except BaseException:
+            with suppress(duckdb.Error):
+                self._connection.rollback()
+            raise
+        self.reading.n_files += len(files)
+        self._n_parts += len(sources)
+
+    def _sources(self, files: Sequence[File]) -> Iterator[str]:
+        """The SQL of these files' records, lines and rows apart."""
+        lines = [self._remotes.path(file.store, file.path) for file in files if not file.is_parquet]
+        rows = [self._remotes.path(file.store, file.path) for file in files if file.is_parquet]
+        if lines:
+            yield events.from_json(lines)
+        if rows:
+            listed = "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in rows) + "]"
+            table = f"read_parquet({listed}, union_by_name = true, hive_partitioning = false)"
+            present = [row[0] for row in self.ask(f"DESCRIBE SELECT * FROM {table}")]
+            yield events.from_table(table, present)
+
+    def _grouping(self, source: str) -> str:
+        facts = ", ".join(f"{sql} AS {name}" for name, sql in FACTS.items())
+        return grouping(f"(SELECT *, ts_ms // 60000 AS minute FROM (SELECT {facts} FROM {source}))", self._interval)
+
+
+def _raise_if_no_room(error: duckdb.Error) -> None:
+    """What has nothing to do with the files: too little memory and disk."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        step = "free some, or name an --out on a larger disk; or look at less at a time with --since and --until"
+        raise LoadgenError(f"there is too little room for what does not fit into memory: {error}; {step}") from error

@@ -1,0 +1,162 @@
+"""PipelineSettings: everything that `loadgen pipeline` can be told."""
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from loadgen.config import names, rules, values
+from loadgen.config.rules import Problem
+from loadgen.config.secrets import KafkaOptions
+from loadgen.config.settings import shared
+from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
+from loadgen.config.settings.run import DEFAULT_TRACKS, MAX_USERS, MAX_WORKERS
+
+THROUGH = "Which way the events go"
+PAGE = "Where the page is"
+
+
+def _default_continuous(given: dict[str, Any]) -> bool:
+    return given.get("duration_min") is None
+
+
+def _default_stay() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+class PipelineSettings(Settings):
+    """The settings of `loadgen pipeline`.
+
+    `brokers` is None where the pipeline brings its own; `duration_min` is in minutes, None where only a signal ends it.
+    """
+
+    verb: ClassVar[str] = "pipeline"
+
+    users: Annotated[
+        int,
+        BeforeValidator(values.count(1, MAX_USERS, "50000, 50_000, 50k or 10M")),
+        Flag("users", "N", "Simulated listeners; 10,000 cause about 100 events/s.", HOW_MUCH),
+    ] = 10_000
+    duration_min: Annotated[
+        float | None,
+        or_none(values.duration(60, 0.001, 86400 * 36500, "30 (minutes), 0.5, 90s or 2h")),
+        Flag("duration", "MIN", "Minutes of events; also 90s, 2h.", HOW_MUCH),
+    ] = None
+    continuous: Annotated[
+        bool,
+        BeforeValidator(values.switch),
+        Flag("continuous", "", "Go on until Ctrl-C. Default, unless there is --duration.", HOW_MUCH),
+    ] = Field(default_factory=_default_continuous)
+    rate: Annotated[
+        Literal["natural", "max"] | float,
+        BeforeValidator(values.rate),
+        Flag("rate", "R", "Events per second: natural, max (not without --brokers), or a number.", HOW_MUCH),
+    ] = "natural"
+    workers: Annotated[
+        int,
+        BeforeValidator(values.count(1, MAX_WORKERS, "4")),
+        Flag("workers", "N", "Worker processes of the producer; one can do 100,000 events/s.", HOW_MUCH),
+    ] = 1
+    seed: Annotated[
+        int,
+        BeforeValidator(values.count(0, 2**64 - 1, "42")),
+        Flag("seed", "N", "Of the first producer; one that has to be started again takes the next.", HOW_MUCH),
+    ] = 1
+    tracks: Annotated[
+        int,
+        BeforeValidator(values.count(10_558, 20_000_000, "800k")),
+        Flag("tracks", "N", "Tracks in the catalogue.", HOW_MUCH),
+    ] = DEFAULT_TRACKS
+
+    brokers: Annotated[
+        str | None,
+        or_none(names.brokers),
+        shared.BROKERS,
+        Here("Kafka bootstrap servers. Default: a test broker in memory, of the pipeline's own.", THROUGH),
+    ] = None
+    topic: Annotated[shared.Topic, Here("Kafka topic; it must exist, unless there is --create-topic.", THROUGH)] = (
+        shared.DEFAULT_TOPIC
+    )
+    create_topic: Annotated[
+        bool, BeforeValidator(values.switch), Flag("create-topic", "", "Make the topic if it is missing.", THROUGH)
+    ] = False
+    partitions: Annotated[
+        int,
+        BeforeValidator(values.count(1, 65535, "12")),
+        Flag("partitions", "N", "Partitions of a topic made by --create-topic.", THROUGH),
+    ] = 12
+    replication_factor: Annotated[
+        int,
+        BeforeValidator(values.count(1, 32767, "3")),
+        Flag("replication-factor", "N", "Copies of each partition of a topic made by --create-topic.", THROUGH),
+    ] = 3
+    kafka_option: Annotated[shared.KafkaOption, Here(panel=THROUGH)] = Field(default_factory=KafkaOptions)
+    kafka_config: Annotated[shared.KafkaConfig, Here(panel=THROUGH)] = None
+    group: Annotated[
+        str | None,
+        or_none(names.group),
+        Flag("group", "NAME", "Consumer group. Default: one per topic and store.", THROUGH),
+    ] = None
+    store: Annotated[str, BeforeValidator(names.store), shared.STORE] = shared.DEFAULT_STORE
+    rotate_interval_s: Annotated[
+        float,
+        BeforeValidator(values.duration(1, 0.1, 7 * 86400, "60 (seconds) or 5m")),
+        Flag("rotate-interval", "S", "Publish what is consumed at least this often: how fresh the page is.", WHERE),
+    ] = 2.0
+
+    port: Annotated[
+        int, BeforeValidator(values.count(1, 65535, "5001")), Flag("port", "P", "Port of the dashboard.", PAGE)
+    ] = 5001
+    host: Annotated[
+        str,
+        BeforeValidator(names.host),
+        Flag("host", "HOST", "Address of the page; 0.0.0.0 lets every machine in that can reach this one.", PAGE),
+    ] = "127.0.0.1"
+    stay: Annotated[
+        bool,
+        BeforeValidator(values.switch),
+        Flag("stay", "", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", PAGE),
+    ] = Field(default_factory=_default_stay)
+
+    drain_timeout_s: Annotated[
+        shared.DrainTimeout, Here("Longest wait at the end in which nothing more is stored.", AROUND)
+    ] = 60.0
+    config: shared.Config = None
+    json_summary: shared.JsonSummary = False
+    quiet: Annotated[shared.Quiet, Here("Show problems and the result only.")] = False
+    dry_run: shared.DryRun = False
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """No contradictions about the end, and none about the broker."""
+        if self.continuous and self.duration_min is not None:
+            got: dict[str, Any] = {"continuous": True, "duration_min": self.duration_min}
+            step = "keep one of the two (--no-continuous overrides a file)"
+            yield rules.Problem("a continuous pipeline has no end of its own", got, step)
+        if not self.continuous and self.duration_min is None:
+            got = {"continuous": False, "duration_min": None}
+            yield rules.Problem("a pipeline that is not continuous needs an end", got, "add --duration MIN")
+        if self.workers > min(self.users, 256):
+            rule = f"workers must be 1..{min(self.users, 256)} (no more than users, no more than 256)"
+            yield rules.Problem(rule, {"workers": self.workers, "users": self.users}, "lower --workers")
+        if self.embedded:
+            yield from self._broken_rules_of_embedded()
+
+    def _broken_rules_of_embedded(self) -> Iterator[Problem]:
+        if self.create_topic:
+            got = {"create_topic": True, "brokers": self.brokers}
+            yield rules.Problem("create-topic needs a broker", got, "add --brokers HOST:PORT")
+        if self.rate == "max":
+            got = {"rate": self.rate, "brokers": self.brokers}
+            step = "name a rate such as 2000/s, or add --brokers HOST:PORT"
+            yield rules.Problem("the test broker in memory keeps 5 MiB of each partition", got, step)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the pipeline brings its own broker."""
+        return self.brokers in (None, "embedded")
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds of events; None where only a signal ends it."""
+        return None if self.duration_min is None else self.duration_min * 60

@@ -1,0 +1,170 @@
+"""What Kafka says of itself and of a topic; and a topic of the doctor's own, made and removed again.
+
+In: how to reach it. Out: findings; a topic on which the broker writes its own time.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, libversion
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
+
+from loadgen.doctor.check import Finding, Mark, bad, good, untried
+from loadgen.doctor.through import SESSION_S
+from loadgen.errors import LoadgenError, TopicMissing
+from loadgen.kafka.check import check_topic
+from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+
+ASK_S = 5.0
+GROUP_S = SESSION_S + 3.0
+AGAIN_S = 0.5
+NOT_MADE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+"""How Kafka says that there is nothing to remove, or that it was not this user who could have made it."""
+LONG_MS = 86_400_000
+START_STEP = "start one, or name another with --brokers HOST:PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What answers.
+
+    Attributes:
+        n_brokers: how many there are.
+        missing: what was said of the topic, where it is not there.
+    """
+
+    n_brokers: int
+    missing: TopicMissing | None
+
+
+def admin_of(kafka: KafkaSettings) -> AdminClient:
+    """A client that makes and removes."""
+    monitor = Monitor(kafka.options)
+    config: dict[str, Any] = {**client_config(kafka), **monitor.callbacks()}
+    return AdminClient(config, logger=monitor.logger)
+
+
+def reached(kafka: KafkaSettings) -> tuple[Finding, Cluster | None]:
+    """Whether Kafka answers, and lets this user in."""
+    missing = None
+    try:
+        check_topic(kafka)
+    except TopicMissing as error:
+        missing = error
+    except LoadgenError as error:
+        return bad("kafka", "Kafka", error, START_STEP), None
+    try:
+        cluster = admin_of(kafka).list_topics(timeout=ASK_S)
+    except KafkaException as error:
+        return bad("kafka", "Kafka", LoadgenError(_reason(kafka, error)), START_STEP), None
+    n_brokers = len(cluster.brokers)
+    said = f"Kafka: {n_brokers} broker{'s' * (n_brokers != 1)} at {kafka.brokers} (librdkafka {libversion()[0]})"
+    return good("kafka", said), Cluster(n_brokers, missing)
+
+
+def looked_at(kafka: KafkaSettings, cluster: Cluster) -> Finding:
+    """The topic: partitions, copies, how long events are kept."""
+    if cluster.missing is not None:
+        return bad("topic", "topic", cluster.missing)
+    admin = admin_of(kafka)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, kafka.topic)
+    try:
+        partitions = admin.list_topics(kafka.topic, ASK_S).topics[kafka.topic].partitions
+        config = _config(admin, resource)
+    except KafkaException as error:
+        return bad("topic", f"topic {kafka.topic}", LoadgenError(_reason(kafka, error)), "look at the broker's log")
+    n_copies = min((len(partition.replicas) for partition in partitions.values()), default=0)
+    said = f"topic {kafka.topic}: {len(partitions)} partitions, {n_copies} cop{'y' if n_copies == 1 else 'ies'} of each"
+    return good("topic", said + _kept(config))
+
+
+def _config(admin: AdminClient, resource: ConfigResource) -> dict[str, str]:
+    """The topic's configuration; empty where this user may not ask."""
+    try:
+        entries = admin.describe_configs([resource], request_timeout=ASK_S)[resource].result(ASK_S)
+    except (KafkaException, TimeoutError):
+        return {}
+    return {name: str(entry.value) for name, entry in entries.items()}
+
+
+def _kept(config: dict[str, str]) -> str:
+    if "delete" not in config.get("cleanup.policy", "delete") or "retention.ms" not in config:
+        return ", compacted" if "cleanup.policy" in config else ""
+    kept_ms = int(config["retention.ms"])
+    if kept_ms < 0:
+        return ", kept for ever"
+    unit, unit_ms = ("days", LONG_MS) if kept_ms >= LONG_MS else ("hours", LONG_MS // 24)
+    return f", kept {kept_ms / unit_ms:g} {unit} (consume before that)"
+
+
+def make_topic(kafka: KafkaSettings, name: str, n_brokers: int) -> KafkaSettings:
+    """Make a topic of one partition, on which the broker writes its own time.
+
+    Raises:
+        LoadgenError: this user may not, or nobody answers.
+    """
+    admin = admin_of(kafka)  # kept until the answer is there
+    topic = NewTopic(name, 1, min(3, n_brokers), config={"message.timestamp.type": "LogAppendTime"})
+    try:
+        admin.create_topics([topic], operation_timeout=ASK_S, request_timeout=ASK_S)[name].result(2 * ASK_S)
+    except (KafkaException, TimeoutError) as error:
+        raise LoadgenError(_reason(kafka, error)) from error
+    return replace(kafka, topic=name)
+
+
+def remove_topic(kafka: KafkaSettings) -> None:
+    """Remove the topic again; raises LoadgenError."""
+    admin = admin_of(kafka)
+    try:
+        futures = admin.delete_topics([kafka.topic], operation_timeout=ASK_S, request_timeout=ASK_S)
+        futures[kafka.topic].result(2 * ASK_S)
+    except KafkaException as error:
+        if error.args[0].code() not in NOT_MADE:
+            raise LoadgenError(f"topic {kafka.topic} could not be removed: {_reason(kafka, error)}") from error
+    except TimeoutError as error:
+        raise LoadgenError(f"topic {kafka.topic} could not be removed: no answer") from error
+
+
+def remove_group(kafka: KafkaSettings, group: str) -> None:
+    """Remove a consumer group, one that never came to be too; of a consumer that was killed, once its session is over.
+
+    Raises:
+        LoadgenError: it is not removed after GROUP_S.
+    """
+    admin, deadline_s = admin_of(kafka), time.monotonic() + GROUP_S
+    while True:
+        try:
+            admin.delete_consumer_groups([group], request_timeout=ASK_S)[group].result(2 * ASK_S)
+            return
+        except (KafkaException, TimeoutError) as error:
+            code = error.args[0].code() if isinstance(error, KafkaException) else None
+            if code == KafkaError.GROUP_ID_NOT_FOUND:
+                return
+            if code != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline_s:
+                raise LoadgenError(f"group {group} could not be removed: {_reason(kafka, error)}") from error
+        time.sleep(AGAIN_S)
+
+
+def _reason(kafka: KafkaSettings, error: Exception) -> str:
+    if isinstance(error, KafkaException):
+        return hide_secrets(error.args[0].str(), kafka.options)
+    return "no answer in time"
+
+
+def clock(skew_s: float | None, wait_s: float) -> Finding:
+    """How far the broker's clock is from this one.
+
+    Args:
+        skew_s: by how much the broker's is ahead; None where nobody could ask.
+        wait_s: how long the answer took: the difference is not known better than that.
+    """
+    if skew_s is None:
+        return untried("clock", "clock: not compared, there is no other one to compare it with")
+    said = f"clock: {abs(skew_s):.2f} s {'behind' if skew_s > 0 else 'ahead of'} the broker's (± {wait_s:.2f} s)"
+    if abs(skew_s) > 2.0 + wait_s:
+        return Finding("clock", Mark.BAD, said, "let both be set by NTP: what is late is judged by these clocks")
+    return good("clock", said)

@@ -1,0 +1,51 @@
+"""What the three parts of a pipeline are told on their command lines; never a Kafka option, which may be a password.
+
+In: settings, addresses. Out: words for `loadgen`. Nothing is started here.
+"""
+
+from pathlib import Path
+
+from loadgen.config import PipelineSettings
+
+FORMAT = "full"
+"""The wire format that has data for every panel of the dashboard."""
+
+
+def producer_words(
+    settings: PipelineSettings, brokers: str, life: int, left_s: float | None, metrics_port: int, manifest: Path
+) -> list[str]:
+    """The words of a producer.
+
+    Args:
+        settings: of the pipeline.
+        brokers: "HOST:PORT,…".
+        life: how many there were before; each takes another seed, so that no event comes again.
+        left_s: seconds of events that are still to be made; None: until stopped.
+        metrics_port: where its metrics are.
+        manifest: where its manifest goes.
+    """
+    ends = ["--continuous"] if left_s is None else ["--duration", f"{left_s:.3f}s"]
+    rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate!r}/s"
+    return [
+        *("run", "--format", FORMAT, "--users", str(settings.users), "--workers", str(settings.workers)),
+        *("--seed", str((settings.seed + life) % 2**64), "--rate", rate, "--tracks", str(settings.tracks), *ends),
+        *_kafka_words(settings, brokers, metrics_port),
+        *("--manifest", str(manifest), "--quiet"),
+    ]
+
+
+def consumer_words(settings: PipelineSettings, brokers: str, group: str, metrics_port: int) -> list[str]:
+    """The words of a consumer of this group."""
+    rotation = ("--rotate-interval", f"{settings.rotate_interval_s}s")
+    where = ("--group", group, "--store", settings.store)
+    return ["consume", *_kafka_words(settings, brokers, metrics_port), *where, *rotation]
+
+
+def dashboard_words(settings: PipelineSettings) -> list[str]:
+    """The words of a dashboard."""
+    return ["dashboard", "--store", settings.store, "--port", str(settings.port), "--host", settings.host]
+
+
+def _kafka_words(settings: PipelineSettings, brokers: str, metrics_port: int) -> list[str]:
+    words = ["--brokers", brokers, "--topic", settings.topic, "--metrics-port", str(metrics_port)]
+    return words if settings.kafka_config is None else [*words, "--kafka-config", str(settings.kafka_config)]

@@ -1,0 +1,137 @@
+"""Everything that is checked before a part is started: nothing is opened that cannot be reached.
+
+In: settings. Out: `Ground`, on which the parts stand; or an error that names every obstacle with its next step.
+"""
+
+import os
+import secrets
+import socket
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadgen.config import PipelineSettings
+from loadgen.consume.prepare import check_store, new_writer_id
+from loadgen.consume.source import Source
+from loadgen.errors import LoadgenError, OutputUnwritable, UsageError
+from loadgen.kafka.check import check_topic, create_topic
+from loadgen.kafka.consumer_options import check_consumer_options, identity_of
+from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.pipeline.offsets import ends_of
+from loadgen.run.memory import available_bytes, check_memory
+from loadgen.sink.kafka_options import check_options
+from loadgen.store import Store, open_store
+
+RUNS = Path("loadgen_runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the parts stand on.
+
+    Attributes:
+        folder: where manifests and logs of this pipeline go.
+        kafka: where the events go through.
+        n_partitions: of the topic.
+        source: what the topic is known by in the store.
+        begins: partition → offset at which this pipeline's events begin at the earliest.
+        store: where they end up.
+        group: of the consumer.
+        is_shared: the brokers are not the pipeline's own: others may produce to the topic, too.
+    """
+
+    folder: Path
+    kafka: KafkaSettings
+    n_partitions: int
+    source: Source
+    begins: dict[int, int]
+    store: Store
+    group: str
+    is_shared: bool
+
+
+def prepare(settings: PipelineSettings, embedded_address: str | None, note: Callable[[str], None]) -> Ground:
+    """Check everything, all at the same time.
+
+    Args:
+        settings: of the pipeline.
+        embedded_address: of the test broker, where there is one.
+        note: says something to the user.
+
+    Raises:
+        LoadgenError: what stands in the way, all of it.
+    """
+    store = open_store(settings.store)
+    options = options_of(settings.kafka_option, settings.kafka_config)
+    kafka = KafkaSettings(embedded_address or str(settings.brokers), settings.topic, options)
+    group = settings.group or f"loadgen-pipeline-{zlib.crc32(f'{kafka.topic} {store.url}'.encode()):08x}"
+    with ThreadPoolExecutor(4) as pool:
+        topic = pool.submit(_topic, settings, kafka, group, note)
+        others = [
+            pool.submit(check_store, store, new_writer_id()),
+            pool.submit(check_port, settings.host, settings.port),
+            pool.submit(check_memory, settings.users, settings.workers, available_bytes()),
+        ]
+    _raise_all([topic.exception(), *(other.exception() for other in others)])
+    n_partitions = topic.result()
+    identity = identity_of(kafka)
+    source = Source(identity.cluster_id, kafka.topic, identity.topic_id)
+    begins, is_shared = ends_of(kafka, n_partitions), embedded_address is None
+    return Ground(_new_folder(), kafka, n_partitions, source, begins, store, group, is_shared)
+
+
+def _raise_all(errors: Sequence[BaseException | None]) -> None:
+    """Raise one error that says what all of these say; what is no LoadgenError goes first."""
+    problems = [error for error in errors if error is not None]
+    for error in problems:
+        if not isinstance(error, LoadgenError):
+            raise error
+    if problems:
+        kind = UsageError if all(isinstance(error, UsageError) for error in problems) else LoadgenError
+        raise kind("\n".join(map(str, problems)))
+
+
+def _topic(settings: PipelineSettings, kafka: KafkaSettings, group: str, note: Callable[[str], None]) -> int:
+    """The number of partitions of the topic, which is made if that was asked for."""
+    check_options(kafka)
+    check_consumer_options(kafka, group)
+    if settings.create_topic:
+        or_fewer = "replication_factor" not in settings.model_fields_set
+        n_copies = create_topic(kafka, settings.partitions, settings.replication_factor, or_fewer=or_fewer)
+        if n_copies < settings.replication_factor:
+            note(f"topic {kafka.topic} is made with replication factor {n_copies}: there are no more brokers")
+    return check_topic(kafka)
+
+
+def check_port(host: str, port: int) -> None:
+    """See whether the dashboard can listen there.
+
+    Raises:
+        LoadgenError: it cannot.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        raise LoadgenError(
+            f"port {port} of {host} must be free for the dashboard: {error.strerror}; end what listens there, or "
+            "choose another with --port P or --host"
+        ) from error
+
+
+def _new_folder() -> Path:
+    """loadgen_runs/pipeline-20261122-101500-3fa9."""
+    folder = RUNS / f"pipeline-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    try:
+        os.makedirs(folder)
+    except OSError as error:
+        raise OutputUnwritable(
+            f"{folder}, for manifests and logs, cannot be made ({error.strerror}); start in a folder that you may write"
+        ) from error
+    return folder

@@ -1,0 +1,84 @@
+"""What the user of `loadgen pipeline` sees, all of it on stderr: where things are, a live line, the result.
+
+On a terminal the progress is one live line; elsewhere it is a log line, at most every ten seconds.
+"""
+
+import os
+import time
+
+from loadgen.config import PipelineSettings
+from loadgen.pipeline.figures import Figures
+from loadgen.pipeline.prepare import Ground
+from loadgen.prove.report import Report
+from loadgen.terminal import Terminal, clock
+
+LOG_EVERY_S = 10.0
+LIVE_EVERY_S = 0.5
+
+
+class Screen:
+    """Shows a pipeline to a person."""
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        """Begin."""
+        self._terminal = Terminal(settings.quiet)
+        self._settings = settings
+        self._began_s = self._shown_s = time.monotonic()
+        self.note = self._terminal.note
+
+    @property
+    def url(self) -> str:
+        """Where the page is, for a browser on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._settings.host, self._settings.host)
+        return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self._settings.port}"
+
+    def ground(self, ground: Ground) -> None:
+        """Where everything is."""
+        settings = self._settings
+        kafka = f"{ground.kafka.brokers}, topic {ground.kafka.topic} ({ground.n_partitions} partitions)"
+        if settings.embedded:
+            kafka += ", a test broker in memory that keeps the last 5 MiB of each"
+        until = "until Ctrl-C" if settings.duration_s is None else f"{settings.duration_min:g} min"
+        rate = f"{settings.rate:,g} events/s" if isinstance(settings.rate, float) else f"{settings.rate} rate"
+        self._terminal.settings(
+            [
+                ("dashboard", self.url),
+                ("producer", f"{settings.users:,} listeners, {rate}, {until}"),
+                ("through", kafka),
+                ("into", f"{ground.store.url}, published every {settings.rotate_interval_s:g} s"),
+                ("logs", f"{ground.folder}{os.sep}"),
+            ]
+        )
+
+    def progress(self, figures: Figures, doing: str) -> None:
+        """Show how far it is, if it is time to."""
+        now_s = time.monotonic()
+        every_s = LIVE_EVERY_S if self._terminal.is_terminal else LOG_EVERY_S
+        if self._terminal.quiet or now_s - self._shown_s < every_s:
+            return
+        self._shown_s = now_s
+        lag = "–" if figures.lag is None else f"{figures.lag:,}"
+        self._terminal.line(
+            f"{clock(now_s - self._began_s)}  {figures.sent.total:,} events sent  {figures.stored.total:,} stored  "
+            f"consumer lag {lag}  {doing or self.url}"
+        )
+
+    def checking(self, what: str, n_events: int, share: float) -> None:
+        """Show how far the comparison is."""
+        if not self._terminal.quiet and time.monotonic() - self._shown_s >= LIVE_EVERY_S * 4:
+            self._shown_s = time.monotonic()
+            self._terminal.line(f"verifying, {what}: {n_events:,} events, {share:.0%}")
+
+    def end_line(self) -> None:
+        """Take the live line away; the next one comes when there is something to wait for."""
+        self._terminal.end_line()
+        self._shown_s = time.monotonic()
+
+    def result(self, report: Report, ground: Ground) -> None:
+        """What is stored, against what was sent."""
+        self.end_line()
+        for line in report.as_text():
+            self.note(line)
+        if not self._terminal.quiet:
+            self.note(f"manifests and logs: {ground.folder}{os.sep}")
+            self.note(f"go on with: loadgen analyze {self._settings.store}")

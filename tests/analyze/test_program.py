@@ -1,0 +1,121 @@
+"""`loadgen analyze` as a program: files, stdout, stderr, exit codes."""
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from loadgen.analyze import screen
+from loadgen.cli import main
+from loadgen.terminal import Terminal
+from tests.analyze.reading import FORMATS, LINES, MIXED, wrote
+from tests.analyze.recompute import figures_of_lines
+
+TABLES = ("genres", "platforms", "countries", "events")
+CHARTS = ("genres", "platforms", "actions", "artists", "durations", "over_time")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a store of its default name."""
+    monkeypatch.chdir(tmp_path)
+    for name in FORMATS:
+        wrote(tmp_path / f"music_events/year=2026/month=01/day=05/{name}.jsonl", LINES[name])
+    return tmp_path
+
+
+def written(folder: Path) -> dict[str, Path]:
+    """What follows the stamp → the file; all have the same stamp."""
+    found = {path.name: path for path in folder.iterdir()}
+    matches = {name: re.fullmatch(r"music_stats_(\d{8}_\d{6})(.*)", name) for name in found}
+    assert len({match[1] for match in matches.values() if match}) == 1
+    return {match[2]: found[name] for name, match in matches.items() if match}
+
+
+def test_without_any_flag_the_default_store_is_reported_and_written(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze"]) == 0
+    said, files = capsys.readouterr(), written(here / "analysis")
+    assert set(files) == {".txt", ".json", *(f"_{name}.csv" for name in TABLES), *(f"_{name}.png" for name in CHARTS)}
+    assert files[".txt"].read_text() == said.out
+    assert "written: analysis/music_stats_" in said.err
+    assert files["_events.csv"].read_bytes().startswith(b"action,events,plays,share\r\nplay,")
+
+
+def test_json_is_one_object_with_all_figures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", "music_events", "--json", "--quiet", "--no-charts", "--out", "o"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    expected = json.loads(json.dumps(figures_of_lines(MIXED)))
+    assert {name: found[name] for name in expected} == expected
+    assert (found["files"], found["failed_files"], said.err) == (3, {}, "")
+    assert found["elapsed_s"] >= found["reading_s"] > 0
+    assert json.loads(written(here / "o")[".json"].read_text())["events"] == 3000
+    assert not any(ending.endswith(".png") for ending in written(here / "o"))
+
+
+@pytest.mark.parametrize("words", [["nothing"], ["empty"], ["music_events", "--until", "2025-01-01"]])
+def test_where_there_is_no_file_the_next_step_is_said(
+    words: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "empty").mkdir()
+    assert main(["analyze", *words]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(r"loadgen run --duration 1|give an earlier --since or a later --until", error)
+
+
+def test_files_without_events_are_reported_as_such(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(wrote(here / "x.jsonl", [])), "--quiet"]) == 0
+    assert "no event was found" in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_named_and_the_promise_is_not_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "bad.jsonl.gz").write_bytes(b"no gzip")
+    assert main(["analyze", "bad.jsonl.gz", "music_events", "--json", "--quiet"]) == 1
+    said = capsys.readouterr()
+    assert f"could not read {here}/bad.jsonl.gz" in said.err
+    assert json.loads(said.out)["events"] == 3000
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrote(here / "file", [])
+    assert main(["analyze", "nothing", "--out", "file"]) == 1
+    assert capsys.readouterr().err.startswith("error: cannot write 'file'")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--until", "2026-01-01", "--since", "2026-01-02"], "until must be later than since"),
+        (["s3://bucket/x"], "stores must be a folder, file:///PATH or hdfs://HOST:PORT/PATH"),
+        (["--since", "yesterday"], "since must be a time between 1970 and 2200"),
+        (["--top", "0"], "top must be a whole number 1..1,000"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {line}")
+
+
+def test_progress_is_a_line_from_time_to_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(screen, "EVERY_S", 0.01)
+    asked = threading.Event()
+
+    def share() -> float:
+        asked.set()
+        return 0.25
+
+    with screen.progress(Terminal(), "reading", share):
+        assert asked.wait(10)
+    assert "00:00  reading: 25%" in capsys.readouterr().err
+    with screen.progress(Terminal(quiet=True), "reading", share):
+        pass
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,66 @@
+"""What the parts are told, and what they are not."""
+
+from pathlib import Path
+
+from loadgen.cli import consume, dashboard, run
+from loadgen.config import KafkaOptions, PipelineSettings, resolve
+from loadgen.config.handover import environment
+from loadgen.config.settings import ConsumeSettings
+from loadgen.pipeline.parts import consumer_words, dashboard_words, producer_words
+
+SETTINGS = PipelineSettings.model_validate(
+    {"brokers": "a:1,b:2", "topic": "t", "store": "hdfs://n/x", "rate": "1.5/s", "seed": 7, "duration_min": 3}
+)
+
+
+def test_a_producer_takes_what_it_is_told() -> None:
+    words = producer_words(SETTINGS, "a:1,b:2", 2, 61.5, 4711, Path("m.json"))
+    settings = run.verb.parse(words[1:]).settings
+    assert (settings.brokers, settings.topic, settings.format, settings.users) == ("a:1,b:2", "t", "full", 10_000)
+    assert (settings.rate, settings.seed, round(settings.duration_s or 0, 3)) == (1.5, 9, 61.5)
+    assert not settings.continuous
+    assert (settings.metrics_port, settings.manifest, settings.folder) == (4711, Path("m.json"), None)
+    assert run.verb.parse(producer_words(SETTINGS, "a:1", 0, None, 1, Path("m"))[1:]).settings.continuous
+
+
+def test_each_life_of_a_producer_has_another_seed_also_at_the_end_of_all_seeds() -> None:
+    settings = SETTINGS.model_copy(update={"seed": 2**64 - 1})
+    words = [producer_words(settings, "a:1", life, None, 1, Path("m")) for life in range(2)]
+    assert [run.verb.parse(word[1:]).settings.seed for word in words] == [2**64 - 1, 0]
+
+
+def test_a_consumer_and_a_dashboard_take_what_they_are_told() -> None:
+    consumed = consume.verb.parse(consumer_words(SETTINGS, "a:1", "g", 4712)[1:]).settings
+    assert (consumed.brokers, consumed.group, consumed.store, consumed.rotate_interval_s) == (
+        "a:1",
+        "g",
+        "hdfs://n/x",
+        2,
+    )
+    assert (consumed.continuous, consumed.metrics_port) == (True, 4712)
+    shown = dashboard.verb.parse(dashboard_words(SETTINGS)[1:]).settings
+    assert (shown.store, shown.port, shown.host) == ("hdfs://n/x", 5001, "127.0.0.1")
+
+
+def test_kafka_options_reach_a_part_by_its_environment_and_nothing_else_of_the_parent_does() -> None:
+    options = KafkaOptions({"sasl.password": "a = b", "ssl.key.pem": "-----\nx=y\n-----", "log_level": "0"})
+    given = {"PATH": "/bin", "LOADGEN_USERS": "5", "LOADGEN_CACHE": "/c", "LOADGEN_KAFKA_OPTION_CLIENT_ID": "me"}
+    variables = environment(given, options)
+    assert {name for name in variables if name.startswith("LOADGEN_")} == {
+        "LOADGEN_CACHE",
+        "LOADGEN_KAFKA_OPTION",
+        "LOADGEN_KAFKA_OPTION_SSL_KEY_PEM",
+    }
+    assert variables["PATH"] == "/bin"
+    found = resolve(ConsumeSettings, {"brokers": "a:1"}, variables).settings.kafka_option
+    assert found == options
+
+
+def test_no_kafka_option_stands_on_a_command_line() -> None:
+    settings = SETTINGS.model_copy(update={"kafka_option": KafkaOptions({"sasl.password": "sesame"})})
+    lines = (
+        producer_words(settings, "a:1", 0, None, 1, Path("m")),
+        consumer_words(settings, "a:1", "g", 1),
+        dashboard_words(settings),
+    )
+    assert not any("sesame" in word for line in lines for word in line)
