@@ -15,7 +15,8 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 LINES = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
 PARSERS = {verb.settings.verb: verb.parse for verb in WITH_SETTINGS}
-COMMANDS = [line for line in LINES if re.search(rf"\bloadgen ({'|'.join(PARSERS)})\b", line)]
+CELLS = re.findall(r"^\| [^|]+ \| `(loadgen .+?)`", README, re.MULTILINE)
+COMMANDS = [line for line in LINES + CELLS if re.search(rf"\bloadgen ({'|'.join(PARSERS)})\b", line)]
 
 
 def table_row(flag: Flag) -> str:

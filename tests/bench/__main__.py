@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loadgen.kafka.embedded import EmbeddedBroker
+from tests.bench.analyze import analyze
 from tests.bench.consume import consume
+from tests.bench.dashboard import dashboard
 from tests.bench.measure import (
     ROOT,
     baseline,
@@ -133,6 +135,8 @@ SECTIONS: tuple[Callable[[], Iterator[Row]], ...] = (
     kafka_path,
     real_broker,
     consume,
+    analyze,
+    dashboard,
     growth,
     startup,
     memory,
