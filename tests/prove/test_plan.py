@@ -182,7 +182,7 @@ def test_the_program_says_all_of_it_in_a_line_and_an_exit_code(
     assert "NOT proved: 1 lost" in capsys.readouterr().err
     assert main(["verify", str(run.manifest), "--files", "nowhere.jsonl"]) == 2
     assert "--files 'nowhere.jsonl' must be a file or folder that can be read" in capsys.readouterr().err
-    assert main(["verify", "nowhere.json", "--files", events]) == 1
+    assert main(["verify", "nowhere.json", "--files", events]) == 2
     assert "manifest nowhere.json must be readable" in capsys.readouterr().err
     (tmp_path / "damaged.jsonl.gz").write_bytes(b"\x1f\x8b\x08 this is no gzip")
     assert main(["verify", str(run.manifest), "--files", "damaged.jsonl.gz"]) == 1
