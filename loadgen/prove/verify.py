@@ -61,9 +61,7 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
     return compared(read_promises(settings.manifests, _place(settings)), _source(settings), settings.show, progress)
 
 
-def compared(
-    promises: list[Promise], source: Source, show: int, progress: Callable[[str, int, float], None]
-) -> Report:
+def compared(promises: list[Promise], source: Source, show: int, progress: Callable[[str, int, float], None]) -> Report:
     """Compare.
 
     Args:
