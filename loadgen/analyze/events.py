@@ -76,7 +76,7 @@ MORE = {"name": '"user"'}
 """Columns that are part of a row only where they are asked for: the listener's name (NULL in `activity`)."""
 
 RECORD_BYTES = 16 << 20
-"""The longest line that is read; a longer one is no event."""
+"""A line may have so many bytes; a file with one of more than twice as many cannot be read."""
 
 
 _IN_MEMORY = count()
@@ -94,7 +94,6 @@ def connect(memory_bytes: int = 512 << 20, spill: Path | None = None) -> duckdb.
         "autoload_known_extensions": False,
         "memory_limit": f"{memory_bytes}B",
         "temp_directory": "" if spill is None else str(spill),
-        "preserve_insertion_order": False,
     }
     connection = duckdb.connect(config=settings)
     connection.execute("SET TimeZone = 'UTC'")
@@ -102,7 +101,7 @@ def connect(memory_bytes: int = 512 << 20, spill: Path | None = None) -> duckdb.
 
 
 def rows_of_lines(connection: duckdb.DuckDBPyConnection, lines: bytes, columns: Sequence[str] = tuple(ROW)) -> pa.Table:
-    """The events in these lines of JSON, with these columns of ROW and MORE; what is no event is left out.
+    """The events in these lines of JSON, in order, with these columns of ROW and MORE; what is no event is left out.
 
     Args:
         connection: from `connect`, or a cursor of it; not one that another thread uses at the same time.

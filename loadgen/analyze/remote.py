@@ -4,8 +4,9 @@ In: a store. Out: paths that a connection can read. HDFS through hdfs_native's o
 read-ahead; the store's files have both.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 from fsspec import AbstractFileSystem
@@ -15,12 +16,17 @@ from loadgen.store.local import LocalStore
 
 
 class Remotes:
-    """The stores that a connection reads by fsspec, each under a name of its own."""
+    """The stores that a connection reads by fsspec, each under a name of its own.
+
+    Attributes:
+        n_bytes: what was read of them.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         """None yet."""
         self._connection = connection
         self._names: dict[str, str] = {}
+        self.n_bytes = 0
 
     def path(self, store: Store, path: str) -> str:
         """What the connection reads a file by; no pattern, whatever its name has in it."""
@@ -28,9 +34,12 @@ class Remotes:
             return escaped(f"{store.url.rstrip('/')}/{path}")
         if store.url not in self._names:
             name = f"store{len(self._names)}"
-            self._connection.register_filesystem(_StoreFiles(store, name))
+            self._connection.register_filesystem(_StoreFiles(store, name, self._add))
             self._names[store.url] = name
         return f"{self._names[store.url]}://{path}"
+
+    def _add(self, n_bytes: int) -> None:
+        self.n_bytes += n_bytes
 
 
 def escaped(path: str) -> str:
@@ -38,18 +47,34 @@ def escaped(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
+class _Counted:
+    """A file that says how much is read of it."""
+
+    def __init__(self, file: BinaryIO, add: Callable[[int], None]) -> None:
+        self._file, self._add = file, add
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        data = self._file.read(n_bytes)
+        self._add(len(data))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class _StoreFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """What DuckDB asks of a file system, of a store."""
 
     cachable = False
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, add: Callable[[int], None]) -> None:
         super().__init__()
+        self._add = add
         self.protocol = name
         self._store = store
 
     def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
-        return self._store.open(self._inner(path))
+        return _Counted(self._store.open(self._inner(path)), self._add)
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         """The file for reading."""

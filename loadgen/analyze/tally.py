@@ -8,12 +8,14 @@ than events. Memory is bounded; combinations that do not fit go to a folder for 
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil  # type: ignore[import-untyped]
 
 from loadgen.analyze import events
 from loadgen.analyze.files import Batch, File, Interval
@@ -137,16 +139,20 @@ class Tally:
         self._interval = interval
         self._connection = events.connect(MEMORY_BYTES, spill)
         self._connection.execute(f"SET threads = {min(MOST_THREADS, len(os.sched_getaffinity(0)))}")
+        self._connection.execute("SET preserve_insertion_order = false")
         self._remotes = Remotes(self._connection)
+        self._thread = ThreadPoolExecutor(1, "query")
         self._n_parts = 0
+        self._process = psutil.Process()
+        self._before = 0
         nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in events.FIELDS.items())
         self._connection.execute(f"CREATE TEMP TABLE parts AS {self._grouping(f'(SELECT {nothing} LIMIT 0)')}")
 
     def share(self) -> float:
         """How much has been read, 0..1, by the files' lengths; may be asked by another thread."""
-        in_batch = max(0.0, self._connection.query_progress()) / 100
         reading = self.reading
-        return min(1.0, (reading.done_bytes + in_batch * reading.batch_bytes) / max(1, reading.n_bytes))
+        in_batch = min(reading.batch_bytes, self._n_read() - self._before)
+        return min(1.0, (reading.done_bytes + in_batch) / max(1, reading.n_bytes))
 
     def read(self, batches: Sequence[Batch]) -> None:
         """Count what is in these batches.
@@ -157,9 +163,9 @@ class Tally:
         """
         self.reading.n_bytes = sum(batch.n_bytes for batch in batches)
         for batch in batches:
-            self.reading.batch_bytes = batch.n_bytes
+            self._before, self.reading.batch_bytes = self._n_read(), batch.n_bytes
             self._read_batch(batch, ATTEMPTS)
-            self.reading.done_bytes += batch.n_bytes
+            self.reading.done_bytes, self.reading.batch_bytes = self.reading.done_bytes + batch.n_bytes, 0
 
     def finish(self) -> None:
         """Make the tables that can be asked."""
@@ -174,7 +180,13 @@ class Tally:
 
     def close(self) -> None:
         """Let go of memory and files."""
+        self._thread.shutdown()
         self._connection.close()
+
+    def _n_read(self) -> int:
+        """Bytes that were read so far, as far as the system counts: DuckDB says nothing where it counts many things."""
+        counted = getattr(self._process, "io_counters", None)  # macOS has none
+        return self._remotes.n_bytes + (counted().read_chars if counted else 0)
 
     def _read_batch(self, batch: Batch, n_attempts: int) -> None:
         """All files at once; if that fails, what compaction has made of them; if nothing, one by one."""
@@ -207,7 +219,7 @@ class Tally:
         self._connection.begin()
         try:
             for source in sources:
-                self._connection.execute(f"INSERT INTO parts {self._grouping(source)}")
+                self._run(f"INSERT INTO parts {self._grouping(source)}")
             self._connection.commit()
         except BaseException:
             with suppress(duckdb.Error):
@@ -215,6 +227,16 @@ class Tally:
             raise
         self.reading.n_files += len(files)
         self._n_parts += len(sources)
+
+    def _run(self, sql: str) -> None:
+        """In another thread: Ctrl-C reaches this one, and DuckDB would go on to the end of the query."""
+        work = self._thread.submit(self._connection.execute, sql)
+        try:
+            work.result()
+        except KeyboardInterrupt:
+            self._connection.interrupt()
+            wait([work])
+            raise
 
     def _sources(self, files: Sequence[File]) -> Iterator[str]:
         """The SQL of these files' records, lines and rows apart."""

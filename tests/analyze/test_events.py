@@ -92,6 +92,11 @@ def test_the_same_user_name_is_the_same_listener_and_no_name_is_none() -> None:
     assert nobody is None
 
 
+def test_rows_are_in_the_order_of_their_lines() -> None:
+    times = [number * 7919 % 100_003 for number in range(100_000)]
+    assert [row["ts_ms"] for row in rows(*({"ts": time} for time in times))] == times
+
+
 def test_what_has_no_time_is_no_event_and_what_has_another_type_is_null() -> None:
     junk = [
         b"not json",

@@ -1,8 +1,13 @@
 """`loadgen analyze` as a program: files, stdout, stderr, exit codes."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +106,21 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_read(
 def test_wrong_usage_is_exit_code_2(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["analyze", *words]) == 2
     assert capsys.readouterr().err.startswith(f"error: {line}")
+
+
+def test_ctrl_c_ends_the_reading_at_once_and_leaves_nothing_behind(here: Path) -> None:
+    wrote(here / "long.jsonl", LINES["full"] * 1000)
+    command = [sys.executable, "-m", "loadgen", "analyze", "long.jsonl", "--out", "o", "--no-charts"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        command, cwd=here, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while not list(here.glob("o/.tmp_*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+    assert (process.returncode, error, list(here.glob("o/.*"))) == (130, b"", [])
 
 
 def test_progress_is_a_line_from_time_to_time(

@@ -1,5 +1,6 @@
 """Reading while others write: compaction, removal, damage."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,12 @@ from tests.analyze.test_files import DAY, FULL, batch, stored
 
 
 @pytest.fixture
-def tally(tmp_path: Path) -> Tally:
+def tally(tmp_path: Path) -> Iterator[Tally]:
     """One that counts everything."""
     (tmp_path / "spill").mkdir()
-    return Tally(Interval(), tmp_path / "spill")
+    tally = Tally(Interval(), tmp_path / "spill")
+    yield tally
+    tally.close()
 
 
 def n_events(tally: Tally) -> int:
