@@ -7,7 +7,6 @@ baseline counts the events of each artist, and reads no other field:
 """
 
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from loadgen.event import Format
-from tests.bench.measure import ROOT, environment, loadgen, scratch
+from tests.bench.measure import ROOT, PeakMemory, environment, loadgen, scratch
 from tests.bench.rows import Row
 
 N_EVENTS = 10_000_000
@@ -26,7 +25,6 @@ N_PAIRS = 3
 N_FILES = 4
 USERS = ("--users", "50000", "--workers", "2", "--rate", "max")
 FORMATS: tuple[Format, ...] = ("full", "activity")
-LOOK_EVERY_S = 0.05
 BASELINE = """\
 SELECT artist, count(*)
 FROM read_json({}, format = 'newline_delimited', columns = {{artist: 'VARCHAR'}})
@@ -39,7 +37,7 @@ class Cost:
 
     Attributes:
         elapsed_s: from its start to its end.
-        peak_bytes: the most memory that it had, by VmHWM.
+        peak_bytes: the most memory that it had.
         said: the last line on its stdout, a JSON object.
     """
 
@@ -62,25 +60,14 @@ def _cost(*words: str) -> Cost:
     with subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
-        peak_bytes = 0
-        while process.poll() is None:
-            peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
-            time.sleep(LOOK_EVERY_S)
-        elapsed_s = time.monotonic() - began_s
         assert process.stdout is not None
+        memory = PeakMemory(process.pid)
         said = process.stdout.read()
+        process.wait()
+        elapsed_s = time.monotonic() - began_s
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
-    return Cost(elapsed_s, peak_bytes, json.loads(said.splitlines()[-1]))
-
-
-def _peak_bytes(pid: int) -> int:
-    """VmHWM; ru_maxrss would be that of the parent, where that is more."""
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    except FileNotFoundError:
-        return 0
-    return int(found[1]) * 1024 if found else 0
+    return Cost(elapsed_s, memory.result(), json.loads(said.splitlines()[-1]))
 
 
 def analyze() -> Iterator[Row]:

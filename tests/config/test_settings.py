@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from loadgen import event
 from loadgen.config import Impairments, RunSettings, ShardOf, resolve
-from loadgen.config.settings.run import MAX_WORKERS, usable_cores
+from loadgen.config.settings.run import usable_cores
+from loadgen.config.settings.shared import MAX_WORKERS
 from loadgen.errors import UsageError
 
 

@@ -3,8 +3,7 @@
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.dashboard.records import FIRST_MS, lines, record, recount, some
 from tests.integration.browser import ARGUMENTS, CHROMIUM, ROOT, Dashboard, Visit, dashboard, visit
 from tests.integration.conftest import do_without
 from tests.integration.local import Local
+from tests.run.program import wait_until
 
 DAY = "year=2026/month=01/day=05"
 FILE = f"{DAY}/events_run_m0w0.jsonl"
@@ -275,21 +275,13 @@ def test_hdfs_that_goes_and_comes_back_is_stale_then_ok_and_nothing_is_lost(hdfs
     with dashboard("--store", url) as running:
         wait_until(lambda: running.health()["events"] == 10)
         hdfs.signal("namenode", signal.SIGKILL)
-        wait_until(lambda: running.health()["status"] == "stale")
+        wait_until(lambda: running.health()["status"] == "stale", 90.0)
         assert (running.health()["store"], running.health()["events"]) == (url, 10)
         assert running.health()["reason"]
         hdfs.up()
-        wait_until(lambda: running.health()["status"] == "ok")
+        wait_until(lambda: running.health()["status"] == "ok", 90.0)
         open_store(url).write(batch_name(10, 19), some(10, 19))
         wait_until(lambda: running.health()["events"] == 20)
-
-
-def wait_until(what: Callable[[], bool], wait_s: float = 90.0) -> None:
-    """Wait until this is true."""
-    deadline_s = time.monotonic() + wait_s
-    while not what():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.3)
 
 
 @pytest.mark.parametrize(("motion", "name"), [("no-preference", "pulse"), ("reduce", "none")])

@@ -11,8 +11,6 @@ from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import WHERE_FROM, Flag, Here, Settings, or_none
 
-PAGE = "Where the page is"
-
 
 def _default_store(given: dict[str, Any]) -> str | None:
     return None if given.get("brokers") else shared.DEFAULT_STORE
@@ -57,16 +55,8 @@ class DashboardSettings(Settings):
         ),
     ] = Field(default_factory=_default_store)
 
-    port: Annotated[
-        int,
-        BeforeValidator(values.count(0, 65535, "5001")),
-        Flag("port", "P", "Port of the page; 0 is any free one.", PAGE),
-    ] = 5001
-    host: Annotated[
-        str,
-        BeforeValidator(names.host),
-        Flag("host", "HOST", "Address of the page; 0.0.0.0 lets every machine in that can reach this one.", PAGE),
-    ] = "127.0.0.1"
+    port: shared.PagePort = shared.DEFAULT_PORT
+    host: shared.PageHost = "127.0.0.1"
 
     config: shared.Config = None
     json_summary: Annotated[

@@ -38,7 +38,7 @@ class DoctorSettings(Settings):
         int,
         BeforeValidator(values.count(1, 65535, "5001")),
         Flag("port", "P", "Port of the dashboard, to be free.", WHAT),
-    ] = 5001
+    ] = shared.DEFAULT_PORT
 
     config: shared.Config = None
     json_summary: shared.JsonSummary = False

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -11,10 +11,8 @@ from loadgen.config.rules import Problem
 from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
-from loadgen.config.settings.run import DEFAULT_TRACKS, MAX_USERS, MAX_WORKERS
 
 THROUGH = "Which way the events go"
-PAGE = "Where the page is"
 
 
 def _default_continuous(given: dict[str, Any]) -> bool:
@@ -33,41 +31,19 @@ class PipelineSettings(Settings):
 
     verb: ClassVar[str] = "pipeline"
 
-    users: Annotated[
-        int,
-        BeforeValidator(values.count(1, MAX_USERS, "50000, 50_000, 50k or 10M")),
-        Flag("users", "N", "Simulated listeners; 10,000 cause about 100 events/s.", HOW_MUCH),
-    ] = 10_000
-    duration_min: Annotated[
-        float | None,
-        or_none(values.duration(60, 0.001, 86400 * 36500, "30 (minutes), 0.5, 90s or 2h")),
-        Flag("duration", "MIN", "Minutes of events; also 90s, 2h.", HOW_MUCH),
-    ] = None
-    continuous: Annotated[
-        bool,
-        BeforeValidator(values.switch),
-        Flag("continuous", "", "Go on until Ctrl-C. Default, unless there is --duration.", HOW_MUCH),
-    ] = Field(default_factory=_default_continuous)
-    rate: Annotated[
-        Literal["natural", "max"] | float,
-        BeforeValidator(values.rate),
-        Flag("rate", "R", "Events per second: natural, max (not without --brokers), or a number.", HOW_MUCH),
-    ] = "natural"
-    workers: Annotated[
-        int,
-        BeforeValidator(values.count(1, MAX_WORKERS, "4")),
-        Flag("workers", "N", "Worker processes of the producer; one can do 100,000 events/s.", HOW_MUCH),
-    ] = 1
+    users: Annotated[shared.Users, Here("Simulated listeners; 10,000 cause about 100 events/s.")] = 10_000
+    duration_min: Annotated[shared.Duration, Here("Minutes of events; also 90s, 2h.")] = None
+    continuous: Annotated[shared.Continuous, Here("Go on until Ctrl-C. Default, unless there is --duration.")] = Field(
+        default_factory=_default_continuous
+    )
+    rate: Annotated[shared.Rate, Here("Events per second: natural, max (not without --brokers), or a number.")] = (
+        "natural"
+    )
+    workers: Annotated[shared.Workers, Here("Worker processes of the producer; one can do 100,000 events/s.")] = 1
     seed: Annotated[
-        int,
-        BeforeValidator(values.count(0, 2**64 - 1, "42")),
-        Flag("seed", "N", "Of the first producer; one that has to be started again takes the next.", HOW_MUCH),
+        shared.Seed, Here("Of the first producer; one that has to be started again takes the next.", HOW_MUCH)
     ] = 1
-    tracks: Annotated[
-        int,
-        BeforeValidator(values.count(10_558, 20_000_000, "800k")),
-        Flag("tracks", "N", "Tracks in the catalogue.", HOW_MUCH),
-    ] = DEFAULT_TRACKS
+    tracks: Annotated[shared.Tracks, Here(panel=HOW_MUCH)] = shared.DEFAULT_TRACKS
 
     brokers: Annotated[
         str | None,
@@ -78,19 +54,9 @@ class PipelineSettings(Settings):
     topic: Annotated[shared.Topic, Here("Kafka topic; it must exist, unless there is --create-topic.", THROUGH)] = (
         shared.DEFAULT_TOPIC
     )
-    create_topic: Annotated[
-        bool, BeforeValidator(values.switch), Flag("create-topic", "", "Make the topic if it is missing.", THROUGH)
-    ] = False
-    partitions: Annotated[
-        int,
-        BeforeValidator(values.count(1, 65535, "12")),
-        Flag("partitions", "N", "Partitions of a topic made by --create-topic.", THROUGH),
-    ] = 12
-    replication_factor: Annotated[
-        int,
-        BeforeValidator(values.count(1, 32767, "3")),
-        Flag("replication-factor", "N", "Copies of each partition of a topic made by --create-topic.", THROUGH),
-    ] = 3
+    create_topic: Annotated[shared.CreateTopic, Here(panel=THROUGH)] = False
+    partitions: Annotated[shared.Partitions, Here(panel=THROUGH)] = 12
+    replication_factor: Annotated[shared.ReplicationFactor, Here(panel=THROUGH)] = 3
     kafka_option: Annotated[shared.KafkaOption, Here(panel=THROUGH)] = Field(default_factory=KafkaOptions)
     kafka_config: Annotated[shared.KafkaConfig, Here(panel=THROUGH)] = None
     group: Annotated[
@@ -106,17 +72,13 @@ class PipelineSettings(Settings):
     ] = 2.0
 
     port: Annotated[
-        int, BeforeValidator(values.count(1, 65535, "5001")), Flag("port", "P", "Port of the dashboard.", PAGE)
-    ] = 5001
-    host: Annotated[
-        str,
-        BeforeValidator(names.host),
-        Flag("host", "HOST", "Address of the page; 0.0.0.0 lets every machine in that can reach this one.", PAGE),
-    ] = "127.0.0.1"
+        int, BeforeValidator(values.count(1, 65535, "5001")), Flag("port", "P", "Port of the dashboard.", shared.PAGE)
+    ] = shared.DEFAULT_PORT
+    host: shared.PageHost = "127.0.0.1"
     stay: Annotated[
         bool,
         BeforeValidator(values.switch),
-        Flag("stay", "", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", PAGE),
+        Flag("stay", "", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", shared.PAGE),
     ] = Field(default_factory=_default_stay)
 
     drain_timeout_s: Annotated[

@@ -16,10 +16,7 @@ from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
 
-MAX_USERS = 10_000_000
-MAX_WORKERS = 256
 """A worker owns whole slices of the listeners, of which there are event.N_SLICES (not imported: it costs a NumPy)."""
-DEFAULT_TRACKS = 800_000
 DEFAULT_FOLDER = Path("music_events")
 DEFAULT_MANIFESTS = Path("loadgen_runs")
 
@@ -68,7 +65,7 @@ def usable_cores() -> int:
 
 def _default_workers(given: dict[str, Any]) -> int:
     shard: ShardOf = given.get("shard", ShardOf(0, 1))
-    most: int = min(given.get("users", 1000), MAX_WORKERS) // shard.count
+    most: int = min(given.get("users", 1000), shared.MAX_WORKERS) // shard.count
     return max(1, min(usable_cores(), most))
 
 
@@ -102,24 +99,9 @@ class RunSettings(Settings):
         Here("Kafka bootstrap servers; 'embedded' starts a test broker in memory.", WHERE),
     ] = None
     topic: Annotated[shared.Topic, Here(panel=WHERE)] = shared.DEFAULT_TOPIC
-    create_topic: Annotated[
-        bool, BeforeValidator(values.switch), Flag("create-topic", "", "Make the topic if it is missing.", WHERE)
-    ] = False
-    partitions: Annotated[
-        int,
-        BeforeValidator(values.count(1, 65535, "12")),
-        Flag("partitions", "N", "Partitions of a topic made by --create-topic.", WHERE),
-    ] = 12
-    replication_factor: Annotated[
-        int,
-        BeforeValidator(values.count(1, 32767, "3")),
-        Flag(
-            "replication-factor",
-            "N",
-            "Copies of each partition of a topic made by --create-topic; as many as there are brokers, up to 3.",
-            WHERE,
-        ),
-    ] = 3
+    create_topic: shared.CreateTopic = False
+    partitions: shared.Partitions = 12
+    replication_factor: shared.ReplicationFactor = 3
     kafka_option: Annotated[shared.KafkaOption, Here(panel=WHERE)] = Field(default_factory=KafkaOptions)
     kafka_config: Annotated[shared.KafkaConfig, Here(panel=WHERE)] = None
     output: Annotated[
@@ -149,25 +131,15 @@ class RunSettings(Settings):
         Flag("format", "activity|listen|full", "Fields of an event.", WHERE),
     ] = "activity"
 
-    users: Annotated[
-        int,
-        BeforeValidator(values.count(1, MAX_USERS, "50000, 50_000, 50k or 10M")),
-        Flag("users", "N", "Simulated listeners, 1..10,000,000.", HOW_MUCH),
-    ] = 1000
+    users: shared.Users = 1000
     shard: Annotated[
         ShardOf,
         PlainValidator(values.shard),
         _text,
         Flag("shard", "I/N", "Be machine I (from 0) of N: simulate that share of the listeners.", HOW_MUCH),
     ] = ShardOf(0, 1)
-    workers: Annotated[
-        int,
-        BeforeValidator(values.count(1, MAX_WORKERS, "4")),
-        Flag("workers", "N", "Worker processes. Default: the usable cores.", HOW_MUCH),
-    ] = Field(default_factory=_default_workers)
-    continuous: Annotated[
-        bool, BeforeValidator(values.switch), Flag("continuous", "", "Run until stopped.", HOW_MUCH)
-    ] = False
+    workers: shared.Workers = Field(default_factory=_default_workers)
+    continuous: shared.Continuous = False
     events: Annotated[
         int | None,
         or_none(values.count(1, 10**15, "100000, 100k or 1.5M")),
@@ -183,21 +155,13 @@ class RunSettings(Settings):
         _moment_or_none,
         Flag("end", "T", "Simulated time of the end: a backfill, as fast as possible.", HOW_MUCH),
     ] = None
-    duration_min: Annotated[
-        float | None,
-        or_none(values.duration(60, 0.001, 86400 * 36500, "30 (minutes), 0.5, 90s or 2h")),
-        Flag("duration", "MIN", "Minutes of wall-clock time; also 90s, 2h. Default: 1 if nothing ends it.", HOW_MUCH),
-    ] = Field(default_factory=_default_duration)
+    duration_min: shared.Duration = Field(default_factory=_default_duration)
     speed: Annotated[
         float,
         BeforeValidator(values.positive(1_000_000, "60")),
         Flag("speed", "X", "Simulated seconds per wall-clock second.", HOW_MUCH),
     ] = 1.0
-    rate: Annotated[
-        Literal["natural", "max"] | float,
-        BeforeValidator(values.rate),
-        Flag("rate", "R", "Events per second: natural, max, or a number such as 100k/s or 300/min.", HOW_MUCH),
-    ] = "natural"
+    rate: shared.Rate = "natural"
     max_lag_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0.001, 86400 * 365, "60 (seconds) or 5m")),
@@ -214,16 +178,8 @@ class RunSettings(Settings):
         BeforeValidator(values.choice("simulated", "wall")),
         Flag("timestamps", "simulated|wall", "What ts says when time is compressed."),
     ] = "simulated"
-    seed: Annotated[
-        int,
-        BeforeValidator(values.count(0, 2**64 - 1, "42")),
-        Flag("seed", "N", "Same seed and start, same events, for any number of workers and machines."),
-    ] = 1
-    tracks: Annotated[
-        int,
-        BeforeValidator(values.count(10_558, 20_000_000, "800k")),
-        Flag("tracks", "N", "Tracks in the catalogue."),
-    ] = DEFAULT_TRACKS
+    seed: shared.Seed = 1
+    tracks: shared.Tracks = shared.DEFAULT_TRACKS
     catalog: Annotated[str | None, or_none(names.name), Flag("catalog", "NAME", "Use this imported catalogue.")] = None
     behaviour: Annotated[
         Path | None,

@@ -11,10 +11,16 @@ from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, values
 from loadgen.config.secrets import KafkaOptions, kafka_options
-from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, or_none
+from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, WHERE_FROM, WORLD, Flag, or_none
 
 DEFAULT_TOPIC = "music-streaming-events"
 DEFAULT_STORE = "music_events"
+DEFAULT_PORT = 5001
+"""Of the dashboard."""
+DEFAULT_TRACKS = 800_000
+MAX_USERS = 10_000_000
+MAX_WORKERS = 256
+PAGE = "Where the page is"
 
 BROKERS = Flag("brokers", "HOST:PORT,…", "Kafka bootstrap servers.", WHERE_FROM)
 
@@ -36,11 +42,72 @@ KafkaConfig = Annotated[
     or_none(names.path),
     Flag("kafka-config", "FILE", "Properties file (K=V a line) of librdkafka options.", WHERE_FROM),
 ]
+CreateTopic = Annotated[
+    bool, BeforeValidator(values.switch), Flag("create-topic", "", "Make the topic if it is missing.", WHERE)
+]
+Partitions = Annotated[
+    int,
+    BeforeValidator(values.count(1, 65535, "12")),
+    Flag("partitions", "N", "Partitions of a topic made by --create-topic.", WHERE),
+]
+ReplicationFactor = Annotated[
+    int,
+    BeforeValidator(values.count(1, 32767, "3")),
+    Flag(
+        "replication-factor",
+        "N",
+        "Copies of each partition of a topic made by --create-topic; as many as there are brokers, up to 3.",
+        WHERE,
+    ),
+]
 STORE = Flag("store", "URL", "Folder of the store: a path, file:///PATH or hdfs://HOST:PORT/PATH.", WHERE)
 Compress = Annotated[
     Literal["none", "gz", "zst"],
     BeforeValidator(values.choice("none", "gz", "zst")),
     Flag("compress", "none|gz|zst", "Compression of the files.", WHERE),
+]
+
+Users = Annotated[
+    int,
+    BeforeValidator(values.count(1, MAX_USERS, "50000, 50_000, 50k or 10M")),
+    Flag("users", "N", "Simulated listeners, 1..10,000,000.", HOW_MUCH),
+]
+Workers = Annotated[
+    int,
+    BeforeValidator(values.count(1, MAX_WORKERS, "4")),
+    Flag("workers", "N", "Worker processes. Default: the usable cores.", HOW_MUCH),
+]
+Continuous = Annotated[bool, BeforeValidator(values.switch), Flag("continuous", "", "Run until stopped.", HOW_MUCH)]
+Duration = Annotated[
+    float | None,
+    or_none(values.duration(60, 0.001, 86400 * 36500, "30 (minutes), 0.5, 90s or 2h")),
+    Flag("duration", "MIN", "Minutes of wall-clock time; also 90s, 2h. Default: 1 if nothing ends it.", HOW_MUCH),
+]
+Rate = Annotated[
+    Literal["natural", "max"] | float,
+    BeforeValidator(values.rate),
+    Flag("rate", "R", "Events per second: natural, max, or a number such as 100k/s or 300/min.", HOW_MUCH),
+]
+Seed = Annotated[
+    int,
+    BeforeValidator(values.count(0, 2**64 - 1, "42")),
+    Flag("seed", "N", "Same seed and start, same events, for any number of workers and machines.", WORLD),
+]
+Tracks = Annotated[
+    int,
+    BeforeValidator(values.count(10_558, 20_000_000, "800k")),
+    Flag("tracks", "N", "Tracks in the catalogue.", WORLD),
+]
+
+PagePort = Annotated[
+    int,
+    BeforeValidator(values.count(0, 65535, "5001")),
+    Flag("port", "P", "Port of the page; 0 is any free one.", PAGE),
+]
+PageHost = Annotated[
+    str,
+    BeforeValidator(names.host),
+    Flag("host", "HOST", "Address of the page; 0.0.0.0 lets every machine in that can reach this one.", PAGE),
 ]
 
 Config = Annotated[
