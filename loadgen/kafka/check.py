@@ -86,7 +86,7 @@ def create_topic(
         _create(settings, NewTopic(settings.topic, partitions, copies, config=_config_for(behind_ms)), deadline_s)
         _wait_for_topic(settings, deadline_s)
         return copies
-    n_partitions = n_partitions_of(_metadata(settings, timeout_s), settings)
+    n_partitions = n_partitions_of(metadata, settings)
     if n_partitions != partitions:
         raise SinkError(
             f"topic {settings.topic!r} is there with {n_partitions} partitions, asked for were {partitions}; "

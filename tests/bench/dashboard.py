@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,34 +82,32 @@ def dashboard() -> Iterator[Row]:
         loadgen(folder, *USERS, "--events", str(N_EVENTS), "--folder", "store")
         loadgen(folder, *USERS, "--events", "10000", "--folder", "small")
         small_s = _small(folder)
-        command = [sys.executable, "-m", "loadgen", "dashboard", "--port", "0", "--json", "--quiet", "--store", "store"]
         began_s = time.perf_counter()
-        with subprocess.Popen(
-            command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            try:
-                assert process.stdout is not None
-                url = json.loads(process.stdout.readline())["url"]
-                busy_s = polled(url)
-                _caught_up(url, N_EVENTS)
-                wall_s = time.perf_counter() - began_s
-                reader, memory_bytes = _reader(process.pid)
-                yield from _rows(busy_s, polled(url), small_s, reader / N_EVENTS, wall_s / N_EVENTS, memory_bytes)
-            finally:
-                process.terminate()
+        with _started(folder, "store") as (pid, url):
+            busy_s = polled(url)
+            _caught_up(url, N_EVENTS)
+            wall_s = time.perf_counter() - began_s
+            reader, memory_bytes = _reader(pid)
+            yield from _rows(busy_s, polled(url), small_s, reader / N_EVENTS, wall_s / N_EVENTS, memory_bytes)
 
 
 def _small(folder: str) -> float:
     """The answers of a dashboard with ten thousand events behind it."""
-    command = [sys.executable, "-m", "loadgen", "dashboard", "--port", "0", "--json", "--quiet", "--store", "small"]
+    with _started(folder, "small") as (_, url):
+        _caught_up(url, 10_000)
+        return polled(url, POLL_S / 2)
+
+
+@contextmanager
+def _started(folder: str, store: str) -> Iterator[tuple[int, str]]:
+    """The pid of a dashboard and its address, while it lasts."""
+    command = [sys.executable, "-m", "loadgen", "dashboard", "--port", "0", "--json", "--quiet", "--store", store]
     with subprocess.Popen(
         command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         try:
             assert process.stdout is not None
-            url = json.loads(process.stdout.readline())["url"]
-            _caught_up(url, 10_000)
-            return polled(url, POLL_S / 2)
+            yield process.pid, json.loads(process.stdout.readline())["url"]
         finally:
             process.terminate()
 
