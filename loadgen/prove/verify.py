@@ -22,6 +22,7 @@ from loadgen.prove.report import Report, Shown, refs
 from loadgen.prove.source import Source
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import labels
+from loadgen.terminal import Terminal
 
 EXIT_PROVED, EXIT_NOT_PROVED = 0, 1
 EVERY_S = 2.0
@@ -39,7 +40,11 @@ def main(settings: VerifySettings) -> int:
     Raises:
         LoadgenError: a manifest or the place cannot be read, or a run cannot be made again.
     """
-    report = verify(settings, progress_line(settings.quiet))
+    terminal = Terminal(settings.quiet)
+    try:
+        report = verify(settings, progress_line(terminal))
+    finally:
+        terminal.end_line()
     if settings.json_summary:
         sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n")
         sys.stdout.flush()
@@ -147,19 +152,15 @@ def _shown(named: list[Named], source: Source, expected_texts: Callable[[list[in
     ]
 
 
-def progress_line(quiet: bool) -> Callable[[str, int, float], None]:
-    """Shows progress on stderr every two seconds: one line that changes on a terminal, else a line each time."""
+def progress_line(terminal: Terminal) -> Callable[[str, int, float], None]:
+    """Shows progress every two seconds."""
     shown_s = time.monotonic()
-    is_terminal = sys.stderr.isatty()
 
     def show(what: str, n_events: int, share: float) -> None:
         nonlocal shown_s
         now_s = time.monotonic()
-        if quiet or now_s - shown_s < EVERY_S:
-            return
-        shown_s = now_s
-        line = f"{what}: {n_events:,} events, {share:.0%}"
-        sys.stderr.write(f"\r\x1b[K{line}" if is_terminal else f"{line}\n")
-        sys.stderr.flush()
+        if not terminal.quiet and now_s - shown_s >= EVERY_S:
+            shown_s = now_s
+            terminal.line(f"{what}: {n_events:,} events, {share:.0%}")
 
     return show
