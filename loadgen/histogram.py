@@ -7,6 +7,7 @@ a run are computed once, from the sum over the workers, never averaged.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def _bucket_of(values_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     return np.minimum(bucket, N_BUCKETS - 1)
 
 
+@cache
 def bucket_edges_s() -> npt.NDArray[np.float64]:
     """The upper edge of every bucket: float64[N_BUCKETS], seconds, ascending."""
     octave, step = np.divmod(np.arange(N_BUCKETS), STEPS_PER_OCTAVE)
@@ -64,32 +66,88 @@ class Histogram:
         self.sum_s += other.sum_s
         self.max_s = max(self.max_s, other.max_s)
 
+    def copy(self) -> "Histogram":
+        """Another that holds the same."""
+        return Histogram(self.counts.copy(), self.sum_s, self.max_s)
+
+    def since(self, earlier: "Histogram") -> "Histogram":
+        """What was added after `earlier`, an older state of this one; its maximum is known to a bucket's width."""
+        counts = self.counts - earlier.counts
+        (filled,) = np.nonzero(counts)
+        top_s = float(bucket_edges_s()[filled[-1]]) if len(filled) else 0.0
+        is_new = self.max_s > earlier.max_s
+        return Histogram(counts, self.sum_s - earlier.sum_s, self.max_s if is_new else min(top_s, self.max_s))
+
     def __len__(self) -> int:
         return int(self.counts.sum())
 
     def quantile_s(self, q: float) -> float:
         """The value below which the share q (0..1) lies, seconds; nan when empty. The middle of its bucket."""
-        total = len(self)
-        if total == 0:
-            return float("nan")
-        rank = max(1, int(np.ceil(q * total)))
-        bucket = int(np.searchsorted(np.cumsum(self.counts), rank))
-        octave, step = divmod(bucket, STEPS_PER_OCTAVE)
-        middle_us = float(np.ldexp(1.0 + (step + 0.5) / STEPS_PER_OCTAVE, octave))
-        return min(middle_us * 1e-6, self.max_s)
+        return float(_quantiles_s(np.arange(N_BUCKETS), self.counts, self.max_s, [q])[0])
 
     def summary_ms(self) -> dict[str, float | None]:
         """p50, p90, p99, p999 and max in milliseconds; None for each when empty."""
-        if len(self) == 0:
+        return Sparse.of(self).summary_ms()
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """A histogram of which only the filled buckets are kept: some hundred bytes.
+
+    Attributes:
+        buckets: int64, ascending; counts: int64, of each of them.
+        sum_s, max_s: see `Histogram`.
+    """
+
+    buckets: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    sum_s: float
+    max_s: float
+
+    @classmethod
+    def of(cls, full: Histogram) -> "Sparse":
+        """The same, kept small."""
+        (filled,) = np.nonzero(full.counts)
+        return cls(filled, full.counts[filled], full.sum_s, full.max_s)
+
+    def full(self) -> Histogram:
+        """The histogram."""
+        found = Histogram(sum_s=self.sum_s, max_s=self.max_s)
+        found.counts[self.buckets] = self.counts
+        return found
+
+    def summary_ms(self) -> dict[str, float | None]:
+        """See `Histogram`."""
+        if len(self.buckets) == 0:
             return dict.fromkeys([*PERCENTILES, "max"])
-        found = {name: round(self.quantile_s(q) * 1e3, 3) for name, q in PERCENTILES.items()}
-        return {**found, "max": round(self.max_s * 1e3, 3)}
+        found_s = [*_quantiles_s(self.buckets, self.counts, self.max_s, list(PERCENTILES.values())), self.max_s]
+        return {
+            name: round(float(value_s) * 1e3, 3) for name, value_s in zip([*PERCENTILES, "max"], found_s, strict=True)
+        }
 
     def as_json(self) -> dict[str, Any]:
-        """Only the buckets that hold something: {"counts": {bucket: n}, "sum_s": …, "max_s": …}."""
-        (filled,) = np.nonzero(self.counts)
-        counts = {str(bucket): int(self.counts[bucket]) for bucket in filled}
-        return {"counts": counts, "sum_s": self.sum_s, "max_s": self.max_s}
+        """{"buckets": […], "counts": […], "sum_s": …, "max_s": …}; `from_json` reads it back."""
+        lists = {"buckets": self.buckets.tolist(), "counts": self.counts.tolist()}
+        return {**lists, "sum_s": self.sum_s, "max_s": self.max_s}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> "Sparse":
+        """What `as_json` wrote."""
+        buckets, counts = (np.array(kept[name], np.int64) for name in ("buckets", "counts"))
+        return cls(buckets, counts, kept["sum_s"], kept["max_s"])
+
+
+def _quantiles_s(
+    buckets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], max_s: float, shares: list[float]
+) -> npt.NDArray[np.float64]:
+    """The values below which these shares lie: the middles of their buckets; nan where there is no value."""
+    below = np.cumsum(counts)
+    if len(below) == 0 or below[-1] == 0:
+        return np.full(len(shares), np.nan)
+    ranks = np.maximum(1, np.ceil(np.array(shares) * below[-1]))
+    octave, step = np.divmod(buckets[np.searchsorted(below, ranks)], STEPS_PER_OCTAVE)
+    middle_us = np.ldexp(1.0 + (step + 0.5) / STEPS_PER_OCTAVE, octave)
+    return np.asarray(np.minimum(middle_us * 1e-6, max_s), np.float64)
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:

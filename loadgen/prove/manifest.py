@@ -5,6 +5,7 @@ the fingerprint a topic or a folder can be held against it.
 """
 
 import platform
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 import orjson
 
 from loadgen.errors import OutputUnwritable
-from loadgen.event import N_SLICES, Int64s
-from loadgen.ledger import Fingerprint, Tally
+from loadgen.event import N_SLICES, PAGE_NAMES, Int64s
+from loadgen.histogram import Sparse
+from loadgen.ledger import Fingerprint, Outcome, Tally
 
 MANIFEST_VERSION = 2
 _PACKAGES = ("loadgen", "numpy", "pyarrow", "confluent-kafka", "orjson", "faker")
@@ -39,8 +41,15 @@ def tally_json(tally: Tally) -> dict[str, Any]:
     return {
         **tally.counts(),
         "bytes": tally.bytes_delivered,
+        "by_page": {outcome.name.lower(): dict(zip(PAGE_NAMES, row, strict=True)) for outcome, row in _by_page(tally)},
+        "ack": Sparse.of(tally.ack_s).as_json(),
+        "intended_to_ack": Sparse.of(tally.intended_to_ack_s).as_json(),
         "fingerprint": fingerprint_json(tally.fingerprint),
     }
+
+
+def _by_page(tally: Tally) -> Iterable[tuple[Outcome, list[int]]]:
+    return zip(Outcome, tally.by_page.tolist(), strict=True)
 
 
 def versions() -> dict[str, str]:

@@ -90,12 +90,12 @@ def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> i
 
     from loadgen.errors import OutputUnwritable, ReaderGone
     from loadgen.prove.manifest import write_manifest
-    from loadgen.run.keeper import manifest_of
+    from loadgen.run.keeper import history_of, manifest_of
     from loadgen.run.totals import summary
 
     path, problems = plan.settings.manifest_path(plan.run_id), [result.error] if result.error else []
     try:
-        write_manifest(path, manifest_of(result, plan))
+        write_manifest(path, {**manifest_of(result, plan), "history": history_of(result)})
         team.forget()
     except OutputUnwritable as error:  # the figures of a long run are shown all the same
         problems.append(error)

@@ -15,6 +15,7 @@ from typing import Any
 from loadgen import errors
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, WorkerDied
 from loadgen.event import Int64s
+from loadgen.run.history import History
 from loadgen.run.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
 from loadgen.run.screen import Screen
 from loadgen.run.team import Member, Team
@@ -42,6 +43,7 @@ class Result:
         verdict: what it means.
         workers: per worker: index, counts of each sink, restarts, events possibly repeated.
         planned: int64[N_SLICES], events of each slice that were planned.
+        history: how it went over time.
         t0_wall_ms: the schedule's zero, ms since 1970; None where the workers' clock was never started.
         error: what went wrong, or None.
     """
@@ -50,6 +52,7 @@ class Result:
     verdict: Verdict
     workers: list[dict[str, Any]]
     planned: Int64s
+    history: History
     t0_wall_ms: int | None
     error: LoadgenError | None
 
@@ -57,8 +60,17 @@ class Result:
 class Coordinator:
     """Runs a plan to its end."""
 
-    def __init__(self, plan: Plan, team: Team, screen: Screen, output: OutputFile | None, watchers: list[Watcher]):
+    def __init__(
+        self,
+        plan: Plan,
+        team: Team,
+        screen: Screen,
+        output: OutputFile | None,
+        watchers: list[Watcher],
+        history: History | None = None,
+    ) -> None:
         self._settings = plan.settings
+        self._history = history or History()
         self._team, self._screen, self._output, self._watchers = team, screen, output, watchers
         self._unwritten: deque[tuple[Member, int]] = deque()
         self._go: Go | None = None
@@ -83,6 +95,8 @@ class Coordinator:
             )
         finally:
             self._close()
+            if self._go is not None:
+                self._history.end(self._team.totals(), self._go.t0_ns)
             for number, handler in previous.items():
                 signal.signal(number, handler)
         return self._result(self._reason)
@@ -90,6 +104,11 @@ class Coordinator:
     def add_watcher(self, watcher: Watcher) -> None:
         """Have another one told the totals a few times a second."""
         self._watchers.append(watcher)
+
+    def stop(self, reason: str) -> None:
+        """End the run in order, for this reason, unless it ends already."""
+        if not self._reason:
+            self._drain(reason)
 
     def so_far(self) -> Result:
         """What could be said if the run ended now."""
@@ -104,6 +123,7 @@ class Coordinator:
         self._keep_time()
         if self._go is not None:
             self._totals = self._totals or self._team.totals()
+            self._history.watch(self._totals, self._go.t0_ns)
             for watcher in [self._screen.progress, *self._watchers]:
                 watcher(self._totals, self._elapsed_s())
 
@@ -229,6 +249,7 @@ class Coordinator:
         settings, team, totals = self._settings, self._team, self._team.totals()
         elapsed_s = team.ended_after_s(self._go.t0_ns) if self._go else 0.0
         reason = reason or self._limit_reached(elapsed_s)
-        target_per_s = team.target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
+        target_per_s = totals.mean_target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
         verdict, accounts, planned = judge(totals, elapsed_s, target_per_s, reason), team.accounts(), team.planned()
-        return Result(totals, verdict, accounts, planned, self._go.t0_wall_ms if self._go else None, self._error)
+        t0_wall_ms = self._go.t0_wall_ms if self._go else None
+        return Result(totals, verdict, accounts, planned, self._history, t0_wall_ms, self._error)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.errors import OutputUnwritable
+from loadgen.histogram import Sparse
 from loadgen.ledger import Tally
 from loadgen.prove.manifest import planned_json, tally_json, versions, write_manifest
 from loadgen.prove.reached import path_beside
@@ -63,8 +64,14 @@ def manifest_of(result: Result, plan: Plan) -> dict[str, Any]:
         "planned": planned_json(result.planned),
         "sinks": {name: tally_json(tally) for name, tally in _tallies(result, plan).items()},
         "workers": result.workers,
+        "schedule_lag": Sparse.of(result.totals.schedule_lag_s).as_json(),
         "error": str(result.error) if result.error else None,
     }
+
+
+def history_of(result: Result) -> list[dict[str, Any]]:
+    """How the run went over time, which the manifest says at its end: a list of `Window`s."""
+    return [window.as_json() for window in result.history.windows]
 
 
 def _tallies(result: Result, plan: Plan) -> dict[str, Tally]:

@@ -148,6 +148,9 @@ class Snapshot:
         schedule_lag_s: from the due time to the send, of every event.
         active: listeners that are in a session now.
         served_ns: how far the schedule has been served.
+        scheduled: events that the schedule asked for until scheduled_ns; nan where there is no schedule. At the natural
+            rate it is what the listeners did so far, carried on to that moment where the worker is behind.
+        scheduled_ns: time.monotonic_ns() of this snapshot, or of the end of what the worker was to offer.
         simulated_ms: the time of the last event sent.
         cpu_s: of the whole process since the start of the schedule.
         at_ns: time.monotonic_ns() of this snapshot.
@@ -169,6 +172,8 @@ class Snapshot:
     simulated_ms: int
     cpu_s: float
     seconds: Seconds
+    scheduled: float = float("nan")
+    scheduled_ns: int = 0
     at_ns: int = 0
     impaired: dict[str, int] = field(default_factory=dict)
     round_trip_s: float = float("nan")

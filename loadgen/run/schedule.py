@@ -27,6 +27,10 @@ class Unpaced:
         """Now, for all of them."""
         return np.full(len(leave_ms), time.monotonic_ns())
 
+    def scheduled(self, until_ns: int) -> float:
+        """Nothing is asked for."""
+        return float("nan")
+
 
 @dataclass(slots=True)
 class Cursor:

@@ -58,6 +58,10 @@ class Member:
         """Whether it has said its last word."""
         return self.last is not None and self.last.done
 
+    def lives(self) -> list[Snapshot]:
+        """The last snapshot of each of its lives, oldest first."""
+        return [*self.buried, *([self.last] if self.last else [])]
+
     def planned(self) -> Int64s:
         """Events of each slice that were planned: int64[N_SLICES]. Its lives go through the same sequence."""
         return np.maximum(self.planned_before, self.reached.planned())
@@ -145,12 +149,14 @@ class Team:
         """The sum over all members and all their lives."""
         totals = Totals()
         for member in self.members:
-            for snapshot in [*member.buried, *([member.last] if member.last else [])]:
+            for snapshot in member.lives():
                 totals.add(snapshot)
             if member.last:  # the latest life has counted those of the former ones again
                 totals.add_impaired(member.last.impaired)
             if member.last and member.before and not member.done:
                 totals.add_rates(member.before, member.last)
+            for latest in member.lives()[-1:]:
+                totals.add_schedule(latest)
             totals.repeated_possibly += member.repeated_possibly
             totals.restarts += len(member.buried)
         return totals
@@ -164,7 +170,7 @@ class Team:
         """The ledger of each worker, for the manifest."""
         found = []
         for member in self.members:
-            totals = sum_of([*member.buried, *([member.last] if member.last else [])])
+            totals = sum_of(member.lives())
             counts = {name: tally.counts() for name, tally in totals.tallies.items()}
             restarts = {"restarts": len(member.buried), "repeated_possibly": member.repeated_possibly}
             found.append({"index": member.index, **restarts, "sinks": counts})
@@ -174,10 +180,6 @@ class Team:
         """Seconds from the schedule's zero to the last delivery report; to now where a worker did not say."""
         ends = [member.last.ended_ns if member.last else 0 for member in self.members]
         return (max(ends) if all(ends) else time.monotonic_ns()) / NS_PER_S - t0_ns / NS_PER_S
-
-    def target_per_s(self, t0_ns: int) -> float:
-        """Events per second that the schedule demanded, over the part of it that was served."""
-        return sum(_target_of(member, t0_ns) for member in self.members)
 
     def forget(self) -> None:
         """Remove the file that says how far the workers came, once the manifest does."""
@@ -196,13 +198,6 @@ class Team:
 def _n_settled(snapshot: Snapshot) -> int:
     """Events that need not be sent again to any sink: what the sink that is furthest behind has settled."""
     return min((int(lanes.sum()) for lanes in snapshot.settled.values()), default=0)
-
-
-def _target_of(member: Member, t0_ns: int) -> float:
-    served_s = (member.last.served_ns - t0_ns) / NS_PER_S if member.last else 0.0
-    lives = [*member.buried, *([member.last] if member.last else [])]
-    planned = sum(next(iter(life.tallies.values())).planned for life in lives if life.tallies)
-    return planned / served_s if served_s > 0 else 0.0
 
 
 _ADVICE = "look for the kernel's out-of-memory killer (dmesg); lower --users or --workers"

@@ -34,7 +34,10 @@ class Totals:
         repeated_possibly: events that may have reached a sink twice, because a worker died after it had sent them and
             before it could say so; an upper bound.
         restarts: workers started again.
-        offered_per_s, delivered_per_s: between the last two snapshots of each worker, summed over the workers.
+        offered_per_s, delivered_per_s, target_per_s: what was planned, delivered and asked for by the schedule between
+            the last two snapshots of each worker, summed over the workers; the target is nan without a schedule.
+        scheduled: see `Snapshot`; the sum over the workers.
+        taken_ns, scheduled_ns: int64, when each worker's latest snapshot was taken, and until when its schedule counts.
         impaired: events spoilt on purpose, by kind.
         round_trip_s: the slowest broker round trip of the last second; nan where unknown.
     """
@@ -49,6 +52,10 @@ class Totals:
     restarts: int = 0
     offered_per_s: float = 0.0
     delivered_per_s: float = 0.0
+    target_per_s: float = 0.0
+    scheduled: float = 0.0
+    taken_ns: list[int] = field(default_factory=list)
+    scheduled_ns: list[int] = field(default_factory=list)
     impaired: dict[str, int] = field(default_factory=dict)
     round_trip_s: float = float("nan")
 
@@ -70,6 +77,24 @@ class Totals:
             self.offered_per_s += (_headline(now).planned - _headline(before).planned) / elapsed_s
             delivered = _headline(now).count(Outcome.DELIVERED) - _headline(before).count(Outcome.DELIVERED)
             self.delivered_per_s += delivered / elapsed_s
+            self.target_per_s += (now.scheduled - before.scheduled) / elapsed_s
+
+    def add_schedule(self, latest: Snapshot) -> None:
+        """Add what the schedule has asked of a worker until its latest snapshot; not of one that never ran."""
+        if latest.at_ns == 0:
+            return
+        self.scheduled += latest.scheduled
+        self.taken_ns.append(latest.at_ns)
+        self.scheduled_ns.append(latest.scheduled_ns)
+
+    def at_s(self, t0_ns: int) -> float:
+        """The moment that these totals tell of, seconds after the schedule's zero: the mean over the workers."""
+        return (sum(self.taken_ns) / len(self.taken_ns) - t0_ns) / NS_PER_S if self.taken_ns else 0.0
+
+    def mean_target_per_s(self, t0_ns: int) -> float:
+        """Events per second that the schedule asked for so far; nan without a schedule."""
+        asked_s = sum(at_ns - t0_ns for at_ns in self.scheduled_ns) / max(1, len(self.scheduled_ns)) / NS_PER_S
+        return self.scheduled / asked_s if asked_s > 0 else 0.0
 
     def add_impaired(self, counts: dict[str, int]) -> None:
         """Add a worker's counts of spoilt events."""

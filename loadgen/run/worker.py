@@ -22,13 +22,13 @@ from loadgen.histogram import Histogram
 from loadgen.prove.reached import Place, Reached
 from loadgen.run.messages import Drain, Go, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
 from loadgen.run.outputs import Replay, open_sinks
-from loadgen.run.schedule import Cursor
+from loadgen.run.schedule import Cursor, Unpaced
 from loadgen.run.share import Task, make_feed, make_schedule
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.feed import owned_listeners
 from loadgen.simulate.impair import Impairer, Leaving
 from loadgen.simulate.population import user_names
-from loadgen.simulate.schedule import NS_PER_S, due_of, wall_times
+from loadgen.simulate.schedule import NS_PER_S, Schedule, due_of, wall_times
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import labels
 from loadgen.sink import Lines
@@ -94,7 +94,9 @@ class Worker:
         self._seconds = Seconds()
         self._samples: list[tuple[int, bytes]] | None = []
         self._simulated_ms = plan.simulation.start_ms
+        self._schedule: Schedule = Unpaced()  # until the start is known
         self._next_snapshot_ns = 0
+        self._end_ns = self._production_ended_ns = NEVER_NS
         self._idle_cpu_s = time.process_time()
         self._served_ns = task.legacy.served_ns
         self._drain_order = Drain(settings.drain_timeout_s)
@@ -111,6 +113,7 @@ class Worker:
         if isinstance(order, Go):
             self._start(order)
             self._produce()
+            self._production_ended_ns = time.monotonic_ns()
         elif isinstance(order, Drain):
             self._drain_order = order
         self._drain(self._drain_order.timeout_s)
@@ -279,12 +282,15 @@ class Worker:
         """Send a snapshot when one is due."""
         now_ns = time.monotonic_ns()
         if now_ns >= self._next_snapshot_ns:
-            self._next_snapshot_ns = now_ns + int(SNAPSHOT_S * NS_PER_S)
+            every_ns = int(SNAPSHOT_S * NS_PER_S)  # all workers at the same moments, so that their sums belong together
+            self._next_snapshot_ns = now_ns + every_ns - (now_ns - self._go.t0_ns) % every_ns
             self._connection.send(self.snapshot())
 
     def snapshot(self) -> Snapshot:
         """The totals so far."""
         marks = {path: n for sink in self._sinks for path, n in sink.marks().items()}
+        now_ns = time.monotonic_ns()
+        scheduled_ns = min(now_ns, self._end_ns, self._production_ended_ns)
         return Snapshot(
             tallies={sink.name: sink.tally for sink in self._sinks},
             settled={sink.name: sink.settled for sink in self._sinks},
@@ -295,10 +301,21 @@ class Worker:
             simulated_ms=self._simulated_ms,
             impaired=dict(self._impairer.counts) if self._impairer else {},
             cpu_s=time.process_time() - self._idle_cpu_s,
-            at_ns=time.monotonic_ns(),
+            scheduled=self._scheduled(scheduled_ns),
+            scheduled_ns=scheduled_ns,
+            at_ns=now_ns,
             seconds=self._seconds,
             round_trip_s=max((sink.round_trip_s() for sink in self._sinks), default=float("nan")),
         )
+
+    def _scheduled(self, until_ns: int) -> float:
+        """See `Snapshot.scheduled`."""
+        exact = self._schedule.scheduled(until_ns)
+        if not self._schedule.paced or not np.isnan(exact):
+            return exact
+        served_ns, asked_ns = self._served_ns - self._go.t0_ns, until_ns - self._go.t0_ns
+        n_planned = int(self._planned.sum())
+        return n_planned * asked_ns / served_ns if 0 < served_ns < asked_ns else float(n_planned)
 
     def _show_samples(self, lines: Lines) -> None:
         """Send the first events of this worker, once."""

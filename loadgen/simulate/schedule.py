@@ -31,6 +31,9 @@ class Schedule(Protocol):
     def due_ns(self, leave_ms: Int64s) -> Int64s:
         """Due times of the next events, by the simulated times at which they leave: int64, monotonic, ascending."""
 
+    def scheduled(self, until_ns: int) -> float:
+        """Events due before this moment; nan where only the simulation can tell."""
+
 
 @dataclass(slots=True)
 class NaturalSchedule:
@@ -45,6 +48,10 @@ class NaturalSchedule:
         """Due times of the next events."""
         elapsed_ms = (leave_ms - self.simulated_t0_ms) / self.speed
         return self.t0_ns + (elapsed_ms * NS_PER_MS).astype(np.int64)
+
+    def scheduled(self, until_ns: int) -> float:
+        """The listeners decide."""
+        return float("nan")
 
 
 @dataclass(slots=True)
@@ -61,6 +68,10 @@ class RateSchedule:
         position = np.arange(self.n_before, self.n_before + len(leave_ms))
         self.n_before += len(leave_ms)
         return self.t0_ns + (position * (NS_PER_S / self.rate_per_s)).astype(np.int64)
+
+    def scheduled(self, until_ns: int) -> float:
+        """Events due before this moment."""
+        return max(0, until_ns - self.t0_ns) / NS_PER_S * self.rate_per_s
 
 
 def due_of(schedule: Schedule, leaving: Leaving) -> Int64s:

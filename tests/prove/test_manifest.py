@@ -10,6 +10,7 @@ import pytest
 from loadgen.config.settings import RunSettings
 from loadgen.errors import OutputUnwritable
 from loadgen.event import N_SLICES
+from loadgen.histogram import Sparse
 from loadgen.ledger import Outcome, Tally
 from loadgen.prove.manifest import MANIFEST_VERSION, tally_json, versions, write_manifest
 
@@ -54,10 +55,20 @@ def test_the_ledger_of_a_sink_has_its_counts_and_its_fingerprint_by_slice() -> N
     tally = Tally(bytes_delivered=77)
     tally.settle(Outcome.DELIVERED, np.array([1, 1, 0], np.uint8))
     tally.settle(Outcome.DROPPED, np.array([1], np.uint8))
+    tally.ack_s.record(np.full(3, 0.25))
     tally.fingerprint.add(np.array([0, 255, 255], np.uint16), np.array([1, 2**64 - 1, 3], np.uint64))
     found = orjson.loads(orjson.dumps(tally_json(tally)))
-    fingerprint = found.pop("fingerprint")
+    fingerprint, by_page, ack, waited = (
+        found.pop(name) for name in ("fingerprint", "by_page", "ack", "intended_to_ack")
+    )
     assert found == {"planned": 4, "delivered": 3, "failed": 0, "dropped": 1, "unfinished": 0, "bytes": 77}
+    assert {(outcome, page): n for outcome, pages in by_page.items() for page, n in pages.items() if n} == {
+        ("delivered", "Home"): 1,
+        ("delivered", "NextSong"): 2,
+        ("dropped", "NextSong"): 1,
+    }
+    assert Sparse.from_json(ack).summary_ms() == tally.ack_s.summary_ms()
+    assert (ack["counts"], ack["max_s"], waited["counts"]) == ([3], 0.25, [])
     assert fingerprint["slices"] == len(fingerprint["count"]) == len(fingerprint["total"]) == N_SLICES
     assert (fingerprint["count"][0], fingerprint["count"][255], sum(fingerprint["count"])) == (1, 2, 3)
     assert (fingerprint["total"][0], fingerprint["total"][255]) == ("0000000000000001", "0000000000000002")
