@@ -8,12 +8,14 @@ can be read is no event: its `ts_ms` is NULL.
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from loadgen.event import PAGE_ACTIONS, PAGE_NAMES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FIELDS = {
     "ts": "BIGINT",
@@ -46,7 +48,7 @@ _TIME = "coalesce(ts, epoch_ms(try_cast(timestamp AS TIMESTAMPTZ)))"
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 _LENGTH = "coalesce(length, duration)"
-_LONGEST_S = 1_000_000
+LONGEST_S = 1_000_000
 """What claims to last longer is no track."""
 IS_PLAY = "(page = 'NextSong' OR action IN ('play', 'skip'))"
 """Whether a track was started: both start one; a skip says that the one before was cut short."""
@@ -65,7 +67,7 @@ ROW = {
     "device": "device",
     "country": "coalesce(country, nullif(regexp_extract(location, ', ([A-Z]{2})$', 1), ''))",
     "level": "level",
-    "duration_s": f"CASE WHEN {IS_PLAY} AND {_LENGTH} BETWEEN 0 AND {_LONGEST_S} THEN {_LENGTH} END",
+    "duration_s": f"CASE WHEN {IS_PLAY} AND {_LENGTH} BETWEEN 0 AND {LONGEST_S} THEN {_LENGTH} END",
 }
 """Column → SQL: ts_ms (ms since 1970, UTC) · listener (UBIGINT: the same listener, the same number, within one format)
 · session, item (NULL in `listen`) · action ('play', 'skip', 'like' …, also where a record only says its page) · artist,
@@ -100,7 +102,9 @@ def connect(memory_bytes: int = 512 << 20, spill: Path | None = None) -> duckdb.
     return connection
 
 
-def rows_of_lines(connection: duckdb.DuckDBPyConnection, lines: bytes, columns: Sequence[str] = tuple(ROW)) -> pa.Table:
+def rows_of_lines(
+    connection: duckdb.DuckDBPyConnection, lines: bytes, columns: Sequence[str] = tuple(ROW)
+) -> "pa.Table":
     """The events in these lines of JSON, in order, with these columns of ROW and MORE; what is no event is left out.
 
     Args:

@@ -1,8 +1,8 @@
 """The figures that a report, its tables and its charts show, from tables of counted combinations.
 
-In: a function that answers SQL, over the five tables that `tally` names (visits, tracks, pages, places,
-minutes). The questions are in words that DuckDB and Spark have in common, so that both give the same figures. Out:
-`Figures`. Everything is counted in whole numbers; what is divided is divided here.
+In: a function that answers SQL, over the four tables that `tally` names (visits, tracks, kinds, minutes). The questions
+are in words that DuckDB and Spark have in common, so that both give the same figures. Out: `Figures`. Everything is
+counted in whole numbers; what is divided is divided here.
 
 An event is a record with a time; a play is an event that starts a track (action play or skip). Lists are in the order
 of plays, then of names; those of platforms, actions and countries in the order of events.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loadgen.analyze.events import ROW
+from loadgen.analyze.events import LONGEST_S, ROW
 from loadgen.event import TIERS
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
@@ -21,6 +21,9 @@ BIN_S = 30
 N_BINS = 21
 """Lengths are counted in steps of half a minute; the last one is for ten minutes and more."""
 MOST_STEPS = 200
+LENGTH_MS = "CAST(round(1000 * length_s) AS BIGINT)"
+STARTED = f"tracks WHERE plays > 0 AND length_s BETWEEN 0 AND {LONGEST_S}"
+"""Tracks that were started, and whose length is known."""
 STEPS_MIN = (1, 5, 15, 60, 360, 1440, 10_080, 40_320)
 """The steps that time is cut into: the finest that gives no more than MOST_STEPS of them."""
 
@@ -115,7 +118,7 @@ def figures_of(ask: Ask, top: int) -> Figures:
     """Ask for all figures.
 
     Args:
-        ask: answers SQL over the five tables.
+        ask: answers SQL over the four tables.
         top: how many artists and tracks lists have.
     """
     ((events, plays, n_rows),) = ask("SELECT sum(events), sum(plays), sum(n_rows) FROM minutes")
@@ -125,7 +128,7 @@ def figures_of(ask: Ask, top: int) -> Figures:
     ((artists,),) = ask("SELECT count(DISTINCT artist) FROM tracks")
     ((tracks,),) = ask("SELECT count(*) FROM (SELECT DISTINCT artist, title FROM tracks WHERE title IS NOT NULL) AS t")
     step_min = _step_min(first_ms, last_ms)
-    durations_ms, played_ms = _spread(ask, "length_ms", "plays", "tracks WHERE length_ms IS NOT NULL")
+    durations_ms, played_ms = _spread(ask, LENGTH_MS, "plays", STARTED)
     return Figures(
         events=int(events or 0),
         plays=int(plays or 0),
@@ -136,10 +139,10 @@ def figures_of(ask: Ask, top: int) -> Figures:
         sessions=sessions,
         first_ms=first_ms,
         last_ms=last_ms,
-        genres=_counts(ask, "genre", "pages", by_plays=True),
-        platforms=_counts(ask, "platform", "places"),
-        actions=_counts(ask, ROW["action"], "pages"),
-        countries=_counts(ask, ROW["country"], "places"),
+        genres=_counts(ask, "genre", "tracks", by_plays=True),
+        platforms=_counts(ask, "platform", "kinds"),
+        actions=_counts(ask, ROW["action"], "kinds"),
+        countries=_counts(ask, ROW["country"], "kinds"),
         top_artists=_top(ask, "artist", "artist IS NOT NULL", top),
         top_tracks=_top(ask, "artist, title", "title IS NOT NULL", top),
         top_by_tier=_by_tier(ask, top),
@@ -203,10 +206,8 @@ def _scaled(spread: Spread, unit: int) -> Spread:
 
 
 def _bins(ask: Ask) -> list[int]:
-    bin_of = f"least(CAST(floor(length_ms / {BIN_S}000.0) AS INTEGER), {N_BINS - 1})"
-    return _filled(
-        ask(f"SELECT {bin_of}, sum(plays) FROM tracks WHERE length_ms IS NOT NULL GROUP BY {bin_of}"), N_BINS
-    )
+    bin_of = f"least(CAST(floor({LENGTH_MS} / {BIN_S}000.0) AS INTEGER), {N_BINS - 1})"
+    return _filled(ask(f"SELECT {bin_of}, sum(plays) FROM {STARTED} GROUP BY {bin_of}"), N_BINS)
 
 
 def _hours(ask: Ask) -> list[int]:
@@ -237,5 +238,5 @@ def _over_time(ask: Ask, step_min: int) -> list[tuple[int, int, int]]:
 
 def _skip_share(ask: Ask) -> float | None:
     skips = "sum(CASE WHEN action = 'skip' THEN plays END)"
-    ((skipped, plays),) = ask(f"SELECT {skips}, sum(plays) FROM pages WHERE action IN ('play', 'skip')")
+    ((skipped, plays),) = ask(f"SELECT {skips}, sum(plays) FROM kinds WHERE action IN ('play', 'skip')")
     return int(skipped or 0) / int(plays) if plays else None

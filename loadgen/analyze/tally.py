@@ -1,7 +1,7 @@
 """Reads every event once, and keeps what all figures can be made of: how often each combination was seen.
 
-In: batches of files. Out: five small tables in DuckDB, which `figures` asks: visits, tracks, pages, places, minutes.
-One query per batch reads the records and counts five kinds of combinations at the same time (GROUPING SETS).
+In: batches of files. Out: four small tables in DuckDB, which `figures` asks: visits, tracks, kinds, minutes.
+One query per batch reads the records and counts four kinds of combinations at the same time (GROUPING SETS).
 What is costly to work out, such as a country from a location, is left until after: there are far fewer combinations
 than events. Memory is bounded; combinations that do not fit go to a folder for the time being.
 """
@@ -35,22 +35,21 @@ FACTS = {
     "artist": "artist",
     "title": events.ROW["title"],
     "tier": "artist_tier",
+    "genre": "genre",
+    "length_s": "coalesce(length, duration)",
     "page": "page",
     "action": "action",
-    "genre": "genre",
     "platform": "platform",
     "country": "country",
     "location": "CASE WHEN country IS NULL THEN location END",
-    "length_ms": f"CAST(round(1000 * {events.ROW['duration_s']}) AS BIGINT)",
     "is_play": events.IS_PLAY,
 }
 """What is worked out for each record, in words that Spark knows too."""
 
 COMBINATIONS = {
     "visits": ("listener", "session"),
-    "tracks": ("artist", "title", "tier", "length_ms"),
-    "pages": ("page", "action", "genre"),
-    "places": ("platform", "country", "location"),
+    "tracks": ("artist", "title", "tier", "genre", "length_s"),
+    "kinds": ("page", "action", "platform", "country", "location"),
     "minutes": ("minute",),
 }
 COUNTS = {
