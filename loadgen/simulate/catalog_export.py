@@ -21,6 +21,7 @@ from loadgen.event import TIERS
 from loadgen.simulate.catalog_file import Catalog
 
 _ROWS_AT_ONCE = 50_000
+_Write = Callable[[Catalog, BinaryIO], None]
 
 
 def export_catalog(catalog: Catalog, path: Path) -> None:
@@ -31,23 +32,26 @@ def export_catalog(catalog: Catalog, path: Path) -> None:
     Raises:
         CatalogError: another ending, or the file cannot be written.
     """
-    path = Path(path)
-    writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
-    write = writers.get(path.suffix.lower())
-    if write is None:
-        raise CatalogError(
-            f"the exported file must end in {', '.join(writers)}, got {path.name!r}; "
-            "write for example catalogue.parquet"
-        )
     try:
-        _write_whole(catalog, path, write)
+        _write_whole(catalog, path, writer_for(path))
     except OSError as problem:
         raise CatalogError(
             f"{path} must be writable, got {problem.strerror or problem}; make its folder or choose another"
         ) from problem
 
 
-def _write_whole(catalog: Catalog, path: Path, write: Callable[[Catalog, BinaryIO], None]) -> None:
+def writer_for(path: Path) -> _Write:
+    """What writes a file of this name; raises CatalogError where nothing does."""
+    writers: dict[str, _Write] = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
+    if path.suffix.lower() not in writers:
+        raise CatalogError(
+            f"the exported file must end in {', '.join(writers)}, got {path.name!r}; "
+            "write for example catalogue.parquet"
+        )
+    return writers[path.suffix.lower()]
+
+
+def _write_whole(catalog: Catalog, path: Path, write: _Write) -> None:
     """Under another name first, so that a file that was there is replaced whole or not at all."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
     try:
