@@ -1,0 +1,61 @@
+"""What the successor of a worker that died may send a second time is counted, and never too low."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadgen.errors import WorkerDied
+from loadgen.run.messages import Snapshot, empty_snapshot
+from loadgen.run.team import MAX_RESTARTS, Team
+from tests.run.plans import plan_of
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    """A team of one worker."""
+    team = Team(plan_of(manifest=str(tmp_path / "manifest.json")))
+    yield team
+    team.end()
+    team.forget()
+    assert os.listdir(tmp_path) == []
+
+
+def settled(**by_sink: list[int]) -> Snapshot:
+    """The last word of a worker that has settled so many events of each lane, by sink."""
+    snapshot = empty_snapshot()
+    snapshot.settled = {name: np.array(lanes) for name, lanes in by_sink.items()}
+    return snapshot
+
+
+def die(team: Team, n_accepted: int, last: Snapshot | None) -> int:
+    """Kill the worker after so many events were given to its sinks; returns what may be repeated so far."""
+    (member,) = team.members
+    member.process.kill()
+    member.last, member.reached.n_accepted = last, n_accepted
+    team.restart(member)
+    return member.repeated_possibly
+
+
+def test_what_was_accepted_and_not_settled_by_the_slower_sink_may_be_repeated(team: Team) -> None:
+    assert die(team, 12, settled(kafka=[4, 6], files=[7])) == 12 - 7
+
+
+def test_each_life_adds_what_it_accepted_beyond_what_was_settled_in_it(team: Team) -> None:
+    assert die(team, 12, settled(kafka=[10])) == 2
+    assert die(team, 30, settled(kafka=[40])) == 2  # all 30 of this life are settled
+    assert die(team, 5, settled(kafka=[40])) == 2 + 5
+
+
+def test_a_worker_that_died_before_its_first_word_has_no_successor(team: Team) -> None:
+    with pytest.raises(WorkerDied, match=r"worker 0 died while it was built \(signal 9\)"):
+        die(team, 0, None)
+
+
+def test_a_worker_that_dies_too_often_has_no_successor(team: Team) -> None:
+    for _ in range(MAX_RESTARTS):
+        die(team, 0, settled(kafka=[0]))
+    with pytest.raises(WorkerDied, match=f"died {MAX_RESTARTS + 1} times"):
+        die(team, 0, settled(kafka=[0]))
