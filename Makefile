@@ -10,7 +10,7 @@ SERVICES ?=
 SERVICES_PROGRAM := $(PYTHON) deploy/local/services.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint integration bench services-up services-status services-down lock clean
+.PHONY: help run test lint integration bench dashboards services-up services-status services-down lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18 | sed 's/^/  make /'
@@ -46,6 +46,9 @@ services-down: ## stop them and wait until they are gone
 bench: $(VENV)/ready ## the cost of each stage as ratios measured in one run, and build/bench.json
 	@echo "running the benchmarks"
 	@$(BIN)/python -m tests.bench
+
+dashboards: $(VENV)/ready ## write grafana/dashboards/*.json anew from the modules in grafana/
+	@$(BIN)/python -m grafana
 
 lock: $(VENV)/ready ## write requirements.lock anew from pyproject.toml (needs uv)
 	@echo "resolving dependencies"

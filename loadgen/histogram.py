@@ -20,10 +20,9 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
 def _bucket_of(values_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    mantissa, octave = np.frexp(np.maximum(values_s * 1e6, 1.0))  # value = mantissa * 2**octave, mantissa in 0.5..1
-    step = ((mantissa - 0.5) * (2 * STEPS_PER_OCTAVE)).astype(np.int64)
-    bucket: npt.NDArray[np.int64] = (octave.astype(np.int64) - 1) * STEPS_PER_OCTAVE + step
-    return np.minimum(bucket, N_BUCKETS - 1)
+    bits = np.maximum(values_s * 1e6, 1.0).view(np.int64)  # of a double: exponent, then 52 of the mantissa
+    octaves_and_steps: npt.NDArray[np.int64] = (bits >> 46) - (1023 << 6)  # the exponent, and 6 bits for 64 steps
+    return np.minimum(octaves_and_steps, N_BUCKETS - 1)
 
 
 @cache
@@ -31,6 +30,12 @@ def bucket_edges_s() -> npt.NDArray[np.float64]:
     """The upper edge of every bucket: float64[N_BUCKETS], seconds, ascending."""
     octave, step = np.divmod(np.arange(N_BUCKETS), STEPS_PER_OCTAVE)
     return np.asarray(np.ldexp(1.0 + (step + 1) / STEPS_PER_OCTAVE, octave) * 1e-6, dtype=np.float64)
+
+
+def middles_s(buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """The middle of each of these buckets, seconds: what a value in it counts as."""
+    octave, step = np.divmod(buckets, STEPS_PER_OCTAVE)
+    return np.asarray(np.ldexp(1.0 + (step + 0.5) / STEPS_PER_OCTAVE, octave) * 1e-6, np.float64)
 
 
 @dataclass(slots=True)
@@ -116,6 +121,13 @@ class Sparse:
         found.counts[self.buckets] = self.counts
         return found
 
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def quantile_s(self, q: float) -> float:
+        """See `Histogram`."""
+        return float(_quantiles_s(self.buckets, self.counts, self.max_s, [q])[0])
+
     def summary_ms(self) -> dict[str, float | None]:
         """See `Histogram`."""
         if len(self.buckets) == 0:
@@ -145,9 +157,7 @@ def _quantiles_s(
     if len(below) == 0 or below[-1] == 0:
         return np.full(len(shares), np.nan)
     ranks = np.maximum(1, np.ceil(np.array(shares) * below[-1]))
-    octave, step = np.divmod(buckets[np.searchsorted(below, ranks)], STEPS_PER_OCTAVE)
-    middle_us = np.ldexp(1.0 + (step + 0.5) / STEPS_PER_OCTAVE, octave)
-    return np.asarray(np.minimum(middle_us * 1e-6, max_s), np.float64)
+    return np.minimum(middles_s(buckets[np.searchsorted(below, ranks)]), max_s)
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:

@@ -1,37 +1,109 @@
 """Histograms of durations merge, and their percentiles are within 1 %."""
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.histogram import PERCENTILES, Histogram, bucket_edges_s, merged
+from loadgen.histogram import PERCENTILES, Histogram, Sparse, bucket_edges_s, merged
 
 durations = st.lists(st.floats(1e-6, 3600.0), max_size=200)
+N_VALUES = 100_000
+SHAPES = {
+    "lognormal": lambda rng: rng.lognormal(-5.0, 1.5, N_VALUES),
+    "exponential": lambda rng: rng.exponential(0.004, N_VALUES) + 1e-6,
+    "uniform": lambda rng: rng.uniform(0.001, 0.5, N_VALUES),
+    "constant": lambda rng: np.full(N_VALUES, 0.0123),
+    "two humps": lambda rng: np.where(rng.random(N_VALUES) < 0.95, rng.normal(0.02, 0.002, N_VALUES), 5.0),
+    "heavy tail": lambda rng: 1e-4 * (1 + rng.pareto(1.1, N_VALUES)),
+}
+Rng = np.random.Generator
+Draw = Callable[[Rng], npt.NDArray[np.float64]]
 
 
-def of(values: list[float]) -> Histogram:
+def of(values: npt.ArrayLike) -> Histogram:
     histogram = Histogram()
     histogram.record(np.array(values, np.float64))
     return histogram
 
 
-@pytest.mark.parametrize("quantile", PERCENTILES.values())
-def test_percentiles_are_within_one_percent_of_the_full_sample(quantile: float) -> None:
-    values = np.random.default_rng(5).lognormal(-5.0, 1.5, 100_000)
-    exact = np.sort(values)[int(np.ceil(quantile * len(values))) - 1]
-    assert of(values.tolist()).quantile_s(quantile) == pytest.approx(exact, rel=0.01)
+@pytest.mark.parametrize("draw", SHAPES.values(), ids=SHAPES)
+def test_percentiles_are_within_one_percent_of_the_full_sample(draw: Draw) -> None:
+    values = draw(np.random.default_rng(5))
+    assert_percentiles_of(values, of(values))
+
+
+@pytest.mark.parametrize("draw", SHAPES.values(), ids=SHAPES)
+def test_so_they_are_after_merging_workers_and_taking_off_what_was_before(draw: Draw) -> None:
+    values, before = draw(np.random.default_rng(6)), draw(np.random.default_rng(7))[:50_000]
+    earlier, later = Histogram(), Histogram()
+    for worker in range(3):
+        workers_own = of(before[worker::3])
+        earlier.merge(workers_own)
+        for part in np.array_split(values[worker::3], 40):  # as a worker records them
+            workers_own.record(part)
+        later.merge(workers_own)
+    assert_percentiles_of(values, later.since(earlier))
+
+
+def assert_percentiles_of(values: npt.NDArray[np.float64], histogram: Histogram) -> None:
+    """Every percentile that is shown is within 1 % of the sample's, the maximum within a bucket."""
+    ordered = np.sort(values)
+    for quantile in (*PERCENTILES.values(), 0.01, 0.25, 0.95, 0.9999):
+        exact = ordered[int(np.ceil(quantile * len(values))) - 1]
+        assert histogram.quantile_s(quantile) == pytest.approx(exact, rel=0.01), quantile
+        assert Sparse.of(histogram).quantile_s(quantile) == histogram.quantile_s(quantile)
+    assert histogram.max_s == pytest.approx(ordered[-1], rel=1 / 64)
+    assert histogram.sum_s == pytest.approx(values.sum(), rel=1e-9)
 
 
 @given(durations, durations, durations)
-def test_merging_is_associative_and_equals_recording_together(a: list[float], b: list[float], c: list[float]) -> None:
+def test_merging_is_associative_and_commutative_and_equals_recording_together(
+    a: list[float], b: list[float], c: list[float]
+) -> None:
     left = merged([merged([of(a), of(b)]), of(c)])
     right = merged([of(a), merged([of(b), of(c)])])
+    turned = merged([of(c), of(b), of(a)])
     together = of([*a, *b, *c])
+    assert (left.counts == turned.counts).all()
+    assert left.max_s == turned.max_s
     assert (left.counts == right.counts).all()
     assert (left.counts == together.counts).all()
     assert left.max_s == right.max_s == together.max_s
     assert left.sum_s == pytest.approx(together.sum_s)
+
+
+@given(durations, durations)
+def test_what_was_added_since_is_what_was_merged(a: list[float], b: list[float]) -> None:
+    earlier, added = of(a), of(b)
+    later = merged([earlier, added])
+    found = later.since(earlier)
+    assert (found.counts == added.counts).all()
+    assert found.sum_s == pytest.approx(added.sum_s, abs=1e-9 * (1 + later.sum_s))
+    assert added.max_s <= found.max_s <= max(added.max_s * (1 + 1 / 64), 2e-6)
+    assert (earlier.counts == of(a).counts).all()
+
+
+@given(durations, durations)
+def test_the_two_percentiles_of_parts_hold_those_of_the_whole_between_them(a: list[float], b: list[float]) -> None:
+    if not a or not b:
+        return
+    low, high = sorted(of(part).quantile_s(0.9) for part in (a, b))
+    assert low <= merged([of(a), of(b)]).quantile_s(0.9) <= high * (1 + 1 / 64)  # a maximum cuts a bucket
+
+
+@given(durations)
+def test_a_sparse_histogram_is_the_same_small_and_in_json(values: list[float]) -> None:
+    full = of(values)
+    sparse = Sparse.from_json(Sparse.of(full).as_json())
+    assert len(sparse) == len(full) == len(values)
+    again = sparse.full()
+    assert (again.counts == full.counts).all()
+    assert (again.sum_s, again.max_s) == (full.sum_s, full.max_s)
+    assert sparse.summary_ms() == full.summary_ms()
 
 
 @given(st.floats(1e-6, 60_000.0))

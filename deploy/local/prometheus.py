@@ -1,7 +1,7 @@
 """Prometheus from the distribution's package, scraping the `loadgen run` and `loadgen consume` of this machine.
 
-In: a data folder, ports. Out: a configuration file, a command, and whether it answers. It is the one service that may
-be missing: Maven Central does not have it.
+In: a data folder, ports, the rules in ../prometheus. Out: a configuration file, a command, and whether it answers. It
+is the one service that may be missing: Maven Central does not have it.
 """
 
 import json
@@ -9,12 +9,13 @@ import shutil
 from pathlib import Path
 from urllib.request import urlopen
 
-from jars import LIB
+from jars import HERE, LIB
 from node import HOST, Node
 
 UNPACKED = LIB.parent / "prometheus" / "usr" / "bin" / "prometheus"
 """Where .ci/run unpacks the package, which would start a service of its own if it were installed."""
 INSTALL = "Prometheus is not installed (Debian and Ubuntu: apt install prometheus)"
+RULES = HERE.parent / "prometheus" / "rules"
 SCRAPE_S = 5
 KEEP = "15d"
 RUN_PORT, CONSUMER_PORT = 9108, 9109
@@ -45,7 +46,8 @@ class Prometheus:
             {"job_name": name, "static_configs": [{"targets": [f"{HOST}:{port}" for port in ports]}]}
             for name, ports in jobs.items()
         ]
-        config = {"global": {"scrape_interval": f"{SCRAPE_S}s"}, "scrape_configs": scrapes}
+        often = {"scrape_interval": f"{SCRAPE_S}s", "evaluation_interval": f"{SCRAPE_S}s"}
+        config = {"global": often, "rule_files": [str(RULES / "*.yml")], "scrape_configs": scrapes}
         (self._folder / "prometheus.json").write_text(json.dumps(config, indent=2) + "\n")
 
     def missing(self) -> str:

@@ -28,6 +28,19 @@ ONE_SHOTS = ("topic",)
 KAFKA = {name: service for name, service in SERVICES.items() if name.startswith("kafka-")}
 DOCKERFILES = sorted((ROOT / "deploy/docker").rglob("Dockerfile"))
 DASHBOARDS = {path.name: json.loads(path.read_text()) for path in sorted((ROOT / "grafana/dashboards").glob("*.json"))}
+QUERIES = {
+    f"{board['title']} / {panel['title']} / {target['legendFormat']}": target["expr"]
+    for board in DASHBOARDS.values()
+    for panel in board["panels"]
+    for target in panel.get("targets", [])
+}
+"""Every query of every panel, by where it is."""
+RULE_FILES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
+RULE_TESTS = sorted((ROOT / "deploy/prometheus/tests").glob("*.yml"))
+RULES = [rule for path in RULE_FILES for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
+"""What Prometheus works out: the name of the series → an expression that makes it."""
 
 
 def listeners(text: str) -> dict[str, tuple[str, int]]:
