@@ -1,15 +1,16 @@
 """Metrics on an HTTP port, in Prometheus's format: what the endpoints of all verbs share.
 
-In: a collector, which makes metric families of its latest figures when they are asked for. Out: a server in a thread.
-No event costs a metric operation.
+In: a collector, which makes metric families of its latest figures when they are asked for. Out: a server in a thread,
+which adds what the operating system knows of this process. No event costs a metric operation.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 from wsgiref.simple_server import WSGIServer
 
 import numpy as np
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from loadgen.histogram import Histogram, bucket_edges_s
@@ -26,8 +27,16 @@ class MetricCollector(Protocol):
         """Metric families, as prometheus_client asks for them."""
 
 
+def own_version() -> str:
+    """The version of this program."""
+    try:
+        return version("loadgen")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "unknown"
+
+
 def family(metric: Metric, values: Mapping[tuple[str, ...], float]) -> Any:
-    """A counter's or gauge's family: label values → value."""
+    """A counter's or gauge's family: label values → value; no sample where there is none."""
     made = _FAMILIES[metric.kind](metric.name, metric.help, labels=metric.labels)
     for labels, value in values.items():
         made.add_metric(labels, value)
@@ -65,6 +74,7 @@ def serve(collector: MetricCollector, host: str, port: int) -> WSGIServer:
     """
     registry = CollectorRegistry()
     registry.register(collector)
+    ProcessCollector(registry=registry)
     return start_http_server(port, addr=host, registry=registry)[0]
 
 

@@ -1,4 +1,4 @@
-"""The README names every verb, flag and metric, and each of its command lines is one that the program takes."""
+"""The README names every verb and flag, and each of its command lines is one that the program takes."""
 
 import itertools
 import re
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from loadgen import metrics
 from loadgen.cli import VERBS, WITH_SETTINGS
 from loadgen.config.settings import Flag
 
@@ -33,12 +32,6 @@ def test_every_verb_and_flag_is_named_as_its_help_explains_it() -> None:
         section = README.partition(title)[2].partition("\n## ")[0]
         missing += [title + row for row in map(table_row, verb.settings.flags().values()) if row not in section]
     assert missing == []
-
-
-def test_every_metric_is_named_as_it_is_exposed() -> None:
-    defined = [metric for metric in vars(metrics).values() if isinstance(metric, metrics.Metric)]
-    exposed = {metric.name + ("_total" if metric.kind == "counter" else "") for metric in defined}
-    assert exposed == set(re.findall(r"^\| `(loadgen_\w+)`", README, re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -111,7 +111,7 @@ def _watchers(settings: ConsumeSettings, screen: "Screen") -> "list[Watcher]":
     from loadgen.consume.endpoint import ConsumeCollector
     from loadgen.metrics_endpoint import expose
 
-    collector = ConsumeCollector()
+    collector = ConsumeCollector(settings.topic, settings.group)
     is_exposed = expose(collector, settings.metrics_host, settings.metrics_port, screen.note)
     return [screen.progress, *([collector.watch] if is_exposed else [])]
 

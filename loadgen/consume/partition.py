@@ -86,7 +86,7 @@ class Partition:
     def __init__(self, number: int, lane: Lane, client: Client, pool: Executor, policy: Policy) -> None:
         """Begin to recover."""
         self.number, self.lane = number, lane
-        self.seen = self.end = 0
+        self.seen = self.end = self._first = 0
         self.n_retries = 0
         self.latest_ms = -1
         self._client, self._pool, self._policy = client, pool, policy
@@ -161,6 +161,12 @@ class Partition:
         """Messages that are in Kafka and not read yet."""
         return max(0, self.end - self.seen)
 
+    @property
+    def n_unstored(self) -> int:
+        """Messages that are in Kafka and not stored yet."""
+        stored = self.lane.next_offset
+        return max(0, max(self.end, self.seen) - max(self._first, stored or 0))
+
     def _begin(self) -> None:
         """Read on from where the recovery says."""
         try:
@@ -171,6 +177,7 @@ class Partition:
             return
         if start.gap:
             self._policy.note(f"partition {self.number}: {start.gap}; going on behind it (--on-gap continue)")
+        self._first = start.offset
         self.seen = max(start.offset, self.lane.position or 0)
         self.phase, self._paused = Phase.READING, False
 

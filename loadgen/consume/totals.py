@@ -24,6 +24,7 @@ class Totals:
         n_retries: how often a partition had to be begun anew, because the store failed or another writer had it.
         latest_ms: the time of the latest event read, milliseconds since 1970; -1 before the first.
         lags: partition → messages that are in Kafka and not read yet; only of partitions that this consumer has.
+        unstored: partition → messages that are in Kafka and not stored yet; of the same.
         next_offsets: partition → everything below is stored, as far as this consumer knows.
         reading_s: from the first message read to the latest.
     """
@@ -38,6 +39,7 @@ class Totals:
     n_retries: int = 0
     latest_ms: int = -1
     lags: dict[int, int] = field(default_factory=dict)
+    unstored: dict[int, int] = field(default_factory=dict)
     next_offsets: dict[int, int] = field(default_factory=dict)
     reading_s: float = 0.0
 
@@ -56,6 +58,7 @@ class Totals:
         for partition in partitions:
             total.add(partition)
             total.lags[partition.number] = partition.lag
+            total.unstored[partition.number] = partition.n_unstored
         return total
 
     def merge(self, other: "Totals") -> None:

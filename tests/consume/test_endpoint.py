@@ -8,8 +8,8 @@ import pytest
 
 from loadgen.consume.endpoint import ConsumeCollector
 from loadgen.consume.totals import Totals, summary
-from loadgen.metrics import CONSUME_METRICS
-from loadgen.metrics_endpoint import expose
+from loadgen.metrics import CONSUME_METRICS, PROCESS_METRICS
+from loadgen.metrics_endpoint import expose, own_version
 from tests.scrape import scrape, served
 
 
@@ -18,6 +18,7 @@ def some_totals() -> Totals:
     totals.publish_s.record(np.array([0.02, 0.3]))
     totals.latest_ms = 1_767_571_200_500
     totals.lags = {0: 5, 11: 0}
+    totals.unstored = {0: 25, 11: 3}
     totals.next_offsets = {11: 8, 0: 102}
     totals.reading_s = 2.0
     return totals
@@ -25,7 +26,7 @@ def some_totals() -> Totals:
 
 @pytest.fixture
 def collector() -> ConsumeCollector:
-    return ConsumeCollector()
+    return ConsumeCollector("songs", "keepers")
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def url(collector: ConsumeCollector) -> Iterator[str]:
 def test_every_defined_metric_is_exposed_with_its_kind_help_and_labels(collector: ConsumeCollector, url: str) -> None:
     collector.watch(some_totals(), 10.0)
     families = scrape(url)
-    assert families.keys() == {metric.name for metric in CONSUME_METRICS}
-    for metric in CONSUME_METRICS:
+    assert families.keys() == {metric.name for metric in (*CONSUME_METRICS, *PROCESS_METRICS)}
+    for metric in (*CONSUME_METRICS, *PROCESS_METRICS):
         family = families[metric.name]
         assert (family.type, family.documentation) == (metric.kind, metric.help)
         assert {frozenset(sample.labels) - {"le"} for sample in family.samples} == {frozenset(metric.labels)}
@@ -54,6 +55,8 @@ def test_the_values_are_those_of_the_totals(collector: ConsumeCollector, url: st
     expected = {
         ("loadgen_consumer_lag_messages", "0"): 5,
         ("loadgen_consumer_lag_messages", "11"): 0,
+        ("loadgen_unstored_messages", "0"): 25,
+        ("loadgen_unstored_messages", "11"): 3,
         ("loadgen_consumed_messages_total",): 110,
         ("loadgen_published_events_total",): 100,
         ("loadgen_published_files_total",): 9,
@@ -64,10 +67,16 @@ def test_the_values_are_those_of_the_totals(collector: ConsumeCollector, url: st
         ("loadgen_last_event_timestamp_seconds",): 1_767_571_200.5,
         ("loadgen_consumer_elapsed_seconds",): 10.0,
         ("loadgen_publish_seconds_count",): 2,
-        ("loadgen_publish_seconds_bucket", "0.025"): 1,
+        ("loadgen_publish_seconds_bucket", "0.03"): 1,
     }
     assert {name: samples[name] for name in expected} == expected
     assert samples["loadgen_publish_seconds_sum",] == pytest.approx(0.32)
+
+
+def test_the_labels_say_what_is_consumed_and_as_whom(url: str) -> None:
+    (sample,) = scrape(url)["loadgen_consumer_info"].samples
+    assert (sample.value, sample.labels["topic"], sample.labels["group"]) == (1, "songs", "keepers")
+    assert sample.labels["version"] == own_version()
 
 
 def test_a_scrape_before_the_first_event_is_answered(url: str) -> None:

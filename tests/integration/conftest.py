@@ -6,6 +6,7 @@ TEST_REQUIRE_SERVICES=1 or CI=true turn the skips into failures.
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,12 @@ def needs_prometheus() -> None:
     """Prometheus, installed or unpacked by .ci/run."""
     if shutil.which("prometheus") is None and not UNPACKED_PROMETHEUS.exists():
         do_without("needs prometheus: apt install prometheus")
+
+
+@pytest.fixture(scope="session")
+def promtool(needs_prometheus: None) -> str:
+    """The path of promtool, which comes with Prometheus."""
+    return shutil.which("promtool") or str(UNPACKED_PROMETHEUS.with_name("promtool"))
 
 
 def do_without(reason: str) -> None:
@@ -97,3 +104,18 @@ def cluster(three_brokers: Local) -> Local:
     """The cluster, all three up again."""
     three_brokers.up()
     return three_brokers
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.integration.browser import ARGUMENTS, CHROMIUM
+
+    if not CHROMIUM.exists():
+        do_without("needs chromium: apt install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield chromium
+        chromium.close()

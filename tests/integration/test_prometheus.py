@@ -39,7 +39,7 @@ def test_a_run_that_is_scraped_can_be_asked_about(tmp_path: Path, local: Local) 
     assert program.process.poll() is None, program.end()
     assert answer(local, f'up{{instance="127.0.0.1:{port}"}}') == 1
     assert answer(local, f'up{{instance="127.0.0.1:{port + 1}"}}') == 0
-    assert answer(local, "loadgen_target_events_per_second") == 500
+    assert answer(local, "loadgen_target_events_per_second") == pytest.approx(500, rel=0.01)
     code, summary, shown = program.end()
     assert code == 0, shown
     assert 500 <= answer(local, f"sum(max_over_time({DELIVERED}[1m]))") <= summary["delivered"] == 7000

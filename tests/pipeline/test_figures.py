@@ -9,7 +9,7 @@ from loadgen.pipeline.figures import Counter, Figures, reserve_port
 
 
 def test_a_consumers_figures_are_those_of_its_endpoint() -> None:
-    collector = ConsumeCollector()
+    collector = ConsumeCollector("songs", "g")
     collector.watch(Totals(n_events=1234, lags={0: 5, 1: 6}), 1.0)
     with reserve_port(0) as reserved:
         port = reserved.getsockname()[1]
