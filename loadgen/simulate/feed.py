@@ -3,6 +3,7 @@
 A shard and limits go in; batches come out until the end of the simulated window, or of the slices' quotas, is reached.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -86,7 +87,7 @@ class Feed:
     def __init__(
         self,
         shard: Shard,
-        window_ms: int,
+        window_ms: int | Callable[[int], int],
         end_ms: int | None = None,
         quotas: Int64s | None = None,
         impairer: Impairer | None = None,
@@ -95,7 +96,8 @@ class Feed:
 
         Args:
             shard: the simulation.
-            window_ms: simulated milliseconds per batch, see `window_for`.
+            window_ms: simulated milliseconds per batch, see `window_for`; or what gives those of the next batch by the
+                number of events that have left before it.
             end_ms: no event at or after this simulated time.
             quotas: int64[N_SLICES], events per slice; zero for slices that are not the shard's.
             impairer: spoils events on purpose; None leaves them as they are.
@@ -106,12 +108,20 @@ class Feed:
         self._quota = Quota(quotas) if quotas is not None else None
         self._impairer = impairer
         self._last_event_ms = shard.now_ms
+        self._n_left = 0
 
     def next_batch(self) -> Leaving | None:
         """What leaves in the next window (perhaps nothing); None when there will be no more."""
+        leaving = self._next()
+        self._n_left += 0 if leaving is None else len(leaving)
+        return leaving
+
+    def _next(self) -> Leaving | None:
         if self._ended():
             return self._impairer.rest() if self._impairer else None
-        until_ms = self._shard.now_ms + self._window_ms
+        until_ms = self._shard.now_ms + (
+            self._window_ms if isinstance(self._window_ms, int) else self._window_ms(self._n_left)
+        )
         if self._end_ms is not None:
             until_ms = min(until_ms, self._end_ms)
         batch = self._shard.step(until_ms)

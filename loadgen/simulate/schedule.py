@@ -2,9 +2,10 @@
 
     natural   due = t0 + (time - simulated t0) / speed      the listeners' own rhythm, compressed by a constant
     rate R    due = t0 + k / R                             event k of this worker; simulated time is compressed to fit
+    shape F   due = t0 + F⁻¹(k)                            F: events that the shape offers until then, see shapes.py
 
      offered |        ....----natural (what these listeners do)
-     events  |   _,-''________ rate R (a straight line)
+     events  |   _,-''________ rate R (F is a straight line)
              |_-'____________ wall clock
 
 Simulated times go in, due times in nanoseconds come out. No clock is read here: the same events are due at the same
@@ -18,9 +19,12 @@ import numpy as np
 
 from loadgen.event import Int64s
 from loadgen.simulate.impair import Leaving
+from loadgen.simulate.shapes import Shape
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+NEVER_NS = 1 << 61
+"""After the end of every run."""
 
 
 class Schedule(Protocol):
@@ -56,22 +60,32 @@ class NaturalSchedule:
 
 @dataclass(slots=True)
 class RateSchedule:
-    """A constant number of events a second, whatever their simulated times."""
+    """So many events a second as a shape offers, whatever their simulated times.
+
+    Attributes:
+        t0_ns: the shape's zero.
+        shape: this worker's part of the load.
+        n_before: events that were asked for until now.
+    """
 
     t0_ns: int
-    rate_per_s: float
+    shape: Shape
     n_before: int = 0
     paced: bool = True
 
     def due_ns(self, leave_ms: Int64s) -> Int64s:
-        """Due times of the next events."""
+        """Due times of the next events; NEVER_NS after t0 where the shape ends in silence before them."""
         position = np.arange(self.n_before, self.n_before + len(leave_ms))
         self.n_before += len(leave_ms)
-        return self.t0_ns + (position * (NS_PER_S / self.rate_per_s)).astype(np.int64)
+        if self.shape.constant_per_s:
+            at_ns = position.astype(np.float64) * (NS_PER_S / self.shape.constant_per_s)
+        else:
+            at_ns = np.rint(self.shape.invert(position) * NS_PER_S)
+        return np.minimum(at_ns, NEVER_NS).astype(np.int64) + self.t0_ns
 
     def scheduled(self, until_ns: int) -> float:
         """Events due before this moment."""
-        return max(0, until_ns - self.t0_ns) / NS_PER_S * self.rate_per_s
+        return float(self.shape.integral(max(0, until_ns - self.t0_ns) / NS_PER_S))
 
 
 def due_of(schedule: Schedule, leaving: Leaving) -> Int64s:

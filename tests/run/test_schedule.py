@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from loadgen.event import Int64s
 from loadgen.run.schedule import CATCH_UP, Cursor, Unpaced
 from loadgen.simulate.schedule import NS_PER_S, NaturalSchedule, RateSchedule
+from loadgen.simulate.shapes import Shape
 
 T0_NS = 5_000_000_000_000
 
@@ -22,14 +23,14 @@ def test_at_natural_rate_simulated_time_is_divided_by_the_speed() -> None:
 
 
 def test_at_a_given_rate_event_k_is_due_k_over_rate_after_the_start_across_batches() -> None:
-    schedule = RateSchedule(T0_NS, rate_per_s=200.0)
+    schedule = RateSchedule(T0_NS, Shape.constant(200.0))
     first, second = schedule.due_ns(times(1, 2, 3)), schedule.due_ns(times(900, 901))
     assert (np.concatenate([first, second]) - T0_NS).tolist() == [k * 5_000_000 for k in range(5)]
 
 
 @pytest.mark.parametrize("rate_per_s", [0.1, 3.0, 99_999.0, 1.7e6])
 def test_a_million_events_of_any_rate_end_on_time(rate_per_s: float) -> None:
-    schedule = RateSchedule(T0_NS, rate_per_s, n_before=1_000_000)
+    schedule = RateSchedule(T0_NS, Shape.constant(rate_per_s), n_before=1_000_000)
     (due,) = schedule.due_ns(times(0))
     assert (due - T0_NS) / NS_PER_S == pytest.approx(1_000_000 / rate_per_s, rel=1e-9)
 
