@@ -1,11 +1,17 @@
-"""What can go wrong with a file, said in words; and whole writes.
+"""What can go wrong with a file, said in words and found out early; and whole writes.
 
-In: file descriptors, bytes, OSErrors. Out: everything written, or the reason and the next step for the user.
+In: paths, file descriptors, bytes, OSErrors. Out: everything written, or the reason and the next step for the user.
 """
 
 import errno
 import os
+import secrets
 import select
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from loadgen.errors import OutputUnwritable
 
 Bytes = bytes | bytearray | memoryview
 
@@ -33,6 +39,39 @@ def reason(error: OSError, next_step: str | None = None) -> str:
     """Why, and what to do; `next_step` instead of the usual one."""
     step = next_step or _NEXT_STEPS.get(error.errno or 0, "name another path")
     return f"{error.strerror or error}; {step}"
+
+
+def unwritable(path: str | os.PathLike[str], error: OSError, next_step: str | None = None) -> OutputUnwritable:
+    """The error to show to the user: which path, why, and what to do."""
+    return OutputUnwritable(f"cannot write {os.fspath(path)!r}: {reason(error, next_step)}")
+
+
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Find out early whether files can be written in a folder, which is made where missing.
+
+    Raises:
+        OutputUnwritable: with the path, the reason and the next step.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\n")
+            probe.flush()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def write_whole(path: Path, content: Bytes) -> None:
+    """Write a file whole or not at all: under a hidden name until all is there. Makes its folder; raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    try:
+        hidden.write_bytes(content)
+        hidden.replace(path)
+    except OSError:
+        with suppress(OSError):  # it may never have been there
+            hidden.unlink()
+        raise
 
 
 def write_all(fd: int, data: Bytes) -> None:

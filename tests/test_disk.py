@@ -1,9 +1,15 @@
-"""Writes are whole."""
+"""Writes are whole; what can go wrong with files is said in words, and found out early."""
 
+import errno
 import os
 import threading
+from pathlib import Path
 
-from loadgen.disk import write_all
+import pytest
+
+from loadgen import disk
+from loadgen.disk import check_writable, unwritable, write_all, write_whole
+from loadgen.errors import OutputUnwritable
 
 
 def test_a_pipe_that_does_not_block_still_gets_everything():
@@ -22,3 +28,57 @@ def test_a_pipe_that_does_not_block_still_gets_everything():
     thread.join()
     os.close(reader)
     assert len(received) == 3_000_000
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path):
+    check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder_is_found_before_the_run(tmp_path):
+    (tmp_path / "a").write_text("")
+    with pytest.raises(OutputUnwritable, match=r"cannot write .*/a"):
+        check_writable(tmp_path / "a")
+
+
+def test_a_read_only_folder_is_found_before_the_run(tmp_path, monkeypatch):
+    def refuse(dir: str) -> None:  # the name that tempfile gives it
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), dir)
+
+    monkeypatch.setattr(disk.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OutputUnwritable, match="the file system is read-only"):
+        check_writable(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        (errno.ENOSPC, "the disk is full: free some space"),
+        (errno.EDQUOT, "quota is used up"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.EIO, "the device reports an error"),
+        (errno.EISDIR, "that is a folder: name a file"),
+        (errno.ENODEV, "name another path"),
+    ],
+)
+def test_each_reason_has_its_next_step(number, step):
+    error = unwritable("x.jsonl", OSError(number, os.strerror(number)))
+    assert str(error).startswith(f"cannot write 'x.jsonl': {os.strerror(number)}; ")
+    assert step in str(error)
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "folder" / "x.json"
+    write_whole(path, b"first")
+
+    def disk_full(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:1])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert os.listdir(path.parent) == ["x.json"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from loadgen.disk import Bytes, reason
+from loadgen.disk import Bytes, reason, write_whole
 from loadgen.errors import OutputUnwritable
 
 PREFIX = "music_stats"
@@ -40,10 +40,8 @@ def write(folder: Path, stamp: str, files: Mapping[str, Bytes]) -> None:
     """
     for ending, content in files.items():
         path = folder / f"{PREFIX}_{stamp}{ending}"
-        hidden = path.with_name(f".{path.name}.tmp")
         try:
-            hidden.write_bytes(content)
-            hidden.replace(path)
+            write_whole(path, content)
         except OSError as error:
             raise _unwritable(path, error) from error
 

@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from loadgen import __version__
+from loadgen.disk import check_writable
 from loadgen.doctor.check import Finding, Mark, bad, good
 from loadgen.errors import LoadgenError
 from loadgen.run.memory import available_bytes, needed_bytes
 from loadgen.simulate.catalog import cache_folder
-from loadgen.sink.disk import check_writable
 
 PACKAGES = ("confluent-kafka", "pyarrow", "numpy", "duckdb", "hdfs-native")
 USERS = 10_000

@@ -6,13 +6,13 @@ the fingerprint a topic or a folder can be held against it.
 
 import platform
 from collections.abc import Iterable
-from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from loadgen.disk import write_whole
 from loadgen.errors import OutputUnwritable
 from loadgen.event import N_SLICES, PAGE_NAMES, Int64s
 from loadgen.histogram import Sparse
@@ -70,14 +70,9 @@ def write_manifest(path: Path, content: dict[str, Any]) -> None:
         OutputUnwritable: the folder cannot be made or the file not written.
     """
     text = orjson.dumps({"manifest_version": MANIFEST_VERSION, **content}, option=orjson.OPT_INDENT_2)
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(text)
-        temporary.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        with suppress(OSError):  # it may never have been there
-            temporary.unlink()
         raise OutputUnwritable(
             f"manifest {path} cannot be written ({error.strerror}); choose another place with --manifest PATH"
         ) from error

@@ -17,12 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from loadgen.compression import Compression, compressed
-from loadgen.disk import Bytes, write_all
+from loadgen.disk import Bytes, unwritable, write_all
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
 from loadgen.sink import Lines
 from loadgen.sink.deliver import Sent, count_delivered
-from loadgen.sink.disk import unwritable
 
 DAY_MS = 86_400_000
 MAX_OPEN_FILES = 8

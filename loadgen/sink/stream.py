@@ -14,14 +14,14 @@ from itertools import pairwise
 import numpy as np
 
 from loadgen.compression import compressed, compression_of
-from loadgen.disk import Bytes, write_all
+from loadgen.disk import Bytes, unwritable, write_all
 from loadgen.errors import ReaderGone, SinkError
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
 from loadgen.sink import Lines
-from loadgen.sink.disk import unwritable
 from loadgen.sink.lanes import NO_OFFSET, Batch, Group, Lanes
 
+INSTEAD_OF_A_FOLDER = "that is a folder: name a file, or leave --output out to write files by date"
 CHUNK_BYTES = 1 << 20
 """A chunk holds about so much: enough that a message costs nothing, little enough that the coordinator stays small."""
 MAX_CHUNKS = 128
@@ -147,6 +147,8 @@ class OutputFile:
     def _open(self) -> int:
         try:
             return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        except IsADirectoryError as error:
+            raise unwritable(self._path, error, INSTEAD_OF_A_FOLDER) from error
         except OSError as error:
             raise unwritable(self._path, error) from error
 

@@ -8,8 +8,9 @@ import threading
 import pyarrow as pa
 import pytest
 
+from loadgen import disk
 from loadgen.errors import OutputUnwritable, ReaderGone, SinkError
-from loadgen.sink import disk, stream
+from loadgen.sink import stream
 from loadgen.sink.stream import CHUNK_BYTES, MAX_CHUNKS, OutputFile, StreamSink
 from tests.sink.lines import make_lines
 
