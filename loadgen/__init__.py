@@ -12,6 +12,7 @@ The path of an event, one folder or file a line:
     consume/             topic → store: each event once, whatever is killed; one small file for many, later
     store/               where events are kept for good: a folder or HDFS, published whole or not at all
     prove/               the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
+    report/              a manifest, or two → one page of figures and charts
     analyze/             what is stored → report, tables, charts
     dashboard/           what is stored, or the topic → a live page
     pipeline/            producer, consumer and dashboard: started, watched, drained and verified together

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from loadgen.config import Resolved, Settings
 from loadgen.config.secrets import is_secret
+from loadgen.config.shape_files import in_short
 
 S = TypeVar("S", bound=Settings)
 
@@ -39,14 +40,19 @@ def _toml_value(name: str, value: Any) -> str | None:
         return None
     if name in ("start_ms", "end_ms", "since_ms", "until_ms"):
         return json.dumps(datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds"))
+    if name == "shape":
+        return _quoted(in_short(value))
     if isinstance(value, dict):
-        shown = {key: item for key, item in value.items() if item != 0 and not is_secret(key)}
-        return "{" + ", ".join(f"{_quoted(key)} = {_quoted(item)}" for key, item in shown.items()) + "}"
+        return _quoted({key: item for key, item in value.items() if item != 0 and not is_secret(key)})
     return _quoted(value)
 
 
 def _quoted(value: Any) -> str:
-    """A TOML text, number or switch: JSON's forms are TOML's too, but for the DEL character."""
+    """A TOML text, number, switch, list or table: JSON's forms are TOML's too, but for tables and the DEL character."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_quoted(key)} = {_quoted(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_quoted, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,4 +1,4 @@
-"""A browser for tests of the dashboard, and the dashboard as a program.
+"""A browser for tests of pages, and the dashboard as a program.
 
 In: a store's folder. Out: pages that note every request, every line of their console and every error.
 """
@@ -27,6 +27,30 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+CONTRAST = """() => {
+  const parse = (text) => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, place) => sum + v * [0.2126, 0.7152, 0.0722][place], 0);
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const found = parse(getComputedStyle(at).backgroundColor);
+      if (found[3] === 1) return found;
+    }
+    return [255, 255, 255, 1];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    const box = element.getBoundingClientRect();
+    if (!own || !box.width || element.closest("svg, noscript, .skip")) continue;
+    const [one, other] = [light(parse(getComputedStyle(element).color)), light(ground(element))];
+    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    found.push([ratio, `${element.tagName}.${element.className} ${element.textContent.slice(0, 40)}`]);
+  }
+  return found;
+}"""
+"""In a page: the contrast of each text with what it stands on, and which text it is."""
 
 
 @dataclass

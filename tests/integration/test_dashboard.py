@@ -13,8 +13,7 @@ import pytest
 from loadgen.store import open_store
 from tests.dashboard.reader import append, batch_name, put_batch
 from tests.dashboard.records import FIRST_MS, lines, record, recount, some
-from tests.integration.browser import ARGUMENTS, CHROMIUM, ROOT, Dashboard, Visit, dashboard, visit
-from tests.integration.conftest import do_without
+from tests.integration.browser import CONTRAST, ROOT, Dashboard, Visit, dashboard, visit
 from tests.integration.local import Local
 from tests.run.program import wait_until
 
@@ -28,42 +27,6 @@ HOSTILE = [
     "{{7*7}}${7*7}",
     "\u202eevil\u0000\u0007",
 ]
-CONTRAST = """() => {
-  const parse = (text) => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, place) => sum + v * [0.2126, 0.7152, 0.0722][place], 0);
-  const ground = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const found = parse(getComputedStyle(at).backgroundColor);
-      if (found[3] === 1) return found;
-    }
-    return [255, 255, 255, 1];
-  };
-  const found = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    const box = element.getBoundingClientRect();
-    if (!own || !box.width || element.closest("svg, noscript, .skip")) continue;
-    const [one, other] = [light(parse(getComputedStyle(element).color)), light(ground(element))];
-    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-    found.push([ratio, `${element.tagName}.${element.className} ${element.textContent.slice(0, 40)}`]);
-  }
-  return found;
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium."""
-    if not CHROMIUM.exists():
-        do_without("needs chromium: apt install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

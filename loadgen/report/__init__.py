@@ -1,0 +1,53 @@
+"""What a run was, on one page that opens anywhere; and two runs side by side.
+
+In: the manifest of a run, or of two. Out: one HTML file with everything in it (`loadgen run --report`), a table or an
+object of both runs (`loadgen compare`). `read` reads manifests, `figures` and `verdict` say what is in them, `charts`,
+`parts` and `page` show it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loadgen.report.read import Run
+
+
+def check_report(path: Path) -> None:
+    """Find out before the run whether the page can be written there.
+
+    Raises:
+        OutputUnwritable: it cannot.
+    """
+    from loadgen.disk import check_writable, unwritable
+
+    check_writable(path.parent)
+    if path.is_dir():
+        raise unwritable(path, IsADirectoryError(21, "Is a directory"))
+
+
+def write_report(path: Path, manifest: dict[str, Any], manifest_path: Path) -> None:
+    """Write the page of a run, whole or not at all.
+
+    Args:
+        path: of the page.
+        manifest: what the manifest says.
+        manifest_path: where it is.
+
+    Raises:
+        OutputUnwritable: the page cannot be written.
+    """
+    from loadgen.report.read import run_of
+
+    write_page(path, [run_of(manifest, str(manifest_path))])
+
+
+def write_page(path: Path, runs: "Sequence[Run]") -> None:
+    """Write the page of one run, or of two that are compared; raises as `write_report`."""
+    from loadgen.disk import unwritable, write_whole
+    from loadgen.report.page import page_of
+
+    try:
+        write_whole(path, page_of(runs).encode())
+    except OSError as error:
+        raise unwritable(path, error) from error

@@ -1,0 +1,190 @@
+"""The charts of the page, as plain Plotly figures.
+
+In: one run, or two to lay over each other. Out: for each chart its words, and the JSON that Plotly.newPlot takes.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.report import text
+from loadgen.report.figures import LATENCIES, MEANINGS, sides
+from loadgen.report.lines import LEAST_MS, Time, from_zero, line, log_ms, nines
+from loadgen.report.read import Run, Window
+from loadgen.report.spectrum import spectrum
+
+RUNS = {"": "--accent", "A": "--run-a", "B": "--run-b"}
+"""The colour of each side."""
+PERCENTILES = {
+    "p50": ("--accent", "solid"),
+    "p90": ("--blue", "dash"),
+    "p99": ("--amber", "solid"),
+    "max": ("--red", "dot"),
+}
+SPECTRA = {
+    "intended_to_ack": ("--accent", "solid"),
+    "ack": ("--blue", "dash"),
+    "schedule_lag": ("--amber", "dot"),
+}
+FASTEST = 1.02
+"""The spectrum's axis begins at the latency of the 2nd percentile: the very fastest events would take half of it."""
+LEAST_OFFERED_S = 0.1
+"""Windows in which events were offered for less time than this have no rate of offers that means anything."""
+GAUGES: tuple[tuple[str, str, str, str, Callable[[Window], float]], ...] = (
+    ("in-flight", "In flight", "Accepted, no delivery report yet.", "events", lambda window: window.in_flight),
+    ("active", "Active users", "Listeners in a session.", "listeners", lambda window: window.active),
+    ("cpu", "CPU", "Cores that the workers kept busy.", "cores", lambda window: _per_s(window.cpu_s, window.length_s)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart.
+
+    Attributes:
+        key: the id of its place on the page.
+        title, caption: what it is, and how to read it.
+        summary: what it shows, for who cannot see it.
+        figure: what Plotly draws: {"data": […], "layout": {…}}.
+        is_wide: whether it wants the page's whole width.
+    """
+
+    key: str
+    title: str
+    caption: str
+    summary: str
+    figure: dict[str, Any]
+    is_wide: bool = False
+
+
+def charts_of(runs: Sequence[Run]) -> Iterator[Chart]:
+    """Every chart that these runs have figures for."""
+    time = Time.of(runs) if any(run.history for run in runs) else None
+    if time:
+        yield _rate(runs, time)
+        yield from _latencies(runs, time)
+    spectra = list(_spectra(runs))
+    if spectra:
+        yield _spectrum(spectra)
+    if time:
+        yield from (_gauge(runs, time, *gauge) for gauge in GAUGES)
+
+
+def _rate(runs: Sequence[Run], time: Time) -> Chart:
+    data = [one for run, side in sides(runs) for one in _rates(run, side, time)]
+    spans = [_span([_per_s(window.delivered, window.length_s) for window in run.history]) for run in runs]
+    return Chart(
+        key="rate",
+        title="Rate",
+        caption="What the schedule asked for, what was offered, and what was delivered.",
+        summary=f"Events per second achieved over time: {' and '.join(spans)}",
+        figure={"data": data, "layout": time.layout(from_zero("events/s"))},
+        is_wide=True,
+    )
+
+
+def _rates(run: Run, side: str, time: Time) -> Iterator[dict[str, Any]]:
+    xs, colour = time.middles(run), RUNS[side]
+    scheduled = [_while_offering(window, window.scheduled) for window in run.history]
+    lost = [_per_s(window.failed + window.dropped, window.length_s) for window in run.history]
+    achieved = [_per_s(window.delivered, window.length_s) for window in run.history]
+    yield line(_named("achieved", side), xs, achieved, colour, "events/s", fill=not side)
+    offered = [_while_offering(window, window.planned) for window in run.history]
+    yield line(_named("offered", side), xs, offered, "--blue", "events/s", hidden=bool(side))
+    if any(value is not None for value in scheduled):
+        yield line(_named("scheduled", side), xs, scheduled, colour if side else "--text", "events/s", dash="dash")
+    if any(lost):
+        yield line(_named("failed or dropped", side), xs, lost, "--red", "events/s", dash="dot")
+
+
+def _latencies(runs: Sequence[Run], time: Time) -> Iterator[Chart]:
+    """One chart for each of LATENCIES, all with the same axis, so that they can be compared."""
+    drawn = {name: list(_latency_lines(runs, time, name)) for name in LATENCIES}
+    values = [value for lines in drawn.values() for one in lines for value in one["y"] if value is not None]
+    axis = log_ms(min(values, default=1.0), max(values, default=1.0))
+    for name, data in drawn.items():
+        p99 = _span([getattr(window, f"{name}_ms").p99 for run in runs for window in run.history], " ms")
+        yield Chart(
+            key=f"latency-{name.replace('_', '-')}",
+            title=LATENCIES[name],
+            caption=f"{MEANINGS[name][0].upper()}{MEANINGS[name][1:]}.",
+            summary=f"{LATENCIES[name]} over time, p99 {p99}",
+            figure={"data": data, "layout": time.layout(axis)},
+        )
+
+
+def _latency_lines(runs: Sequence[Run], time: Time, name: str) -> Iterator[dict[str, Any]]:
+    """Of two runs only the median and p99 to begin with: the legend shows the others."""
+    for run, side in sides(runs):
+        for key, (colour, dash) in PERCENTILES.items():
+            values = [getattr(getattr(window, f"{name}_ms"), key) for window in run.history]
+            drawn = [None if value is None else max(value, LEAST_MS) for value in values]
+            is_hidden = bool(side) and key in ("p90", "max")
+            colour = RUNS[side] if side else colour
+            dash = {"p50": "dot", "p90": "dash", "max": "dashdot"}.get(key, "solid") if side else dash
+            yield line(_named(key, side), time.middles(run), drawn, colour, "ms", dash=dash, hidden=is_hidden)
+
+
+def _spectra(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    for run, side in sides(runs):
+        for name, (colour, dash) in SPECTRA.items():
+            spread = run.spread(name)
+            one_in, values_ms = spectrum(spread) if spread else ([], [])
+            if not one_in:
+                continue
+            drawn = [max(value, LEAST_MS) for value in values_ms]
+            colour = RUNS[side] if side else colour
+            found = line(_named(LATENCIES[name].lower(), side), one_in, drawn, colour, "ms", dash)
+            found["line"]["shape"], found["mode"] = "hv", "lines"
+            found["hovertemplate"] = "%{y:,.3~f} ms or longer"
+            yield found
+
+
+def _spectrum(data: list[dict[str, Any]]) -> Chart:
+    most = max(10.0, *(one["x"][-1] for one in data))
+    least_ms = min(one["y"][min(bisect_left(one["x"], FASTEST), len(one["x"]) - 1)] for one in data)
+    axes = {"xaxis": nines(most), "yaxis": log_ms(least_ms, max(one["y"][-1] for one in data))}
+    return Chart(
+        key="spectrum",
+        title="Percentile spectrum",
+        caption="How slow the slowest tenth, hundredth, thousandth … of all events were: each further nine has as much "
+        "room as the one before, 1 / (1 − percentile) on a logarithmic axis.",
+        summary="Latency by percentile; the table of percentiles has the same figures",
+        figure={"data": data, "layout": axes | {"hovermode": "x unified", "showlegend": True}},
+        is_wide=True,
+    )
+
+
+def _gauge(
+    runs: Sequence[Run], time: Time, key: str, title: str, caption: str, unit: str, of: Callable[[Window], float]
+) -> Chart:
+    """A chart of one figure of each window."""
+    found = {side: [of(window) for window in run.history] for run, side in sides(runs)}
+    data = [
+        line(side or title.lower(), time.middles(run), found[side], RUNS[side], unit, fill=not side)
+        for run, side in sides(runs)
+    ]
+    layout = time.layout(from_zero(unit)) | {"showlegend": len(runs) > 1}
+    said = " and ".join(map(_span, found.values()))
+    return Chart(key, title, caption, f"{title} over time, {unit}: {said}", {"data": data, "layout": layout})
+
+
+def _per_s(number: float, length_s: float) -> float:
+    return round(max(0.0, number) / length_s, 3)
+
+
+def _while_offering(window: Window, n_events: float | None) -> float | None:
+    """Events per second, of the time in which events were offered."""
+    is_known = n_events is not None and window.asking_s >= LEAST_OFFERED_S
+    return _per_s(n_events, window.asking_s) if is_known and n_events is not None else None
+
+
+def _named(name: str, side: str) -> str:
+    return f"{name} · {side}" if side else name
+
+
+def _span(values: Sequence[float | None], unit: str = "") -> str:
+    """From the least to the most."""
+    known = [value for value in values if value is not None]
+    return f"{text.number(min(known, default=None))} to {text.number(max(known, default=None))}{unit}"

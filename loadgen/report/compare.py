@@ -1,0 +1,163 @@
+"""`loadgen compare`: two runs side by side.
+
+Settings go in; a table (or one object) on stdout, and a page where one is wanted, come out. The exit code is 0 whatever
+the runs were: files that cannot be used raise a ManifestError, whose exit code is 2.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loadgen.config import CompareSettings
+from loadgen.report import text, write_page
+from loadgen.report.figures import Difference, differences
+from loadgen.report.read import Run, read_run
+from loadgen.report.shown import differing
+from loadgen.report.verdict import headline, passed
+from loadgen.terminal import Terminal
+
+EXIT_DONE = 0
+WIDTH = 132
+"""Of a table that goes to no terminal."""
+MOST_CHARACTERS = 80
+"""The longest value of a setting that is shown whole."""
+COLOURS = {"better": "green", "worse": "red"}
+
+
+def main(settings: CompareSettings) -> int:
+    """Compare two runs, and say how they differ.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ManifestError: a file cannot be used.
+        OutputUnwritable: the page cannot be written.
+    """
+    a, b = (read_run(path) for path in settings.runs)
+    if settings.report is not None:
+        write_page(settings.report, [a, b])
+    if settings.json_summary:
+        _say(orjson.dumps(as_json(a, b)).decode() + "\n")
+    else:
+        _say(as_text(a, b, None if sys.stdout.isatty() else WIDTH))
+    terminal = Terminal()
+    for note in notes(a, b):
+        terminal.note(note)
+    if settings.report is not None:
+        terminal.note(f"report: {settings.report}")
+    return EXIT_DONE
+
+
+def as_json(a: Run, b: Run) -> dict[str, Any]:
+    """The object that --json prints."""
+    return {
+        "a": _about(a),
+        "b": _about(b),
+        "figures": {one.figure.key: _figure(one) for one in differences(a, b)},
+        "settings": {name: {"a": ours, "b": theirs} for name, ours, theirs in differing(a, b)},
+    }
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {
+        "file": text.plain(run.path),
+        "run_id": run.name,
+        "passed": passed(run),
+        "limited_by": run.summary.limited_by,
+        "exit_reason": run.summary.exit_reason,
+        "thresholds": [{"expr": one.expr, "passed": one.passed} for one in run.summary.thresholds],
+        "missing": missing(run),
+    }
+
+
+def _figure(one: Difference) -> dict[str, Any]:
+    return {"a": one.a, "b": one.b, "change": one.change, "judgement": one.judgement}
+
+
+def missing(run: Run) -> list[str]:
+    """What the file does not say: a summary has no settings, an older manifest no history."""
+    found = {
+        "settings": run.settings,
+        "history": run.history,
+        "workers": run.workers,
+        "by_page": run.headline and run.headline.by_page,
+        "histograms": run.spread("intended_to_ack") and run.spread("schedule_lag"),
+        "versions": run.versions,
+        "machine": run.machine,
+    }
+    return [name for name, value in found.items() if not value]
+
+
+def notes(a: Run, b: Run) -> Iterator[str]:
+    """What to bear in mind."""
+    for run in (a, b):
+        if run.is_summary:
+            named = f" {run.summary.manifest}" if run.summary.manifest else ""
+            step = f"compare the manifest{named} for its settings and how it went over time"
+            yield text.plain(f"{run.path} is what run --json printed: {step}")
+        elif missing(run):
+            yield text.plain(f"{run.path} does not say: {', '.join(missing(run))}")
+    yield "noise is not judged: repeat both runs before you believe a small difference"
+
+
+def as_text(a: Run, b: Run, width: int | None) -> str:
+    """The tables that a person reads, so many characters wide; None is as wide as the terminal."""
+    console = Console(file=sys.stdout, highlight=False, width=width)
+    with console.capture() as captured:
+        console.print(_figures(a, b))
+        if not (a.is_summary or b.is_summary):
+            console.print(_settings(a, b))
+    return captured.get()
+
+
+def _figures(a: Run, b: Run) -> Table:
+    table = Table(title="Figures", title_justify="left")
+    table.add_column("")
+    for side, run in (("A", a), ("B", b)):
+        table.add_column(Text(f"{side} {text.plain(run.name)}"), justify="right", overflow="fold")
+    table.add_column("B against A", justify="right")
+    table.add_column("")
+    table.add_row("verdict", *(Text(headline(run)) for run in (a, b)), "", "")
+    table.add_row("limited by", *(Text(_short(run.summary.limited_by or text.NONE)) for run in (a, b)), "", "")
+    table.add_section()
+    for one in differences(a, b):
+        mark = Text(one.mark, COLOURS.get(one.judgement, ""))
+        figure = one.figure
+        table.add_row(figure.label, figure.shown(one.a), figure.shown(one.b), one.change_words, mark)
+    return table
+
+
+def _settings(a: Run, b: Run) -> Table | Text:
+    rows = differing(a, b)
+    if not rows:
+        return Text("settings, versions and machine are alike")
+    table = Table(title="Settings that differ", title_justify="left")
+    for name in ("", "A", "B"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_short(cell)) for cell in row))
+    return table
+
+
+def _short(words: str) -> str:
+    words = text.plain(words)
+    return words if len(words) <= MOST_CHARACTERS else f"{words[: MOST_CHARACTERS - 1]}…"
+
+
+def _say(words: str) -> None:
+    """Print to stdout; whoever reads it may stop early."""
+    try:
+        sys.stdout.buffer.write(words.encode(sys.stdout.encoding or "utf-8", errors="replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end of the process is quiet too

@@ -1,0 +1,170 @@
+"""The figures by which runs are told apart: what each is called, where it is, in which direction it is better.
+
+In: one run, or two. Out: values, and of two runs their difference and what it means.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from loadgen.report import text
+from loadgen.report.read import Percentiles, Run
+
+Better = Literal["more", "less", "neither"]
+Judgement = Literal["better", "worse", "equal", "different", "unknown"]
+LATENCIES = {
+    "intended_to_ack": "Intended to ack",
+    "ack": "Send to ack",
+    "schedule_lag": "Schedule lag",
+}
+MEANINGS = {
+    "intended_to_ack": "from the moment the schedule asked for an event to its delivery report: no stall hides in it",
+    "ack": "from the send to the delivery report: the broker, or the disk",
+    "schedule_lag": "from the moment the schedule asked for an event to its send: the generator",
+}
+ALIKE = 0.0005
+"""A smaller change is 0.0 % where it is shown."""
+PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of a run.
+
+    Attributes:
+        key: its name for programs.
+        label: its name for people.
+        of: its value; None where the run does not say it.
+        shown: the value in words.
+        better: in which direction.
+        is_rare: whether it is not worth mentioning when it is zero.
+    """
+
+    key: str
+    label: str
+    of: Callable[[Run], float | None]
+    shown: Callable[[float | None], str]
+    better: Better = "neither"
+    is_rare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A figure of two runs."""
+
+    figure: Figure
+    a: float | None
+    b: float | None
+
+    @property
+    def change(self) -> float | None:
+        """By which share of a's value b's is higher; None where there is no such share."""
+        if self.a is None or self.b is None or (self.a == 0 and self.b != 0):
+            return None
+        return (self.b - self.a) / self.a if self.a else 0.0
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the difference means; noise is not judged."""
+        if self.a is None or self.b is None:
+            return "unknown"
+        if self.a == self.b or (self.change is not None and abs(self.change) < ALIKE):
+            return "equal"
+        if self.figure.better == "neither":
+            return "different"
+        return "better" if (self.b > self.a) == (self.figure.better == "more") else "worse"
+
+    @property
+    def change_words(self) -> str:
+        """+4.2 %, with no more digits than a measurement has."""
+        if self.a is None or self.b is None:
+            return text.NONE
+        if self.change is None:
+            return "from 0"
+        if self.judgement == "equal":
+            return "0.0 %"
+        return f"{100 * self.change:+,.1f} %" if abs(self.change) < 10 else f"×{self.b / self.a:,.0f}"
+
+    @property
+    def mark(self) -> str:
+        """An arrow in the direction of the change, and the word for what it means."""
+        words = {"equal": "equal", "unknown": text.NONE}
+        if self.judgement in words:
+            return words[self.judgement]
+        arrow = "▲" if (self.b or 0) > (self.a or 0) else "▼"
+        return arrow if self.judgement == "different" else f"{arrow} {self.judgement}"
+
+
+def sides(runs: Sequence[Run]) -> Iterator[tuple[Run, str]]:
+    """Each run with its name among those that are compared: A and B; a run that is alone has none."""
+    yield from zip(runs, ("A", "B") if len(runs) > 1 else ("",), strict=True)
+
+
+def differences(a: Run, b: Run) -> Iterator[Difference]:
+    """Of every figure that one of the two runs has; a rare one is left out where both have none of it."""
+    for figure in FIGURES:
+        found = Difference(figure, figure.of(a), figure.of(b))
+        if (found.a, found.b) != (None, None) and not (figure.is_rare and not found.a and not found.b):
+            yield found
+
+
+def share_of_target(run: Run) -> float | None:
+    """Achieved rate by target rate; None without a target."""
+    target_per_s = run.summary.target_per_s
+    return run.summary.achieved_per_s / target_per_s if target_per_s else None
+
+
+def cpu_us_per_event(run: Run) -> float | None:
+    """Microseconds of CPU time of all workers by planned events; None without one."""
+    return run.summary.cpu_s / run.summary.planned * 1e6 if run.summary.planned else None
+
+
+def cores(run: Run) -> float | None:
+    """Cores that the workers kept busy, on the average."""
+    return run.summary.cpu_s / run.summary.elapsed_s if run.summary.elapsed_s else None
+
+
+def percentiles_of(run: Run, latency: str) -> Percentiles:
+    """Of one of LATENCIES, over the whole run."""
+    found: Percentiles = getattr(run.summary, f"{latency}_ms")
+    return found
+
+
+def _latency(latency: str, percentile: str) -> Figure:
+    return Figure(
+        f"{latency}_ms.{percentile}",
+        f"{LATENCIES[latency]} {PERCENTILES[percentile]}",
+        lambda run: getattr(percentiles_of(run, latency), percentile),
+        text.duration_ms,
+        "less",
+    )
+
+
+def _percent(value: float | None) -> str:
+    return text.NONE if value is None else f"{100 * value:.2f} %"
+
+
+def _micros(value_us: float | None) -> str:
+    return text.NONE if value_us is None else f"{text.number(value_us)} µs"
+
+
+FIGURES = (
+    Figure("achieved_per_s", "Achieved rate", lambda run: run.summary.achieved_per_s, text.rate, "more"),
+    Figure("target_per_s", "Target rate", lambda run: run.summary.target_per_s, text.rate),
+    Figure("share_of_target", "Achieved of target", share_of_target, _percent, "more"),
+    *(_latency(latency, percentile) for latency in LATENCIES for percentile in PERCENTILES),
+    Figure("cpu_us_per_event", "CPU per event", cpu_us_per_event, _micros, "less"),
+    Figure("cores", "Cores busy", cores, text.number),
+    Figure("planned", "Planned events", lambda run: run.summary.planned, text.count),
+    Figure("delivered", "Delivered events", lambda run: run.summary.delivered, text.count),
+    Figure("failed", "Failed events", lambda run: run.summary.failed, text.count, "less"),
+    Figure("dropped", "Dropped events", lambda run: run.summary.dropped, text.count, "less"),
+    Figure("unfinished", "Unfinished events", lambda run: run.summary.unfinished, text.count, "less"),
+    Figure(
+        "repeated_possibly", "Possibly repeated", lambda run: run.summary.repeated_possibly, text.count, "less", True
+    ),
+    Figure("restarts", "Worker restarts", lambda run: run.summary.restarts, text.count, "less", True),
+    Figure("bytes", "Bytes delivered", lambda run: run.summary.bytes, text.size),
+    Figure("elapsed_s", "Elapsed", lambda run: run.summary.elapsed_s, text.seconds),
+)
+"""In the order in which they are shown."""

@@ -1,0 +1,159 @@
+"""The page: verdict, figures, charts, tables, in one file that needs nothing else.
+
+In: one run, or two to be compared. Out: HTML, with its style, its scripts, and the chart library, all inside.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from xml.etree.ElementTree import Element
+
+from loadgen import __version__
+from loadgen.report import parts, text
+from loadgen.report.charts import Chart, charts_of
+from loadgen.report.figures import LATENCIES, cores, cpu_us_per_event, percentiles_of, share_of_target, sides
+from loadgen.report.markup import embedded_json, html, policy, tag
+from loadgen.report.read import Run
+from loadgen.report.tables import exact
+from loadgen.report.verdict import exit_reason, headline, passed, statements
+
+
+def page_of(runs: Sequence[Run]) -> str:
+    """The page of one run, or of two that are laid over each other."""
+    from plotly.offline import get_plotlyjs
+
+    charts = list(charts_of(runs))
+    library, script, style = get_plotlyjs(), _own("charts.js"), _own("style.css")
+    title = text.plain(f"{' and '.join(run.name for run in runs)} – loadgen report")
+    return Template(_own("page.html")).substitute(
+        policy=escape(policy([library, script], [style, *_styles_of(library)])),
+        version=escape(__version__),
+        title=escape(title),
+        style=style,
+        body=html(*_body(runs, charts)),
+        charts=embedded_json({chart.key: chart.figure for chart in charts}),
+        library=library,
+        script=script,
+    )
+
+
+def _own(name: str) -> str:
+    return files("loadgen.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _styles_of(library: str) -> list[str]:
+    """The style sheets that the chart library adds as elements when it starts: that of its maps."""
+    return re.findall(r"\.textContent='(\.[^'\\]{1000,})'", library)
+
+
+def _body(runs: Sequence[Run], charts: list[Chart]) -> Iterator[Element]:
+    yield tag("a", "Skip to the figures", class_="skip", href="#figures")
+    yield _header(runs)
+    verdicts = [_verdict(run, side) for run, side in sides(runs)]
+    main = [*verdicts, *_figures(runs), *map(_chart, charts), *_without_script(charts), *_tables(runs)]
+    yield tag("main", [element for element in main if element is not None], id="figures", tabindex="-1")
+    made = f"Made by loadgen {__version__} from what the manifest says. This page asks no network for anything."
+    yield tag("footer", tag("p", made))
+
+
+def _header(runs: Sequence[Run]) -> Element:
+    kind = "Load test report" if len(runs) == 1 else "Two load tests compared"
+    title = " · ".join(f"{side} {run.name}".strip() for run, side in sides(runs))
+    when = [tag("p", f"{side}: {_when(run)}" if side else _when(run), class_="hint") for run, side in sides(runs)]
+    return tag("header", tag("p", kind, class_="kind"), tag("h1", title), when)
+
+
+def _when(run: Run) -> str:
+    """When, how long, with how many, to where."""
+    counted = {"users": "listeners", "workers": "workers"}
+    numbers = {word: run.settings.get(key) for key, word in counted.items()}
+    facts = [text.moment(run.t0_wall_ms)] if run.t0_wall_ms is not None else []
+    facts.append(text.seconds(run.summary.elapsed_s))
+    facts += [f"{number:,} {word}" for word, number in numbers.items() if isinstance(number, int)]
+    return " · ".join([*facts, *(f"to {name}" for name in run.sinks)])
+
+
+def _verdict(run: Run, side: str) -> Element:
+    is_good = passed(run)
+    mark = tag("span", "✓" if is_good else "✗", class_="mark", aria_hidden="true")
+    key = f"verdict-{side.lower()}" if side else "verdict"
+    title = tag("h2", f"{side}: {headline(run)}" if side else headline(run), id=f"{key}-title")
+    rows = [tag("li", tag("span", one.mark, class_=one.kind), tag("span", one.words)) for one in statements(run)]
+    rows.append(tag("li", tag("span", "•", class_="hint"), tag("span", exit_reason(run))))
+    return tag(
+        "section",
+        mark,
+        tag("div", title, tag("ul", rows)),
+        class_=f"panel {'half' if side else 'wide'} verdict",
+        id=key,
+        data_state="passed" if is_good else "failed",
+        aria_labelledby=f"{key}-title",
+    )
+
+
+def _figures(runs: Sequence[Run]) -> Iterator[Element | None]:
+    yield _tiles(runs[0]) if len(runs) == 1 else parts.compared(*runs)
+    yield parts.thresholds(runs)
+
+
+def _tiles(run: Run) -> Element:
+    """The few figures that one looks for first."""
+    summary, share, per_event = run.summary, share_of_target(run), cpu_us_per_event(run)
+    target = "as fast as possible" if share is None else f"{100 * share:.2f} % of {text.rate(summary.target_per_s)}"
+    planned = f"of {text.count(summary.planned)} planned,"
+    tiles = [
+        _tile("achieved", "Achieved", text.rate(summary.achieved_per_s), summary.achieved_per_s, target),
+        _tile(
+            "delivered",
+            "Delivered",
+            text.count(summary.delivered),
+            summary.delivered,
+            planned,
+            text.size(summary.bytes),
+        ),
+    ]
+    for name, label in LATENCIES.items():
+        found = percentiles_of(run, name)
+        around = (f"p50 {text.duration_ms(found.p50)},", f"max {text.duration_ms(found.max)}")
+        tiles.append(_tile(name.replace("_", "-"), f"{label}, p99", text.duration_ms(found.p99), found.p99, *around))
+    per = text.NONE if per_event is None else f"{text.number(per_event)} µs"
+    there = f" of {run.machine['cores']}" if run.machine.get("cores") else ""
+    busy = f"{text.number(cores(run))}{there} cores busy"
+    tiles.append(_tile("cpu-per-event", "CPU per event", per, per_event, busy))
+    return tag("section", tag("dl", tiles), class_="tiles", aria_label="The most important figures")
+
+
+def _tile(key: str, label: str, words: str, value: float | None, *hints: str) -> Element:
+    """The hints break between each other only, not between a number and its unit."""
+    big = tag("dd", exact(words, value), id=key, class_="big")
+    small = tag("dd", [part for hint in hints for part in (tag("span", hint), " ")], class_="hint")
+    return tag("div", tag("dt", label), big, small, class_="panel")
+
+
+def _chart(chart: Chart) -> Element:
+    """A place for a chart, which the page's script fills."""
+    key = f"{chart.key}-title"
+    place = tag("div", class_="chart", role="img", aria_label=chart.summary, data_chart=chart.key)
+    figure = tag("figure", tag("figcaption", chart.caption), place)
+    kind = "wide" if chart.is_wide else "third"
+    return tag("section", tag("h2", chart.title, id=key), figure, class_=f"panel {kind}", aria_labelledby=key)
+
+
+def _without_script(charts: list[Chart]) -> Iterator[Element]:
+    if charts:
+        said = "The charts need JavaScript; all figures are in the tables too."
+        yield tag("noscript", tag("p", said, class_="notice"))
+
+
+def _tables(runs: Sequence[Run]) -> Iterator[Element | None]:
+    yield parts.pages(runs)
+    if len(runs) == 1:
+        column = [parts.latencies(runs[0]), parts.ledger(runs[0]), parts.workers(runs[0])]
+        yield tag("div", [element for element in column if element is not None], class_="column half")
+        yield parts.settings(runs[0])
+    else:
+        yield parts.differing_settings(*runs)
+    yield from (parts.making(run, side) for run, side in sides(runs))
+    yield parts.windows(runs)

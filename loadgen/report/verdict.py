@@ -1,0 +1,141 @@
+"""What a run kept of what it promised, in sentences.
+
+In: a run. Out: whether it passed, and a sentence for each promise, with whether it was kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from loadgen.report import text
+from loadgen.report.read import Counts, Run
+
+STOPPED = ("interrupted", "interrupted twice", "terminated")
+REASONS = {
+    "duration": "its time was up",
+    "events": "it had sent all of its events",
+    "end": "the simulated window was over",
+    "interrupted": "Ctrl-C, and a clean drain",
+    "interrupted twice": "Ctrl-C twice, without waiting for events in flight",
+    "terminated": "SIGTERM, and a clean drain",
+    "threshold": "a threshold was broken, and says abort",
+    "reader gone": "whoever read its output had seen enough",
+    "running": "this is what it said last",
+}
+MARKS = {"good": "✓", "bad": "✗", "warn": "!", "hint": "•"}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence about the run.
+
+    Attributes:
+        kind: "good" and "bad" are promises, kept and broken; "warn" is worth a look, "hint" is worth knowing.
+        words: the sentence.
+    """
+
+    kind: Literal["good", "bad", "warn", "hint"]
+    words: str
+
+    @property
+    def mark(self) -> str:
+        """✓, ✗, ! or a dot."""
+        return MARKS[self.kind]
+
+
+def statements(run: Run) -> list[Statement]:
+    """What there is to say, the most important first."""
+    return [*_error(run), *_delivery(run), *_schedule(run), *_thresholds(run), *_stalls(run), *_remarks(run)]
+
+
+def passed(run: Run) -> bool:
+    """Whether every promise was kept."""
+    return all(one.kind != "bad" for one in statements(run))
+
+
+def headline(run: Run) -> str:
+    """The verdict in a few words."""
+    if not passed(run):
+        return "Failed: not every promise was kept"
+    if run.summary.exit_reason in STOPPED:
+        return "Stopped by hand; until then every promise was kept"
+    return "Passed: every promise was kept"
+
+
+def exit_reason(run: Run) -> str:
+    """Why the run ended, as a sentence."""
+    reason = run.summary.exit_reason
+    return f"Ended by: {reason} ({REASONS[reason]})." if reason in REASONS else f"Ended by: {reason or 'not known'}."
+
+
+def _error(run: Run) -> Iterator[Statement]:
+    if run.error:
+        yield Statement("bad", run.error)
+    if run.reached is not None:
+        yield Statement("bad", "The run did not come to its end: it was killed, or goes on.")
+
+
+def _delivery(run: Run) -> Iterator[Statement]:
+    """One sentence a sink."""
+    ledgers: dict[str, Counts] = {**run.summary.sinks, **run.sinks} or {"": run.summary}
+    for name, ledger in ledgers.items():
+        where = f" to {name}" if len(ledgers) > 1 else ""
+        if ledger.delivered == ledger.planned:
+            yield Statement("good", f"Every planned event was delivered{where}: {text.count(ledger.delivered)}.")
+            continue
+        ends = {"failed": ledger.failed, "dropped": ledger.dropped, "unfinished": ledger.unfinished}
+        named = ", ".join(f"{text.count(number)} {end}" for end, number in ends.items() if number)
+        share = text.share(ledger.delivered, ledger.planned)
+        said = f"{text.count(ledger.delivered)} of {text.count(ledger.planned)} planned events were delivered{where}"
+        yield Statement("bad", f"{said} ({share}): {named or 'the rest is not accounted for'}.")
+
+
+def _schedule(run: Run) -> Iterator[Statement]:
+    summary = run.summary
+    is_clear = summary.limited_by not in ("", "unknown")
+    limit = f"limited by {summary.limited_by}" if is_clear else "what limited it is not clear"
+    achieved = f"achieved {text.rate(summary.achieved_per_s)}"
+    if summary.measured_from_s is None:
+        yield Statement("bad", "The run ended in its warm-up: nothing was measured.")
+    elif summary.target_per_s is None:
+        yield Statement("hint", f"As fast as possible: {achieved}, {limit}.")
+    else:
+        share = f" ({text.share(summary.achieved_per_s, summary.target_per_s)})" if summary.target_per_s else ""
+        rates = f"target {text.rate(summary.target_per_s)}, {achieved}{share}"
+        kept = summary.limited_by == "schedule"
+        said = f"The schedule was kept: {rates}." if kept else f"The schedule was missed: {rates}, {limit}."
+        yield Statement("good" if kept else "bad", said)
+
+
+def _thresholds(run: Run) -> Iterator[Statement]:
+    thresholds = run.summary.thresholds
+    broken = [one.expr for one in thresholds if not one.passed]
+    if broken:
+        counted = f"{len(broken)} of {len(thresholds)} thresholds are" if len(thresholds) > 1 else "The threshold is"
+        yield Statement("bad", f"{counted} broken: {'; '.join(broken)}.")
+    elif thresholds:
+        yield Statement("good", f"All thresholds held: {'; '.join(one.expr for one in thresholds)}.")
+
+
+def _stalls(run: Run) -> Iterator[Statement]:
+    stalls = run.summary.stalls
+    if not stalls:
+        return
+    longest = max(stalls, key=lambda stall: stall.to_s - stall.from_s)
+    span = f"from {text.seconds(longest.from_s)} to {text.seconds(longest.to_s)} after the start"
+    more = f" It was the longest of {len(stalls)} such stretches." if len(stalls) > 1 else ""
+    said = f"Nothing was delivered {span}, although {text.count(longest.due)} events were due.{more}"
+    yield Statement("warn", said)
+
+
+def _remarks(run: Run) -> Iterator[Statement]:
+    summary = run.summary
+    if summary.restarts:
+        most = text.count(summary.repeated_possibly)
+        yield Statement("warn", f"Workers restarted: {summary.restarts}; at most {most} events were sent twice.")
+    spoilt = [f"{text.count(number)} {kind}" for kind, number in summary.impaired.items() if number]
+    if spoilt:
+        yield Statement("hint", f"Spoilt on purpose: {', '.join(spoilt)}.")
+    if summary.measured_from_s:
+        warm_up = text.seconds(summary.measured_from_s)
+        yield Statement("hint", f"The first {warm_up} are warm-up: target, achieved rate and latencies leave them out.")

@@ -1,0 +1,44 @@
+"""A page is written whole or not at all, and a place where it cannot be is found out before the run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from loadgen.errors import OutputUnwritable
+from loadgen.report import check_report, write_report
+from tests.report.manifests import manifest
+
+
+def test_a_page_is_written_and_nothing_lies_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "run.html"
+    write_report(path, manifest(), tmp_path / "m.json")
+    assert path.read_text(encoding="utf-8").endswith("</html>\n")
+    assert os.listdir(path.parent) == ["run.html"]
+
+
+def test_a_page_that_cannot_be_written_whole_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.html"
+    path.write_text("the old page")
+
+    def disk_full(self: Path, _content: bytes) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    with pytest.raises(OutputUnwritable, match=r"cannot write .*run\.html'.*the disk is full"):
+        write_report(path, manifest(), tmp_path / "m.json")
+    assert path.read_text() == "the old page"
+    assert os.listdir(tmp_path) == ["run.html"]
+
+
+def test_a_folder_is_no_place_for_a_page(tmp_path: Path) -> None:
+    with pytest.raises(OutputUnwritable, match="that is a folder: name a file"):
+        check_report(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputUnwritable, match=r"cannot write .*file"):
+        check_report(tmp_path / "file" / "run.html")
+    check_report(tmp_path / "new" / "run.html")
+    assert os.listdir(tmp_path / "new") == []
