@@ -6,7 +6,7 @@ a run are computed once, from the sum over the workers, never averaged.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 STEPS_PER_OCTAVE = 64
 N_OCTAVES = 36  # 1 µs .. 2^36 µs = 19 h
 N_BUCKETS = N_OCTAVES * STEPS_PER_OCTAVE
+MANY = 8192
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 
 
@@ -38,7 +39,6 @@ def middles_s(buckets: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.ldexp(1.0 + (step + 0.5) / STEPS_PER_OCTAVE, octave) * 1e-6, np.float64)
 
 
-@dataclass(slots=True)
 class Histogram:
     """Counts of durations.
 
@@ -48,22 +48,81 @@ class Histogram:
         max_s: the largest value, seconds; 0 when empty.
     """
 
-    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(N_BUCKETS, np.int64))
-    sum_s: float = 0.0
-    max_s: float = 0.0
+    __slots__ = ("_counts", "_held", "_max_s", "_n_held", "_sum_s")
+
+    def __init__(self, counts: npt.NDArray[np.int64] | None = None, sum_s: float = 0.0, max_s: float = 0.0) -> None:
+        """With these counts, which it keeps and changes; empty where there are none."""
+        self._counts = np.zeros(N_BUCKETS, np.int64) if counts is None else counts
+        self._sum_s, self._max_s = sum_s, max_s
+        self._held: list[npt.NDArray[np.float64]] = []
+        self._n_held = 0
+
+    def __reduce__(self) -> tuple[type["Histogram"], tuple[npt.NDArray[np.int64], float, float]]:
+        return type(self), (self.counts, self.sum_s, self.max_s)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """See above."""
+        self._count_held()
+        return self._counts
+
+    @counts.setter
+    def counts(self, counts: npt.NDArray[np.int64]) -> None:
+        self._count_held()
+        self._counts = counts
+
+    @property
+    def sum_s(self) -> float:
+        """See above."""
+        self._count_held()
+        return self._sum_s
+
+    @sum_s.setter
+    def sum_s(self, sum_s: float) -> None:
+        self._count_held()
+        self._sum_s = sum_s
+
+    @property
+    def max_s(self) -> float:
+        """See above."""
+        self._count_held()
+        return self._max_s
+
+    @max_s.setter
+    def max_s(self, max_s: float) -> None:
+        self._count_held()
+        self._max_s = max_s
 
     def record(self, values_s: npt.NDArray[np.float64]) -> None:
-        """Add durations (float64, seconds; a negative one counts as zero)."""
-        n_values = len(values_s)
-        if n_values == 0:
-            return
-        starts = np.flatnonzero(values_s[1:] != values_s[:-1]) + 1  # events that went together share their durations
-        starts = np.concatenate([[0], starts])
-        values_s = np.maximum(values_s[starts], 0.0)
-        repeats = np.diff(starts, append=n_values)
-        self.counts += np.bincount(_bucket_of(values_s), repeats, N_BUCKETS).astype(np.int64)
-        self.sum_s += float(values_s @ repeats)
-        self.max_s = max(self.max_s, float(values_s.max()))
+        """Add durations (float64, seconds; a negative one counts as zero); the array must not change afterwards.
+
+        A few are held until there are many, or until somebody looks: to count them costs the same for one as for a
+        thousand.
+        """
+        self._held.append(values_s)
+        self._n_held += len(values_s)
+        if self._n_held >= MANY:
+            self._count_held()
+
+    def _count_held(self) -> None:
+        if self._n_held:
+            values_s = np.maximum(self._held[0] if len(self._held) == 1 else np.concatenate(self._held), 0.0)
+            self._held, self._n_held = [], 0
+            self._count(values_s)
+
+    def _count(self, values_s: npt.NDArray[np.float64]) -> None:
+        """Count these, of which there is at least one."""
+        self._max_s = max(self._max_s, float(values_s.max()))
+        (changes,) = (values_s[1:] != values_s[:-1]).nonzero()
+        if 2 * len(changes) < len(values_s):  # events that went together share their durations
+            starts = np.concatenate(([0], changes + 1))
+            repeats = np.concatenate((starts[1:], [len(values_s)])) - starts
+            values_s = values_s[starts]
+            np.add.at(self._counts, _bucket_of(values_s), repeats)
+            self._sum_s += float(values_s @ repeats)
+        else:
+            self._counts += np.bincount(_bucket_of(values_s), minlength=N_BUCKETS)
+            self._sum_s += float(values_s.sum())
 
     def merge(self, other: "Histogram") -> None:
         """Add the other's counts to this one."""

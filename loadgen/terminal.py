@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.histogram import Histogram
+from loadgen.histogram import Histogram, Sparse
 
 
 class Terminal:
@@ -75,7 +75,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
-def percentiles(histogram: Histogram) -> str:
+def percentiles(histogram: Histogram | Sparse) -> str:
     """The median, the 99th percentile and the most, in ms; a dash where nothing was recorded."""
     found = histogram.summary_ms()
     return "–" if found["p50"] is None else f"{found['p50']:,.1f} / {found['p99']:,.1f} / {found['max']:,.1f} ms"

@@ -1,5 +1,6 @@
 """Histograms of durations merge, and their percentiles are within 1 %."""
 
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -93,6 +94,45 @@ def test_the_two_percentiles_of_parts_hold_those_of_the_whole_between_them(a: li
         return
     low, high = sorted(of(part).quantile_s(0.9) for part in (a, b))
     assert low <= merged([of(a), of(b)]).quantile_s(0.9) <= high * (1 + 1 / 64)  # a maximum cuts a bucket
+
+
+def test_what_is_held_until_there_is_more_is_seen_by_whoever_looks() -> None:
+    def held() -> Histogram:
+        histogram = Histogram()
+        for value_s in (0.1, 0.4, 0.2):
+            histogram.record(np.array([value_s]))
+        return histogram
+
+    assert len(held()) == held().counts.sum() == 3
+    assert (held().sum_s, held().max_s) == (pytest.approx(0.7), 0.4)
+    assert held().quantile_s(0.5) == pytest.approx(0.2, rel=0.01)
+    twice = merged([held(), held()])
+    assert (len(twice), twice.max_s) == (6, 0.4)
+    for copy in (
+        held().copy(),
+        pickle.loads(pickle.dumps(held())),
+        Sparse.of(held()).full(),
+        held().since(Histogram()),
+    ):
+        assert (copy.counts == held().counts).all()
+        assert (copy.sum_s, copy.max_s) == (pytest.approx(0.7), 0.4)
+    changed = held()
+    changed.sum_s, changed.max_s, changed.counts = 1.0, 2.0, 2 * held().counts
+    assert (len(changed), changed.sum_s, changed.max_s) == (6, 1.0, 2.0)
+
+
+@given(st.lists(st.tuples(st.floats(-1.0, 100.0), st.integers(1, 9)), min_size=1, max_size=30), st.integers(1, 400))
+def test_values_that_repeat_count_as_often_as_they_come(runs: list[tuple[float, int]], times: int) -> None:
+    values = [value_s for value_s, n in runs for _ in range(n)] * times
+    found, one_by_one = of(values), Histogram()
+    for value_s, n in runs:
+        single = of([value_s])
+        one_by_one.counts += single.counts * n * times
+        one_by_one.max_s = max(one_by_one.max_s, single.max_s)
+    assert (found.counts == one_by_one.counts).all()
+    assert len(found) == len(values)
+    assert found.max_s == one_by_one.max_s
+    assert found.sum_s == pytest.approx(sum(max(0.0, value_s) for value_s in values), rel=1e-9, abs=1e-12)
 
 
 @given(durations)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.event import N_SLICES
+from loadgen.histogram import Sparse
 from loadgen.ledger import N_PAGES, Fingerprint, Outcome, Tally
 
 pages = st.lists(st.integers(0, N_PAGES - 1), max_size=20)
@@ -31,7 +32,7 @@ tallies = st.builds(
 
 def as_values(tally: Tally) -> tuple[object, ...]:
     fingerprint = tally.fingerprint
-    histograms = (tally.ack_s.as_json(), tally.intended_to_ack_s.as_json())
+    histograms = (Sparse.of(tally.ack_s).as_json(), Sparse.of(tally.intended_to_ack_s).as_json())
     counts = (tally.by_page.tolist(), tally.bytes_delivered, tally.in_flight)
     return (*counts, fingerprint.count.tolist(), fingerprint.total.tolist(), *histograms)
 

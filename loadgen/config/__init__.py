@@ -10,6 +10,7 @@ from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import (
     AnalyzeSettings,
     CompactSettings,
+    CompareSettings,
     ConsumeSettings,
     DashboardSettings,
     DoctorSettings,
@@ -24,6 +25,7 @@ from loadgen.config.values import ShardOf
 __all__ = [
     "AnalyzeSettings",
     "CompactSettings",
+    "CompareSettings",
     "ConsumeSettings",
     "DashboardSettings",
     "DoctorSettings",

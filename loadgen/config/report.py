@@ -57,7 +57,8 @@ def _value_line(item: Any, cause: Any, given: Given) -> str:
     if item["type"] == "missing" and flag.needed:
         return f"{flag.needed.rule}, got none; {flag.needed.next_step}"
     if isinstance(cause, BadValue):
-        subject = f"{key} {item['loc'][1]}" if len(item["loc"]) > 1 else key
+        subject = f"{key} {item['loc'][1]}" if isinstance(item["loc"][-1], str) and len(item["loc"]) > 1 else key
+        got = shown(item["input"]) if isinstance(item["loc"][-1], int) else got  # one of several
         return f"{subject} {cause.rule}, got {got} ({origin}); {cause.next_step}"
     if item["type"] == "extra_forbidden":
         known = _sub_names(given.kind, name)

@@ -47,7 +47,7 @@ def _problem(settings: "Settings", rule: str, names: str, next_step: str) -> Pro
 
 def of_run(settings: "RunSettings") -> Iterator[Problem]:
     """Every broken rule of `loadgen run`."""
-    for rules in (_workers, _ending, _pace, _places, _world):
+    for rules in (_workers, _ending, _pace, _shape, _search, _places, _world, _figures, _report):
         yield from rules(settings)
 
 
@@ -79,6 +79,38 @@ def _pace(s: "RunSettings") -> Iterator[Problem]:
         yield _problem(s, "rate already sets how fast simulated time goes", "rate speed", "keep one of the two")
 
 
+def _shape(s: "RunSettings") -> Iterator[Problem]:
+    step = "add --rate, such as --rate 20k/s"
+    if s.preview and s.shape is None and isinstance(s.rate, str):
+        yield _problem(s, "a preview shows a rate", "preview rate shape", "add --rate 20k/s, or --shape")
+    if s.shape is None:
+        return
+    if s.end_ms is not None:
+        yield _problem(s, "a backfill is not paced", "end_ms shape", "leave --shape out, or use --duration")
+    elif s.rate == "max" or (s.rate == "natural" and not (s.shape.is_absolute or s.find_max_rate)):
+        yield _problem(s, "a shape needs a rate, of which it is a part", "shape rate", step)
+    elif s.rate == "natural" and s.speed != 1:
+        yield _problem(s, "a shape already sets how fast simulated time goes", "shape speed", "keep one of the two")
+
+
+def _search(s: "RunSettings") -> Iterator[Problem]:
+    if not s.find_max_rate:
+        return
+    for other in ("continuous", "events", "end_ms", "preview"):
+        if getattr(s, other) not in (None, False):
+            rule = "a trial of find-max-rate is paced and lasts --duration"
+            yield _problem(s, rule, f"find_max_rate {other}", "leave one of the two out")
+    if s.rate == "max":
+        yield _problem(s, "find-max-rate begins at a rate", "find_max_rate rate", "give a low one, such as --rate 1k/s")
+    if s.speed != 1:
+        yield _problem(s, "find-max-rate sets the rate", "find_max_rate speed", "leave out --speed")
+    if s.shard.count > 1:
+        yield _problem(s, "find-max-rate measures one machine", "find_max_rate shard", "leave out --shard")
+    if s.output is not None:
+        step = "use --folder, --brokers or --discard"
+        yield _problem(s, "each trial of find-max-rate needs its own output", "find_max_rate output", step)
+
+
 def _places(s: "RunSettings") -> Iterator[Problem]:
     for other in ("brokers", "output", "folder"):
         if s.discard and getattr(s, other) is not None:
@@ -96,6 +128,21 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
 def _world(s: "RunSettings") -> Iterator[Problem]:
     if s.catalog is not None and s.tracks != type(s).model_fields["tracks"].default:
         yield _problem(s, "an imported catalogue has its own tracks", "catalog tracks", "keep one of the two")
+
+
+def _figures(s: "RunSettings") -> Iterator[Problem]:
+    if s.unpaced and any(figure.name == "target" for threshold in s.threshold for figure in threshold.figures):
+        step = "hold rate against a number, such as 'rate >= 10k/s', or pace the run: --rate 10k/s"
+        names = f"threshold {'rate' if s.end_ms is None else 'end_ms'}"
+        yield _problem(s, "a run that is not paced has no target", names, step)
+    if s.duration_s is not None and s.warm_up_s >= s.duration_s:
+        yield _problem(s, "the warm-up must be shorter than the run", "warm_up_s duration_min", "lower --warm-up")
+
+
+def _report(s: "RunSettings") -> Iterator[Problem]:
+    for other in ("manifest", "output"):
+        if s.report is not None and s.report == getattr(s, other):
+            yield _problem(s, "each file has its own content", f"report {other}", "name another file: run.html")
 
 
 def of_consume(s: "ConsumeSettings") -> Iterator[Problem]:

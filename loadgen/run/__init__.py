@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from loadgen.config import RunSettings
 
 if TYPE_CHECKING:
-    from loadgen.run.coordinator import Result, Watcher
+    from collections.abc import Callable
+
+    from loadgen.metrics_endpoint import MetricCollector
+    from loadgen.run.coordinator import Coordinator, Result, Watcher
     from loadgen.run.messages import Plan
     from loadgen.run.screen import Screen
     from loadgen.run.team import Team
@@ -31,18 +34,47 @@ def main(settings: RunSettings) -> int:
     Raises:
         LoadgenError: the run could not start.
     """
+    if settings.preview:
+        from loadgen.run import preview
+
+        return preview.main(settings)
     from loadgen.run.forkserver import start_fork_server
 
     start_fork_server()  # it imports while we prepare
+    if settings.find_max_rate:
+        from loadgen.run import find_rate
+
+        return find_rate.main(settings, run_once)
     from loadgen.run.screen import Screen
 
     screen = Screen(settings.duration_s, settings.events, settings.quiet)
+
+    def show(collector: "MetricCollector") -> bool:
+        from loadgen.metrics_endpoint import expose
+
+        return expose(collector, settings.metrics_host, settings.metrics_port, screen.note)
+
+    return run_once(settings, screen, show)
+
+
+def run_once(settings: RunSettings, screen: "Screen", show: "Callable[[MetricCollector], bool]") -> int:
+    """One run.
+
+    Args:
+        settings: of this run.
+        screen: shows it to a person.
+        show: gives its metrics to Prometheus; returns whether it can.
+
+    Returns, raises: as `main`.
+    """
     with ExitStack() as stack:
-        result, plan, team = _run(settings, screen, stack)
+        result, plan, team = _run(settings, screen, show, stack)
     return _report(result, plan, team, screen)
 
 
-def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Result, Plan, Team]":
+def _run(
+    settings: RunSettings, screen: "Screen", show: "Callable[[MetricCollector], bool]", stack: ExitStack
+) -> "tuple[Result, Plan, Team]":
     from loadgen.run.coordinator import Coordinator
     from loadgen.run.keeper import Keeper
     from loadgen.run.prepare import prepare, setting_rows
@@ -62,26 +94,23 @@ def _run(settings: RunSettings, screen: "Screen", stack: ExitStack) -> "tuple[Re
     screen.settings(setting_rows(settings, plan))
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
-    coordinator = Coordinator(plan, team, screen, output, _watchers(settings, team, screen))
+    coordinator = Coordinator(plan, team, screen, output, [])
+    for watcher in _watchers(plan, team, coordinator, show):
+        coordinator.add_watcher(watcher)
     coordinator.add_watcher(Keeper(plan, coordinator.so_far).watch)
     return coordinator.run(), plan, team
 
 
-def _watchers(settings: RunSettings, team: "Team", screen: "Screen") -> "list[Watcher]":
+def _watchers(
+    plan: "Plan", team: "Team", coordinator: "Coordinator", show: "Callable[[MetricCollector], bool]"
+) -> "list[Watcher]":
     """The metrics endpoint, unless it is off or its default port is taken."""
-    if settings.metrics_port == 0:
+    if plan.settings.metrics_port == 0:
         return []
-    from loadgen.metrics_endpoint import expose
-    from loadgen.run.endpoint import RunCollector
+    from loadgen.run.endpoint import RunCollector, info_of
 
-    collector = RunCollector(team, _offered_per_s(settings))
-    is_exposed = expose(collector, settings.metrics_host, settings.metrics_port, screen.note)
-    return [collector.watch] if is_exposed else []
-
-
-def _offered_per_s(settings: RunSettings) -> float:
-    """The target that the endpoint shows: what --rate asks of this machine; nan where the listeners decide."""
-    return float("nan") if isinstance(settings.rate, str) else settings.rate / settings.shard.count
+    collector = RunCollector(team, info_of(plan), coordinator.broken)
+    return [collector.watch] if show(collector) else []
 
 
 def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> int:
@@ -90,16 +119,32 @@ def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> i
 
     from loadgen.errors import OutputUnwritable, ReaderGone
     from loadgen.prove.manifest import write_manifest
+    from loadgen.report import write_report
+    from loadgen.run.history import LATENCIES
     from loadgen.run.keeper import history_of, manifest_of
-    from loadgen.run.totals import summary
+    from loadgen.run.percentile_log import write_percentile_logs
+    from loadgen.run.verdict import summary
 
     path, problems = plan.settings.manifest_path(plan.run_id), [result.error] if result.error else []
+    manifest = {**manifest_of(result, plan), "history": history_of(result)}
     try:
-        write_manifest(path, {**manifest_of(result, plan), "history": history_of(result)})
+        write_manifest(path, manifest)
         team.forget()
     except OutputUnwritable as error:  # the figures of a long run are shown all the same
         problems.append(error)
+    if plan.settings.percentile_log is not None:
+        latencies = {name: getattr(result.verdict.measured, name) for name in LATENCIES}
+        try:
+            write_percentile_logs(plan.settings.percentile_log, latencies)
+        except OutputUnwritable as error:
+            problems.append(error)
     screen.closing(result.totals, result.verdict, str(path))
+    if plan.settings.report is not None:
+        try:
+            write_report(plan.settings.report, manifest, path)
+            screen.note(f"report: {plan.settings.report}")
+        except OutputUnwritable as error:
+            problems.append(error)
     for problem in problems:
         screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
     if plan.settings.json_summary:
@@ -110,8 +155,7 @@ def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> i
 
 
 def exit_code(result: "Result") -> int:
-    """0 when every planned event was delivered on schedule, 130 when a signal ended it cleanly, else 1."""
-    kept = result.totals.perfect and (result.verdict.target_per_s is None or result.verdict.limited_by == "schedule")
-    if result.error is not None or not kept:
+    """0 when every event was delivered on schedule and every threshold kept, 130 when a signal ended it, else 1."""
+    if result.error is not None or not (result.totals.perfect and result.verdict.kept):
         return EXIT_FAILED
     return EXIT_INTERRUPTED if result.verdict.exit_reason == "interrupted" else EXIT_DONE

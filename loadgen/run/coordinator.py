@@ -18,8 +18,11 @@ from loadgen.event import Int64s
 from loadgen.run.history import History
 from loadgen.run.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
 from loadgen.run.screen import Screen
+from loadgen.run.stalls import Stalls
 from loadgen.run.team import Member, Team
-from loadgen.run.totals import Totals, Verdict, judge
+from loadgen.run.thresholds import Thresholds
+from loadgen.run.totals import Totals
+from loadgen.run.verdict import Verdict, judge
 from loadgen.simulate.schedule import NS_PER_S
 from loadgen.sink.stream import OutputFile
 
@@ -67,10 +70,11 @@ class Coordinator:
         screen: Screen,
         output: OutputFile | None,
         watchers: list[Watcher],
-        history: History | None = None,
     ) -> None:
-        self._settings = plan.settings
-        self._history = history or History()
+        self._settings = settings = plan.settings
+        self._thresholds = Thresholds(settings.threshold, settings.warm_up_s, lambda: self.stop("threshold"))
+        self._history = History(settings.warm_up_s, [self._thresholds.watch])
+        self._stalls = Stalls()
         self._team, self._screen, self._output, self._watchers = team, screen, output, watchers
         self._unwritten: deque[tuple[Member, int]] = deque()
         self._go: Go | None = None
@@ -96,7 +100,7 @@ class Coordinator:
         finally:
             self._close()
             if self._go is not None:
-                self._history.end(self._team.totals(), self._go.t0_ns)
+                self._end_records(self._team.totals(), self._go.t0_ns)
             for number, handler in previous.items():
                 signal.signal(number, handler)
         return self._result(self._reason)
@@ -107,8 +111,12 @@ class Coordinator:
 
     def stop(self, reason: str) -> None:
         """End the run in order, for this reason, unless it ends already."""
-        if not self._reason:
+        if not self._reason and not all(member.done for member in self._team.members):
             self._drain(reason)
+
+    def broken(self) -> dict[str, bool]:
+        """Each threshold, and whether it is broken by now; may be asked in any thread."""
+        return self._thresholds.broken()
 
     def so_far(self) -> Result:
         """What could be said if the run ended now."""
@@ -124,6 +132,7 @@ class Coordinator:
         if self._go is not None:
             self._totals = self._totals or self._team.totals()
             self._history.watch(self._totals, self._go.t0_ns)
+            self._stalls.watch(self._totals, self._go.t0_ns)
             for watcher in [self._screen.progress, *self._watchers]:
                 watcher(self._totals, self._elapsed_s())
 
@@ -245,11 +254,22 @@ class Coordinator:
             except SinkError as error:
                 self._error = self._error or error
 
+    def _end_records(self, totals: Totals, t0_ns: int) -> None:
+        """Take the last totals into all that is known of the run over time."""
+        self._history.end(totals, t0_ns)
+        self._stalls.end(totals, t0_ns, t0_ns + int(self._team.ended_after_s(t0_ns) * NS_PER_S))
+
     def _result(self, reason: str) -> Result:
-        settings, team, totals = self._settings, self._team, self._team.totals()
+        team, totals = self._team, self._team.totals()
         elapsed_s = team.ended_after_s(self._go.t0_ns) if self._go else 0.0
-        reason = reason or self._limit_reached(elapsed_s)
-        target_per_s = totals.mean_target_per_s(self._go.t0_ns) if self._go and not settings.unpaced else None
-        verdict, accounts, planned = judge(totals, elapsed_s, target_per_s, reason), team.accounts(), team.planned()
+        verdict = judge(
+            totals,
+            self._history.measured(totals, self._go.t0_ns if self._go else 0),
+            elapsed_s,
+            reason or self._limit_reached(elapsed_s),
+            paced=self._go is not None and not self._settings.unpaced,
+            stalls=self._stalls.found,
+            thresholds=self._thresholds,
+        )
         t0_wall_ms = self._go.t0_wall_ms if self._go else None
-        return Result(totals, verdict, accounts, planned, self._history, t0_wall_ms, self._error)
+        return Result(totals, verdict, team.accounts(), team.planned(), self._history, t0_wall_ms, self._error)

@@ -29,6 +29,7 @@ class Window:
 
     Attributes:
         start_s, end_s: seconds after the schedule's zero.
+        offered_s: for how long of it events were offered; less than its length once they are only waited for.
         scheduled: events that the schedule asked for; nan without a schedule.
         planned, delivered, failed, dropped, unfinished: events that were offered, and that ended this way, in it.
         n_bytes: value bytes delivered.
@@ -39,6 +40,7 @@ class Window:
 
     start_s: float
     end_s: float
+    offered_s: float
     scheduled: float
     planned: int
     delivered: int
@@ -61,7 +63,7 @@ class Window:
     def as_json(self) -> dict[str, Any]:
         """Counts as they are, durations as percentiles: what the manifest keeps of it."""
         kept = {name: getattr(self, name) for name in self.__slots__ if name not in LATENCIES}
-        times = {"start_s": round(self.start_s, 3), "end_s": round(self.end_s, 3), "cpu_s": round(self.cpu_s, 3)}
+        times = {name: round(getattr(self, name), 3) for name in ("start_s", "end_s", "offered_s", "cpu_s")}
         scheduled = None if np.isnan(self.scheduled) else round(self.scheduled, 3)
         summaries = {f"{name}_ms": getattr(self, name).summary_ms() for name in LATENCIES}
         return {**kept, **times, "scheduled": scheduled, **summaries}
@@ -81,7 +83,7 @@ def merged(parts: Sequence[Window]) -> Window:
     return Window(first.start_s, last.end_s, in_flight=last.in_flight, active=last.active, **summed)
 
 
-_ADDED = ("scheduled", "planned", "delivered", "failed", "dropped", "unfinished", "n_bytes", "cpu_s")
+_ADDED = ("offered_s", "scheduled", "planned", "delivered", "failed", "dropped", "unfinished", "n_bytes", "cpu_s")
 
 
 @dataclass(slots=True)
@@ -89,6 +91,7 @@ class _State:
     """The totals at one moment."""
 
     at_s: float = 0.0
+    offered_s: float = 0.0
     scheduled: float = 0.0
     cpu_s: float = 0.0
     n_bytes: int = 0
@@ -101,10 +104,11 @@ class _State:
     intended_to_ack: Histogram = field(default_factory=Histogram)
 
     @classmethod
-    def of(cls, totals: Totals, at_s: float) -> "_State":
+    def of(cls, totals: Totals, t0_ns: int) -> "_State":
         tally = totals.headline
         return cls(
-            at_s=at_s,
+            at_s=totals.at_s(t0_ns),
+            offered_s=totals.offered_s(t0_ns),
             scheduled=totals.scheduled,
             cpu_s=totals.cpu_s,
             n_bytes=tally.bytes_delivered,
@@ -123,6 +127,7 @@ class _State:
         return Window(
             start_s=self.at_s,
             end_s=later.at_s,
+            offered_s=max(0.0, later.offered_s - self.offered_s),
             scheduled=later.scheduled - self.scheduled,
             planned=max(0, later.planned - self.planned),  # fewer where a worker died with events in flight
             delivered=ended[Outcome.DELIVERED],
@@ -158,32 +163,34 @@ class History:
 
     def watch(self, totals: Totals, t0_ns: int) -> None:
         """Take the latest totals; where a second has passed, a window ends with them."""
-        if totals.at_s(t0_ns) - self._last.at_s >= WINDOW_S - EARLY_S:
-            self._add(totals, totals.at_s(t0_ns))
+        gone_s = totals.at_s(t0_ns) - self._last.at_s
+        is_heard = totals.spread_s < EARLY_S  # not one worker alone: the others will say in a moment what they did
+        if gone_s >= (WINDOW_S - EARLY_S if is_heard else WINDOW_S):
+            self._add(_State.of(totals, t0_ns))
 
     def end(self, totals: Totals, t0_ns: int) -> None:
         """Take the last totals of the run."""
         if totals.at_s(t0_ns) > self._last.at_s:
-            self._add(totals, totals.at_s(t0_ns))
+            self._add(_State.of(totals, t0_ns))
         if not self._open:
             return
         if self.windows and self._last.at_s - self._open[0].start_s < EARLY_S:
             self._open.insert(0, self.windows.pop())
         self._close()
 
-    def measured(self) -> Window:
-        """All that happened between the warm-up and the end of the last window."""
-        return self._base.until(self._last)
+    def measured(self, totals: Totals, t0_ns: int) -> Window:
+        """All that happened between the warm-up and these totals; of no length where the warm-up goes on."""
+        now = _State.of(totals, t0_ns)
+        return (now if self._base.at_s < self.warm_up_s else self._base).until(now)
 
-    def _add(self, totals: Totals, at_s: float) -> None:
-        now = _State.of(totals, at_s)
+    def _add(self, now: _State) -> None:
         window, self._last = self._last.until(now), now
         if self._base.at_s < self.warm_up_s:
             self._base = now
         for listener in self._listeners:
             listener(window)
         self._open.append(window)
-        if at_s - self._open[0].start_s >= self._width_s - EARLY_S:
+        if now.at_s - self._open[0].start_s >= self._width_s - EARLY_S:
             self._close()
 
     def _close(self) -> None:

@@ -17,8 +17,11 @@ from loadgen.ledger import Tally
 from loadgen.prove.manifest import planned_json, tally_json, versions, write_manifest
 from loadgen.prove.reached import path_beside
 from loadgen.run.coordinator import Result
+from loadgen.run.history import LATENCIES, Window
+from loadgen.run.machine import machine
 from loadgen.run.messages import Plan
-from loadgen.run.totals import Totals, summary
+from loadgen.run.totals import Totals
+from loadgen.run.verdict import summary
 
 EVERY_S = 2.0
 
@@ -59,14 +62,21 @@ def manifest_of(result: Result, plan: Plan) -> dict[str, Any]:
         "settings": settings.public_dict(),
         "behaviour": plan.simulation.behaviour.model_dump(mode="json"),
         "versions": versions(),
+        "machine": machine(),
         "catalog": {"digest": plan.catalog_digest, "tracks": settings.tracks, "name": settings.catalog},
         "summary": summary(result.totals, result.verdict, settings.seed, ""),
         "planned": planned_json(result.planned),
         "sinks": {name: tally_json(tally) for name, tally in _tallies(result, plan).items()},
         "workers": result.workers,
         "schedule_lag": Sparse.of(result.totals.schedule_lag_s).as_json(),
+        "measured": _measured(result.verdict.measured),
         "error": str(result.error) if result.error else None,
     }
+
+
+def _measured(window: Window) -> dict[str, Any]:
+    """The run without its warm-up: what `Window.as_json` says, and the whole histograms."""
+    return window.as_json() | {name: getattr(window, name).as_json() for name in LATENCIES}
 
 
 def history_of(result: Result) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 coordinator → worker: Go, Drain, Written.      worker → coordinator: Ready, Samples, Snapshot (cumulative), Chunk.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadgen.config import RunSettings
@@ -13,6 +13,9 @@ from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Tally
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
+
+STUCK_NS = 1_000_000_000
+"""A worker looks at its deliveries many times a second: one that has not for so long was held up itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,48 @@ class Seconds:
 
 
 @dataclass(slots=True)
+class Pulse:
+    """When a worker saw its first sink deliver; times are time.monotonic_ns(), 0 where there is none.
+
+    Attributes:
+        n_delivered: events delivered.
+        delivered_ns: the last time that it saw more of them.
+        waiting_ns: since when events have waited for a delivery, and there was none.
+        resumed_ns: the first time since the last snapshot that it saw more of them; or, after a long wait, that one.
+        waited_ns: what waiting_ns was just before.
+        seen_ns: when it looked last.
+    """
+
+    n_delivered: int = 0
+    delivered_ns: int = 0
+    waiting_ns: int = 0
+    resumed_ns: int = 0
+    waited_ns: int = 0
+    seen_ns: int = 0
+
+    def see(self, now_ns: int, n_delivered: int, n_waiting: int) -> None:
+        """Look at what is delivered, and at how many events wait to be."""
+        if self.waiting_ns == 0 and self.seen_ns and now_ns - self.seen_ns >= STUCK_NS:
+            self.waiting_ns = self.seen_ns  # it did not look: it was held up itself, and events became due
+        if n_delivered > self.n_delivered:
+            waited_ns = now_ns - (self.waiting_ns or now_ns)
+            if self.resumed_ns == 0 or waited_ns >= STUCK_NS:
+                self.resumed_ns, self.waited_ns = now_ns, self.waiting_ns
+            self.n_delivered, self.delivered_ns, self.waiting_ns = n_delivered, now_ns, 0
+        if n_waiting == 0:
+            self.waiting_ns = 0
+        elif self.waiting_ns == 0:
+            self.waiting_ns = now_ns
+        self.seen_ns = now_ns
+
+    def taken(self) -> "Pulse":
+        """A copy for a snapshot; what is said of the first delivery begins anew."""
+        copy = replace(self)
+        self.resumed_ns = self.waited_ns = 0
+        return copy
+
+
+@dataclass(slots=True)
 class Snapshot:
     """A worker's totals so far.
 
@@ -156,6 +201,8 @@ class Snapshot:
         at_ns: time.monotonic_ns() of this snapshot.
         impaired: events spoilt on purpose so far, by kind.
         seconds: where its wall-clock time went.
+        slow_s: of the time with a full queue, that in which the broker took long to answer.
+        pulse: when it saw deliveries.
         round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
         ended_ns: time.monotonic_ns() of the last delivery report; 0 before the end.
         done: this is the last one.
@@ -172,10 +219,12 @@ class Snapshot:
     simulated_ms: int
     cpu_s: float
     seconds: Seconds
+    slow_s: float = 0.0
     scheduled: float = float("nan")
     scheduled_ns: int = 0
     at_ns: int = 0
     impaired: dict[str, int] = field(default_factory=dict)
+    pulse: Pulse = field(default_factory=Pulse)
     round_trip_s: float = float("nan")
     ended_ns: int = 0
     done: bool = False

@@ -6,11 +6,16 @@ Settings go in; a `Plan` comes out, or an error with its next step: memory, beha
 import secrets
 import time
 
+import numpy as np
+
 from loadgen.config import RunSettings
+from loadgen.disk import check_writable
 from loadgen.encode.tracks import KIND_OF, open_track_parts
+from loadgen.errors import UsageError
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.times import check_times
+from loadgen.report import check_report
 from loadgen.run.memory import available_bytes, check_memory
 from loadgen.run.messages import Plan
 from loadgen.run.reach import natural_per_s, reach_of
@@ -19,8 +24,8 @@ from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.model import Model
+from loadgen.simulate.share import offered
 from loadgen.simulate.world import SimulationSettings
-from loadgen.sink.disk import check_writable
 from loadgen.sink.kafka_options import check_options
 
 
@@ -40,11 +45,15 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
     Raises:
         LoadgenError: the first thing that stands in the way.
     """
+    _check_shape(settings)
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     behaviour = Behaviour.load(settings.behaviour)
     check_writable(settings.manifest_path("").parent)
-    if settings.folder is not None:
-        check_writable(settings.folder)
+    for folder in (settings.folder, settings.percentile_log):
+        if folder is not None:
+            check_writable(folder)
+    if settings.report is not None:
+        check_report(settings.report)
     kafka = _kafka(settings, screen, embedded_address)
     catalog = _catalog(settings, screen)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
@@ -68,6 +77,19 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
         kafka=kafka,
         stream=settings.output is not None,
     )
+
+
+def _check_shape(settings: RunSettings) -> None:
+    """A run that a number of events ends must get there."""
+    shape = None if settings.unpaced else offered(settings)
+    if shape is None or settings.events is None or settings.duration_s is not None:
+        return
+    if not np.isfinite(shape.invert(settings.events - 1)):
+        raise UsageError(
+            f"shape {settings.shape.name if settings.shape else ''} must offer --events {settings.events:,} before it "
+            f"ends in silence, got {float(shape.integral(shape.start_s[-1])):,.0f}; add --duration, or let its last "
+            "phase end above 0"
+        )
 
 
 def _catalog(settings: RunSettings, screen: Screen) -> Catalog:
@@ -106,9 +128,10 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
         f"simulated {utc(settings.start_ms)} to {utc(settings.end_ms)}" if settings.end_ms is not None else "",
         "until stopped" if settings.continuous else "",
     ]
+    shape = None if settings.unpaced else offered(settings)
     pace = "as fast as possible" if settings.unpaced else f"{settings.rate} at speed {settings.speed:g}"
-    if not settings.unpaced and not isinstance(settings.rate, str):
-        pace = f"{settings.rate:,g} events/s"
+    if shape is not None:
+        pace = f"{shape.peak_per_s:,g} events/s" + (f" at most, shape {settings.shape.name}" if settings.shape else "")
     return [
         ("run", plan.run_id),
         ("seed", str(settings.seed)),
@@ -118,6 +141,8 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
         ("start", f"{utc(settings.start_ms)} simulated"),
         ("for", ", ".join(filter(None, how_long))),
         ("format", settings.format),
+        *([("warm-up", f"{settings.warm_up_s:g} s, left out of the figures")] if settings.warm_up_s else []),
+        *(("must keep", str(threshold)) for threshold in settings.threshold),
         *_place_rows(settings, plan),
     ]
 

@@ -4,7 +4,7 @@ On a terminal the progress is one live line; elsewhere it is a log line every 50
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import TextIO
 
 from rich.json import JSON
@@ -12,8 +12,10 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
-from loadgen.ledger import Outcome
-from loadgen.run.totals import Totals, Verdict
+from loadgen.ledger import Outcome, Tally
+from loadgen.run.totals import Totals
+from loadgen.run.verdict import Verdict
+from loadgen.run.verdict_lines import verdict_lines
 from loadgen.terminal import Terminal, clock, percentiles
 
 EVERY_EVENTS = 500
@@ -120,10 +122,10 @@ class Screen(Terminal):
         for name in ("planned", "delivered", "failed", "dropped", "unfinished"):
             table.add_row(name, *(f"{tally.counts()[name]:,}" for tally in tallies))
         table.add_row("bytes", *(f"{tally.bytes_delivered:,}" for tally in tallies))
-        table.add_row("send to ack p50 / p99 / max", *(percentiles(tally.ack_s) for tally in tallies))
-        table.add_row("intended to ack", *(percentiles(tally.intended_to_ack_s) for tally in tallies))
+        table.add_row("latency p50 / p99 / max", *_latencies(tallies, verdict, "intended_to_ack"))
+        table.add_row("send to ack", *_latencies(tallies, verdict, "ack"))
         self.console.print(table)
-        for line in _verdict_lines(totals, verdict):
+        for line in verdict_lines(totals, verdict):
             self.note(line)
         self.note(f"manifest: {manifest}")
 
@@ -136,18 +138,10 @@ def _pretty(line: bytes, in_colour: bool) -> JSON | Text:
         return Text(line.decode(errors="backslashreplace").rstrip())
 
 
-def _verdict_lines(totals: Totals, verdict: Verdict) -> Iterable[str]:
-    planned = max(1, totals.headline.planned)
-    target = "as fast as possible" if verdict.target_per_s is None else f"target {verdict.target_per_s:,.1f}/s"
-    yield (
-        f"{target}, achieved {verdict.achieved_per_s:,.1f}/s over {verdict.elapsed_s:,.1f} s; "
-        f"schedule lag {percentiles(totals.schedule_lag_s)}; {totals.cpu_s / planned * 1e6:.2f} µs CPU an event"
-    )
-    if verdict.limited_by == "schedule":
-        yield "the schedule was kept: the offered load is what was asked for"
-    else:
-        yield f"limited by {verdict.limited_by}"
-    if totals.restarts:
-        yield f"{totals.restarts} workers restarted; at most {totals.repeated_possibly:,} events sent twice"
-    shortfall = "NOT every planned event was delivered, see the table"
-    yield "every planned event was delivered" if totals.perfect else shortfall
+def _latencies(tallies: list[Tally], verdict: Verdict, name: str) -> Iterator[str]:
+    """Percentiles of each sink; after a warm-up those of the first are known."""
+    for place, tally in enumerate(tallies):
+        if place == 0:
+            yield percentiles(getattr(verdict.measured, name))
+        else:
+            yield percentiles(getattr(tally, f"{name}_s")) if verdict.measured.start_s == 0 else "–"

@@ -1,23 +1,17 @@
-"""The whole run in numbers: the sum of the workers' snapshots, and what follows from it.
+"""The whole run in numbers: the sum of the workers' snapshots.
 
-Snapshots go in; the ledger of every sink, the achieved rate, what limited the run and the JSON summary come out.
+Snapshots go in; the ledger of every sink, rates, and where the workers' time went come out. What it means: verdict.py.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
-from loadgen.run.messages import Seconds, Snapshot
+from loadgen.run.messages import Pulse, Seconds, Snapshot
 from loadgen.simulate.schedule import NS_PER_S
-
-KEPT_SHARE = 0.99
-KEPT_LAG_S = 1.0
-"""A run kept its schedule when it achieved this share of its target, or when nearly no event was later than this."""
-SLOW_ROUND_TRIP_S = 0.5
 
 
 @dataclass(slots=True)
@@ -30,14 +24,16 @@ class Totals:
         active: listeners in a session, last known.
         simulated_ms: the latest event's time.
         cpu_s: of all workers.
-        seconds: where the workers' wall-clock time went.
+        seconds, slow_s: where the workers' wall-clock time went, see `Snapshot`.
         repeated_possibly: events that may have reached a sink twice, because a worker died after it had sent them and
             before it could say so; an upper bound.
         restarts: workers started again.
         offered_per_s, delivered_per_s, target_per_s: what was planned, delivered and asked for by the schedule between
             the last two snapshots of each worker, summed over the workers; the target is nan without a schedule.
         scheduled: see `Snapshot`; the sum over the workers.
-        taken_ns, scheduled_ns: int64, when each worker's latest snapshot was taken, and until when its schedule counts.
+        taken_ns, ended_ns: when the latest snapshot of each worker that goes on was taken, and the last of the others.
+        scheduled_ns: until when the schedule of each worker counts.
+        pulses: when each worker saw deliveries.
         impaired: events spoilt on purpose, by kind.
         round_trip_s: the slowest broker round trip of the last second; nan where unknown.
     """
@@ -48,6 +44,7 @@ class Totals:
     simulated_ms: int = 0
     cpu_s: float = 0.0
     seconds: Seconds = field(default_factory=Seconds)
+    slow_s: float = 0.0
     repeated_possibly: int = 0
     restarts: int = 0
     offered_per_s: float = 0.0
@@ -55,7 +52,9 @@ class Totals:
     target_per_s: float = 0.0
     scheduled: float = 0.0
     taken_ns: list[int] = field(default_factory=list)
+    ended_ns: list[int] = field(default_factory=list)
     scheduled_ns: list[int] = field(default_factory=list)
+    pulses: list[Pulse] = field(default_factory=list)
     impaired: dict[str, int] = field(default_factory=dict)
     round_trip_s: float = float("nan")
 
@@ -68,6 +67,7 @@ class Totals:
         self.simulated_ms = max(self.simulated_ms, snapshot.simulated_ms)
         self.cpu_s += snapshot.cpu_s
         self.seconds.merge(snapshot.seconds)
+        self.slow_s += snapshot.slow_s
         self.round_trip_s = float(np.fmax(self.round_trip_s, snapshot.round_trip_s))
 
     def add_rates(self, before: Snapshot, now: Snapshot) -> None:
@@ -84,17 +84,24 @@ class Totals:
         if latest.at_ns == 0:
             return
         self.scheduled += latest.scheduled
-        self.taken_ns.append(latest.at_ns)
+        (self.ended_ns if latest.done else self.taken_ns).append(latest.at_ns)
         self.scheduled_ns.append(latest.scheduled_ns)
+        self.pulses.append(latest.pulse)
 
     def at_s(self, t0_ns: int) -> float:
-        """The moment that these totals tell of, seconds after the schedule's zero: the mean over the workers."""
-        return (sum(self.taken_ns) / len(self.taken_ns) - t0_ns) / NS_PER_S if self.taken_ns else 0.0
+        """The moment that these totals tell of, seconds after the schedule's zero: the mean over those that go on."""
+        if not self.taken_ns:
+            return (max(self.ended_ns) - t0_ns) / NS_PER_S if self.ended_ns else 0.0
+        return (sum(self.taken_ns) / len(self.taken_ns) - t0_ns) / NS_PER_S
 
-    def mean_target_per_s(self, t0_ns: int) -> float:
-        """Events per second that the schedule asked for so far; nan without a schedule."""
-        asked_s = sum(at_ns - t0_ns for at_ns in self.scheduled_ns) / max(1, len(self.scheduled_ns)) / NS_PER_S
-        return self.scheduled / asked_s if asked_s > 0 else 0.0
+    @property
+    def spread_s(self) -> float:
+        """How far apart the moments are that the workers tell of, seconds: little once all have been heard."""
+        return (max(self.taken_ns) - min(self.taken_ns)) / NS_PER_S if self.taken_ns else 0.0
+
+    def offered_s(self, t0_ns: int) -> float:
+        """For how long events were offered, seconds: the mean over the workers; after that they are waited for."""
+        return sum(at_ns - t0_ns for at_ns in self.scheduled_ns) / max(1, len(self.scheduled_ns)) / NS_PER_S
 
     def add_impaired(self, counts: dict[str, int]) -> None:
         """Add a worker's counts of spoilt events."""
@@ -130,66 +137,3 @@ def settled_only(snapshot: Snapshot) -> Snapshot:
         tally.in_flight = 0
     snapshot.active = 0
     return snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How the run went.
-
-    Attributes:
-        elapsed_s: from the schedule's zero to the last delivery.
-        target_per_s: what the schedule demanded; None where there was none (`--rate max`, backfill).
-        achieved_per_s: events delivered per second.
-        limited_by: "schedule" when the target was kept, else "generator CPU", "full queue", "broker round trip" or
-            "disk".
-        exit_reason: why it ended: "duration", "events", "end", "interrupted", "terminated", or an error.
-    """
-
-    elapsed_s: float
-    target_per_s: float | None
-    achieved_per_s: float
-    limited_by: str
-    exit_reason: str
-
-
-def judge(totals: Totals, elapsed_s: float, target_per_s: float | None, exit_reason: str) -> Verdict:
-    """What the totals say about the run."""
-    achieved = totals.headline.count(Outcome.DELIVERED) / max(elapsed_s, 1e-9)
-    on_time = totals.headline.planned == 0 or totals.schedule_lag_s.quantile_s(0.99) <= KEPT_LAG_S
-    kept = target_per_s is not None and (on_time or achieved >= KEPT_SHARE * target_per_s)
-    return Verdict(elapsed_s, target_per_s, achieved, "schedule" if kept else _bottleneck(totals), exit_reason)
-
-
-def _bottleneck(totals: Totals) -> str:
-    """What the workers spent most of their busy time on."""
-    spent = totals.seconds
-    waiting = "broker round trip" if totals.round_trip_s > SLOW_ROUND_TRIP_S else "full queue"
-    if "kafka" in totals.tallies:
-        share = {"generator CPU": spent.generate + spent.send, waiting: spent.full}
-    else:
-        share = {"generator CPU": spent.generate, "disk": spent.send + spent.full}
-    return max(share, key=lambda cause: share[cause])
-
-
-def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> dict[str, Any]:
-    """The object that --json prints."""
-    headline = totals.headline
-    return {
-        **headline.counts(),
-        "repeated_possibly": totals.repeated_possibly,
-        "bytes": headline.bytes_delivered,
-        "elapsed_s": round(verdict.elapsed_s, 3),
-        "cpu_s": round(totals.cpu_s, 3),
-        "target_per_s": None if verdict.target_per_s is None else round(verdict.target_per_s, 3),
-        "achieved_per_s": round(verdict.achieved_per_s, 3),
-        "schedule_lag_ms": totals.schedule_lag_s.summary_ms(),
-        "ack_ms": headline.ack_s.summary_ms(),
-        "intended_to_ack_ms": headline.intended_to_ack_s.summary_ms(),
-        "limited_by": verdict.limited_by,
-        "seed": seed,
-        "manifest": manifest,
-        "exit_reason": verdict.exit_reason,
-        "restarts": totals.restarts,
-        "impaired": totals.impaired,
-        "sinks": {name: tally.counts() for name, tally in totals.tallies.items()},
-    }

@@ -19,8 +19,9 @@ from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import LoadgenError
 from loadgen.event import N_SLICES, Int64s, UInt16s
 from loadgen.histogram import Histogram
+from loadgen.ledger import Outcome
 from loadgen.prove.reached import Place, Reached
-from loadgen.run.messages import Drain, Go, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
+from loadgen.run.messages import Drain, Go, Pulse, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
 from loadgen.run.outputs import Replay, open_sinks
 from loadgen.run.schedule import Cursor, Unpaced
 from loadgen.run.share import Task, make_feed, make_schedule
@@ -37,6 +38,8 @@ from loadgen.sink.stream import StreamSink
 
 TICK_S = 0.005
 """Between two sends of a paced worker: what becomes due meanwhile goes together, since each send has a fixed cost."""
+AHEAD_S = 0.05
+"""So long before it is wanted, a paced worker that has time makes the next batch."""
 SNAPSHOT_S = 0.5
 FLUSH_STEP_S = 0.2
 N_SAMPLES = 3
@@ -45,6 +48,8 @@ ALONE_S = 3.0
 """Longest wait for events in flight once the coordinator is gone: there is nobody left to end a worker that hangs."""
 END_GRACE_S = 1.0
 """A worker that is behind its schedule when the time is up sends for so long what was due before."""
+SLOW_ROUND_TRIP_S = 0.5
+"""A broker that answers no sooner is what fills the queue."""
 NEVER_NS = 1 << 62
 
 
@@ -92,6 +97,10 @@ class Worker:
         self._first: Leaving | None = None
         self._lag = Histogram()
         self._seconds = Seconds()
+        self._slow_s = self._blamed_s = 0.0
+        self._pulse = Pulse()
+        self._made = self._batches()
+        self._ahead: tuple[Leaving, Lines] | None = None
         self._samples: list[tuple[int, bytes]] | None = []
         self._simulated_ms = plan.simulation.start_ms
         self._schedule: Schedule = Unpaced()  # until the start is known
@@ -146,7 +155,7 @@ class Worker:
 
     def _produce(self) -> None:
         """Offer batch after batch until the feed ends or the coordinator says "drain"."""
-        for leaving, lines in self._batches():
+        for leaving, lines in iter(self._next_batch, None):
             at = 0
             while at < len(lines):
                 self._report()
@@ -156,6 +165,7 @@ class Worker:
                 at += self._drop_overdue(leaving, lines, at)
                 n_due = int(np.searchsorted(lines.due_ns[at:], limit_ns, side="right"))
                 if self._is_over(n_due):
+                    self._served_ns = limit_ns if n_due == 0 else self._served_ns
                     return
                 n = min(n_due, min(sink.room() for sink in self._sinks))
                 if n:
@@ -163,7 +173,24 @@ class Worker:
                     at += n
                 self._served_ns = limit_ns if n == n_due else int(lines.due_ns[at - 1]) if n else self._served_ns
                 if at < len(lines) and (n == 0 or n == n_due):  # full, or nothing more is due
+                    if self._make_ahead(int(lines.due_ns[-1])):
+                        continue
                     self._wait(int(lines.due_ns[at]), full=n < n_due)
+
+    def _next_batch(self) -> tuple[Leaving, Lines] | None:
+        """The batch that was made ahead, or one that is made now; None at the end."""
+        ready, self._ahead = self._ahead, None
+        return ready or next(self._made, None)
+
+    def _make_ahead(self, last_due_ns: int) -> bool:
+        """Make the next batch in place of a wait, if it will be wanted soon: made when it is due, it would be late."""
+        is_soon = last_due_ns - time.monotonic_ns() < AHEAD_S * NS_PER_S
+        # what a predecessor had settled of the next batch is known only once this one is sent
+        is_replayed = any(replay.left.any() for replay in self._replays)
+        if self._ahead is None and is_soon and not is_replayed:
+            self._ahead = next(self._made, None)
+            return self._ahead is not None
+        return False
 
     def _is_over(self, n_due: int) -> bool:
         """Whether the run's time is up, and all that was due in it is sent, or a moment has passed since."""
@@ -246,6 +273,14 @@ class Worker:
                 self._connection.poll(timeout_s)
         for sink in self._sinks:
             sink.poll(0.0)
+        self._blame_broker()
+
+    def _blame_broker(self) -> None:
+        """Count the time with a full queue for the broker where it answers late; until that is known, keep it open."""
+        round_trip_s, full_s = self._round_trip_s(), self._seconds.full
+        if not np.isnan(round_trip_s):
+            self._slow_s += full_s - self._blamed_s if round_trip_s > SLOW_ROUND_TRIP_S else 0.0
+            self._blamed_s = full_s
 
     def _drain(self, timeout_s: float) -> None:
         """Wait for what is in flight, close the sinks, send the last snapshot."""
@@ -279,8 +314,10 @@ class Worker:
         return False
 
     def _report(self) -> None:
-        """Send a snapshot when one is due."""
+        """Look whether something was delivered; send a snapshot when one is due."""
         now_ns = time.monotonic_ns()
+        headline = self._sinks[0].tally
+        self._pulse.see(now_ns, headline.count(Outcome.DELIVERED), headline.in_flight)
         if now_ns >= self._next_snapshot_ns:
             every_ns = int(SNAPSHOT_S * NS_PER_S)  # all workers at the same moments, so that their sums belong together
             self._next_snapshot_ns = now_ns + every_ns - (now_ns - self._go.t0_ns) % every_ns
@@ -305,8 +342,14 @@ class Worker:
             scheduled_ns=scheduled_ns,
             at_ns=now_ns,
             seconds=self._seconds,
-            round_trip_s=max((sink.round_trip_s() for sink in self._sinks), default=float("nan")),
+            slow_s=self._slow_s,
+            pulse=self._pulse.taken(),
+            round_trip_s=self._round_trip_s(),
         )
+
+    def _round_trip_s(self) -> float:
+        """Of the broker; nan where there is none, or before it is known."""
+        return self._kafka.round_trip_s() if self._kafka else float("nan")
 
     def _scheduled(self, until_ns: int) -> float:
         """See `Snapshot.scheduled`."""

@@ -26,6 +26,8 @@ from tests.bench.measure import (
     scratch,
     seconds_to_first_event,
 )
+from tests.bench.metrics_cost import metrics_cost
+from tests.bench.pacing import pacing
 from tests.bench.real_broker import real_broker
 from tests.bench.rows import LeftOut, Row
 from tests.bench.stages import stage_costs
@@ -111,18 +113,6 @@ def memory() -> Iterator[Row]:
         yield Row.at_most("memory, 50,000 listeners x 8 workers", pss / 1e9, "GB PSS", 1.0)
 
 
-def pacing() -> Iterator[Row]:
-    """Rate and lag of a worker at half of what it can do; nothing is written, so that no disk has a part in it."""
-    with scratch() as folder:
-        flags = ("--users", "50000", "--workers", "1", "--discard")
-        capacity_per_s = loadgen(folder, *flags, "--rate", "max", "--events", str(N_EVENTS))["achieved_per_s"]
-        rate_per_s = int(capacity_per_s / 2)
-        run = loadgen(folder, *flags, "--rate", str(rate_per_s), "--duration", "10s")
-        off = abs(run["planned"] / 10.0 / rate_per_s - 1)
-        yield Row.at_most("pacing at half of capacity, rate off by", off * 100, "%", 0.5)
-        yield Row.at_most("pacing at half of capacity, schedule lag p99", run["schedule_lag_ms"]["p99"], "ms", 20.0)
-
-
 def stages() -> Iterator[Row]:
     """CPU per event of single stages, in one process."""
     for name, us in stage_costs().items():
@@ -141,6 +131,7 @@ SECTIONS: tuple[Callable[[], Iterator[Row]], ...] = (
     startup,
     memory,
     pacing,
+    metrics_cost,
 )
 
 

@@ -70,6 +70,7 @@ plausible = st.sampled_from(
             "drop=1,late=x",
             "linger.ms=5",
         ),
+        *("failed == 0", "p99(ack) < 50ms over 5s", "rate >= 0.9 * target;active > 5 abort", "p99(ak) < 1", "max(ack)"),
         *("true", "false", "", " ", "nan", "inf", "1e99", "=", "--", "../..", SOME_PATH),
     ]
 )
@@ -102,6 +103,7 @@ RIGHT = {
     "start": ("now", "-1d", "2026-01-01"),
     "end": ("+1d", "2199-12-31"),
     "rate": ("natural", "max", "5/s"),
+    "shape": ("spike", "constant"),
     "speed": ("1", "60"),
     "brokers": ("embedded", "a:1,b:2"),
     "output": ("-", "~/x.gz", "ü\n\x7f.zst"),
@@ -119,6 +121,10 @@ RIGHT = {
     "max-lag": ("5", "1h"),
     "metrics-port": ("0", "65535"),
     "on-worker-death": ("fail",),
+    "threshold": ("failed == 0", "p999(ack) < 50ms over 5s", "max(latency) < 1s abort; rate >= 0.9 * target"),
+    "warm-up": ("0", "5s"),
+    "percentile-log": ("x",),
+    "report": ("x.html",),
 }
 RIGHT_FOR_CONSUMERS = {
     "brokers": ("localhost:9092", "a:1,b:2"),
@@ -141,6 +147,7 @@ RIGHT_FOR_CONSUMERS = {
     "out": ("x", "~/ü"),
     "top": ("1", "1000"),
     "grace": ("0", "1h"),
+    "report": ("x.html",),
 }
 
 
@@ -190,7 +197,7 @@ toml_values = st.recursive(
     max_leaves=4,
 )
 toml_lines = st.tuples(keys, toml_values).map(lambda pair: f"{pair[0]} = {pair[1]}") | st.sampled_from(
-    ["[run]", "[[run]]", "[consume]", "[verify]", "[compact]", "x"]
+    ["[run]", "[[run]]", "[consume]", "[verify]", "[compare]", "[compact]", "x"]
 )
 any_files = st.lists(toml_lines, max_size=6).map("\n".join).map(str.encode) | st.binary(max_size=50)
 

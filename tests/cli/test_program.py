@@ -18,7 +18,17 @@ from loadgen.config import RunSettings, Settings
 from loadgen.errors import TopicMissing
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("numpy", "pyarrow", "confluent_kafka", "faker", "prometheus_client", "duckdb", "hdfs_native", "orjson")
+HEAVY = (
+    "numpy",
+    "pyarrow",
+    "confluent_kafka",
+    "faker",
+    "prometheus_client",
+    "duckdb",
+    "hdfs_native",
+    "orjson",
+    "plotly",
+)
 
 
 def program(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -55,6 +65,7 @@ def test_run_hands_the_settings_on_and_gives_the_exit_code_back(started: list[Ru
     [
         (["consume", "--brokers", "a:1"], "loadgen.consume"),
         (["verify", "m", "--store", "x"], "loadgen.prove.verify"),
+        (["compare", "a", "b"], "loadgen.report.compare"),
         (["compact", "x"], "loadgen.consume.compact"),
         (["analyze", "x"], "loadgen.analyze"),
         (["pipeline", "--duration", "1"], "loadgen.pipeline"),

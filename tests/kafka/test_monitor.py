@@ -64,11 +64,20 @@ def test_secrets_are_taken_out():
 def test_the_slowest_brokers_round_trip_and_the_queue_are_read_from_the_statistics():
     monitor = Monitor({})
     assert monitor.stats.queue_messages == 0
-    quick, slow, idle = {"p99": 1500, "cnt": 9}, {"p99": 2500, "cnt": 1}, {"p99": 0, "cnt": 0}
+    quick, slow = {"p99": 1500, "max": 9000, "cnt": 100}, {"p99": 2500, "max": 9000, "cnt": 100}
+    idle = {"p99": 0, "max": 0, "cnt": 0}
     for round_trips in ((quick, slow, idle), (idle,)):
         brokers = {f"broker {number}": {"rtt": round_trip} for number, round_trip in enumerate(round_trips)}
         monitor.callbacks()["stats_cb"](orjson.dumps({"msg_cnt": 7, "brokers": brokers}).decode())
         assert monitor.stats == BrokerStats(pytest.approx(0.0025), 7)
+
+
+def test_of_a_few_round_trips_the_longest_counts_however_much_longer_it_is():
+    monitor = Monitor({})
+    few = {"p99": 143, "max": 800_941, "cnt": 4}  # as librdkafka said of a broker that took 800 ms for the first batch
+    text = orjson.dumps({"msg_cnt": 7, "brokers": {"one": {"rtt": few}}}).decode()
+    monitor.callbacks()["stats_cb"](text)
+    assert monitor.stats.round_trip_p99_s == pytest.approx(0.800941)
 
 
 def test_nothing_is_printed_and_the_round_trip_is_measured(capfd):

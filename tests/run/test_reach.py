@@ -48,6 +48,17 @@ def test_a_rate_gains_as_much_as_it_compresses_time_give_or_take_the_days_curve(
     assert by_events.possible_ms == pytest.approx(1.25 * 600_000 * (1 - 1 / 12.5))
 
 
+def test_a_shape_gains_by_what_it_has_offered_until_then():
+    ramp = reach(duration=1, rate=100, shape="ramp")
+    assert ramp.sure_ms == pytest.approx(1000 * (0.8 * 3000 / 10 - 60))
+    assert ramp.possible_ms == pytest.approx(1000 * (1.25 * 3000 / 10 - 60))
+    early = [{"kind": "hold", "at": 1, "for": 6}, {"kind": "hold", "at": 0, "for": 54}]
+    assert reach(duration=1, rate=100, shape=early).sure_ms == pytest.approx(1000 * (0.8 * 600 / 10 - 6), rel=1e-2)
+    assert reach(events=600, rate=100, shape=early).sure_ms == pytest.approx(1000 * (0.8 * 600 / 10 - 6), rel=1e-2)
+    assert reach(duration=1, rate=5, shape="spike") == Reach(0.0, 0.0, 0.0)
+    assert reach(continuous=True, rate=100, shape="sine") == Reach(0.0, 0.0, math.inf)
+
+
 def test_a_backfill_reaches_its_end_and_no_further():
     found = reach(START_MS - 86_400_000, end=START_MS + 86_400_000)
     assert found.possible_ms == pytest.approx(2 * 86_400_000, rel=1e-3)

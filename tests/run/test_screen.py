@@ -11,7 +11,8 @@ import pytest
 from loadgen.ledger import Outcome, Tally
 from loadgen.run import screen as screen_module
 from loadgen.run.screen import Screen
-from loadgen.run.totals import Totals, judge
+from loadgen.run.totals import Totals
+from tests.run.windows import verdict_of
 
 
 class Terminal(io.StringIO):
@@ -93,7 +94,7 @@ def test_on_a_terminal_the_line_is_replaced_and_gone_at_the_end() -> None:
     assert "10 events" in before
     assert "20 events" in before
     totals = totals_of(20)
-    screen.closing(totals, judge(totals, 1.2, None, "events"), "m.json")
+    screen.closing(totals, verdict_of(totals, 1.2, None, "events"), "m.json")
     assert "\x1b[2K" in stream.getvalue()[len(before) - 10 :]
 
 
@@ -125,7 +126,7 @@ def test_samples_of_a_short_run_are_shown_before_the_table_however_few() -> None
     screen = Screen(None, 1, stream=stream)
     screen.samples([event(7)])
     totals = totals_of(1)
-    screen.closing(totals, judge(totals, 0.1, None, "events"), "m.json")
+    screen.closing(totals, verdict_of(totals, 0.1, None, "events"), "m.json")
     assert stream.getvalue().startswith("the first event:\n")
     assert shown_events(stream.getvalue()) == [7]
 
@@ -137,7 +138,7 @@ def test_what_looks_like_markup_or_emoji_is_shown_as_it_is() -> None:
     screen.note("[bold]x[/bold] :smile: [/]")
     screen.settings([("to file", "[red].jsonl")])
     totals = totals_of(1)
-    screen.closing(totals, judge(totals, 0.1, None, "events"), "[dim]m.json")
+    screen.closing(totals, verdict_of(totals, 0.1, None, "events"), "[dim]m.json")
     shown = stream.getvalue()
     for text in ("[red]Alarm[/red] :smile: 봄 [/]", "[bold]x[/bold] :smile: [/]", "[red].jsonl", "[dim]m.json"):
         assert text in shown
@@ -148,7 +149,7 @@ def test_a_sample_that_was_broken_on_purpose_is_shown_as_it_is() -> None:
     screen = Screen(None, None, stream=stream)
     screen.samples([(1, b'{"ts":1,"art\n'), (2, b'{"artist":"\xff\xfe"}\n'), (3, b"{'ts':[red]}\n")])
     totals = totals_of(3)
-    screen.closing(totals, judge(totals, 0.1, None, "events"), "m.json")
+    screen.closing(totals, verdict_of(totals, 0.1, None, "events"), "m.json")
     lines = stream.getvalue().splitlines()
     assert lines[1:4] == ['{"ts":1,"art', '{"artist":"\\xff\\xfe"}', "{'ts':[red]}"]
 
@@ -170,7 +171,7 @@ def table_of(text: str) -> dict[str, list[str]]:
 def test_the_closing_table_adds_up_and_cuts_no_number_at_80_columns(sinks: str, delivered: int) -> None:
     stream = io.StringIO()
     totals = totals_of(delivered, failed=2, dropped=3, in_flight=4, sinks=sinks)
-    Screen(None, None, stream=stream).closing(totals, judge(totals, 10.0, None, "events"), "m.json")
+    Screen(None, None, stream=stream).closing(totals, verdict_of(totals, 10.0, None, "events"), "m.json")
     rows = table_of(stream.getvalue())
     for column in range(len(sinks.split())):
         ended = [int(rows[name][column].replace(",", "")) for name in ("delivered", "failed", "dropped", "unfinished")]
@@ -187,11 +188,11 @@ def test_the_verdict_says_what_was_promised_and_what_became_of_it() -> None:
     totals.cpu_s, totals.restarts, totals.repeated_possibly = 0.002, 2, 1234
     totals.seconds.full = 9.0
     totals.schedule_lag_s.record(np.array([5.0]))
-    Screen(None, None, stream=stream).closing(totals, judge(totals, 10.0, 200.0, "events"), "runs/m.json")
+    Screen(None, None, stream=stream).closing(totals, verdict_of(totals, 10.0, 200.0, "events"), "runs/m.json")
     assert stream.getvalue().splitlines()[-5:] == [
         "target 200.0/s, achieved 100.0/s over 10.0 s; schedule lag 5,000.0 / 5,000.0 / 5,000.0 ms; "
         "2.00 µs CPU an event",
-        "limited by disk",
+        "the generator MISSED its own target, 50.0% of it was achieved: limited by disk",
         "2 workers restarted; at most 1,234 events sent twice",
         "every planned event was delivered",
         "manifest: runs/m.json",
@@ -201,7 +202,7 @@ def test_the_verdict_says_what_was_promised_and_what_became_of_it() -> None:
 def test_an_event_that_was_not_delivered_is_not_passed_over_in_the_verdict() -> None:
     stream = io.StringIO()
     totals = totals_of(1000, failed=1)
-    Screen(None, None, stream=stream).closing(totals, judge(totals, 10.0, 100.0, "duration"), "m.json")
+    Screen(None, None, stream=stream).closing(totals, verdict_of(totals, 10.0, 100.0, "duration"), "m.json")
     assert "NOT every planned event was delivered" in stream.getvalue()
     assert "the schedule was kept" in stream.getvalue()
 
@@ -215,6 +216,6 @@ def test_a_quiet_screen_shows_problems_and_the_closing_table_only() -> None:
     assert stream.getvalue() == ""
     totals = totals_of(1_000_000)
     screen.note("a problem")
-    screen.closing(totals, judge(totals, 10.0, None, "events"), "m.json")
+    screen.closing(totals, verdict_of(totals, 10.0, None, "events"), "m.json")
     assert stream.getvalue().startswith("a problem\nResult\n")
     assert not shown_events(stream.getvalue())

@@ -6,6 +6,7 @@
 from loadgen.config.settings.analyze import AnalyzeSettings
 from loadgen.config.settings.base import Flag, Settings
 from loadgen.config.settings.compact import CompactSettings
+from loadgen.config.settings.compare import CompareSettings
 from loadgen.config.settings.consume import ConsumeSettings
 from loadgen.config.settings.dashboard import DashboardSettings
 from loadgen.config.settings.doctor import DoctorSettings
@@ -17,6 +18,7 @@ ALL: tuple[type[Settings], ...] = (
     RunSettings,
     ConsumeSettings,
     VerifySettings,
+    CompareSettings,
     CompactSettings,
     AnalyzeSettings,
     DashboardSettings,
@@ -29,6 +31,7 @@ __all__ = [
     "ALL",
     "AnalyzeSettings",
     "CompactSettings",
+    "CompareSettings",
     "ConsumeSettings",
     "DashboardSettings",
     "DoctorSettings",

@@ -12,13 +12,15 @@ from pydantic_core.core_schema import ValidationInfo
 from loadgen.config import names, rules, values
 from loadgen.config.rules import Problem
 from loadgen.config.secrets import KafkaOptions
-from loadgen.config.settings import shared
+from loadgen.config.settings import load, shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
 
 """A worker owns whole slices of the listeners, of which there are event.N_SLICES (not imported: it costs a NumPy)."""
 DEFAULT_FOLDER = Path("music_events")
 DEFAULT_MANIFESTS = Path("loadgen_runs")
+TRIAL_MIN = 1 / 6
+"""How long a trial of --find-max-rate is."""
 
 
 def _moment(value: Any, info: ValidationInfo) -> int:
@@ -71,7 +73,7 @@ def _default_workers(given: dict[str, Any]) -> int:
 
 def _default_duration(given: dict[str, Any]) -> float | None:
     ends = given.get("continuous") or given.get("events") is not None or given.get("end_ms") is not None
-    return None if ends else 1.0
+    return None if ends else TRIAL_MIN if given.get("find_max_rate") else 1.0
 
 
 def _default_folder(given: dict[str, Any]) -> Path | None:
@@ -155,6 +157,7 @@ class RunSettings(Settings):
         _moment_or_none,
         Flag("end", "T", "Simulated time of the end: a backfill, as fast as possible.", HOW_MUCH),
     ] = None
+    find_max_rate: load.FindMaxRate = False
     duration_min: shared.Duration = Field(default_factory=_default_duration)
     speed: Annotated[
         float,
@@ -162,6 +165,7 @@ class RunSettings(Settings):
         Flag("speed", "X", "Simulated seconds per wall-clock second.", HOW_MUCH),
     ] = 1.0
     rate: shared.Rate = "natural"
+    shape: load.Shape = None
     max_lag_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0.001, 86400 * 365, "60 (seconds) or 5m")),
@@ -192,10 +196,16 @@ class RunSettings(Settings):
         Flag("impair", "NAME=P,…", "Spoil events with these probabilities: late, duplicate, drop, malform, reorder."),
     ] = Impairments()
 
+    threshold: load.Thresholds = ()
+    warm_up_s: load.WarmUp = 0.0
+    percentile_log: load.PercentileLog = None
+    report: load.Report = None
+
     config: shared.Config = None
     json_summary: shared.JsonSummary = False
     quiet: Annotated[shared.Quiet, Here("Show no settings, no samples and no progress.")] = False
     dry_run: shared.DryRun = False
+    preview: load.Preview = False
     manifest: Annotated[
         Path | None,
         or_none(names.path),
