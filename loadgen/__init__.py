@@ -22,6 +22,7 @@ The path of an event, one folder or file a line:
     histogram.py         mergeable histograms of durations
     metrics.py           every metric, defined once
     metrics_endpoint.py  metrics and what they say now → Prometheus
+    places.py            where listeners live: cities, countries, time zones
     terminal.py          notes, settings and one live line, on stderr
     compression.py       gzip and zstd in pieces that can be read alone
     disk.py              whole writes, and what can go wrong with a file, in words

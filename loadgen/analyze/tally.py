@@ -7,12 +7,12 @@ than events. Memory is bounded; combinations that do not fit go to a folder for 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import psutil  # type: ignore[import-untyped]
@@ -125,7 +125,14 @@ class Reading:
 
 
 class Tally:
-    """Counts combinations, batch by batch."""
+    """Counts combinations, batch by batch.
+
+    Attributes:
+        reading: how far it is.
+        fields: what is read of a record, see `events.FIELDS`.
+    """
+
+    fields: ClassVar[Mapping[str, str]] = events.FIELDS
 
     def __init__(self, interval: Interval, spill: Path) -> None:
         """Begin.
@@ -144,8 +151,8 @@ class Tally:
         self._n_parts = 0
         self._process = psutil.Process()
         self._before = 0
-        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in events.FIELDS.items())
-        self._connection.execute(f"CREATE TEMP TABLE parts AS {self._grouping(f'(SELECT {nothing} LIMIT 0)')}")
+        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in self.fields.items())
+        self._connection.execute(f"CREATE TEMP TABLE parts AS {self.kept(f'(SELECT {nothing} LIMIT 0)')}")
 
     def share(self) -> float:
         """How much has been read, 0..1, by the files' lengths; may be asked by another thread."""
@@ -218,7 +225,7 @@ class Tally:
         self._connection.begin()
         try:
             for source in sources:
-                self._run(f"INSERT INTO parts {self._grouping(source)}")
+                self._run(f"INSERT INTO parts {self.kept(source)}")
             self._connection.commit()
         except BaseException:
             with suppress(duckdb.Error):
@@ -242,14 +249,15 @@ class Tally:
         lines = [self._remotes.path(file.store, file.path) for file in files if not file.is_parquet]
         rows = [self._remotes.path(file.store, file.path) for file in files if file.is_parquet]
         if lines:
-            yield events.from_json(lines)
+            yield events.from_json(lines, self.fields)
         if rows:
             listed = "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in rows) + "]"
             table = f"read_parquet({listed}, union_by_name = true, hive_partitioning = false)"
             present = [row[0] for row in self.ask(f"DESCRIBE SELECT * FROM {table}")]
-            yield events.from_table(table, present)
+            yield events.from_table(table, present, self.fields)
 
-    def _grouping(self, source: str) -> str:
+    def kept(self, source: str) -> str:
+        """The SQL of what is kept of the records of a source."""
         facts = ", ".join(f"{sql} AS {name}" for name, sql in FACTS.items())
         return grouping(f"(SELECT *, ts_ms // 60000 AS minute FROM (SELECT {facts} FROM {source}))", self._interval)
 

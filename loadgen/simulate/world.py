@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from loadgen.event import Labels
 from loadgen.simulate.behaviour import Behaviour
-from loadgen.simulate.places import CITIES
+from loadgen.places import CITIES
 
 Presence = Literal["online", "everyday"]
 
