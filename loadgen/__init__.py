@@ -13,6 +13,7 @@ The path of an event, one folder or file a line:
     store/               where events are kept for good: a folder or HDFS, published whole or not at all
     prove/               the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
     analyze/             what is stored → report, tables, charts
+    realism/             events against published figures: 20 targets, each with its source
     dashboard/           what is stored, or the topic → a live page
     pipeline/            producer, consumer and dashboard: started, watched, drained and verified together
     doctor/              what works, what does not, and what to do about it

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loadgen.cli import analyze, catalog, compact, consume, dashboard, doctor, pipeline, run, verify
+from loadgen.cli import analyze, catalog, compact, consume, dashboard, doctor, pipeline, realism, run, verify
 from loadgen.cli.command import Verb
 from loadgen.cli.text import examples
 from loadgen.config.values import nearest
@@ -26,6 +26,7 @@ WITH_SETTINGS: tuple[Verb[Any], ...] = (
     dashboard.verb,
     pipeline.verb,
     doctor.verb,
+    realism.verb,
 )
 VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
 STOPPED = 130
