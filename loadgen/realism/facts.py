@@ -1,7 +1,7 @@
 """Reads every event once, and keeps a compact row of it: numbers instead of names.
 
-In: batches of files (see `analyze.files`), or lines from a topic. Out: a table `parts` in DuckDB with the columns of KEPT,
-about 50 bytes an event; what does not fit into memory goes to a folder for the time being.
+In: batches of files (see `analyze.files`), or messages of a topic. Out: a table `facts` in DuckDB with the columns of
+KEPT, about 60 bytes an event; what does not fit into memory goes to a folder for the time being.
 """
 
 from collections.abc import Iterable, Mapping
@@ -105,7 +105,8 @@ class Facts(Tally):
         """The SQL of the compact rows of a source."""
         columns = ", ".join(f"{sql} AS {name}" for name, sql in KEPT.items())
         joined = f"{source} AS records LEFT JOIN zones ON zones.place = {_PLACE}"
-        return f"SELECT * FROM (SELECT {columns} FROM {joined}) WHERE ts_ms IS NOT NULL AND listener IS NOT NULL{self._within()}"
+        is_event = f"ts_ms IS NOT NULL AND listener IS NOT NULL{self._within()}"
+        return f"SELECT * FROM (SELECT {columns} FROM {joined}) WHERE {is_event}"
 
     def take(self, values: Iterable[bytes]) -> None:
         """Keep the events in the values of these messages."""
@@ -146,7 +147,8 @@ class Facts(Tally):
             self.connection.execute("CREATE TEMP VIEW facts AS SELECT * FROM parts")
             return
         new = f"CASE WHEN ts_ms - lag(ts_ms) OVER o > {SILENCE_MS} THEN 1 ELSE 0 END"
-        marked = f"SELECT *, {new} AS new FROM parts WHERE session IS NULL WINDOW o AS (PARTITION BY listener ORDER BY ts_ms)"
+        order = "WINDOW o AS (PARTITION BY listener ORDER BY ts_ms)"
+        marked = f"SELECT *, {new} AS new FROM parts WHERE session IS NULL {order}"
         number = "-1 - CAST(sum(new) OVER (PARTITION BY listener ORDER BY ts_ms ROWS UNBOUNDED PRECEDING) AS BIGINT)"
         self.connection.execute(
             f"CREATE TEMP TABLE facts AS SELECT * FROM parts WHERE session IS NOT NULL "

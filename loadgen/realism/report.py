@@ -28,7 +28,7 @@ class Judged:
 
     @property
     def passed(self) -> bool | None:
-        """Whether all numbers that the events tell are in their bands; None where they tell none, or there is no band."""
+        """Whether all numbers that the events tell are in their bands; None where they tell none, or have no band."""
         results = [number.passes(value) for number, value in self.rows() if number.low is not None]
         told = [result for result in results if result is not None]
         return all(told) if told else None

@@ -4,6 +4,7 @@ In: `Seen`. Out: name → value; None where the events do not tell it. targets.t
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ def _ratio(part: float, whole: float) -> Value:
 def _paid(seen: Seen, low: int = -1, high: int = 1000) -> Value:
     """Of the listeners of these ages who say their level, those who pay."""
     told = (seen.paid >= 0) & (seen.ages >= low) & (seen.ages <= high)
-    return _ratio(np.count_nonzero(seen.paid[told] == 1), np.count_nonzero(told))
+    return _ratio(int(np.count_nonzero(seen.paid[told] == 1)), int(np.count_nonzero(told)))
 
 
 def _paid_at(seen: Seen, group: int) -> Value:
@@ -47,10 +48,9 @@ def _paid_at(seen: Seen, group: int) -> Value:
 
 def _paid_steps_down(seen: Seen) -> Value:
     shares = [_paid(seen, *ages) for ages in AGE_GROUPS[1:]]
-    pairs = [
-        (one, other) for one, other in zip(shares, shares[1:], strict=False) if one is not None and other is not None
-    ]
-    return float(sum(one > other for one, other in pairs)) if len(pairs) == len(shares) - 1 else None
+    if None in shares:
+        return None
+    return float(sum(one > other for one, other in pairwise(share or 0.0 for share in shares)))
 
 
 def _per_day(seen: Seen) -> npt.NDArray[np.float64] | None:

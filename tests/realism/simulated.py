@@ -30,15 +30,13 @@ _ZONE = np.array([ZONES.index(city.zone) for city in CITIES], np.uint16)
 
 
 def with_changes(changes: Mapping[str, Any]) -> Behaviour:
-    """The shipped behaviour with these values ("session.tracks_median" → 7.0; list items by number) in place of its own."""
+    """The shipped behaviour with these values ("session.tracks_median" → 7.0) in place of its own."""
     content = Behaviour.load(None).model_dump()
     for path, value in changes.items():
         *inner, last = path.split(".")
         place: Any = content
         for key in inner:
             place = place[key]
-        if isinstance(place, tuple):
-            raise TypeError(f"{path}: give the whole list")
         place[last] = value
     return Behaviour.model_validate(content)
 
