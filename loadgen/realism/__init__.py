@@ -46,12 +46,12 @@ def main(settings: RealismSettings) -> int:
     terminal = Terminal(settings.quiet)
     began_s = time.monotonic()
     seen, failed = look(settings, terminal)
-    judged = report.judge(targets, statistics_of(seen))
+    judged = report.judge(targets.targets, statistics_of(seen))
     title = f"loadgen realism: {seen.events.sum():,} events of {len(seen.plays):,} listeners"
     if settings.report:
         from loadgen.realism.curves import write
 
-        write(settings.report, seen, judged, title)
+        write(settings.report, seen, targets.curves, report.text_of(judged, title))
     if settings.json_summary:
         say(orjson.dumps(report.as_list(judged), option=orjson.OPT_APPEND_NEWLINE).decode())
     else:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -68,10 +68,22 @@ class Target(_Table):
         return any(number.low is not None for number in self.numbers)
 
 
+class Point(_Table):
+    """A published point of a curve."""
+
+    x: Bound
+    y: Bound
+    label: Annotated[str, Field(max_length=60)]
+
+
+Curve = Literal["day", "sessions", "hazard", "zipf", "skips", "positions"]
+
+
 class Targets(_Table):
     """All that a file holds."""
 
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    curves: dict[Curve, tuple[Point, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _have_names_of_their_own(self) -> Self:
@@ -82,7 +94,7 @@ class Targets(_Table):
         return self
 
 
-def load_targets(path: Path | None) -> tuple[Target, ...]:
+def load_targets(path: Path | None) -> Targets:
     """Read a file of targets.
 
     Args:
@@ -93,7 +105,7 @@ def load_targets(path: Path | None) -> tuple[Target, ...]:
     """
     content = read_toml(path) if path else shipped()
     try:
-        return Targets.model_validate(content).targets
+        return Targets.model_validate(content)
     except ValidationError as error:
         raise UsageError("\n".join(_described(path, error))) from None
 
