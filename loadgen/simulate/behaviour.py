@@ -52,9 +52,11 @@ Positive = Annotated[float, Field(strict=True, gt=0.0, le=1e6, allow_inf_nan=Fal
 Spread = Annotated[float, Field(strict=True, ge=0.01, le=3.0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)]
 Exponent = Annotated[float, Field(strict=True, ge=0.0, le=4.0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(strict=True, ge=0.001, le=1000.0, allow_inf_nan=False)]
 Hours = Annotated[tuple[Weight, ...], Field(min_length=24, max_length=24), AfterValidator(_not_all_zero)]
 Days = Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7), AfterValidator(_not_all_zero)]
 Tilts = Annotated[tuple[Exponent, ...], Field(min_length=1, max_length=4), AfterValidator(_not_all_zero)]
+Factors = Annotated[tuple[Factor, ...], Field(min_length=1, max_length=4)]
 PageShares = Annotated[dict[PageName, Probability], AfterValidator(_sums_to_one)]
 BucketShares = Annotated[dict[Bucket, Probability], AfterValidator(_sums_to_one)]
 NameShares = Annotated[
@@ -149,7 +151,7 @@ class Choice(Section):
     favourite_prob: Probability
     exponents: dict[Bucket, Exponent]
     tilt_shares: Tilts
-    tilt_factors: Tilts
+    tilt_factors: Factors
     repertoire: Repertoire
 
 
