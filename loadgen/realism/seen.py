@@ -160,7 +160,8 @@ def _music(facts: Facts) -> dict[str, Any]:
 
 def _columns(facts: Facts, question: str) -> dict[str, Ints]:
     """The answer as whole numbers; NULL is -1."""
-    return {name: np.ma.filled(column, -1).astype(np.int64) for name, column in facts.columns(question).items()}
+    answer: dict[str, Any] = {name: np.ma.asarray(column) for name, column in facts.columns(question).items()}
+    return {name: column.astype(np.int64).filled(-1) for name, column in answer.items()}
 
 
 def _counted(places: Ints, counts: Ints, n: int) -> Ints:
