@@ -103,7 +103,11 @@ def load_targets(path: Path | None) -> Targets:
     Raises:
         UsageError: with a line for every problem of the file.
     """
-    content = read_toml(path) if path else shipped()
+    return checked(read_toml(path) if path else shipped(), path)
+
+
+def checked(content: dict[str, Any], path: Path | None) -> Targets:
+    """The targets of a file's content; raises UsageError."""
     try:
         return Targets.model_validate(content)
     except ValidationError as error:
@@ -117,7 +121,11 @@ def shipped() -> dict[str, Any]:
 
 def _described(path: Path | None, error: ValidationError) -> Iterator[str]:
     """One line per problem: where, the rule, what was found."""
-    for problem in error.errors(include_url=False, include_context=False):
+    problems = error.errors(include_url=False, include_context=False)
+    for problem in problems:
+        n = len(problem["loc"])
+        if any(len(one["loc"]) > n and one["loc"][:n] == problem["loc"] for one in problems):
+            continue  # a list counts as empty where all its items are wrong
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
         rule = problem["msg"].removeprefix("Value error, ")
         yield f"targets file {path}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
