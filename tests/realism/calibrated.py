@@ -82,12 +82,12 @@ CALIBRATED = (
     Calibrated("population.plays_median", ("volume",)),
     Calibrated("population.plays_spread", ("user dispersion", "heavy users", "volume")),
     Calibrated("population.paid_plays_factor", ("paid share of plays", "volume")),
-    Calibrated("population.tastes", ("mainstreaminess",), ("mainstream",)),
+    Calibrated("population.tastes", ("mainstreaminess",), ("mainstream",), (UP,)),
     Calibrated("choice.exponents", ("tier shares of plays", "Zipf slope", "artist concentration"), ("chart",)),
     Calibrated("choice.exponents", ("tier shares of plays", "Zipf slope", "artist concentration"), ("genre",)),
     Calibrated("choice.exponents", ("tier shares of plays", "Zipf slope", "artist concentration"), ("random",)),
-    *(Calibrated("choice.tilt_factors", ("mainstreaminess",), (place,)) for place in range(3)),
-    *(Calibrated("choice.tilt_shares", ("mainstreaminess",), (place,)) for place in (0, 2)),
+    Calibrated("choice.tilt_factors", ("mainstreaminess",), (1,)),
+    Calibrated("choice.tilt_factors", ("mainstreaminess",), (2,), (DOWN,)),
     Calibrated("choice.repertoire", ("repeats",), ("exponent",)),
 )
 
