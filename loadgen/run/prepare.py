@@ -18,6 +18,7 @@ from loadgen.run.screen import Screen
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
+from loadgen.simulate.expected import Expected
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.disk import check_writable
@@ -41,20 +42,13 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
         LoadgenError: the first thing that stands in the way.
     """
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
-    behaviour = Behaviour.load(settings.behaviour)
+    simulation = _simulation(settings)
     check_writable(settings.manifest_path("").parent)
     if settings.folder is not None:
         check_writable(settings.folder)
     kafka = _kafka(settings, screen, embedded_address)
     catalog = _catalog(settings, screen)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
-    simulation = SimulationSettings(
-        users=settings.users,
-        seed=settings.seed,
-        start_ms=settings.start_ms,
-        presence=settings.presence,
-        behaviour=behaviour,
-    )
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
         check_times(kafka, reach_of(settings, natural_per_s(simulation, model), time.time() * 1000), screen.note)
@@ -67,6 +61,26 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
         catalog_digest=catalog.digest,
         kafka=kafka,
         stream=settings.output is not None,
+    )
+
+
+def expected_of(settings: RunSettings) -> Expected:
+    """What a run will do on average; builds the catalogue where there is none.
+
+    Raises:
+        LoadgenError: the behaviour is wrong, or there is no such catalogue.
+    """
+    simulation = _simulation(settings)
+    return Expected.of(simulation, Model.of(simulation, _catalog(settings, Screen(None, None, quiet=True))))
+
+
+def _simulation(settings: RunSettings) -> SimulationSettings:
+    return SimulationSettings(
+        users=settings.users,
+        seed=settings.seed,
+        start_ms=settings.start_ms,
+        presence=settings.presence,
+        behaviour=Behaviour.load(settings.behaviour),
     )
 
 

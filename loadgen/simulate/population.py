@@ -58,6 +58,19 @@ class PopulationTables:
         self._genre, self._next_genre = _genre_slots(people, catalog)
         self._plays = _plays_quantiles(people)
 
+    def ages(self) -> npt.NDArray[np.int64]:
+        """Every age there is, in years: int64."""
+        return np.arange(YOUNGEST, OLDEST + 1)
+
+    def by_age(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The share of each of `ages` among the listeners, and how many of them pay: float64 each."""
+        paid_prob = self._paid_slots[YOUNGEST:] / N_SLOTS
+        return _age_shares(self._people), np.asarray(paid_prob, np.float64)
+
+    def mean_plays(self) -> npt.NDArray[np.float64]:
+        """Plays per day of listeners who do not pay, and who do: float64[2]."""
+        return np.asarray(self._plays.mean(axis=1, dtype=np.float64), np.float64)
+
     def draw(self, user_ids: Int64s, seed: int, start_ms: int) -> Listeners:
         """Draw the attributes of these listeners (int64 ids, ascending)."""
         listeners = _room_for(user_ids)
