@@ -80,7 +80,7 @@ def _simulation(settings: RunSettings) -> SimulationSettings:
         seed=settings.seed,
         start_ms=settings.start_ms,
         presence=settings.presence,
-        behaviour=Behaviour.load(settings.behaviour),
+        behaviour=Behaviour.load(settings.behaviour, settings.profile),
     )
 
 

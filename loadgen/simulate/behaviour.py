@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from loadgen.config.names import Profile
 from loadgen.errors import UsageError
 from loadgen.event import PAGE_NAMES
 
@@ -168,16 +169,20 @@ class Behaviour(Section):
     choice: Choice
 
     @classmethod
-    def load(cls, path: Path | None) -> Self:
-        """Read a behaviour file over the shipped one.
+    def load(cls, path: Path | None, profile: Profile = "default") -> Self:
+        """Read a behaviour file over the shipped ones.
 
         Args:
             path: a TOML file; None for the shipped numbers alone.
+            profile: which crowd; "default" is behaviour.toml alone.
 
         Raises:
             UsageError: with a line for every problem of the file.
         """
-        content = _merged(_shipped(), _read(path) if path else {})
+        content = _merged(
+            _shipped("behaviour.toml"), {} if profile == "default" else _shipped(f"profiles/{profile}.toml")
+        )
+        content = _merged(content, _read(path) if path else {})
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -204,8 +209,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @cache
-def _shipped() -> dict[str, Any]:
-    return tomllib.loads(resources.files("loadgen.simulate").joinpath("behaviour.toml").read_text("utf-8"))
+def _shipped(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("loadgen.simulate").joinpath(name).read_text("utf-8"))
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The program as a whole: verbs, help, version, exit codes, and what is said on stderr."""
 
+import json
 import os
 import re
 import subprocess
