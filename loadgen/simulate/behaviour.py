@@ -6,6 +6,7 @@ file. A file may hold only what differs from the shipped one: each key that it s
 
 import tomllib
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -156,6 +157,32 @@ class Choice(Section):
     repertoire: Repertoire
 
 
+def _month_day(text: str) -> str:
+    try:
+        date.fromisoformat(f"2001-{text}")  # no leap year: every year has these days
+    except ValueError:
+        raise ValueError("must be a day of every year, month first; write for example 12-25") from None
+    return text
+
+
+class LongRun(Section):
+    """What changes over months; by default nothing does."""
+
+    join_share: Probability = 0.0
+    join_days: Annotated[float, Field(strict=True, ge=0.001, le=3650.0, allow_inf_nan=False)] = 365.0
+    leave_per_year: Annotated[float, Field(strict=True, ge=0.0, lt=1.0)] = 0.0
+    upgrade_per_year: Annotated[float, Field(strict=True, ge=0.0, lt=1.0)] = 0.0
+    downgrade_per_year: Annotated[float, Field(strict=True, ge=0.0, lt=1.0)] = 0.0
+    holidays: Annotated[tuple[Annotated[str, AfterValidator(_month_day)], ...], Field(max_length=100)] = ()
+    holiday_factor: Probability = 1.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything changes."""
+        changes = (self.join_share, self.leave_per_year, self.upgrade_per_year, self.downgrade_per_year)
+        return any(changes) or (self.holiday_factor < 1 and bool(self.holidays))
+
+
 class Behaviour(Section):
     """Everything that a behaviour file says; the shipped file explains each number."""
 
@@ -167,6 +194,7 @@ class Behaviour(Section):
     everyday: Everyday
     population: Population
     choice: Choice
+    long_run: LongRun = LongRun()
 
     @classmethod
     def load(cls, path: Path | None, profile: Profile = "default") -> Self:
