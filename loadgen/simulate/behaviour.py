@@ -144,6 +144,14 @@ class Repertoire(Section):
     days_to_change_last: Annotated[float, Field(strict=True, ge=0.01, le=1e5, allow_inf_nan=False)]
 
 
+class Releases(Section):
+    """New tracks that everybody hears for a while; by default there are none."""
+
+    share: Probability = 0.0
+    every_days: Annotated[float, Field(strict=True, ge=0.01, le=3650.0, allow_inf_nan=False)] = 7.0
+    peak_days: Annotated[float, Field(strict=True, ge=0.01, le=365.0, allow_inf_nan=False)] = 5.0
+
+
 class Choice(Section):
     """Which track is played."""
 
@@ -155,6 +163,7 @@ class Choice(Section):
     tilt_shares: Tilts
     tilt_factors: Factors
     repertoire: Repertoire
+    releases: Releases = Releases()
 
 
 def _month_day(text: str) -> str:

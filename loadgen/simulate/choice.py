@@ -15,6 +15,7 @@ from loadgen.event import TIERS, Int32s, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.fingerprint import GOLDEN, mix
 from loadgen.simulate import alias
 from loadgen.simulate.behaviour import TASTES, Behaviour, Choice, Repertoire
+from loadgen.simulate.releases import NewReleases
 from loadgen.simulate.rng import SLOT_BITS, SLOT_MASK, field16, slots
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
 
@@ -25,6 +26,7 @@ POOL_BITS = 8
 N_POOLS = 1 << POOL_BITS
 KINDS = ("first genre", "second genre", "chart", "indie", "random")
 """What a bucket's draw says; the kind's byte of a listener's five pools is where the artist comes from."""
+CHART_BYTE = 8 * KINDS.index("chart")
 _COMMON_POOLS = CHART << 16 | INDIE << 24 | RANDOM << 32
 _FAVOURITES_MASK = 0xFFFF
 TOP_SHARE = 0.01
@@ -68,6 +70,7 @@ class Chooser:
         self._rank = (slots(_rank_weights(choice.repertoire))).astype(np.uint16)
         self._versions_per_ms = _versions_per_ms(choice.repertoire)
         self._cells, self._first_cell, self._n_cells = _pools(catalog, choice)
+        self._releases = NewReleases(choice.releases, CHART | (len(choice.tilt_factors) // 2) << POOL_BITS)
         self._artist = _artist_words(catalog)
         self._depth = _depths(catalog)
 
@@ -88,6 +91,8 @@ class Chooser:
         pool |= (profile >> (TILT_BIT - POOL_BITS)) & (3 << POOL_BITS)
         rank = self._rank.take(field16(bits, 1))
         name = self._name(key, pool, rank, at_ms)
+        if self._releases.is_on:
+            self._releases.put_in(kind_byte == CHART_BYTE, pool, name, at_ms, bits)
         artist = alias.pick(self._cells, self._first_cell.take(pool), self._n_cells.take(pool), name)
         return self._track_of(artist, (name >> 48) & SLOT_MASK), kind_byte
 
