@@ -14,6 +14,7 @@ The path of an event, one folder or file a line:
     prove/               the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
     report/              a manifest, or two → one page of figures and charts
     analyze/             what is stored → report, tables, charts
+    realism/             events against published figures: 20 targets, each with its source
     dashboard/           what is stored, or the topic → a live page
     pipeline/            producer, consumer and dashboard: started, watched, drained and verified together
     doctor/              what works, what does not, and what to do about it
@@ -23,6 +24,7 @@ The path of an event, one folder or file a line:
     histogram.py         mergeable histograms of durations
     metrics.py           every metric, defined once
     metrics_endpoint.py  metrics and what they say now → Prometheus
+    places.py            where listeners live: cities, countries, time zones
     terminal.py          notes, settings and one live line, on stderr
     compression.py       gzip and zstd in pieces that can be read alone
     disk.py              whole writes, and what can go wrong with a file, in words

@@ -146,7 +146,7 @@ class Listeners:
         mainstream: float32, mainstream propensity, 0..1.
         genres: uint8, shape (n, 2), positions in Labels.genres, the favourite first.
         plays_per_day: float32, mean number of tracks a day under `--presence everyday`.
-        registered_day: int32, days since 1970 (UTC), before the run's start.
+        registered_day: int32, days since 1970 (UTC), before the run's start, or when the listener joins in it.
         platform, device: uint8, positions in Labels.platforms and Labels.devices.
     """
 

@@ -11,7 +11,8 @@ from loadgen.cli import VERBS, WITH_SETTINGS
 from loadgen.config.settings import Flag
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-BLOCKS = re.findall(r"^```\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+BLOCKS = [block for language, block in FENCED if not language]
 LINES = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
 PARSERS = {verb.settings.verb: verb.parse for verb in WITH_SETTINGS}
 CELLS = re.findall(r"^\| [^|]+ \| `(loadgen .+?)`", README, re.MULTILINE)

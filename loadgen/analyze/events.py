@@ -5,7 +5,7 @@ writes. Out: one row per record, with the columns of ROW; NULL where a format do
 can be read is no event: its `ts_ms` is NULL.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,11 +132,11 @@ def select(source: str, columns: Sequence[str] = tuple(ROW)) -> str:
     return f"SELECT {', '.join(f'{(ROW | MORE)[name]} AS {name}' for name in columns)} FROM {source}"
 
 
-def from_json(paths: Sequence[str]) -> str:
-    """The SQL of a source: these files of JSON lines (.gz and .zst by name)."""
+def from_json(paths: Sequence[str], fields: Mapping[str, str] = FIELDS) -> str:
+    """The SQL of a source: these fields of these files of JSON lines (.gz and .zst by name)."""
     return (
         f"read_json({_texts(paths)}, format = 'newline_delimited', ignore_errors = true, "
-        f"maximum_object_size = {RECORD_BYTES}, columns = {_struct()})"
+        f"maximum_object_size = {RECORD_BYTES}, columns = {_struct(fields)})"
     )
 
 
@@ -144,22 +144,22 @@ def _texts(texts: Sequence[str]) -> str:
     return "[" + ", ".join("'" + text.replace("'", "''") + "'" for text in texts) + "]"
 
 
-def _struct() -> str:
-    return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in FIELDS.items()) + "}"
+def _struct(fields: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in fields.items()) + "}"
 
 
-def from_table(name: str, present: Sequence[str]) -> str:
+def from_table(name: str, present: Sequence[str], fields: Mapping[str, str] = FIELDS) -> str:
     """The SQL of a source: a table, a view or Parquet files of the consumer, of which these columns are there.
 
     Rows of `raw` hold the text of a record that is not exactly one of the formats; what can be read of it is.
     """
     columns = ", ".join(
         f"""try_cast({f'"{field}"' if field in present else "NULL"} AS {kind}) AS "{field}\""""
-        for field, kind in FIELDS.items()
+        for field, kind in fields.items()
     )
     if "raw" not in present:
         return f"(SELECT {columns} FROM {name})"
-    texts = ", ".join(f"""try_cast(raw ->> '$."{field}"' AS {kind}) AS "{field}\"""" for field, kind in FIELDS.items())
+    texts = ", ".join(f"""try_cast(raw ->> '$."{field}"' AS {kind}) AS "{field}\"""" for field, kind in fields.items())
     return (
         f"(SELECT {columns} FROM {name} WHERE raw IS NULL UNION ALL SELECT {texts} FROM {name} WHERE raw IS NOT NULL)"
     )

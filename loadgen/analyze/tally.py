@@ -7,12 +7,12 @@ than events. Memory is bounded; combinations that do not fit go to a folder for 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import psutil  # type: ignore[import-untyped]
@@ -125,7 +125,16 @@ class Reading:
 
 
 class Tally:
-    """Counts combinations, batch by batch."""
+    """Counts combinations, batch by batch.
+
+    Attributes:
+        reading: how far it is.
+        connection: the database.
+        interval: which events count.
+        fields: what is read of a record, see `events.FIELDS`.
+    """
+
+    fields: ClassVar[Mapping[str, str]] = events.FIELDS
 
     def __init__(self, interval: Interval, spill: Path) -> None:
         """Begin.
@@ -135,17 +144,21 @@ class Tally:
             spill: an empty folder for what memory cannot hold.
         """
         self.reading = Reading()
-        self._interval = interval
-        self._connection = events.connect(MEMORY_BYTES, spill)
-        self._connection.execute(f"SET threads = {min(MOST_THREADS, len(os.sched_getaffinity(0)))}")
-        self._connection.execute("SET preserve_insertion_order = false")
-        self._remotes = Remotes(self._connection)
+        self.interval = interval
+        self.connection = events.connect(MEMORY_BYTES, spill)
+        self.connection.execute(f"SET threads = {min(MOST_THREADS, len(os.sched_getaffinity(0)))}")
+        self.connection.execute("SET preserve_insertion_order = false")
+        self._remotes = Remotes(self.connection)
         self._thread = ThreadPoolExecutor(1, "query")
         self._n_parts = 0
         self._process = psutil.Process()
         self._before = 0
-        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in events.FIELDS.items())
-        self._connection.execute(f"CREATE TEMP TABLE parts AS {self._grouping(f'(SELECT {nothing} LIMIT 0)')}")
+        self.prepare()
+        nothing = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in self.fields.items())
+        self.connection.execute(f"CREATE TEMP TABLE parts AS {self.kept(f'(SELECT {nothing} LIMIT 0)')}")
+
+    def prepare(self) -> None:
+        """Make what `kept` needs beside the records: nothing here."""
 
     def share(self) -> float:
         """How much has been read, 0..1, by the files' lengths; may be asked by another thread."""
@@ -171,16 +184,16 @@ class Tally:
         kind = "TABLE" if self._n_parts > 1 else "VIEW"
         for name in COMBINATIONS:
             sql = table_of(name, "parts", n_parts=self._n_parts)
-            self._connection.execute(f"CREATE TEMP {kind} {name} AS {sql}")
+            self.connection.execute(f"CREATE TEMP {kind} {name} AS {sql}")
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
         """The rows that answer it."""
-        return self._connection.execute(question).fetchall()
+        return self.connection.execute(question).fetchall()
 
     def close(self) -> None:
         """Let go of memory and files."""
         self._thread.shutdown()
-        self._connection.close()
+        self.connection.close()
 
     def _n_read(self) -> int:
         """Bytes that were read so far, as far as the system counts: DuckDB says nothing where it counts many things."""
@@ -215,25 +228,25 @@ class Tally:
     def _count(self, files: Sequence[File]) -> None:
         """All of these, or, where duckdb.Error is raised, none."""
         sources = list(self._sources(files))
-        self._connection.begin()
+        self.connection.begin()
         try:
             for source in sources:
-                self._run(f"INSERT INTO parts {self._grouping(source)}")
-            self._connection.commit()
+                self._run(f"INSERT INTO parts {self.kept(source)}")
+            self.connection.commit()
         except BaseException:
             with suppress(duckdb.Error):
-                self._connection.rollback()
+                self.connection.rollback()
             raise
         self.reading.n_files += len(files)
         self._n_parts += len(sources)
 
     def _run(self, sql: str) -> None:
         """In another thread: Ctrl-C reaches this one, and DuckDB would go on to the end of the query."""
-        work = self._thread.submit(self._connection.execute, sql)
+        work = self._thread.submit(self.connection.execute, sql)
         try:
             work.result()
         except KeyboardInterrupt:
-            self._connection.interrupt()
+            self.connection.interrupt()
             wait([work])
             raise
 
@@ -242,16 +255,17 @@ class Tally:
         lines = [self._remotes.path(file.store, file.path) for file in files if not file.is_parquet]
         rows = [self._remotes.path(file.store, file.path) for file in files if file.is_parquet]
         if lines:
-            yield events.from_json(lines)
+            yield events.from_json(lines, self.fields)
         if rows:
             listed = "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in rows) + "]"
             table = f"read_parquet({listed}, union_by_name = true, hive_partitioning = false)"
             present = [row[0] for row in self.ask(f"DESCRIBE SELECT * FROM {table}")]
-            yield events.from_table(table, present)
+            yield events.from_table(table, present, self.fields)
 
-    def _grouping(self, source: str) -> str:
+    def kept(self, source: str) -> str:
+        """The SQL of what is kept of the records of a source."""
         facts = ", ".join(f"{sql} AS {name}" for name, sql in FACTS.items())
-        return grouping(f"(SELECT *, ts_ms // 60000 AS minute FROM (SELECT {facts} FROM {source}))", self._interval)
+        return grouping(f"(SELECT *, ts_ms // 60000 AS minute FROM (SELECT {facts} FROM {source}))", self.interval)
 
 
 def _raise_if_no_room(error: duckdb.Error) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from loadgen.cli import analyze, catalog, compact, compare, consume, dashboard, doctor, pipeline, run, verify
+from loadgen.cli import analyze, catalog, compact, compare, consume, dashboard, doctor, pipeline, realism, run, verify
 from loadgen.cli.command import Verb
 from loadgen.cli.text import examples
 from loadgen.config.values import nearest
@@ -22,6 +22,7 @@ WITH_SETTINGS: tuple[Verb[Any], ...] = (
     consume.verb,
     compact.verb,
     verify.verb,
+    realism.verb,
     compare.verb,
     analyze.verb,
     dashboard.verb,

@@ -33,12 +33,9 @@ def spellings(settings: type[Settings]) -> list[str]:
     return [*(f"--{flag.key}" for flag in flags), *(flag.short for flag in flags if flag.short), *denials]
 
 
-def _dry(resolved: Resolved[S]) -> str | None:
-    """What --dry-run prints; None where the work is to be done."""
-    settings: Any = resolved.settings
-    if "dry_run" not in type(settings).model_fields or not settings.dry_run:
-        return None
-    return as_json(resolved) if settings.json_summary else as_toml(resolved)
+def _is_dry(settings: Any) -> bool:
+    """Whether the work is only to be shown."""
+    return "dry_run" in type(settings).model_fields and settings.dry_run
 
 
 class Verb(Generic[S]):
@@ -50,17 +47,25 @@ class Verb(Generic[S]):
         spellings: every flag, also the hidden ones that deny a switch.
     """
 
-    def __init__(self, settings: type[S], start: Callable[[S], int], *example_lines: str) -> None:
+    def __init__(
+        self,
+        settings: type[S],
+        start: Callable[[S], int],
+        *example_lines: str,
+        expects: Callable[[S], dict[str, Any]] | None = None,
+    ) -> None:
         """A verb of these settings.
 
         Args:
             settings: a class, from whose fields the flags are made.
             start: does the work and returns the exit code; its docstring is the verb's help.
             example_lines: two or three command lines.
+            expects: works out what will happen, for --dry-run to say.
         """
         self.settings = settings
         self._start = start
         self._example_lines = example_lines
+        self._expects = expects
         self._flags = settings.flags()
         self._switches = settings.switches()
         self.word = next((name for name, flag in self._flags.items() if flag.is_word), None)
@@ -95,10 +100,9 @@ class Verb(Generic[S]):
 
         def run(ctx: typer.Context, **given: Any) -> int:
             resolved = self._resolved(ctx, given)
-            shown = _dry(resolved)
-            if shown is None:
+            if not _is_dry(resolved.settings):
                 return self._start(resolved.settings)
-            typer.echo(shown)
+            typer.echo(self._dry(resolved))
             return 0
 
         context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
@@ -107,6 +111,12 @@ class Verb(Generic[S]):
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
+
+    def _dry(self, resolved: Resolved[S]) -> str:
+        """What --dry-run prints."""
+        settings: Any = resolved.settings
+        expected = self._expects(settings) if self._expects else {}
+        return as_json(resolved, expected) if settings.json_summary else as_toml(resolved, expected)
 
     def _help(self) -> str:
         """The docstring of what does the work, a line a paragraph, and what can be said instead of flags."""

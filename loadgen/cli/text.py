@@ -4,6 +4,7 @@ In: settings and their origins. Out: text.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,14 +20,17 @@ def examples(*lines: str) -> str:
     return "\n\n".join(["Examples:", *lines])
 
 
-def as_json(resolved: Resolved[S]) -> str:
-    """The settings as one JSON object, secrets as ***."""
-    return json.dumps(resolved.settings.public_dict(), indent=2, ensure_ascii=False)
+def as_json(resolved: Resolved[S], expected: Mapping[str, Any]) -> str:
+    """The settings as one JSON object, secrets as ***; what is expected under a key of its own."""
+    shown = resolved.settings.public_dict() | ({"expected": expected} if expected else {})
+    return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
-def as_toml(resolved: Resolved[S]) -> str:
-    """The settings as a file that --config accepts, each with where it came from; secrets are left out."""
-    lines = []
+def as_toml(resolved: Resolved[S], expected: Mapping[str, Any]) -> str:
+    """The settings as a file that --config accepts, each with where it came from; secrets are left out.
+
+    What is expected stands above them, as comments."""
+    lines = [f"# expected: {name} = {_quoted(value)}" for name, value in expected.items()]
     public = resolved.settings.public_dict()
     for name, key in resolved.settings.keys().items():
         value = _toml_value(name, public[key])

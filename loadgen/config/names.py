@@ -6,7 +6,7 @@ Nothing is looked up: whether a name leads anywhere is found out by whoever uses
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loadgen.config.values import BadValue
 
@@ -16,6 +16,10 @@ _BROKER = re.compile(
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 STORE_KINDS = ("file", "hdfs")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+Profile = Literal["default", "k-pop-release-day", "sleepy-sunday"]
+"""The crowds that are shipped; each but the first is a file in simulate/profiles/."""
 
 
 def path(value: Any) -> Path:

@@ -23,6 +23,7 @@ from loadgen.run.screen import Screen
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
+from loadgen.simulate.expected import Expected
 from loadgen.simulate.model import Model
 from loadgen.simulate.share import offered
 from loadgen.simulate.world import SimulationSettings
@@ -47,7 +48,7 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
     """
     _check_shape(settings)
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
-    behaviour = Behaviour.load(settings.behaviour)
+    simulation = _simulation(settings)
     check_writable(settings.manifest_path("").parent)
     for folder in (settings.folder, settings.percentile_log):
         if folder is not None:
@@ -57,13 +58,6 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
     kafka = _kafka(settings, screen, embedded_address)
     catalog = _catalog(settings, screen)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
-    simulation = SimulationSettings(
-        users=settings.users,
-        seed=settings.seed,
-        start_ms=settings.start_ms,
-        presence=settings.presence,
-        behaviour=behaviour,
-    )
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
         check_times(kafka, reach_of(settings, natural_per_s(simulation, model), time.time() * 1000), screen.note)
@@ -90,6 +84,26 @@ def _check_shape(settings: RunSettings) -> None:
             f"ends in silence, got {float(shape.integral(shape.start_s[-1])):,.0f}; add --duration, or let its last "
             "phase end above 0"
         )
+
+
+def expected_of(settings: RunSettings) -> Expected:
+    """What a run will do on average; builds the catalogue where there is none.
+
+    Raises:
+        LoadgenError: the behaviour is wrong, or there is no such catalogue.
+    """
+    simulation = _simulation(settings)
+    return Expected.of(simulation, Model.of(simulation, _catalog(settings, Screen(None, None, quiet=True))))
+
+
+def _simulation(settings: RunSettings) -> SimulationSettings:
+    return SimulationSettings(
+        users=settings.users,
+        seed=settings.seed,
+        start_ms=settings.start_ms,
+        presence=settings.presence,
+        behaviour=Behaviour.load(settings.behaviour, settings.profile),
+    )
 
 
 def _catalog(settings: RunSettings, screen: Screen) -> Catalog:

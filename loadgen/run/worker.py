@@ -41,6 +41,8 @@ TICK_S = 0.005
 AHEAD_S = 0.05
 """So long before it is wanted, a paced worker that has time makes the next batch."""
 SNAPSHOT_S = 0.5
+LATE_REPORT_S = 0.05
+"""A worker that is never done with what is due reports so much later."""
 FLUSH_STEP_S = 0.2
 N_SAMPLES = 3
 IDLE_POLL_S = 0.1
@@ -158,7 +160,7 @@ class Worker:
         for leaving, lines in iter(self._next_batch, None):
             at = 0
             while at < len(lines):
-                self._report()
+                self._report(LATE_REPORT_S)
                 if self._told_to_drain():
                     return
                 limit_ns = min(self._cursor.advance(time.monotonic_ns()), self._end_ns - 1)
@@ -173,6 +175,7 @@ class Worker:
                     at += n
                 self._served_ns = limit_ns if n == n_due else int(lines.due_ns[at - 1]) if n else self._served_ns
                 if at < len(lines) and (n == 0 or n == n_due):  # full, or nothing more is due
+                    self._report()  # now: all that is due is counted, and not what became due in a wait
                     if self._make_ahead(int(lines.due_ns[-1])):
                         continue
                     self._wait(int(lines.due_ns[at]), full=n < n_due)
@@ -313,12 +316,12 @@ class Worker:
             raise CoordinatorGone from gone
         return False
 
-    def _report(self) -> None:
+    def _report(self, late_s: float = 0.0) -> None:
         """Look whether something was delivered; send a snapshot when one is due."""
         now_ns = time.monotonic_ns()
         headline = self._sinks[0].tally
         self._pulse.see(now_ns, headline.count(Outcome.DELIVERED), headline.in_flight)
-        if now_ns >= self._next_snapshot_ns:
+        if now_ns >= self._next_snapshot_ns + int(late_s * NS_PER_S):
             every_ns = int(SNAPSHOT_S * NS_PER_S)  # all workers at the same moments, so that their sums belong together
             self._next_snapshot_ns = now_ns + every_ns - (now_ns - self._go.t0_ns) % every_ns
             self._connection.send(self.snapshot())

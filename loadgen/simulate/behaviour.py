@@ -6,6 +6,7 @@ file. A file may hold only what differs from the shipped one: each key that it s
 
 import tomllib
 from collections.abc import Iterator
+from datetime import date
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from loadgen.config.names import Profile
 from loadgen.errors import UsageError
 from loadgen.event import PAGE_NAMES
 
@@ -52,9 +54,11 @@ Positive = Annotated[float, Field(strict=True, gt=0.0, le=1e6, allow_inf_nan=Fal
 Spread = Annotated[float, Field(strict=True, ge=0.01, le=3.0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)]
 Exponent = Annotated[float, Field(strict=True, ge=0.0, le=4.0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(strict=True, ge=0.001, le=1000.0, allow_inf_nan=False)]
 Hours = Annotated[tuple[Weight, ...], Field(min_length=24, max_length=24), AfterValidator(_not_all_zero)]
 Days = Annotated[tuple[Weight, ...], Field(min_length=7, max_length=7), AfterValidator(_not_all_zero)]
 Tilts = Annotated[tuple[Exponent, ...], Field(min_length=1, max_length=4), AfterValidator(_not_all_zero)]
+Factors = Annotated[tuple[Factor, ...], Field(min_length=1, max_length=4)]
 PageShares = Annotated[dict[PageName, Probability], AfterValidator(_sums_to_one)]
 BucketShares = Annotated[dict[Bucket, Probability], AfterValidator(_sums_to_one)]
 NameShares = Annotated[
@@ -140,6 +144,14 @@ class Repertoire(Section):
     days_to_change_last: Annotated[float, Field(strict=True, ge=0.01, le=1e5, allow_inf_nan=False)]
 
 
+class Releases(Section):
+    """New tracks that everybody hears for a while; by default there are none."""
+
+    share: Probability = 0.0
+    every_days: Annotated[float, Field(strict=True, ge=0.01, le=3650.0, allow_inf_nan=False)] = 7.0
+    peak_days: Annotated[float, Field(strict=True, ge=0.01, le=365.0, allow_inf_nan=False)] = 5.0
+
+
 class Choice(Section):
     """Which track is played."""
 
@@ -149,8 +161,35 @@ class Choice(Section):
     favourite_prob: Probability
     exponents: dict[Bucket, Exponent]
     tilt_shares: Tilts
-    tilt_factors: Tilts
+    tilt_factors: Factors
     repertoire: Repertoire
+    releases: Releases = Releases()
+
+
+def _month_day(text: str) -> str:
+    try:
+        date.fromisoformat(f"2001-{text}")  # no leap year: every year has these days
+    except ValueError:
+        raise ValueError("must be a day of every year, month first; write for example 12-25") from None
+    return text
+
+
+class LongRun(Section):
+    """What changes over months; by default nothing does."""
+
+    join_share: Probability = 0.0
+    join_days: Annotated[float, Field(strict=True, ge=0.001, le=3650.0, allow_inf_nan=False)] = 365.0
+    leave_per_year: Annotated[float, Field(strict=True, ge=0.0, lt=1.0)] = 0.0
+    upgrade_per_year: Annotated[float, Field(strict=True, ge=0.0, lt=1.0)] = 0.0
+    downgrade_per_year: Annotated[float, Field(strict=True, ge=0.0, lt=1.0)] = 0.0
+    holidays: Annotated[tuple[Annotated[str, AfterValidator(_month_day)], ...], Field(max_length=100)] = ()
+    holiday_factor: Probability = 1.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything changes."""
+        changes = (self.join_share, self.leave_per_year, self.upgrade_per_year, self.downgrade_per_year)
+        return any(changes) or (self.holiday_factor < 1 and bool(self.holidays))
 
 
 class Behaviour(Section):
@@ -164,18 +203,23 @@ class Behaviour(Section):
     everyday: Everyday
     population: Population
     choice: Choice
+    long_run: LongRun = LongRun()
 
     @classmethod
-    def load(cls, path: Path | None) -> Self:
-        """Read a behaviour file over the shipped one.
+    def load(cls, path: Path | None, profile: Profile = "default") -> Self:
+        """Read a behaviour file over the shipped ones.
 
         Args:
             path: a TOML file; None for the shipped numbers alone.
+            profile: which crowd; "default" is behaviour.toml alone.
 
         Raises:
             UsageError: with a line for every problem of the file.
         """
-        content = _merged(_shipped(), _read(path) if path else {})
+        content = _merged(
+            _shipped("behaviour.toml"), {} if profile == "default" else _shipped(f"profiles/{profile}.toml")
+        )
+        content = _merged(content, _read(path) if path else {})
         try:
             return cls.model_validate(content)
         except ValidationError as error:
@@ -202,8 +246,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @cache
-def _shipped() -> dict[str, Any]:
-    return tomllib.loads(resources.files("loadgen.simulate").joinpath("behaviour.toml").read_text("utf-8"))
+def _shipped(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files("loadgen.simulate").joinpath(name).read_text("utf-8"))
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

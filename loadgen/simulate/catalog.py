@@ -38,6 +38,8 @@ __all__ = [
 
 MIN_TRACKS, MAX_TRACKS = 10_558, 20_000_000
 """Each artist has a track at least; text columns of more tracks would not fit Arrow's 2 GiB."""
+RECIPE = 2
+"""Raised whenever the same settings give another catalogue."""
 Progress = Callable[[float, str], None]
 """Called with the share that is done (0..1) and what is being done."""
 
@@ -77,7 +79,7 @@ class CatalogSettings:
     def file_name(self) -> str:
         """The name of the file in the cache: another one whenever the contents would differ."""
         words = files("loadgen.simulate").joinpath("words.toml").read_bytes()
-        made_from = f"{FILE_VERSION} {self.n_tracks} {self.seed} {version('faker')}".encode() + words
+        made_from = f"{FILE_VERSION}.{RECIPE} {self.n_tracks} {self.seed} {version('faker')}".encode() + words
         return f"catalog-{self.n_tracks}-{hashlib.blake2b(made_from, digest_size=6).hexdigest()}.arrow"
 
 

@@ -15,6 +15,7 @@ from loadgen.event import TIERS, Int32s, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.fingerprint import GOLDEN, mix
 from loadgen.simulate import alias
 from loadgen.simulate.behaviour import TASTES, Behaviour, Choice, Repertoire
+from loadgen.simulate.releases import NewReleases
 from loadgen.simulate.rng import SLOT_BITS, SLOT_MASK, field16, slots
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
 
@@ -25,8 +26,11 @@ POOL_BITS = 8
 N_POOLS = 1 << POOL_BITS
 KINDS = ("first genre", "second genre", "chart", "indie", "random")
 """What a bucket's draw says; the kind's byte of a listener's five pools is where the artist comes from."""
+CHART_BYTE = 8 * KINDS.index("chart")
 _COMMON_POOLS = CHART << 16 | INDIE << 24 | RANDOM << 32
 _FAVOURITES_MASK = 0xFFFF
+TOP_SHARE = 0.01
+"""Of the artists: the biggest names."""
 _SECRET = np.uint64(0xA0761D6478BD642F)
 _VERSION = np.uint64(0xE7037ED1A0B428DB)
 _RANK_BITS = 16
@@ -66,6 +70,7 @@ class Chooser:
         self._rank = (slots(_rank_weights(choice.repertoire))).astype(np.uint16)
         self._versions_per_ms = _versions_per_ms(choice.repertoire)
         self._cells, self._first_cell, self._n_cells = _pools(catalog, choice)
+        self._releases = NewReleases(choice.releases, CHART | (len(choice.tilt_factors) // 2) << POOL_BITS)
         self._artist = _artist_words(catalog)
         self._depth = _depths(catalog)
 
@@ -86,6 +91,8 @@ class Chooser:
         pool |= (profile >> (TILT_BIT - POOL_BITS)) & (3 << POOL_BITS)
         rank = self._rank.take(field16(bits, 1))
         name = self._name(key, pool, rank, at_ms)
+        if self._releases.is_on:
+            self._releases.put_in(kind_byte == CHART_BYTE, pool, name, at_ms, bits)
         artist = alias.pick(self._cells, self._first_cell.take(pool), self._n_cells.take(pool), name)
         return self._track_of(artist, (name >> 48) & SLOT_MASK), kind_byte
 
@@ -147,15 +154,23 @@ def _pools(catalog: Songs, choice: Choice) -> tuple[Int64s, Int64s, Int64s]:
     """All alias tables one behind the other; where each begins and how many cells it has, by tilt and pool."""
     weights = np.where(np.diff(catalog.first_track) > 0, catalog.artist_weight, 0.0)
     members = _members(catalog, weights)
+    prominence = _prominence(weights)
     exponents = {CHART: choice.exponents["chart"], INDIE: choice.exponents["indie"], RANDOM: choice.exponents["random"]}
     first, count = np.zeros((4, N_POOLS), np.int64), np.zeros((4, N_POOLS), np.int64)
     parts: list[Int64s] = []
     for tilt, factor in enumerate(choice.tilt_factors):
         for pool, artists in members.items():
-            exponent = exponents.get(pool, choice.exponents["genre"]) * (1.0 if pool == INDIE else factor)
+            exponent = exponents.get(pool, choice.exponents["genre"])
             first[tilt, pool], count[tilt, pool] = sum(len(part) for part in parts), len(artists)
-            parts.append(alias.cells(artists, weights[artists] ** exponent))
+            parts.append(alias.cells(artists, weights[artists] ** exponent * factor ** prominence[artists]))
     return np.concatenate(parts), first.reshape(-1), count.reshape(-1)
+
+
+def _prominence(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How much of a listener's tilt an artist gets: near 1 for the top 1 %, a half at its end, soon 0 behind it."""
+    rank = np.empty(len(weights))
+    rank[np.argsort(-weights, kind="stable")] = np.arange(1, len(weights) + 1)
+    return np.asarray(np.round(1.0 / (1.0 + (rank / (TOP_SHARE * len(weights))) ** 4), 12), np.float64)
 
 
 def _members(catalog: Songs, weights: npt.NDArray[np.float64]) -> dict[int, Int64s]:

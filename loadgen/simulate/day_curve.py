@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import Int32s, Int64s, UInt16s
+from loadgen.places import CITIES
 from loadgen.simulate.behaviour import Everyday
-from loadgen.simulate.places import CITIES
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

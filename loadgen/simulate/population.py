@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 
 from loadgen.event import Int64s, Labels, Listeners, UInt8s
 from loadgen.fingerprint import mix
+from loadgen.places import CITIES
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour, Population
 from loadgen.simulate.choice import Songs
-from loadgen.simulate.places import CITIES
+from loadgen.simulate.long_run import joins_ms
 from loadgen.simulate.rng import N_SLOTS, Purpose, draw_for, field16, keys_of, slots
 from loadgen.simulate.state import age_band
 from loadgen.simulate.tables import normal_quantiles
@@ -46,6 +47,7 @@ class PopulationTables:
     def __init__(self, behaviour: Behaviour, catalog: Songs) -> None:
         people = behaviour.population
         self._people = people
+        self._long_run = behaviour.long_run
         shares = _age_shares(people)
         self._age = (slots(shares) + YOUNGEST).astype(np.uint8)
         self._paid_slots = _paid_slots(people, shares)
@@ -58,14 +60,27 @@ class PopulationTables:
         self._genre, self._next_genre = _genre_slots(people, catalog)
         self._plays = _plays_quantiles(people)
 
+    def ages(self) -> npt.NDArray[np.int64]:
+        """Every age there is, in years: int64."""
+        return np.arange(YOUNGEST, OLDEST + 1)
+
+    def by_age(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The share of each of `ages` among the listeners, and how many of them pay: float64 each."""
+        paid_prob = self._paid_slots[YOUNGEST:] / N_SLOTS
+        return _age_shares(self._people), np.asarray(paid_prob, np.float64)
+
+    def mean_plays(self) -> npt.NDArray[np.float64]:
+        """Plays per day of listeners who do not pay, and who do: float64[2]."""
+        return np.asarray(self._plays.mean(axis=1, dtype=np.float64), np.float64)
+
     def draw(self, user_ids: Int64s, seed: int, start_ms: int) -> Listeners:
         """Draw the attributes of these listeners (int64 ids, ascending)."""
         listeners = _room_for(user_ids)
         for start in range(0, len(user_ids), CHUNK):
-            self._draw_chunk(listeners, slice(start, start + CHUNK), seed, start_ms // DAY_MS)
+            self._draw_chunk(listeners, slice(start, start + CHUNK), seed, start_ms)
         return listeners
 
-    def _draw_chunk(self, out: Listeners, part: slice, seed: int, start_day: int) -> None:
+    def _draw_chunk(self, out: Listeners, part: slice, seed: int, start_ms: int) -> None:
         key = keys_of(seed, out.user_id[part])
         out.key[part] = key
         person = draw_for(key, Purpose.PERSON)
@@ -74,17 +89,18 @@ class PopulationTables:
         out.level[part] = field16(person, 1) < self._paid_slots[age]
         out.city[part] = self._city[field16(person, 2)]
         out.platform[part] = self._platform[field16(person, 3)]
-        self._draw_habits(out, part, draw_for(key, Purpose.HABITS), start_day)
+        self._draw_habits(out, part, draw_for(key, Purpose.HABITS), start_ms)
         self._draw_taste(out, part, draw_for(key, Purpose.TASTE))
 
-    def _draw_habits(self, out: Listeners, part: slice, bits: Int64s, start_day: int) -> None:
+    def _draw_habits(self, out: Listeners, part: slice, bits: Int64s, start_ms: int) -> None:
         plays = self._plays[out.level[part], field16(bits, 0) >> 4]
         out.plays_per_day[part] = plays
         out.activity[part] = np.searchsorted(np.array(self._people.activity_plays), plays, side="right")
         out.device[part] = self._device[field16(bits, 1)]
         recent = field16(bits, 2) ** 2 // N_SLOTS * (1.0 / N_SLOTS)  # squared: more of the recent days
         days = (recent * (365.25 * self._people.registered_years)).astype(np.int32)
-        out.registered_day[part] = start_day - 1 - days
+        joins_day = joins_ms(self._long_run, out.key[part], start_ms) // DAY_MS
+        out.registered_day[part] = np.where(joins_day > 0, joins_day, start_ms // DAY_MS - 1 - days)
 
     def _draw_taste(self, out: Listeners, part: slice, bits: Int64s) -> None:
         propensity = field16(bits, 0)

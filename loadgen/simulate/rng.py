@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     FIRST_SESSION = 5
     EDGE = 6
     SAMPLE = 7
+    LONG_RUN = 8
 
 
 def keys_of(seed: int, user_ids: Int64s) -> UInt64s:

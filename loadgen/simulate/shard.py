@@ -13,6 +13,7 @@ from loadgen.simulate.batch import Happened, to_batch
 from loadgen.simulate.calendar import Calendar
 from loadgen.simulate.choice import Songs, tilt_edges
 from loadgen.simulate.gaps import gaps_of
+from loadgen.simulate.long_run import Dates, LongRunGaps
 from loadgen.simulate.mechanics import Mechanics
 from loadgen.simulate.model import Model
 from loadgen.simulate.start import Parts, SteadyStart
@@ -51,6 +52,10 @@ class Shard:
         tables, chooser, pace = model.tables, model.chooser, model.pace
         self.listeners: Listeners = model.people.draw(user_ids, settings.seed, settings.start_ms)
         gaps = gaps_of(settings, pace, self.listeners)
+        self._dates = None
+        if settings.behaviour.long_run.is_on:
+            self._dates = Dates(settings, self.listeners)
+            gaps = LongRunGaps(gaps, self._dates, settings, self.listeners)
         self._mechanics = Mechanics(tables, chooser, catalog, gaps)
         self._records = Records(self.listeners, tilt_edges(settings.behaviour.choice))
         start = SteadyStart(Parts(tables, pace, chooser, gaps, self._mechanics), model.lengths_ms, settings.start_ms)
@@ -74,6 +79,8 @@ class Shard:
             raise ValueError(f"until_ms must be {self.now_ms} or later, got {until_ms}; time goes forwards only")
         parts = list(self._happen(until_ms))
         batch = to_batch(parts, self.now_ms, until_ms, len(self.listeners))
+        if self._dates is not None:
+            self._dates.apply(batch)
         self._n_begun += int(np.count_nonzero(batch.item == 1))
         self.now_ms = until_ms
         self._forget_ends()

@@ -16,7 +16,7 @@ from typing import Any
 
 from faker.providers.color import Provider as ColorProvider
 
-from loadgen.simulate.places import CITIES
+from loadgen.places import CITIES
 
 Words = tuple[str, ...]
 Pattern = tuple[float, str]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from loadgen.event import Labels
+from loadgen.places import CITIES
 from loadgen.simulate.behaviour import Behaviour
-from loadgen.simulate.places import CITIES
 
 Presence = Literal["online", "everyday"]
 

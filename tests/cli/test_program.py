@@ -1,5 +1,6 @@
 """The program as a whole: verbs, help, version, exit codes, and what is said on stderr."""
 
+import json
 import os
 import re
 import subprocess
@@ -265,6 +266,14 @@ def test_a_dry_run_says_where_each_setting_comes_from(
         'rate = "natural" # default',
         "seed = 3 # from --seed",
     ]
+
+
+def test_a_dry_run_says_what_to_expect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--dry-run", "--json", "--users", "50000"]) == 0
+    expected = json.loads(capsys.readouterr().out)["expected"]
+    assert expected["events_per_s"] == pytest.approx(500, rel=0.1)
+    assert main(["run", "--dry-run", "--users", "50000"]) == 0
+    assert capsys.readouterr().out.startswith(f"# expected: events_per_s = {expected['events_per_s']}\n")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 import json
 import math
 import pickle
+from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from loadgen.config.names import Profile
 from loadgen.errors import UsageError
-from loadgen.event import PAGE_NAMES
+from loadgen.event import PAGE_NAMES, Page
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import SimulationSettings
@@ -189,3 +191,44 @@ def test_whatever_is_accepted_can_be_simulated(tmp_path: Path, section: str, bod
     order = (events.ts_ms * 300 + events.user_id).tolist()
     assert order == sorted(set(order))
     assert one.events_per_s > 0
+
+
+@pytest.mark.parametrize("profile", get_args(Profile))
+def test_every_profile_is_a_behaviour_that_keeps_the_buckets_of_the_specification(profile: Profile) -> None:
+    behaviour = Behaviour.load(None, profile)
+    for taste in ("mainstream", "indie", "mixed"):
+        assert getattr(behaviour.choice, taste) == getattr(Behaviour.load(None).choice, taste)
+
+
+def test_every_profile_is_a_file_and_the_other_way_round() -> None:
+    files = resources.files("loadgen.simulate").joinpath("profiles").iterdir()
+    assert {file.name for file in files} == {f"{name}.toml" for name in get_args(Profile) if name != "default"}
+
+
+def test_a_file_goes_before_the_profile(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[session]\ntracks_median = 3.0\n")
+    found = Behaviour.load(tmp_path / "mine.toml", "sleepy-sunday")
+    assert found.session.tracks_median == 3.0
+    assert found.session.logout_prob == Behaviour.load(None, "sleepy-sunday").session.logout_prob
+
+
+def test_the_crowds_differ_as_their_names_say() -> None:
+    crowds = {name: Behaviour.load(None, name) for name in get_args(Profile)}
+    worlds = {name: SimulationSettings(800, 3, MONDAY_MS, "everyday", behaviour) for name, behaviour in crowds.items()}
+    found = {}
+    for name, chosen in worlds.items():
+        shard = Shard(chosen, CATALOG, np.arange(chosen.users))
+        events = run(shard, 14 * DAY_MS, DAY_MS)
+        songs = events.take(events.page == Page.NEXT_SONG)
+        genre = CATALOG.artist_genre[np.searchsorted(CATALOG.first_track, songs.track, side="right") - 1]
+        found[name] = {
+            "k-pop": (genre == CATALOG.genres.index("K-Pop")).mean(),
+            "skips": songs.skipped.mean(),
+            "plays": float(len(songs)),
+            "songs": len(songs) / (events.item == 1).sum(),
+        }
+    k_pop, sleepy, usual = found["k-pop-release-day"], found["sleepy-sunday"], found["default"]
+    assert k_pop["k-pop"] > 1.5 * usual["k-pop"]
+    assert k_pop["plays"] > 1.1 * usual["plays"] > 1.1 * sleepy["plays"]
+    assert sleepy["songs"] > 1.4 * usual["songs"]
+    assert sleepy["skips"] < 0.6 * usual["skips"]

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from loadgen.event import Int64s, Labels, Listeners
-from loadgen.simulate.places import CITIES
+from loadgen.places import CITIES
 from loadgen.simulate.population import DAY_MS, PAID, draw_listeners, user_names
 from loadgen.simulate.state import age_band
 from tests.simulate.world import BEHAVIOUR, CATALOG, MONDAY_MS, chi_square_deviation, settings

@@ -11,6 +11,7 @@ from loadgen.config.settings.consume import ConsumeSettings
 from loadgen.config.settings.dashboard import DashboardSettings
 from loadgen.config.settings.doctor import DoctorSettings
 from loadgen.config.settings.pipeline import PipelineSettings
+from loadgen.config.settings.realism import RealismSettings
 from loadgen.config.settings.run import Impairments, RunSettings
 from loadgen.config.settings.verify import VerifySettings
 
@@ -24,6 +25,7 @@ ALL: tuple[type[Settings], ...] = (
     DashboardSettings,
     PipelineSettings,
     DoctorSettings,
+    RealismSettings,
 )
 """Those of every verb that has settings of its own."""
 
@@ -38,6 +40,7 @@ __all__ = [
     "Flag",
     "Impairments",
     "PipelineSettings",
+    "RealismSettings",
     "RunSettings",
     "Settings",
     "VerifySettings",

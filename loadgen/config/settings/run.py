@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic_core.core_schema import ValidationInfo
@@ -185,10 +185,20 @@ class RunSettings(Settings):
     seed: shared.Seed = 1
     tracks: shared.Tracks = shared.DEFAULT_TRACKS
     catalog: Annotated[str | None, or_none(names.name), Flag("catalog", "NAME", "Use this imported catalogue.")] = None
+    profile: Annotated[
+        names.Profile,
+        BeforeValidator(values.choice(*get_args(names.Profile))),
+        Flag(
+            "profile",
+            "NAME",
+            "Which crowd: default (as published data say), k-pop-release-day (young, back again and again to the "
+            "biggest names, most on Friday), sleepy-sunday (few, long sessions late in the morning, hardly skipped).",
+        ),
+    ] = "default"
     behaviour: Annotated[
         Path | None,
         or_none(names.path),
-        Flag("behaviour", "FILE", "TOML file that says how listeners behave. Default: the one in the package."),
+        Flag("behaviour", "FILE", "TOML file that says how listeners behave where they differ from the profile."),
     ] = None
     impair: Annotated[
         Impairments,

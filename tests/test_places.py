@@ -2,7 +2,7 @@
 
 import zoneinfo
 
-from loadgen.simulate.places import CITIES
+from loadgen.places import CITIES
 
 
 def test_each_location_occurs_once() -> None:

@@ -1,0 +1,127 @@
+"""How close events come to what is published about listening: `loadgen realism`.
+
+`facts` reads every event once into compact rows; `seen` asks these for all that `statistics` (and `days`, with the
+local time of `zones`) are computed from; `targets` says what passes; `report` and `curves` show it.
+"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from loadgen.config import RealismSettings
+
+if TYPE_CHECKING:
+    from loadgen.realism.facts import Facts
+    from loadgen.realism.seen import Seen
+    from loadgen.terminal import Terminal
+
+EXIT_PASSED, EXIT_NOT_PASSED = 0, 1
+N_SHOWN = 5
+"""So many files that could not be read are named."""
+
+
+def main(settings: RealismSettings) -> int:
+    """Read, compute, judge and say.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 all targets pass that the events tell, 1 not, or nothing was told, or a file was not read.
+
+    Raises:
+        LoadgenError: the targets are wrong, there is nothing to read, or the report cannot be written.
+    """
+    import orjson
+
+    from loadgen.analyze.output import say
+    from loadgen.realism import report
+    from loadgen.realism.statistics import statistics_of
+    from loadgen.realism.targets import load_targets
+    from loadgen.terminal import Terminal
+
+    targets = load_targets(settings.targets)
+    terminal = Terminal(settings.quiet)
+    began_s = time.monotonic()
+    seen, failed = look(settings, terminal)
+    judged = report.judge(targets.targets, statistics_of(seen))
+    title = f"loadgen realism: {seen.events.sum():,} events of {len(seen.plays):,} listeners"
+    if settings.report:
+        from loadgen.realism.curves import write
+
+        write(settings.report, seen, targets.curves, report.text_of(judged, title))
+    if settings.json_summary:
+        say(orjson.dumps(report.as_list(judged), option=orjson.OPT_APPEND_NEWLINE).decode())
+    else:
+        say(report.text_of(judged, title))
+    _close(settings, seen, failed, terminal, time.monotonic() - began_s)
+    return EXIT_PASSED if report.all_passed(judged) and not failed else EXIT_NOT_PASSED
+
+
+def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[Seen, dict[str, str]]":
+    """Read everything.
+
+    Returns:
+        What was seen, and the files that could not be read, with the reasons.
+
+    Raises:
+        LoadgenError: there is nothing to read, or not enough room.
+    """
+    from loadgen.analyze.files import Interval
+    from loadgen.realism.facts import Facts
+    from loadgen.realism.seen import seen_in
+
+    with tempfile.TemporaryDirectory(prefix="loadgen_realism_") as spill:
+        facts = Facts(Interval(settings.since_ms, settings.until_ms), Path(spill))
+        try:
+            (_read_topic if settings.brokers else _read_files)(settings, facts, terminal)
+            facts.finish()
+            return seen_in(facts), facts.reading.failed
+        finally:
+            facts.close()
+
+
+def _read_files(settings: RealismSettings, facts: "Facts", terminal: "Terminal") -> None:
+    from loadgen.analyze.files import batches
+    from loadgen.analyze.screen import progress
+    from loadgen.config.settings.shared import DEFAULT_STORE
+    from loadgen.errors import NotThere
+
+    stores = settings.stores or (DEFAULT_STORE,)
+    found = batches(stores, facts.interval)
+    if not found:
+        step = "make events with loadgen run, or name another place: loadgen realism FILE"
+        raise NotThere(f"there is no file of events of that time in {', '.join(stores)}; {step}")
+    with progress(terminal, "reading", facts.share):
+        facts.read(found)
+
+
+def _read_topic(settings: RealismSettings, facts: "Facts", terminal: "Terminal") -> None:
+    from loadgen.analyze.screen import progress
+    from loadgen.kafka.options import KafkaSettings, options_of
+    from loadgen.prove.topic import TopicSource
+
+    options = options_of(settings.kafka_option, settings.kafka_config)
+    source = TopicSource(KafkaSettings(str(settings.brokers), settings.topic, options, reading=True))
+    with progress(terminal, "reading", source.share):
+        for block in source.blocks():
+            facts.take(cast(Sequence[bytes], block.content))
+
+
+def _close(
+    settings: RealismSettings, seen: "Seen", failed: dict[str, str], terminal: "Terminal", elapsed_s: float
+) -> None:
+    """Say on stderr what is wrong, and where the curves are."""
+    for file, why in list(failed.items())[:N_SHOWN]:
+        terminal.note(f"could not read {file}: {why}")
+    if failed:
+        terminal.note(f"{len(failed):,} files could not be read: the figures are without them")
+    if not seen.events.sum():
+        terminal.note("no event was found: is it the right place, and the right --since and --until?")
+    if settings.quiet:
+        return
+    terminal.note(f"read and computed in {elapsed_s:.1f} s")
+    if settings.report:
+        terminal.note(f"written: {settings.report}")

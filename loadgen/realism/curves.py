@@ -1,0 +1,189 @@
+"""The curves behind the statistics, with the published points over them: one PNG, or one page that holds it.
+
+In: what was seen, points, and the report's text. Out: a file, written whole or not at all. matplotlib draws without a
+screen; the page needs no network.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loadgen.disk import reason
+from loadgen.errors import OutputUnwritable
+from loadgen.realism.days import NIGHT, Days
+from loadgen.realism.seen import FIRST_POSITIONS, Seen
+from loadgen.realism.targets import Curve, Point
+
+BLUE, LIGHT, RED, GREY, INK = "#2563a8", "#8fb4da", "#c2410c", "#d8dde3", "#1f2933"
+SKIP_S = 240
+"""So far goes the curve of skips."""
+MOST_TRACKS = 60
+MIDDLE = 0.55
+"""Labels of points to the right of it stand to their left."""
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>loadgen realism</title>
+<style>
+body {{ font-family: system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1f2933 }}
+img {{ max-width: 100% }}
+pre {{ overflow-x: auto; line-height: 1.4 }}
+</style>
+<h1>loadgen realism</h1>
+<img alt="Six curves of the events, published points over them; the figures follow as text"
+src="data:image/png;base64,{picture}">
+<pre>{text}</pre>
+</html>
+"""
+
+
+def write(path: Path, seen: Seen, points: Mapping[Curve, tuple[Point, ...]], text: str) -> None:
+    """Draw into a file: .png, or a page with the text.
+
+    Raises:
+        OutputUnwritable: it cannot be written, or the disk is full.
+    """
+    picture = picture_of(seen, points)
+    if path.suffix.lower() != ".png":
+        picture = PAGE.format(picture=base64.b64encode(picture).decode(), text=html.escape(text)).encode()
+    hidden = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hidden.write_bytes(picture)
+        hidden.replace(path)
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {str(path)!r}: {reason(error)}; give another --report") from error
+
+
+def picture_of(seen: Seen, points: Mapping[Curve, tuple[Point, ...]]) -> bytes:
+    """Six curves as PNG."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    drawings: dict[Curve, Callable[[Any, Seen], bool]] = {
+        "day": _day,
+        "sessions": _sessions,
+        "hazard": _hazard,
+        "zipf": _zipf,
+        "skips": _skips,
+        "positions": _positions,
+    }
+    with rc_context({"font.family": "DejaVu Sans", "text.parse_math": False, "axes.unicode_minus": False}):
+        figure = Figure(figsize=(15, 9), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        for axes, (name, draw) in zip(figure.subplots(2, 3).flat, drawings.items(), strict=True):
+            _frame(axes)
+            if draw(axes, seen):
+                _points(axes, points.get(name, ()))
+            else:
+                _nothing(axes)
+        file = io.BytesIO()
+        figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _day(axes: Any, seen: Seen) -> bool:
+    _name(axes, "Plays by local hour", "hour", "relative to the hours 0 to 4")
+    days = Days.of(seen)
+    weekday, weekend = days.by_hour(weekend=False), days.by_hour(weekend=True)
+    for hours, label, colour in ((weekday, "weekdays", BLUE), (weekend, "weekends", LIGHT)):
+        if hours is not None and hours[NIGHT].sum():
+            axes.plot(np.arange(24) + 0.5, hours / hours[NIGHT].mean(), color=colour, label=label, linewidth=2)
+    axes.set_xticks(range(0, 25, 3))
+    axes.set_ylim(bottom=0)
+    return weekday is not None or weekend is not None
+
+
+def _sessions(axes: Any, seen: Seen) -> bool:
+    _name(axes, "Session sizes", "plays (n)", "sessions of n plays or more")
+    at_least = np.cumsum(seen.sizes[::-1])[::-1]
+    if len(at_least):
+        axes.plot(np.arange(1, len(at_least) + 1), at_least / at_least[0], color=BLUE, linewidth=2)
+        axes.set_ylim(bottom=1e-4)
+        _logarithmic(axes)
+    return bool(len(at_least))
+
+
+def _hazard(axes: Any, seen: Seen) -> bool:
+    _name(axes, "Stopping after play n", "n", "probability")
+    sizes = seen.sizes[:MOST_TRACKS]
+    at_least = np.cumsum(seen.sizes[::-1])[::-1][:MOST_TRACKS]
+    if len(sizes):
+        axes.plot(np.arange(1, len(sizes) + 1), sizes / np.maximum(at_least, 1), color=BLUE, linewidth=2)
+        axes.set_ylim(bottom=0)
+    return bool(len(sizes))
+
+
+def _zipf(axes: Any, seen: Seen) -> bool:
+    _name(axes, "Artists by rank", "rank", "plays, relative to rank 10")
+    if len(seen.artists) < 10:
+        return False
+    axes.plot(np.arange(1, len(seen.artists) + 1), seen.artists / seen.artists[9], color=BLUE, linewidth=2)
+    _logarithmic(axes)
+    return True
+
+
+def _skips(axes: Any, seen: Seen) -> bool:
+    _name(axes, "Skips by time", "seconds into the track", "plays skipped by then")
+    n_next = seen.skips["n"].sum()
+    if n_next:
+        axes.plot(np.arange(1, SKIP_S + 1), np.cumsum(seen.next_s)[:SKIP_S] / n_next, color=BLUE, linewidth=2)
+        axes.set_ylim(bottom=0)
+    return bool(n_next)
+
+
+def _positions(axes: Any, seen: Seen) -> bool:
+    _name(axes, "Skips by position", "position in the session", "plays skipped")
+    skips, position = seen.skips, np.arange(1, FIRST_POSITIONS + 1)
+    counted = [skips["n"][skips["position"] == place].sum() for place in position]
+    skipped = [skips["n"][(skips["position"] == place) & (skips["skipped"] == 1)].sum() for place in position]
+    if sum(counted):
+        axes.bar(position, np.array(skipped) / np.maximum(counted, 1), color=LIGHT, width=0.6)
+        axes.set_xticks(position, ["1", "2", "3", "4 and later"])
+    return bool(sum(counted))
+
+
+def _points(axes: Any, points: tuple[Point, ...]) -> None:
+    """What was published, over the curve."""
+    if points:
+        axes.plot([one.x for one in points], [one.y for one in points], "o", color=RED, label="published")
+    for one in points:
+        x, _ = axes.transAxes.inverted().transform(axes.transData.transform((one.x, one.y)))
+        side, shift = ("right", -7) if x > MIDDLE else ("left", 7)
+        place = {"xytext": (shift, 7), "textcoords": "offset points", "ha": side}
+        axes.annotate(one.label, (one.x, one.y), color=RED, fontsize=9, **place)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)
+
+
+def _logarithmic(axes: Any) -> None:
+    """Both axes, with plain numbers: text is never read as mathematics."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _frame(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=GREY, linewidth=0.8)
+    axes.margins(y=0.1)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=INK)
+
+
+def _name(axes: Any, title: str, x: str, y: str) -> None:
+    axes.set_title(title, loc="left", color=INK, fontsize=12)
+    axes.set_xlabel(x, color=INK)
+    axes.set_ylabel(y, color=INK)
+
+
+def _nothing(axes: Any) -> None:
+    """Say that there is nothing to draw, rather than draw empty axes."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "not told by these events", ha="center", va="center", color=INK, transform=axes.transAxes)

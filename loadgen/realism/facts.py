@@ -1,0 +1,161 @@
+"""Reads every event once, and keeps a compact row of it: numbers instead of names.
+
+In: batches of files (see `analyze.files`), or messages of a topic. Out: a table `facts` in DuckDB with the columns of
+KEPT, about 60 bytes an event; what does not fit into memory goes to a folder for the time being.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fsspec.implementations.memory import MemoryFileSystem
+
+from loadgen.analyze import events
+from loadgen.analyze.files import Interval
+from loadgen.analyze.tally import Tally
+from loadgen.event import LEVELS, PAGE_ACTIONS, PAGE_NAMES, TIERS
+from loadgen.realism.zones import zone_table
+
+PLAY, LIKE, DISLIKE, ADD, OTHER = range(5)
+"""What `kind` says."""
+LINES_AT_ONCE = 200_000
+"""So many messages are read by one query."""
+SILENCE_MS = 30 * 60_000
+"""So long without an event ends a session, where events do not name it."""
+_PAGES = {PLAY: ("play",), LIKE: ("like",), DISLIKE: ("dislike",), ADD: ("add_to_playlist",)}
+_PLACE = "coalesce(location, country)"
+_NAMED = (
+    "userId",
+    "ts",
+    "sessionId",
+    "page",
+    "level",
+    "itemInSession",
+    "location",
+    "artist",
+    "song",
+    "length",
+    "artist_tier",
+    "user",
+    "action",
+    "country",
+    "track",
+    "timestamp",
+    "duration",
+)
+
+
+def _place_in(column: str, words: tuple[str, ...]) -> str:
+    """The SQL of a word's position in a list."""
+    whens = " ".join(f"WHEN '{word}' THEN {place}" for place, word in enumerate(words))
+    return f"CAST(CASE {column} {whens} END AS UTINYINT)"
+
+
+def _kind() -> str:
+    by_action = [f"WHEN action IN {_tuple(names)} THEN {kind}" for kind, names in _PAGES.items()]
+    pages = {kind: tuple(PAGE_NAMES[PAGE_ACTIONS.index(name)] for name in names) for kind, names in _PAGES.items()}
+    by_page = [f"WHEN page IN {_tuple(names)} THEN {kind}" for kind, names in pages.items()]
+    whens = " ".join([f"WHEN {events.IS_PLAY} THEN {PLAY}", *by_page, *by_action])
+    return f"CAST(CASE {whens} ELSE {OTHER} END AS UTINYINT)"
+
+
+def _tuple(words: tuple[str, ...]) -> str:
+    return "(" + ", ".join(f"'{word}'" for word in words) + ")"
+
+
+KEPT = {
+    "ts_ms": events.ROW["ts_ms"],
+    "listener": events.ROW["listener"],
+    "session": "sessionId",
+    "item": "CAST(itemInSession AS INTEGER)",
+    "kind": _kind(),
+    "artist": "CASE WHEN artist IS NOT NULL THEN hash(artist) END",
+    "track": f"CASE WHEN artist IS NOT NULL AND {events.ROW['title']} IS NOT NULL "
+    f"THEN hash(artist, {events.ROW['title']}) END",
+    "length_ms": f"CAST(1000 * {events.ROW['duration_s']} AS INTEGER)",
+    "tier": _place_in("artist_tier", TIERS),
+    "level": _place_in("level", LEVELS),
+    "age": "age",
+    "zone": "zone",
+}
+"""Column → SQL: kind is one of PLAY …; artist and track are hashes; tier and level positions in event.TIERS and LEVELS;
+zone a position in zones.ZONES, NULL where the place is not known."""
+
+
+class Facts(Tally):
+    """Keeps a row of each event; see `Tally` for how files are read."""
+
+    fields: ClassVar[Mapping[str, str]] = {name: events.FIELDS[name] for name in _NAMED} | {"age": "UTINYINT"}
+
+    def __init__(self, interval: Interval, spill: Path) -> None:
+        """Begin; spill is an empty folder for what memory cannot hold."""
+        super().__init__(interval, spill)
+        self._numbers = count()
+        self._pending: list[bytes] = []
+
+    def prepare(self) -> None:
+        """Make the table of places, which `kept` looks up."""
+        places = zone_table()
+        self.connection.register("places", places)
+        self.connection.execute("CREATE TEMP TABLE zones AS SELECT * FROM places")
+        self.connection.unregister("places")
+
+    def kept(self, source: str) -> str:
+        """The SQL of the compact rows of a source."""
+        columns = ", ".join(f"{sql} AS {name}" for name, sql in KEPT.items())
+        joined = f"{source} AS records LEFT JOIN zones ON zones.place = {_PLACE}"
+        is_event = f"ts_ms IS NOT NULL AND listener IS NOT NULL{self._within()}"
+        return f"SELECT * FROM (SELECT {columns} FROM {joined}) WHERE {is_event}"
+
+    def take(self, values: Iterable[bytes]) -> None:
+        """Keep the events in the values of these messages."""
+        self._pending += [value for value in values if value.strip() and b"\n" not in value]
+        if len(self._pending) >= LINES_AT_ONCE:
+            self._insert_pending()
+
+    def insert(self, rows: Any) -> None:
+        """Keep these rows, an Arrow table with the columns of KEPT."""
+        self.connection.register("rows_given", rows)
+        self.connection.execute("INSERT INTO parts SELECT * FROM rows_given")
+        self.connection.unregister("rows_given")
+
+    def _insert_pending(self) -> None:
+        lines, self._pending = b"\n".join(self._pending) + b"\n", []
+        path = f"/loadgen/{next(self._numbers)}.jsonl"
+        files = MemoryFileSystem()
+        if not self.connection.filesystem_is_registered("memory"):
+            self.connection.register_filesystem(files)
+        files.pipe_file(path, lines)
+        try:
+            self.connection.execute(
+                f"INSERT INTO parts {self.kept(events.from_json(['memory://' + path], self.fields))}"
+            )
+        finally:
+            files.rm_file(path)
+
+    def columns(self, question: str) -> dict[str, Any]:
+        """The answer as one NumPy array per column; NULL in numbers is masked."""
+        return dict(self.connection.execute(question).fetchnumpy())
+
+    def finish(self) -> None:
+        """Name what was kept `facts`; events that name no session get one."""
+        if self._pending:
+            self._insert_pending()
+        ((n_without,),) = self.ask("SELECT count(*) FROM parts WHERE session IS NULL")
+        if not n_without:
+            self.connection.execute("CREATE TEMP VIEW facts AS SELECT * FROM parts")
+            return
+        new = f"CASE WHEN ts_ms - lag(ts_ms) OVER o > {SILENCE_MS} THEN 1 ELSE 0 END"
+        order = "WINDOW o AS (PARTITION BY listener ORDER BY ts_ms)"
+        marked = f"SELECT *, {new} AS new FROM parts WHERE session IS NULL {order}"
+        number = "-1 - CAST(sum(new) OVER (PARTITION BY listener ORDER BY ts_ms ROWS UNBOUNDED PRECEDING) AS BIGINT)"
+        self.connection.execute(
+            f"CREATE TEMP TABLE facts AS SELECT * FROM parts WHERE session IS NOT NULL "
+            f"UNION ALL SELECT * EXCLUDE (new) REPLACE ({number} AS session) FROM ({marked})"
+        )
+
+    def _within(self) -> str:
+        since, until = self.interval.since_ms, self.interval.until_ms
+        after = f" AND ts_ms >= {since}" if since is not None else ""
+        return after + (f" AND ts_ms < {until}" if until is not None else "")

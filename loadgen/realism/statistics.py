@@ -1,0 +1,235 @@
+"""The statistics that targets name, each from what was seen.
+
+In: `Seen`. Out: name → value; None where the events do not tell it. targets.toml says how each is computed.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.realism.days import Days
+from loadgen.realism.seen import ADD, DISLIKE, LIKE, PLAY, STEPS, Seen
+
+Ints = npt.NDArray[np.int64]
+Value = float | None
+DAY_MS = 86_400_000
+AGE_GROUPS = ((16, 24), (25, 34), (35, 44), (45, 54), (55, 64))
+N_MEGA, N_TOP, N_FAMOUS = 8, 50, 500
+"""Artists per tier, the most played first: what counts where no event names a tier."""
+
+
+def statistics_of(seen: Seen) -> dict[str, Value]:
+    """Every statistic of STATISTICS."""
+    days = Days.of(seen)
+    return {name: _plain(compute(seen, days)) for name, compute in STATISTICS.items()}
+
+
+def _plain(value: Value) -> Value:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _ratio(part: float, whole: float) -> Value:
+    return float(part) / float(whole) if whole else None
+
+
+def _paid(seen: Seen, low: int = -1, high: int = 1000) -> Value:
+    """Of the listeners of these ages who say their level, those who pay."""
+    told = (seen.paid >= 0) & (seen.ages >= low) & (seen.ages <= high)
+    return _ratio(int(np.count_nonzero(seen.paid[told] == 1)), int(np.count_nonzero(told)))
+
+
+def _paid_at(seen: Seen, group: int) -> Value:
+    """Relative to the second group."""
+    here, there = (_paid(seen, *AGE_GROUPS[number]) for number in (group, 1))
+    return None if here is None or not there else here / there
+
+
+def _paid_steps_down(seen: Seen) -> Value:
+    shares = [_paid(seen, *ages) for ages in AGE_GROUPS[1:]]
+    if None in shares:
+        return None
+    return float(sum(one > other for one, other in pairwise(share or 0.0 for share in shares)))
+
+
+def _per_day(seen: Seen) -> npt.NDArray[np.float64] | None:
+    days = (seen.last_ms - seen.first_ms) / DAY_MS
+    return seen.plays / days if days > 0 and len(seen.plays) else None
+
+
+def _plays_mean(seen: Seen) -> Value:
+    plays = _per_day(seen)
+    return None if plays is None else float(plays.mean())
+
+
+def _plays_median(seen: Seen) -> Value:
+    plays = _per_day(seen)
+    return None if plays is None else float(np.median(plays))
+
+
+def _over_median(seen: Seen, share: float) -> Value:
+    if not len(seen.plays):
+        return None
+    high, middle = np.quantile(seen.plays, (share, 0.5))
+    return _ratio(high, middle)
+
+
+def _top(counts: Ints, share: float) -> Value:
+    """What the most played have of all plays."""
+    n_top = max(1, round(share * len(counts)))
+    return _ratio(np.sort(counts)[::-1][:n_top].sum(), counts.sum())
+
+
+def _gini(counts: Ints) -> Value:
+    n, total = len(counts), counts.sum()
+    rank = np.arange(1, n + 1)
+    return float(2 * (rank * np.sort(counts)).sum() / (n * total) - (n + 1) / n) if total else None
+
+
+def _at_least(seen: Seen, n_plays: int) -> int:
+    """Sessions of so many plays or more."""
+    return int(seen.sizes[n_plays - 1 :].sum())
+
+
+def _hazard(seen: Seen, n_plays: int) -> Value:
+    exactly = seen.sizes[n_plays - 1] if len(seen.sizes) >= n_plays else 0
+    return _ratio(float(exactly), _at_least(seen, n_plays))
+
+
+def _hazard_later(seen: Seen) -> Value:
+    found = [hazard for hazard in (_hazard(seen, n_plays) for n_plays in (17, 18, 19)) if hazard is not None]
+    return sum(found) / len(found) if found else None
+
+
+def _hazard_falls(seen: Seen) -> Value:
+    early, later = _hazard(seen, 10), _hazard_later(seen)
+    return later / early if early and later is not None else None
+
+
+def _session_mean(seen: Seen) -> Value:
+    return _ratio(float((seen.sizes * np.arange(1, len(seen.sizes) + 1)).sum()), float(seen.sizes.sum()))
+
+
+def _session_median(seen: Seen) -> Value:
+    if not seen.sizes.sum():
+        return None
+    return float(np.searchsorted(np.cumsum(seen.sizes), seen.sizes.sum() / 2) + 1)
+
+
+def _n_next(seen: Seen) -> int:
+    return int(seen.skips["n"].sum())
+
+
+def _skipped(seen: Seen, which: npt.NDArray[np.bool_]) -> Value:
+    """Of these rows of `skips`, the skipped."""
+    counts = seen.skips["n"]
+    return _ratio(counts[which & (seen.skips["skipped"] == 1)].sum(), counts[which].sum())
+
+
+def _skipped_at_age(seen: Seen, low: int, high: int) -> Value:
+    return _skipped(seen, (seen.skips["age"] >= low) & (seen.skips["age"] <= high))
+
+
+def _teens_less_thirties(seen: Seen) -> Value:
+    teens, thirties = _skipped_at_age(seen, 13, 19), _skipped_at_age(seen, 30, 39)
+    return None if teens is None or thirties is None else teens - thirties
+
+
+def _played(seen: Seen, share: float) -> Value:
+    """The played share that so many plays do not reach."""
+    total = seen.played.sum()
+    return float(np.searchsorted(np.cumsum(seen.played), share * total)) / STEPS if total else None
+
+
+def _slope(counts: Ints, first: int, last: int) -> Value:
+    """Least squares of log plays by log rank."""
+    if len(counts) < last:
+        return None
+    rank = np.arange(first, last + 1)
+    return float(np.polyfit(np.log(rank), np.log(counts[first - 1 : last]), 1)[0])
+
+
+def _flatter(seen: Seen) -> Value:
+    body, head = _slope(seen.artists, 10, 1000), _slope(seen.artists, 1, 100)
+    return None if body is None or head is None else head - body
+
+
+def _tier(seen: Seen, tier: int) -> Value:
+    if seen.tier_plays.sum():
+        return _ratio(seen.tier_plays[tier], seen.tier_plays.sum())
+    ends = np.cumsum([0, N_MEGA, N_TOP, N_FAMOUS])
+    last = ends[tier + 1] if tier < 3 else None
+    return _ratio(seen.artists[ends[tier] : last].sum(), seen.artists.sum())
+
+
+def _quantile(values: npt.NDArray[np.float64], share: float) -> Value:
+    return float(np.quantile(values, share)) if len(values) else None
+
+
+def _per_play(seen: Seen, kind: int) -> Value:
+    return _ratio(seen.events[kind], seen.events[PLAY])
+
+
+STATISTICS: dict[str, Callable[[Seen, Days], Value]] = {
+    "paid_listeners": lambda seen, _: _paid(seen),
+    "paid_16_24": lambda seen, _: _paid_at(seen, 0),
+    "paid_35_44": lambda seen, _: _paid_at(seen, 2),
+    "paid_45_54": lambda seen, _: _paid_at(seen, 3),
+    "paid_55_64": lambda seen, _: _paid_at(seen, 4),
+    "paid_steps_down": lambda seen, _: _paid_steps_down(seen),
+    "paid_plays": lambda seen, _: _ratio(seen.paid_plays[1], seen.paid_plays.sum()),
+    "plays_mean": lambda seen, _: _plays_mean(seen),
+    "plays_median": lambda seen, _: _plays_median(seen),
+    "plays_p90_p50": lambda seen, _: _over_median(seen, 0.9),
+    "plays_p95_p50": lambda seen, _: _over_median(seen, 0.95),
+    "plays_top_fifth": lambda seen, _: _top(seen.plays, 0.2),
+    "plays_gini": lambda seen, _: _gini(seen.plays),
+    "session_mean": lambda seen, _: _session_mean(seen),
+    "session_median": lambda seen, _: _session_median(seen),
+    "session_single": lambda seen, _: _hazard(seen, 1),
+    "hazard_10": lambda seen, _: _hazard(seen, 10),
+    "hazard_17_19": lambda seen, _: _hazard_later(seen),
+    "hazard_falls": lambda seen, _: _hazard_falls(seen),
+    "session_20_of_10": lambda seen, _: _ratio(_at_least(seen, 20), _at_least(seen, 10)),
+    "skip_5_s": lambda seen, _: _ratio(seen.next_s[:5].sum(), _n_next(seen)),
+    "skip_30_s": lambda seen, _: _ratio(seen.next_s[:30].sum(), _n_next(seen)),
+    "skip_end": lambda seen, _: _ratio(seen.next_s.sum(), _n_next(seen)),
+    "skip_first": lambda seen, _: _skipped(seen, seen.skips["position"] == 1),
+    "skip_fourth_on": lambda seen, _: _skipped(seen, seen.skips["position"] == 4),
+    "skip_teens": lambda seen, _: _skipped_at_age(seen, 13, 19),
+    "skip_thirties": lambda seen, _: _skipped_at_age(seen, 30, 39),
+    "skip_teens_less_thirties": lambda seen, _: _teens_less_thirties(seen),
+    "skip_free": lambda seen, _: _skipped(seen, seen.skips["level"] == 0),
+    "skip_paid": lambda seen, _: _skipped(seen, seen.skips["level"] == 1),
+    "played_p25": lambda seen, _: _played(seen, 0.25),
+    "played_p50": lambda seen, _: _played(seen, 0.5),
+    "played_half": lambda seen, _: _ratio(seen.played[STEPS // 2 :].sum(), seen.played.sum()),
+    "evening_over_night": lambda _, days: days.evening_over_night(),
+    "trough_hour": lambda _, days: days.extreme_hour(lowest=True),
+    "peak_hour": lambda _, days: days.extreme_hour(lowest=False),
+    "morning_weekday_over_weekend": lambda _, days: days.morning_weekday_over_weekend(),
+    "sunday_over_friday": lambda _, days: days.over_friday(6),
+    "friday_over_others": lambda _, days: days.friday_over_others(),
+    "artists_top_1": lambda seen, _: _top(seen.artists, 0.01),
+    "artists_top_10": lambda seen, _: _top(seen.artists, 0.1),
+    "artists_gini": lambda seen, _: _gini(seen.artists),
+    "zipf_10_1000": lambda seen, _: _slope(seen.artists, 10, 1000),
+    "zipf_1_100": lambda seen, _: _slope(seen.artists, 1, 100),
+    "zipf_flatter": lambda seen, _: _flatter(seen),
+    "tier_mega": lambda seen, _: _tier(seen, 0),
+    "tier_top": lambda seen, _: _tier(seen, 1),
+    "tier_famous": lambda seen, _: _tier(seen, 2),
+    "tier_indie": lambda seen, _: _tier(seen, 3),
+    "mainstream_p10": lambda seen, _: _quantile(seen.mainstream, 0.1),
+    "mainstream_p50": lambda seen, _: _quantile(seen.mainstream, 0.5),
+    "mainstream_p90": lambda seen, _: _quantile(seen.mainstream, 0.9),
+    "repeats": lambda seen, _: None if not seen.paired else 1 - seen.pairs / seen.paired,
+    "likes": lambda seen, _: _per_play(seen, LIKE),
+    "dislikes": lambda seen, _: _per_play(seen, DISLIKE),
+    "likes_over_dislikes": lambda seen, _: _ratio(seen.events[LIKE], seen.events[DISLIKE]),
+    "playlist_adds": lambda seen, _: _per_play(seen, ADD),
+    "length_mean_s": lambda seen, _: _ratio(seen.length_ms / 1000, seen.n_lengths),
+    "plays_of_events": lambda seen, _: _ratio(seen.events[PLAY], seen.events.sum()),
+}
+"""Name → how it is computed."""

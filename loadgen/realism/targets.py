@@ -1,0 +1,139 @@
+"""What events are held against: targets.toml, or a file of the user's own, read and checked.
+
+In: a path (or None for the shipped file). Out: targets, or one UsageError that lists every problem of the file.
+"""
+
+import tomllib
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from loadgen.config.layers import read_toml
+from loadgen.config.values import nearest
+from loadgen.errors import UsageError
+from loadgen.realism.statistics import STATISTICS
+
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _known(name: str) -> str:
+    if name not in STATISTICS:
+        near = nearest(name, STATISTICS)
+        raise ValueError("unknown statistic; " + (f"did you mean {near}?" if near else "see the shipped targets.toml"))
+    return name
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Number(_Table):
+    """A statistic, what was published, and what passes; without `low` and `high` it is reported only."""
+
+    statistic: Annotated[str, AfterValidator(_known)]
+    published: Text
+    low: Bound | None = None
+    high: Bound | None = None
+
+    @model_validator(mode="after")
+    def _is_band(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("low and high go together; give both or neither")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("low must not be above high; swap them")
+        return self
+
+    def passes(self, value: float | None) -> bool | None:
+        """Whether a value is in the band; None where there is no value, or no band."""
+        if value is None or self.low is None or self.high is None:
+            return None
+        return self.low <= value <= self.high
+
+
+class Target(_Table):
+    """Figures of one source."""
+
+    name: Text
+    source: Text
+    how: Text
+    numbers: Annotated[tuple[Number, ...], Field(min_length=1)]
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether it can fail."""
+        return any(number.low is not None for number in self.numbers)
+
+
+class Point(_Table):
+    """A published point of a curve."""
+
+    x: Bound
+    y: Bound
+    label: Annotated[str, Field(max_length=60)]
+
+
+Curve = Literal["day", "sessions", "hazard", "zipf", "skips", "positions"]
+
+
+class Targets(_Table):
+    """All that a file holds."""
+
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    curves: dict[Curve, tuple[Point, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _have_names_of_their_own(self) -> Self:
+        names = [target.name for target in self.targets]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each target has a name of its own, got twice: {', '.join(twice)}; rename one")
+        return self
+
+
+def load_targets(path: Path | None) -> Targets:
+    """Read a file of targets.
+
+    Args:
+        path: a TOML file; None for the shipped one.
+
+    Raises:
+        UsageError: with a line for every problem of the file.
+    """
+    return checked(read_toml(path) if path else shipped(), path)
+
+
+def checked(content: dict[str, Any], path: Path | None) -> Targets:
+    """The targets of a file's content; raises UsageError."""
+    try:
+        return Targets.model_validate(content)
+    except ValidationError as error:
+        raise UsageError("\n".join(_described(path, error))) from None
+
+
+def shipped() -> dict[str, Any]:
+    """The content of the shipped file."""
+    return tomllib.loads(resources.files("loadgen.realism").joinpath("targets.toml").read_text("utf-8"))
+
+
+def _described(path: Path | None, error: ValidationError) -> Iterator[str]:
+    """One line per problem: where, the rule, what was found."""
+    problems = error.errors(include_url=False, include_context=False)
+    for problem in problems:
+        n = len(problem["loc"])
+        if any(len(one["loc"]) > n and one["loc"][:n] == problem["loc"] for one in problems):
+            continue  # a list counts as empty where all its items are wrong
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        rule = problem["msg"].removeprefix("Value error, ")
+        yield f"targets file {path}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4,300 digits has no text
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,34 @@
+"""A sample of everyday listening as files of events: what the tests of `loadgen realism` read."""
+
+from functools import cache
+
+import numpy as np
+
+from loadgen.encode.lines import make_encoder
+from loadgen.encode.tracks import KIND_OF, make_track_parts
+from loadgen.event import Format, Int64s
+from loadgen.simulate.behaviour import Behaviour
+from loadgen.simulate.catalog import MIN_TRACKS, CatalogSettings, cache_folder, open_catalog
+from loadgen.simulate.population import user_names
+from loadgen.simulate.shard import Shard
+from loadgen.simulate.world import SimulationSettings, labels
+from tests.realism.simulated import DAY_MS, START_MS
+
+USERS, DAYS = 250, 10
+
+
+@cache
+def lines_of(wire_format: Format) -> bytes:
+    """The events of USERS listeners in DAYS days, as lines of JSON."""
+    catalog = open_catalog(CatalogSettings(MIN_TRACKS), cache_folder())
+    behaviour = Behaviour.load(None)
+    shard = Shard(SimulationSettings(USERS, 5, START_MS, "everyday", behaviour), catalog, np.arange(USERS))
+    words = labels(catalog, behaviour)
+
+    def names(user_ids: Int64s) -> object:
+        return user_names(user_ids, 5, words)
+
+    parts = make_track_parts(catalog, KIND_OF[wire_format])
+    encoder = make_encoder(wire_format, parts, words, shard.listeners, names)
+    batches = (shard.step(START_MS + day * DAY_MS) for day in range(1, DAYS + 1))
+    return b"".join(line for batch in batches for line in encoder.encode(batch)[0].to_pylist())
