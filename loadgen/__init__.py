@@ -26,6 +26,7 @@ The path of an event, one folder or file a line:
     metrics_endpoint.py  metrics and what they say now → Prometheus
     places.py            where listeners live: cities, countries, time zones
     terminal.py          notes, settings and one live line, on stderr
+    stdout.py            results on stdout: text, or one JSON object
     compression.py       gzip and zstd in pieces that can be read alone
     disk.py              whole writes, and what can go wrong with a file, in words
     errors.py            the exceptions, as a tree

@@ -31,6 +31,7 @@ from loadgen.analyze.tables import tables_of
 from loadgen.analyze.tally import COMBINATIONS, FACTS, grouping, table_of
 from loadgen.config.values import BadValue, moment_ms
 from loadgen.errors import LoadgenError
+from loadgen.stdout import say
 from loadgen.store.local import LocalStore
 
 TYPES = {name: {"VARCHAR": "STRING", "UBIGINT": "BIGINT"}.get(kind, kind) for name, kind in FIELDS.items()}
@@ -53,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         figures = figures_by_spark(files_of(words.stores, interval), interval, words.top)
         report = report_of(figures, f"loadgen_stats.py {' '.join(words.stores)}", words.top)
         files = {f"_{name}.csv": text.encode() for name, text in tables_of(figures).items()}
-        as_json = output.as_json(figures.as_json(), pretty=True)
+        as_json = output.as_json(figures.as_json())
         output.write(words.out, stamp, {".txt": report.encode(), ".json": as_json, **files})
     except LoadgenError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    output.say(report)
+    say(report)
     return 0
 
 

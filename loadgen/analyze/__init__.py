@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from loadgen.config import AnalyzeSettings
+from loadgen.stdout import say, say_json
 
 if TYPE_CHECKING:
     from loadgen.analyze.figures import Figures
@@ -47,9 +48,10 @@ def main(settings: AnalyzeSettings) -> int:
     summary = figures.as_json() | _about(reading, reading_s)
     report = _write(settings, stamp, figures, summary)
     elapsed_s = round(time.time() - began_s, 3)
-    output.say(
-        output.as_json(summary | {"elapsed_s": elapsed_s}, pretty=False).decode() if settings.json_summary else report
-    )
+    if settings.json_summary:
+        say_json(summary | {"elapsed_s": elapsed_s})
+    else:
+        say(report)
     _close(settings, figures, reading, terminal, stamp)
     return EXIT_FAILED if reading.failed else EXIT_DONE
 
@@ -114,7 +116,7 @@ def _write(settings: AnalyzeSettings, stamp: str, figures: "Figures", summary: d
 
     report = report_of(figures, f"loadgen analyze {' '.join(settings.stores)}", settings.top)
     files = {f"_{name}.csv": text.encode() for name, text in tables_of(figures).items()}
-    output.write(settings.out, stamp, {".txt": report.encode(), ".json": output.as_json(summary, pretty=True), **files})
+    output.write(settings.out, stamp, {".txt": report.encode(), ".json": output.as_json(summary), **files})
     if settings.charts:
         from loadgen.analyze.charts import charts_of
 

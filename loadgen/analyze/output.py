@@ -1,10 +1,9 @@
-"""Where the figures go: files in a folder, stdout.
+"""Where the figures go: files in a folder.
 
 In: figures. Out: `music_stats_YYYYMMDD_HHMMSS` with `.txt`, `.json`, `_genres.csv` and so on, each whole or not at all.
 """
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,18 +45,9 @@ def write(folder: Path, stamp: str, files: Mapping[str, Bytes]) -> None:
             raise _unwritable(path, error) from error
 
 
-def say(text: str) -> None:
-    """Print to stdout; whoever reads it may stop early."""
-    try:
-        sys.stdout.buffer.write(text.encode(errors="replace"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end of the process is quiet too
-
-
-def as_json(value: dict[str, Any], *, pretty: bool) -> bytes:
-    """The object, as a person or a program reads it."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else 0) + b"\n"
+def as_json(value: dict[str, Any]) -> bytes:
+    """The object, as a person reads it."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def _unwritable(path: Path, error: OSError) -> OutputUnwritable:

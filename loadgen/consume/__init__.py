@@ -118,16 +118,14 @@ def _watchers(settings: ConsumeSettings, screen: "Screen") -> "list[Watcher]":
 
 def report(settings: ConsumeSettings, result: "Result", screen: "Screen") -> int:
     """Show the closing table, choose the exit code."""
-    import orjson
-
     from loadgen.consume.totals import summary
+    from loadgen.stdout import say_json
 
     screen.closing(result.totals, result.elapsed_s, result.exit_reason)
     if result.error is not None:
         screen.note(f"error: {result.error}")
     if settings.json_summary:
-        sys.stdout.write(orjson.dumps(summary(result.totals, result.elapsed_s, result.exit_reason)).decode() + "\n")
-        sys.stdout.flush()
+        say_json(summary(result.totals, result.elapsed_s, result.exit_reason))
     if result.error is not None:
         return EXIT_FAILED
     return EXIT_INTERRUPTED if result.exit_reason == "interrupted" else EXIT_DONE

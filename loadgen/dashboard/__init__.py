@@ -10,6 +10,7 @@ import signal
 import sys
 
 from loadgen.config import DashboardSettings
+from loadgen.stdout import say_json
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
 
@@ -51,10 +52,7 @@ def _say_where(settings: DashboardSettings, port: int) -> None:
     url = f"http://{host}:{port}"
     _note(f"dashboard: {url}")
     if settings.json_summary:
-        import orjson
-
-        sys.stdout.write(orjson.dumps({"url": url, "port": port}).decode() + "\n")
-        sys.stdout.flush()
+        say_json({"url": url, "port": port})
 
 
 def _note(text: str) -> None:

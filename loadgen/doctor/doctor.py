@@ -6,7 +6,6 @@ In: settings. Out: findings, on stderr for a person, on stdout for a program.
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from loadgen.doctor.through import N_EVENTS, Consuming, Sent, count, produce
 from loadgen.errors import LoadgenError
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.stdout import say_json
 from loadgen.terminal import Terminal
 
 KAFKA_S, TOPIC_S, STORE_S, MAKE_S, COUNT_S, REMOVE_S = 16.0, 12.0, 16.0, 12.0, 8.0, 12.0
@@ -71,7 +71,6 @@ class Doctor:
 
     def conclude(self) -> None:
         """The last line, and the object for programs."""
-        import orjson
 
         n_bad = sum(found.mark is Mark.BAD for found in self.found)
         if not self._settings.quiet:
@@ -83,8 +82,7 @@ class Doctor:
                 {"name": one.name, "status": names[one.mark], "said": one.said, "next_step": one.next_step or None}
                 for one in self.found
             ]
-            sys.stdout.write(orjson.dumps({"ok": n_bad == 0, "checks": checks}).decode() + "\n")
-            sys.stdout.flush()
+            say_json({"ok": n_bad == 0, "checks": checks})
 
     def _say(self, finding: Finding) -> None:
         self.found.append(finding)

@@ -5,7 +5,6 @@ In: settings, the ground on which the parts stand. Out: an exit code. It touches
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from loadgen.pipeline.screen import Screen
 from loadgen.pipeline.supervisor import Part, State
 from loadgen.prove.compare import KINDS
 from loadgen.prove.report import Report
+from loadgen.stdout import say_json
 
 EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 TICK_S = 0.1
@@ -249,7 +249,6 @@ class Pipeline:
         self._screen.end_line()
 
     def _say_json(self, report: Report | None, reason: str) -> None:
-        import orjson
 
         accounts = self._accounts()
         found = report.as_json() if report else {"verdict": None, "expected": None, "found": None}
@@ -266,8 +265,7 @@ class Pipeline:
             "folder": str(self._ground.folder),
             "manifests": [str(account.path) for account in accounts],
         }
-        sys.stdout.write(orjson.dumps(summary).decode() + "\n")
-        sys.stdout.flush()
+        say_json(summary)
 
 
 def _never(_child: Child) -> bool:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import orjson
-
 from loadgen.config import VerifySettings
 from loadgen.prove.again import Remake, find_catalog, texts_of
 from loadgen.prove.compare import Comparison, Named
@@ -22,6 +20,7 @@ from loadgen.prove.report import Report, Shown, refs
 from loadgen.prove.source import Source
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import labels
+from loadgen.stdout import say_json
 from loadgen.terminal import Terminal
 
 EXIT_PROVED, EXIT_NOT_PROVED = 0, 1
@@ -46,8 +45,7 @@ def main(settings: VerifySettings) -> int:
     finally:
         terminal.end_line()
     if settings.json_summary:
-        sys.stdout.write(orjson.dumps(report.as_json()).decode() + "\n")
-        sys.stdout.flush()
+        say_json(report.as_json())
     if not settings.json_summary or not settings.quiet:
         sys.stderr.write("\n".join(report.as_text()) + "\n")
     return EXIT_PROVED if report.findings.is_proved else EXIT_NOT_PROVED

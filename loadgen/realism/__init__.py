@@ -34,12 +34,10 @@ def main(settings: RealismSettings) -> int:
     Raises:
         LoadgenError: the targets are wrong, there is nothing to read, or the report cannot be written.
     """
-    import orjson
-
-    from loadgen.analyze.output import say
     from loadgen.realism import report
     from loadgen.realism.statistics import statistics_of
     from loadgen.realism.targets import load_targets
+    from loadgen.stdout import say, say_json
     from loadgen.terminal import Terminal
 
     targets = load_targets(settings.targets)
@@ -53,7 +51,7 @@ def main(settings: RealismSettings) -> int:
 
         write(settings.report, seen, targets.curves, report.text_of(judged, title))
     if settings.json_summary:
-        say(orjson.dumps(report.as_list(judged), option=orjson.OPT_APPEND_NEWLINE).decode())
+        say_json(report.as_list(judged))
     else:
         say(report.text_of(judged, title))
     _close(settings, seen, failed, terminal, time.monotonic() - began_s)

@@ -4,12 +4,10 @@ Settings go in; a table (or one object) on stdout, and a page where one is wante
 the runs were: files that cannot be used raise a ManifestError, whose exit code is 2.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +18,7 @@ from loadgen.report.figures import Difference, differences
 from loadgen.report.read import Run, read_run
 from loadgen.report.shown import differing
 from loadgen.report.verdict import headline, passed
+from loadgen.stdout import say, say_json
 from loadgen.terminal import Terminal
 
 EXIT_DONE = 0
@@ -47,9 +46,9 @@ def main(settings: CompareSettings) -> int:
     if settings.report is not None:
         write_page(settings.report, [a, b])
     if settings.json_summary:
-        _say(orjson.dumps(as_json(a, b)).decode() + "\n")
+        say_json(as_json(a, b))
     else:
-        _say(as_text(a, b, None if sys.stdout.isatty() else WIDTH))
+        say(as_text(a, b, None if sys.stdout.isatty() else WIDTH))
     terminal = Terminal()
     for note in notes(a, b):
         terminal.note(note)
@@ -152,12 +151,3 @@ def _settings(a: Run, b: Run) -> Table | Text:
 def _short(words: str) -> str:
     words = text.plain(words)
     return words if len(words) <= MOST_CHARACTERS else f"{words[: MOST_CHARACTERS - 1]}…"
-
-
-def _say(words: str) -> None:
-    """Print to stdout; whoever reads it may stop early."""
-    try:
-        sys.stdout.buffer.write(words.encode(sys.stdout.encoding or "utf-8", errors="replace"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end of the process is quiet too

@@ -4,11 +4,11 @@
 `coordinator` keeps time and adds up; `screen`, `endpoint` and the manifest say what happened.
 """
 
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from loadgen.config import RunSettings
+from loadgen.stdout import say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,8 +115,6 @@ def _watchers(
 
 def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> int:
     """Write the manifest, show the closing table, choose the exit code."""
-    import orjson
-
     from loadgen.errors import OutputUnwritable, ReaderGone
     from loadgen.prove.manifest import write_manifest
     from loadgen.report import write_report
@@ -148,9 +146,7 @@ def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> i
     for problem in problems:
         screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
     if plan.settings.json_summary:
-        line = orjson.dumps(summary(result.totals, result.verdict, plan.settings.seed, str(path)))
-        sys.stdout.write(line.decode() + "\n")
-        sys.stdout.flush()
+        say_json(summary(result.totals, result.verdict, plan.settings.seed, str(path)))
     return EXIT_FAILED if problems else exit_code(result)
 
 

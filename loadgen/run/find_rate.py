@@ -5,12 +5,9 @@ whole run with a manifest of its own. All trials have the same listeners, seed a
 differs is how fast they come. Where there is one, a single Prometheus endpoint shows them one after another.
 """
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
-
-import orjson
 
 from loadgen.config import RunSettings
 from loadgen.errors import LoadgenError
@@ -18,6 +15,7 @@ from loadgen.metrics_endpoint import MetricCollector, expose
 from loadgen.run.screen import Screen
 from loadgen.run.search import CLOSE, Search
 from loadgen.run.trial import Trial, TrialScreen, broken, kept_of, trial_settings
+from loadgen.stdout import say_json
 
 LOWEST_PER_S = 1000.0
 """Where the search begins, unless --rate says where."""
@@ -154,6 +152,5 @@ def main(settings: RunSettings, run_once: RunOnce) -> int:
     finder.run()
     screen.note(finder.verdict())
     if settings.json_summary:
-        sys.stdout.write(orjson.dumps(finder.as_json()).decode() + "\n")
-        sys.stdout.flush()
+        say_json(finder.as_json())
     return finder.exit_code()

@@ -8,13 +8,13 @@ import sys
 from typing import Any
 
 import numpy as np
-import orjson
 
 from loadgen.config import RunSettings
 from loadgen.simulate.curves import Floats
 from loadgen.simulate.phases import ENDLESS_S
 from loadgen.simulate.shapes import Shape
 from loadgen.simulate.share import offered
+from loadgen.stdout import say, say_json
 from loadgen.terminal import clock
 
 WIDTH, HEIGHT = 66, 12
@@ -37,11 +37,10 @@ def main(settings: RunSettings) -> int:
     assert shape is not None  # a rule of the settings
     length_s = shown_s(settings, shape)
     if settings.json_summary:
-        sys.stdout.write(orjson.dumps(as_json(settings, shape, length_s)).decode() + "\n")
+        say_json(as_json(settings, shape, length_s))
     else:
         text = "\n".join(as_text(settings, shape, length_s)) + "\n"
-        sys.stdout.write(text if _can_say(text, sys.stdout.encoding) else text.translate(PLAIN))
-    sys.stdout.flush()
+        say(text if _can_say(text, sys.stdout.encoding) else text.translate(PLAIN))
     return 0
 
 
