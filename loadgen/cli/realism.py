@@ -20,6 +20,6 @@ verb = Verb(
     RealismSettings,
     _start,
     "loadgen realism events.jsonl",
-    "loadgen realism hdfs://localhost:8020/music_events --since -30d --report realism.html",
-    "loadgen realism --brokers localhost:9092 --topic plays --targets mine.toml --json",
+    "loadgen realism hdfs://localhost:8020/music_events --report realism.html",
+    "loadgen realism --brokers localhost:9092 --topic plays --json",
 )
