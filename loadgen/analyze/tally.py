@@ -136,12 +136,12 @@ class Tally:
 
     fields: ClassVar[Mapping[str, str]] = events.FIELDS
 
-    def __init__(self, interval: Interval, spill: Path) -> None:
+    def __init__(self, interval: Interval, spill: Path | None) -> None:
         """Begin.
 
         Args:
             interval: which events count.
-            spill: an empty folder for what memory cannot hold.
+            spill: an empty folder for what memory cannot hold; None where all must fit.
         """
         self.reading = Reading()
         self.interval = interval
@@ -271,5 +271,5 @@ class Tally:
 def _raise_if_no_room(error: duckdb.Error) -> None:
     """What has nothing to do with the files: too little memory and disk."""
     if isinstance(error, duckdb.OutOfMemoryException):
-        step = "free some, or name an --out on a larger disk; or look at less at a time with --since and --until"
+        step = "free some, or name a larger disk (--out, or TMPDIR); or look at less at a time with --since and --until"
         raise LoadgenError(f"there is too little room for what does not fit into memory: {error}; {step}") from error

@@ -20,6 +20,6 @@ verb = Verb(
     RealismSettings,
     _start,
     "loadgen realism events.jsonl",
-    "loadgen realism music_events --since -60d --report realism.html",
+    "loadgen realism hdfs://localhost:8020/music_events --report realism.html",
     "loadgen realism --brokers localhost:9092 --topic plays --json",
 )

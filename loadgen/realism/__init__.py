@@ -67,7 +67,10 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[Seen, dict[s
     Raises:
         LoadgenError: there is nothing to read, or not enough room.
     """
+    import duckdb
+
     from loadgen.analyze.files import Interval
+    from loadgen.errors import LoadgenError
     from loadgen.realism.facts import Facts
     from loadgen.realism.seen import seen_in
 
@@ -77,6 +80,11 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[Seen, dict[s
             (_read_topic if settings.brokers else _read_files)(settings, facts, terminal)
             facts.finish()
             return seen_in(facts), facts.reading.failed
+        except duckdb.OutOfMemoryException as error:
+            step = "set TMPDIR to a folder on a larger disk, or look at less at a time with --since and --until"
+            raise LoadgenError(
+                f"there is too little room for what does not fit into memory: {error}; {step}"
+            ) from error
         finally:
             facts.close()
 

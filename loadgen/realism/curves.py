@@ -104,7 +104,7 @@ def _sessions(axes: Any, seen: Seen) -> bool:
     at_least = np.cumsum(seen.sizes[::-1])[::-1]
     if len(at_least):
         axes.plot(np.arange(1, len(at_least) + 1), at_least / at_least[0], color=BLUE, linewidth=2)
-        axes.set_ylim(bottom=1e-4)
+        axes.set_ylim(1e-4, 2)
         _logarithmic(axes)
     return bool(len(at_least))
 

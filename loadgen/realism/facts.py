@@ -68,7 +68,7 @@ KEPT = {
     "ts_ms": events.ROW["ts_ms"],
     "listener": events.ROW["listener"],
     "session": "sessionId",
-    "item": "CAST(itemInSession AS INTEGER)",
+    "item": "itemInSession",
     "kind": _kind(),
     "artist": "CASE WHEN artist IS NOT NULL THEN hash(artist) END",
     "track": f"CASE WHEN artist IS NOT NULL AND {events.ROW['title']} IS NOT NULL "
@@ -88,8 +88,8 @@ class Facts(Tally):
 
     fields: ClassVar[Mapping[str, str]] = {name: events.FIELDS[name] for name in _NAMED} | {"age": "UTINYINT"}
 
-    def __init__(self, interval: Interval, spill: Path) -> None:
-        """Begin; spill is an empty folder for what memory cannot hold."""
+    def __init__(self, interval: Interval, spill: Path | None) -> None:
+        """Begin; spill is an empty folder for what memory cannot hold, None where there is no room for more."""
         super().__init__(interval, spill)
         self._numbers = count()
         self._pending: list[bytes] = []

@@ -1,12 +1,19 @@
 """The statistics are what targets.toml says they are, for each format, and from any kind of file."""
 
 import gzip
+import json
+import math
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from loadgen.analyze.files import Interval
 from loadgen.config import RealismSettings
 from loadgen.realism import look
+from loadgen.realism.facts import Facts
+from loadgen.realism.seen import seen_in
 from loadgen.realism.statistics import STATISTICS, Value, statistics_of
 from loadgen.terminal import Terminal
 from tests.realism import recompute
@@ -64,6 +71,30 @@ def test_the_order_of_the_lines_does_not_matter(of_activity: dict[str, Value], t
     for part in range(3):
         (tmp_path / f"{part}.jsonl").write_bytes(b"".join(lines[::-1][part::3]))
     assert statistics_in(tmp_path) == pytest.approx(of_activity, rel=1e-12)
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["NextSong", "play", "skip", "paid", "Seoul, KR", "KR", "mega", "2026-01-05T00:00:00Z", [], {}]),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.dictionaries(st.sampled_from(sorted(Facts.fields)), ODD), max_size=8))
+def test_whatever_records_hold_no_statistic_fails(records: list[dict[str, object]]) -> None:
+    facts = Facts(Interval(), None)
+    try:
+        facts.take(json.dumps(record).encode() for record in records)
+        facts.finish()
+        found = statistics_of(seen_in(facts))
+    finally:
+        facts.close()
+    assert found.keys() == STATISTICS.keys()
+    assert all(value is None or math.isfinite(value) for value in found.values())
 
 
 def test_events_without_a_play_tell_nothing_of_plays(tmp_path: Path) -> None:
