@@ -17,6 +17,7 @@ The path of an event, one folder or file a line:
     realism/             events against published figures: 20 targets, each with its source
     dashboard/           what is stored, or the topic → a live page
     pipeline/            producer, consumer and dashboard: started, watched, drained and verified together
+    scenarios/           Locust drives listeners, in one process or on many machines
     doctor/              what works, what does not, and what to do about it
     event.py             what an event is: columns, pages, fields of the wire formats
     fingerprint.py       the 64-bit hash of an event, on columns

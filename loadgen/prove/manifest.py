@@ -69,7 +69,12 @@ def write_manifest(path: Path, content: dict[str, Any]) -> None:
     Raises:
         OutputUnwritable: the folder cannot be made or the file not written.
     """
-    text = orjson.dumps({"manifest_version": MANIFEST_VERSION, **content}, option=orjson.OPT_INDENT_2)
+    write_json(path, {"manifest_version": MANIFEST_VERSION, **content})
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all; raises as `write_manifest` does."""
+    text = orjson.dumps(content, option=orjson.OPT_INDENT_2)
     try:
         write_whole(path, text)
     except OSError as error:

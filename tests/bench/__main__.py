@@ -16,6 +16,7 @@ from loadgen.kafka.embedded import EmbeddedBroker
 from tests.bench.analyze import analyze
 from tests.bench.consume import consume
 from tests.bench.dashboard import dashboard
+from tests.bench.locust import locust
 from tests.bench.measure import (
     ROOT,
     baseline,
@@ -124,6 +125,7 @@ SECTIONS: tuple[Callable[[], Iterator[Row]], ...] = (
     file_path,
     kafka_path,
     real_broker,
+    locust,
     consume,
     analyze,
     dashboard,

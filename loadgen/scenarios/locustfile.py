@@ -1,0 +1,206 @@
+"""Listeners of a music service as Locust users: `locust -f loadgen/scenarios/locustfile.py --brokers localhost:9092`.
+
+A user is one listener that is online (or --cohort of them): 2,000 users are what `loadgen run --users 2000` simulates.
+Users only stand for listeners; one engine for each process simulates all of its own, with one producer. Three crowds,
+by taste, as large as they are in the population unless told otherwise in Locust's own way:
+
+    locust -f … MainstreamListener                                            only that crowd; or --tags mainstream
+    locust -f … --config-users '{"user_class_name": "IndieListener", "weight": 90}'
+
+With --master and --worker, or --processes, each worker has the listeners of one shard.
+"""
+
+import logging
+import sys
+from argparse import ArgumentParser, Namespace
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import gevent
+from locust import User, constant, events, tag, task
+from locust.env import Environment
+from locust.exception import RPCError
+from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
+from locust.stats import CSV_STATS_INTERVAL_SEC
+
+from loadgen.errors import LoadgenError
+from loadgen.scenarios.headquarters import Headquarters
+from loadgen.scenarios.settings import add_options
+from loadgen.scenarios.shapes import shape_class
+from loadgen.scenarios.station import Station
+from loadgen.simulate.attendance import TASTES
+
+AN_HOUR_S = 3600
+REPORT, ANSWER, DRAIN = "loadgen_report", "loadgen_answer", "loadgen_drain"
+EXIT_USAGE = 2
+log = logging.getLogger("loadgen")
+_stations: dict[Environment, Station] = {}
+
+
+class Listener(User):
+    """One listener online, or --cohort of them. It does nothing itself: the engine does it for all."""
+
+    abstract = True
+    taste: ClassVar[str]
+    wait_time = constant(AN_HOUR_S)
+
+    def on_start(self) -> None:
+        """Come online."""
+        while self.environment not in _stations:  # a worker that joins late may be given users before it is ready
+            gevent.sleep(0.05)
+        _stations[self.environment].come(TASTES.index(self.taste))
+
+    def on_stop(self) -> None:
+        """Go offline."""
+        _stations[self.environment].go(TASTES.index(self.taste))
+
+
+class MainstreamListener(Listener):
+    """Listens to the charts."""
+
+    taste, weight = "mainstream", 44
+
+    @tag("mainstream")
+    @task
+    def listen(self) -> None:
+        """The engine does."""
+
+
+class IndieListener(Listener):
+    """Listens to what few know."""
+
+    taste, weight = "indie", 18
+
+    @tag("indie")
+    @task
+    def listen(self) -> None:
+        """The engine does."""
+
+
+class MixedListener(Listener):
+    """Listens to both."""
+
+    taste, weight = "mixed", 38
+
+    @tag("mixed")
+    @task
+    def listen(self) -> None:
+        """The engine does."""
+
+
+def _options(environment: Environment) -> Namespace:
+    options: Namespace | None = environment.parsed_options
+    assert options is not None
+    return options
+
+
+def _on_parser(parser: ArgumentParser) -> None:
+    add_options(parser)
+
+
+def _on_init(environment: Environment, **_more: Any) -> None:
+    """Get ready for what this process is: a worker, the master, or the only one."""
+    gevent.get_hub().loop.update_now()  # the imports took a while, and --run-time is counted from gevent's last look
+    _keep_tagged(environment)
+    runner = environment.runner
+    if isinstance(runner, WorkerRunner):
+        _be_worker(environment, runner)
+        return
+    options = _options(environment)
+    try:
+        headquarters = Headquarters(environment, options)
+    except LoadgenError as error:
+        log.error(str(error))
+        sys.exit(EXIT_USAGE)
+    if options.shape:
+        environment.shape_class = shape_class(options.shape)
+        environment.shape_class.runner = runner
+    if isinstance(runner, MasterRunner):
+        _be_master(environment, runner, headquarters)
+    else:
+        _be_alone(environment, headquarters)
+
+
+def _keep_tagged(environment: Environment) -> None:
+    """Leave out the crowds that --tags and --exclude-tags leave no task: Locust itself would start them, and fail."""
+    options = _options(environment)
+    wanted, unwanted = set(options.tags or TASTES), set(options.exclude_tags or ())
+    kept = [user for user in environment.user_classes if getattr(user, "taste", None) in wanted - unwanted]
+    others = [user for user in environment.user_classes if not hasattr(user, "taste")]
+    environment.user_classes[:] = [*kept, *others] or environment.user_classes
+
+
+def _be_worker(environment: Environment, runner: WorkerRunner) -> None:
+    def tell(report: dict[str, Any]) -> None:
+        try:
+            runner.send_message(REPORT, report)
+        except RPCError as error:  # Locust connects again; until then no lease is renewed
+            log.error(f"cannot reach the master: {error}")
+
+    def quit_in_order() -> None:
+        """A worker that is asked to end, and not by the master, would keep its last requests to itself."""
+        station.drain()
+        with suppress(RPCError):
+            runner._send_stats()
+
+    station = Station(environment, tell, is_alone=False)
+    _stations[environment] = station
+    runner.register_message(ANSWER, lambda environment, msg: station.hear(msg.data))
+    runner.register_message(DRAIN, lambda environment, msg: station.drain(), concurrent=True)
+    environment.events.test_start.add_listener(lambda environment, **_: station.start())
+    if runner.worker_state != STATE_INIT:  # it joined late, and was told to begin before this
+        station.start()
+    environment.events.test_stopping.add_listener(lambda environment, **_: station.drain())
+    environment.events.quitting.add_listener(lambda environment, **_: quit_in_order())
+
+
+def _be_master(environment: Environment, runner: MasterRunner, headquarters: Headquarters) -> None:
+    def on_report(environment: Environment, msg: Any) -> None:
+        index = runner.get_worker_index(msg.node_id)
+        runner.send_message(ANSWER, headquarters.hear(msg.node_id, index, msg.data), client_id=msg.node_id)
+
+    def drain(workers: list[str]) -> None:
+        for worker in workers:
+            runner.send_message(DRAIN, client_id=worker)
+
+    def n_workers() -> int:
+        return max(runner.worker_count, int(_options(environment).expect_workers))
+
+    _options(environment).enable_rebalancing = True  # else Locust gives a worker that joins later no users
+    runner.register_message(REPORT, on_report)
+    environment.events.test_start.add_listener(lambda environment, **_: headquarters.start(n_workers()))
+    environment.events.test_stopping.add_listener(lambda environment, **_: headquarters.finish(drain))
+    _judge_at_the_end(environment, headquarters)
+
+
+def _be_alone(environment: Environment, headquarters: Headquarters) -> None:
+    station = Station(environment, lambda report: station.hear(headquarters.hear("local", 0, report)), is_alone=True)
+    _stations[environment] = station
+
+    def start() -> None:
+        headquarters.start(1)
+        station.start()
+
+    environment.events.test_start.add_listener(lambda environment, **_: start())
+    environment.events.test_stopping.add_listener(
+        lambda environment, **_: headquarters.finish(lambda _: station.drain())
+    )
+    _judge_at_the_end(environment, headquarters)
+
+
+def _judge_at_the_end(environment: Environment, headquarters: Headquarters) -> None:
+    """Before Locust chooses its exit code."""
+
+    def quit_in_order(**_more: Any) -> None:
+        if environment.runner is not None:
+            environment.runner.quit()  # Locust does so later, when the exit code is chosen
+        headquarters.judge()
+        headquarters.close()
+        if _options(environment).csv_prefix:  # written once a second, and not at the end
+            gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
+
+    environment.events.quitting.add_listener(quit_in_order)
+
+
+events.init_command_line_parser.add_listener(_on_parser)
+events.init.add_listener(_on_init)

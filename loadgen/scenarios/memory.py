@@ -1,0 +1,55 @@
+"""How much memory a worker has, over time: in a long test it must not grow.
+
+In: sizes, a few times a minute. Out: at most MOST of them, evenly over the time, and how much they grow in an hour.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+MOST = 240
+EVERY_S = 5.0
+SETTLED_SHARE = 0.5
+"""So much of the time, the latest, tells whether memory grows: before, caches and queues fill."""
+MB = 1e6
+
+
+@dataclass(slots=True)
+class Memory:
+    """The resident memory of one process.
+
+    Attributes:
+        sizes: (seconds, bytes), oldest first.
+    """
+
+    sizes: list[tuple[float, int]] = field(default_factory=list)
+    _every_s: float = EVERY_S
+
+    def see(self, at_s: float, n_bytes: int) -> None:
+        """Take note of a size; 0 is none."""
+        if n_bytes <= 0 or (self.sizes and at_s - self.sizes[-1][0] < self._every_s):
+            return
+        self.sizes.append((at_s, n_bytes))
+        if len(self.sizes) >= MOST:
+            self.sizes, self._every_s = self.sizes[::2], 2 * self._every_s
+
+    def growth_per_hour(self) -> float | None:
+        """Bytes per hour, by a straight line through the settled part; None before there are three sizes of it."""
+        if not self.sizes:
+            return None
+        first_s, last_s = self.sizes[0][0], self.sizes[-1][0]
+        settled = [size for size in self.sizes if size[0] >= last_s - SETTLED_SHARE * (last_s - first_s)]
+        if len(settled) < 3:
+            return None
+        times_s, n_bytes = np.array(settled, np.float64).T
+        return float(np.polyfit(times_s, n_bytes, 1)[0]) * 3600.0
+
+    def as_json(self) -> dict[str, Any] | None:
+        """First, last and most, and the growth: MB (10^6 bytes), MB an hour; None where nothing is known."""
+        if not self.sizes:
+            return None
+        n_bytes, growth = [size for _, size in self.sizes], self.growth_per_hour()
+        shown = {"first_mb": n_bytes[0], "last_mb": n_bytes[-1], "most_mb": max(n_bytes)}
+        per_hour = None if growth is None else round(growth / MB, 2)
+        return {name: round(size / MB, 1) for name, size in shown.items()} | {"growth_mb_per_hour": per_hour}

@@ -1,0 +1,92 @@
+"""Load shapes of Locust: how many users are online, when. The same definitions as `loadgen run --shape`.
+
+In: a shape's name or file, --users as its height, --run-time as its length. Out: a LoadTestShape. Use one by
+`--shape spike`, or in a locustfile of your own: `from loadgen.scenarios.shapes import Spike`.
+"""
+
+from typing import ClassVar
+
+from locust import LoadTestShape
+
+from loadgen.config.shape_files import shape_spec
+from loadgen.simulate.phases import shape_of
+from loadgen.simulate.shapes import Shape
+
+CATCH_UP_PER_S = 1.0
+"""Users come and go within a second, whatever the jump: the shape says how steep it is, not --spawn-rate."""
+
+
+class ListenerShape(LoadTestShape):
+    """Users after a shape of loadgen.
+
+    Attributes:
+        shape: its name or file.
+    """
+
+    abstract = True
+    use_common_options = True  # --users and --run-time are read, so Locust shall not warn
+    shape: ClassVar[str]
+
+    def users_at(self, at_s: float) -> int:
+        """Users online at this second of the test."""
+        return round(float(self._curve().rate_at(at_s)))
+
+    def tick(self) -> tuple[int, float] | None:
+        """What Locust asks for once a second: users and spawn rate; None at the end."""
+        at_s = float(self.get_run_time())  # type: ignore[no-untyped-call]
+        run_s = self._run_s()
+        if run_s is not None and at_s >= run_s:
+            return None
+        return self.users_at(at_s), max(1.0, self._n_users() / CATCH_UP_PER_S)
+
+    def _curve(self) -> Shape:
+        return shape_of(shape_spec(self.shape), float(self._n_users()), self._run_s())
+
+    def _n_users(self) -> int:
+        return int(self._option("num_users") or 1)
+
+    def _run_s(self) -> float | None:
+        run_s = self._option("run_time")
+        return float(run_s) if run_s else None
+
+    def _option(self, name: str) -> float | None:
+        options = self.runner.environment.parsed_options if self.runner else None
+        found: float | None = getattr(options, name, None)
+        return found
+
+
+class Ramp(ListenerShape):
+    """From nobody to --users in a straight line."""
+
+    shape = "ramp"
+
+
+class Step(ListenerShape):
+    """Five equal steps up."""
+
+    shape = "step"
+
+
+class Spike(ListenerShape):
+    """A tenth of --users; in the middle all of them, for a fifth of the time."""
+
+    shape = "spike"
+
+
+class Soak(ListenerShape):
+    """Up in the first twentieth of the time, then all."""
+
+    shape = "soak"
+
+
+class Sine(ListenerShape):
+    """Three waves."""
+
+    shape = "sine"
+
+
+def shape_class(name: str) -> ListenerShape:
+    """The LoadTestShape of a name or file, which is valid."""
+    found = {kind.shape: kind for kind in (Ramp, Step, Spike, Soak, Sine)}
+    kind = found.get(name) or type("FromFile", (ListenerShape,), {"shape": name})
+    return kind()  # type: ignore[no-any-return]  # of the three-argument type()

@@ -1,0 +1,78 @@
+"""The ledger adds up, for each worker and for the sum, whatever becomes of workers."""
+
+import numpy as np
+import pytest
+
+from loadgen.ledger import Outcome, Tally
+from loadgen.run.messages import Snapshot, empty_snapshot
+from loadgen.scenarios.accounts import Accounts
+from loadgen.scenarios.engine import Part
+from loadgen.scenarios.settings import settings_of
+from tests.scenarios.worlds import options
+
+NEVER = 0.0
+
+
+def _snapshot(n_delivered: int, n_in_flight: int = 0, at_ns: int = 10**9, done: bool = False) -> Snapshot:
+    tally = Tally()
+    tally.settle(Outcome.DELIVERED, np.zeros(n_delivered, np.uint8))
+    tally.in_flight = n_in_flight
+    found = empty_snapshot()
+    found.tallies, found.at_ns, found.scheduled_ns, found.active, found.done = {"kafka": tally}, at_ns, at_ns, 5, done
+    found.scheduled = float(n_delivered + n_in_flight)
+    return found
+
+
+@pytest.fixture
+def accounts() -> Accounts:
+    found = Accounts(settings_of(options("--threshold", "failed == 0"), Part()), lambda: None)
+    for number, worker in enumerate("ab"):
+        found.open(worker, Part(number, 2)).allowed = 1000
+    return found
+
+
+def test_the_sum_is_that_of_the_workers_last_reports(accounts: Accounts) -> None:
+    accounts.take("a", _snapshot(10), NEVER)
+    accounts.take("a", _snapshot(30, 5), NEVER)
+    accounts.take("b", _snapshot(7, done=True), NEVER)
+    ledger = accounts.ledger("ledger.json", 10, 1)
+    assert (ledger["summary"]["planned"], ledger["summary"]["delivered"], ledger["summary"]["unfinished"]) == (
+        42,
+        37,
+        5,
+    )
+    assert [worker["end"] for worker in ledger["workers"]] == ["running", "drained"]
+    assert ledger["possibly_more"] == 0
+
+
+def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_sent_since_is_bounded(
+    accounts: Accounts,
+) -> None:
+    accounts.take("a", _snapshot(100, 20), NEVER)
+    accounts.lose("a")
+    ledger = accounts.ledger("ledger.json", 10, 1)
+    (lost, _) = ledger["workers"]
+    assert (lost["end"], lost["unfinished"], lost["possibly_more"]) == ("lost", 20, 880)
+    assert accounts.failed
+    assert accounts.totals().active == 0
+
+
+def test_one_that_finds_its_way_back_and_drains_is_exact_again(accounts: Accounts) -> None:
+    accounts.take("a", _snapshot(100, 20), NEVER)
+    accounts.lose("a")
+    accounts.take("a", _snapshot(125, done=True), NEVER)
+    lost, _ = accounts.ledger("ledger.json", 10, 1)["workers"]
+    assert (lost["end"], lost["delivered"], lost["possibly_more"]) == ("drained", 125, 0)
+
+
+def test_a_worker_that_left_early_does_not_hold_back_the_clock(accounts: Accounts) -> None:
+    accounts.take("a", _snapshot(10, at_ns=2 * 10**9, done=True), 1.0)
+    accounts.take("b", _snapshot(100, at_ns=11 * 10**9), 10.0)
+    totals = accounts.totals()
+    assert (totals.taken_ns, totals.scheduled_ns) == ([11 * 10**9], [11 * 10**9])
+    accounts.take("b", _snapshot(110, at_ns=12 * 10**9, done=True), 11.0)
+    accounts.end()
+    verdict = accounts.verdict()
+    assert verdict.achieved_per_s == pytest.approx(120 / 11)
+    assert verdict.target_per_s == pytest.approx(120 / 11)
+    assert [judged.passed for judged in verdict.thresholds] == [True]

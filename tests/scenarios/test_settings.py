@@ -1,0 +1,55 @@
+"""Locust's command line says what `loadgen run` would be told, and is wrong in the same words."""
+
+import pytest
+
+from loadgen.errors import UsageError
+from loadgen.scenarios.engine import Part
+from loadgen.scenarios.settings import settings_of
+from tests.scenarios.worlds import options
+
+
+def test_options_mean_the_settings_of_a_run() -> None:
+    words = ("--brokers", "kafka:9092", "--topic", "t", "--speed", "60", "--seed", "9", "--listeners", "5000")
+    settings = settings_of(options(*words, "--threshold", "failed == 0", "--threshold", "p99(ack) < 1s"), Part(2, 5))
+    assert (settings.brokers, settings.topic, settings.speed, settings.seed) == ("kafka:9092", "t", 60.0, 9)
+    assert (settings.users, str(settings.shard), settings.workers) == (5000, "2/5", 1)
+    assert [str(threshold) for threshold in settings.threshold] == ["failed == 0", "p99(ack) < 1s"]
+
+
+def test_nothing_need_run_to_try_it_and_time_may_be_compressed_without_events_of_the_future() -> None:
+    settings = settings_of(options(), Part())
+    assert (settings.embedded, settings.timestamps, settings.presence) == (True, "wall", "online")
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    with pytest.raises(UsageError) as caught:
+        settings_of(options("--speed", "fast", "--seed", "many"), Part())
+    assert [line.split()[0] for line in str(caught.value).splitlines()] == ["speed", "seed"]
+
+
+def test_a_rate_in_numbers_is_refused_with_the_option_to_use() -> None:
+    with pytest.raises(UsageError, match=r"natural or max with Locust.*--users"):
+        settings_of(options("--rate", "10k/s"), Part())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--shape", "spkie"), "did you mean spike"),
+        (("--threshold", "p99(ack) < soon"), "p99"),
+        (("--cohort", "0"), "must be a number 1..100,000"),
+        (("--listeners", "many"), "must be a number 1..10,000,000"),
+    ],
+)
+def test_a_bad_value_ends_locust_before_it_begins(
+    words: tuple[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        options(*words)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOADGEN_TOPIC", "from-the-environment")
+    assert settings_of(options(), Part()).topic == "from-the-environment"
