@@ -56,7 +56,7 @@ class Segment(NamedTuple):
         """Events in all of it, where it has an end."""
         turns = 2 * math.pi * self.length_s / self.period_s
         wave = self.swing_per_s * self.period_s / (2 * math.pi) * math.sin(turns) if self.swing_per_s else 0.0
-        return self.base_per_s * self.length_s + self.slope * self.length_s**2 / 2 - wave
+        return max(0.0, self.base_per_s * self.length_s + self.slope * self.length_s**2 / 2 - wave)
 
 
 @dataclass(frozen=True, slots=True)

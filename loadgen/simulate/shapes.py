@@ -98,6 +98,8 @@ class Shape:
         Each is a function of its k alone, whichever others are asked for with it.
         """
         left = np.asarray(k, np.float64)
+        if self.cycle == 0:  # less than can be told from nothing
+            return np.full_like(left, np.inf)
         offset_s: Floats | float = 0.0
         if self.cycle < float("inf"):
             n_cycles, left = np.divmod(left, self.cycle)

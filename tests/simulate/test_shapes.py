@@ -150,3 +150,11 @@ def test_a_slope_next_to_nothing_is_as_exact_as_none() -> None:
     for slope in (1e-18, -1e-18, 1e-12):
         shape = Shape.of([Segment(1000.0, 1000.0, slope)])
         np.testing.assert_allclose(shape.invert(k), k / 1000.0, rtol=1e-12)
+
+
+def test_a_shape_that_offers_less_than_can_be_told_from_nothing_never_has_an_event_due() -> None:
+    trough = Segment(0.001, 5e-7, 0.0, 5e-7, 36500 * 86400.0)
+    shape = Shape.of([trough], repeats=True)
+    assert shape.cycle == 0
+    assert shape.invert([0, 1, 1000]).tolist() == [float("inf")] * 3
+    assert shape.integral([0.0, 1e9]).tolist() == [0.0, 0.0]
