@@ -68,7 +68,7 @@ class Spread(Read):
 
 
 class Window(Read):
-    """What happened between two moments, seconds after the start; see `loadgen.run.history.Window`."""
+    """What happened between two moments, seconds after the start; see `loadgen.run.judge.history.Window`."""
 
     start_s: Number
     end_s: Number
@@ -127,7 +127,7 @@ class Worker(Read):
 
 
 class Threshold(Read):
-    """What was demanded of the run, and what it was; see `loadgen.run.thresholds.Judged`."""
+    """What was demanded of the run, and what it was; see `loadgen.run.judge.thresholds.Judged`."""
 
     expr: str
     passed: bool

@@ -1,7 +1,8 @@
 """The main job: listeners split over worker processes, paced, offered to sinks, and accounted for.
 
 `prepare` checks everything first and makes the `Plan`; `team` starts the workers, each of which is `worker.py`; the
-`coordinator` keeps time and adds up; `screen`, `endpoint` and the manifest say what happened.
+`coordinator` keeps time and adds up; `judge/` says what the figures mean; `screen`, `endpoint` and the manifest tell it.
+`trials/` makes many runs, to find the highest rate.
 """
 
 from contextlib import ExitStack
@@ -42,7 +43,7 @@ def main(settings: RunSettings) -> int:
 
     start_fork_server()  # it imports while we prepare
     if settings.find_max_rate:
-        from loadgen.run import find_rate
+        from loadgen.run.trials import find_rate
 
         return find_rate.main(settings, run_once)
     from loadgen.run.screen import Screen
@@ -118,10 +119,10 @@ def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> i
     from loadgen.errors import OutputUnwritable, ReaderGone
     from loadgen.prove.manifest import write_manifest
     from loadgen.report import write_report
-    from loadgen.run.history import LATENCIES
+    from loadgen.run.judge.history import LATENCIES
+    from loadgen.run.judge.percentile_log import write_percentile_logs
+    from loadgen.run.judge.verdict import summary
     from loadgen.run.keeper import history_of, manifest_of
-    from loadgen.run.percentile_log import write_percentile_logs
-    from loadgen.run.verdict import summary
 
     path, problems = plan.settings.manifest_path(plan.run_id), [result.error] if result.error else []
     manifest = {**manifest_of(result, plan), "history": history_of(result)}

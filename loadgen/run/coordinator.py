@@ -15,14 +15,14 @@ from typing import Any
 from loadgen import errors
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, WorkerDied
 from loadgen.event import Int64s
-from loadgen.run.history import History
+from loadgen.run.judge.history import History
+from loadgen.run.judge.stalls import Stalls
+from loadgen.run.judge.thresholds import Thresholds
+from loadgen.run.judge.verdict import Verdict, judge
 from loadgen.run.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
 from loadgen.run.screen import Screen
-from loadgen.run.stalls import Stalls
 from loadgen.run.team import Member, Team
-from loadgen.run.thresholds import Thresholds
 from loadgen.run.totals import Totals
-from loadgen.run.verdict import Verdict, judge
 from loadgen.simulate.schedule import NS_PER_S
 from loadgen.sink.stream import OutputFile
 

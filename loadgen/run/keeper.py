@@ -17,11 +17,11 @@ from loadgen.ledger import Tally
 from loadgen.prove.manifest import planned_json, tally_json, versions, write_manifest
 from loadgen.prove.reached import path_beside
 from loadgen.run.coordinator import Result
-from loadgen.run.history import LATENCIES, Window
+from loadgen.run.judge.history import LATENCIES, Window
+from loadgen.run.judge.verdict import summary
 from loadgen.run.machine import machine
 from loadgen.run.messages import Plan
 from loadgen.run.totals import Totals
-from loadgen.run.verdict import summary
 
 EVERY_S = 2.0
 

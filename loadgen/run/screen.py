@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.ledger import Outcome, Tally
+from loadgen.run.judge.verdict import Verdict
+from loadgen.run.judge.verdict_lines import verdict_lines
 from loadgen.run.totals import Totals
-from loadgen.run.verdict import Verdict
-from loadgen.run.verdict_lines import verdict_lines
 from loadgen.terminal import Terminal, clock, percentiles
 
 EVERY_EVENTS = 500

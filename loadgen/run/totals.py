@@ -1,6 +1,6 @@
 """The whole run in numbers: the sum of the workers' snapshots.
 
-Snapshots go in; the ledger of every sink, rates, and where the workers' time went come out. What it means: verdict.py.
+Snapshots go in; the ledger of every sink, rates, and where the workers' time went come out. What it means: judge/
 """
 
 from collections.abc import Iterable

@@ -12,12 +12,12 @@ from typing import Any
 
 from loadgen.config import RunSettings
 from loadgen.prove.manifest import tally_json, versions
-from loadgen.run.history import History
+from loadgen.run.judge.history import History
+from loadgen.run.judge.thresholds import Thresholds
+from loadgen.run.judge.verdict import Verdict, judge, summary
 from loadgen.run.machine import machine
 from loadgen.run.messages import Snapshot
-from loadgen.run.thresholds import Thresholds
 from loadgen.run.totals import Totals
-from loadgen.run.verdict import Verdict, judge, summary
 from loadgen.scenarios.engine import Part
 from loadgen.scenarios.memory import Memory
 from loadgen.simulate.schedule import NS_PER_S

@@ -20,8 +20,8 @@ from loadgen.kafka.check import create_topic
 from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.prove.manifest import write_json
+from loadgen.run.judge.verdict_lines import verdict_lines
 from loadgen.run.prepare import new_run_id
-from loadgen.run.verdict_lines import verdict_lines
 from loadgen.scenarios.accounts import Accounts
 from loadgen.scenarios.engine import Part
 from loadgen.scenarios.roster import LEASE_S, Roster

@@ -30,11 +30,11 @@ from loadgen.histogram import Histogram
 from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.ledger import Outcome, Tally
 from loadgen.prove.reached import Reached
-from loadgen.run.history import History
+from loadgen.run.judge.history import History
+from loadgen.run.judge.stalls import Stalls
+from loadgen.run.judge.thresholds import Thresholds
 from loadgen.run.messages import Go, Pulse, Snapshot
 from loadgen.run.share import Task
-from loadgen.run.stalls import Stalls
-from loadgen.run.thresholds import Thresholds
 from loadgen.run.totals import Totals
 from loadgen.run.worker import Worker
 from tests.bench.measure import ROOT, START, environment, scratch

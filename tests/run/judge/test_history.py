@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from loadgen.histogram import Histogram, Sparse
 from loadgen.ledger import Outcome, Tally
 from loadgen.prove.reached import Reached
-from loadgen.run import history as history_module
-from loadgen.run.history import LATENCIES, History, Window, merged
+from loadgen.run.judge import history as history_module
+from loadgen.run.judge.history import LATENCIES, History, Window, merged
 from loadgen.run.messages import Snapshot, empty_snapshot
 from loadgen.run.team import Member, Team
 from loadgen.run.totals import Totals, settled_only
-from tests.run.windows import window
+from tests.run.judge.windows import window
 
 T0_NS = 5_000_000_000_000
 COUNTS = ("planned", "delivered", "failed", "n_bytes")

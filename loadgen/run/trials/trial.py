@@ -11,9 +11,9 @@ from typing import Any
 
 from loadgen.config import RunSettings
 from loadgen.config.threshold import Threshold, threshold
+from loadgen.run.judge.verdict import Verdict
 from loadgen.run.screen import Screen
 from loadgen.run.totals import Totals
-from loadgen.run.verdict import Verdict
 
 KEPT = (threshold("rate >= 0.99 * target"), threshold("p99(schedule_lag) < 200ms"))
 """What must be kept where nothing else is asked for: the schedule."""

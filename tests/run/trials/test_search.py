@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.run.search import CLOSE, MOST_PER_S, Search
+from loadgen.run.trials.search import CLOSE, MOST_PER_S, Search
 
 
 def searched(search: Search, capacity_per_s: float) -> list[float]:

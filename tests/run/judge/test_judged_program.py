@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.mock_cluster import MockCluster
+from tests.run.judge.test_percentile_log import rows_of
 from tests.run.program import Program, adds_up, lines_in, start, wait_until
-from tests.run.test_percentile_log import rows_of
 
 FLAGS = ("--start", "2026-01-05", "--seed", "5", "--users", "2000")
 NOWHERE = (*FLAGS, "--discard", "--workers", "2")

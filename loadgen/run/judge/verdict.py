@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from loadgen.histogram import bucket_edges_s
-from loadgen.run.history import Window
-from loadgen.run.stalls import Stall
-from loadgen.run.thresholds import Judged, Thresholds
+from loadgen.run.judge.history import Window
+from loadgen.run.judge.stalls import Stall
+from loadgen.run.judge.thresholds import Judged, Thresholds
 from loadgen.run.totals import Totals
 
 KEPT_SHARE = 0.99

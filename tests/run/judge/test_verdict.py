@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from loadgen.config.threshold import threshold
+from loadgen.run.judge.stalls import Stall
+from loadgen.run.judge.thresholds import Thresholds
+from loadgen.run.judge.verdict import Verdict, judge, summary
+from loadgen.run.judge.verdict_lines import verdict_lines
 from loadgen.run.messages import Seconds
-from loadgen.run.stalls import Stall
-from loadgen.run.thresholds import Thresholds
 from loadgen.run.totals import Totals, sum_of
-from loadgen.run.verdict import Verdict, judge, summary
-from loadgen.run.verdict_lines import verdict_lines
+from tests.run.judge.windows import recorded, verdict_of, window
 from tests.run.test_totals import snapshot, tally
-from tests.run.windows import recorded, verdict_of, window
 
 SPEC_KEYS = [
     *("planned", "delivered", "failed", "dropped", "unfinished", "repeated_possibly", "bytes", "elapsed_s", "cpu_s"),

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.ledger import Outcome, Tally
-from loadgen.run import stalls as stalls_module
+from loadgen.run.judge import stalls as stalls_module
+from loadgen.run.judge.stalls import Stall, Stalls
 from loadgen.run.messages import Pulse
-from loadgen.run.stalls import Stall, Stalls
 from loadgen.run.totals import Totals
 
 T0_NS = 7_000_000_000_000

@@ -11,14 +11,14 @@ import pytest
 from loadgen.config.settings import RunSettings
 from loadgen.errors import BrokerUnreachable, LoadgenError
 from loadgen.ledger import Outcome, Tally
-from loadgen.run.find_rate import Finder, Relay
 from loadgen.run.screen import Screen
-from loadgen.run.search import Search
 from loadgen.run.totals import Totals
-from loadgen.run.trial import TrialScreen, trial_settings
+from loadgen.run.trials.find_rate import Finder, Relay
+from loadgen.run.trials.search import Search
+from loadgen.run.trials.trial import TrialScreen, trial_settings
 from tests.prove.runs import verified
+from tests.run.judge.windows import verdict_of
 from tests.run.program import start, wait_until
-from tests.run.windows import verdict_of
 
 START_MS = 1_767_571_200_000
 SMALL = ("--users", "300", "--workers", "2", "--find-max-rate", "--start", "2026-01-05")

@@ -13,8 +13,8 @@ from loadgen.config import RunSettings
 from loadgen.errors import LoadgenError
 from loadgen.metrics_endpoint import MetricCollector, expose
 from loadgen.run.screen import Screen
-from loadgen.run.search import CLOSE, Search
-from loadgen.run.trial import Trial, TrialScreen, broken, kept_of, trial_settings
+from loadgen.run.trials.search import CLOSE, Search
+from loadgen.run.trials.trial import Trial, TrialScreen, broken, kept_of, trial_settings
 from loadgen.stdout import say_json
 
 LOWEST_PER_S = 1000.0

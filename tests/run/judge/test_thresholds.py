@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from loadgen.config.threshold import threshold
-from loadgen.run.history import Window
-from loadgen.run.thresholds import Judged, Thresholds, value_of
-from tests.run.windows import window
+from loadgen.run.judge.history import Window
+from loadgen.run.judge.thresholds import Judged, Thresholds, value_of
+from tests.run.judge.windows import window
 
 
 def seconds(**columns: list[Any]) -> list[Window]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.run.history import LATENCIES, Window, merged
-from loadgen.run.rolling import Rolling
-from tests.run.windows import window
+from loadgen.run.judge.history import LATENCIES, Window, merged
+from loadgen.run.judge.rolling import Rolling
+from tests.run.judge.windows import window
 
 lengths_s = st.lists(st.floats(0.75, 3.0), min_size=1, max_size=25)
 

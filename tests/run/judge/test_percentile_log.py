@@ -10,8 +10,8 @@ import pytest
 
 from loadgen.errors import OutputUnwritable
 from loadgen.histogram import Sparse
-from loadgen.run.percentile_log import percentile_log, write_percentile_logs
-from tests.run.windows import recorded
+from loadgen.run.judge.percentile_log import percentile_log, write_percentile_logs
+from tests.run.judge.windows import recorded
 
 LINE = re.compile(r"\s*([\d.]+)\s+([\d.]+)\s+(\d+)(?:\s+([\d.]+))?")
 """As the plotter's script takes a line apart, at white space; what begins with # or a word is no data."""

@@ -5,9 +5,9 @@ In: totals and verdict. Out: sentences. The latency is the one from the intended
 
 from collections.abc import Iterator
 
-from loadgen.run.stalls import Stall
+from loadgen.run.judge.stalls import Stall
+from loadgen.run.judge.verdict import UNKNOWN, Verdict
 from loadgen.run.totals import Totals
-from loadgen.run.verdict import UNKNOWN, Verdict
 from loadgen.terminal import percentiles
 
 DIFFER = 1.5

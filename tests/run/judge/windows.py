@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from loadgen.histogram import Histogram, Sparse
-from loadgen.run.history import LATENCIES, History, Window
+from loadgen.run.judge.history import LATENCIES, History, Window
+from loadgen.run.judge.verdict import Verdict, judge
 from loadgen.run.totals import Totals
-from loadgen.run.verdict import Verdict, judge
 
 
 def recorded(values_s: Iterable[float]) -> Sparse:

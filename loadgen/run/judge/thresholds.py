@@ -16,8 +16,8 @@ from typing import Any
 
 from loadgen.config.threshold import GAUGES, Figure, Threshold
 from loadgen.histogram import Sparse
-from loadgen.run.history import Window
-from loadgen.run.rolling import Rolling
+from loadgen.run.judge.history import Window
+from loadgen.run.judge.rolling import Rolling
 
 WHILE_OFFERED = (*GAUGES, "rate", "target", "planned", "delivered")
 """Figures that say nothing of the time after the last event was due, when those in flight are waited for."""
