@@ -52,7 +52,11 @@ def test_the_columns_are_the_fields_of_all_formats_and_raw() -> None:
     assert SCHEMA.field("timestamp").type == pa.string()
 
 
-EVENT = golden("activity")[0]
+EVENT = (
+    '{"ts":1767571200267,"userId":213,"sessionId":213000001,"page":"NextSong","method":"PUT","status":200,'
+    '"level":"free","itemInSession":18,"location":"Manchester, GB","age":41,'
+    '"artist":"Artist 91","song":"夜の電車 3385","length":185.205,"artist_tier":"indie","song_popularity":86}'
+).encode()
 CHANGED = [
     EVENT.replace(b'"ts":', b'"ts": '),
     EVENT.replace(b'"userId":213', b'"userId":"213"'),
