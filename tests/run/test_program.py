@@ -21,8 +21,8 @@ import pytest
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.event import FORMATS
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
+from tests.run.judge.test_verdict import MORE_KEYS, SPEC_KEYS
 from tests.run.program import TRACKS, adds_up, lines_in, start, start_bare
-from tests.run.test_verdict import MORE_KEYS, SPEC_KEYS
 
 FLAGS = ("--start", "2026-01-05", "--seed", "5")
 AT_ONCE = (*FLAGS, "--rate", "max")
