@@ -1,9 +1,12 @@
 """What the simulation makes of the shipped behaviour is where published data are.
 
-The reference run has 10,000 listeners and 60 days, and reaches every target with three seeds; it is slow. A smaller one
-(1,200 listeners, 28 days) is part of every test run, with each band widened by four standard errors, as measured over
-eight seeds. What depends on the sample's size itself is held against its own mean over those seeds.
+The reference run has 10,000 listeners and 60 days, and reaches every target with three seeds; it is slow, and CI takes
+one of them (TEST_REALISM=full all). A smaller run (1,200 listeners, 28 days) is part of every test run, with each band
+widened by four standard errors, as measured over eight seeds. What depends on the sample's size itself is held against
+its own mean over those seeds.
 """
+
+import os
 
 import pytest
 
@@ -14,6 +17,7 @@ from tests.realism.simulated import simulated, with_changes
 
 USERS, DAYS = 1200, 28
 N_ERRORS = 4
+SEEDS = (1, 2, 3) if os.environ.get("TEST_REALISM") == "full" else (1,)
 TARGETS = load_targets(None).targets
 STANDARD_ERRORS = {
     "paid_listeners": 0.0154, "paid_16_24": 0.0731, "paid_35_44": 0.0500, "paid_45_54": 0.100, "paid_55_64": 0.0922,
@@ -66,7 +70,7 @@ def test_tracks_are_as_long_as_charting_songs_and_most_events_are_plays(small: d
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_reference_run_reaches_every_target(seed: int) -> None:
     judged = judge(TARGETS, statistics_of(simulated(with_changes({}), 10_000, 60, seed)))
     assert [one.target.name for one in judged if one.target.is_gated and not one.passed] == []

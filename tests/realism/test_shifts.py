@@ -1,5 +1,9 @@
-"""The targets can be missed: each calibrated number, shifted by a quarter, fails one that its comment names."""
+"""The targets can be missed: each calibrated number, shifted by a quarter, fails one that its comment names.
 
+The slow test takes every sixth shift, and all of them (ten minutes) with TEST_REALISM=full.
+"""
+
+import os
 from functools import cache
 
 import pytest
@@ -19,6 +23,7 @@ QUICK = [
     *((one, DOWN) for one in CALIBRATED if one.path == "choice.exponents" and one.items == ("chart",)),
 ]
 TARGETS = load_targets(None).targets
+SHIFTS = list(shifts())[:: 1 if os.environ.get("TEST_REALISM") == "full" else 6]
 
 
 def name(value: Calibrated | float) -> str:
@@ -55,6 +60,6 @@ def test_a_large_effect_shows_in_a_small_run(one: Calibrated, factor: float) -> 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("one", "factor"), list(shifts()), ids=name)
+@pytest.mark.parametrize(("one", "factor"), SHIFTS, ids=name)
 def test_every_calibrated_number_is_told_by_a_target(one: Calibrated, factor: float) -> None:
     assert newly_missed(one, factor, USERS, DAYS)
