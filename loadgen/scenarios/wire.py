@@ -12,7 +12,7 @@ from loadgen.histogram import Sparse
 from loadgen.ledger import Fingerprint, Tally
 from loadgen.run.messages import Pulse, Seconds, Snapshot
 
-_PLAIN = ("active", "simulated_ms", "cpu_s", "scheduled", "round_trip_s", "done", "error", "error_kind")
+_PLAIN = ("active", "simulated_ms", "cpu_s", "slow_s", "scheduled", "round_trip_s", "done", "error", "error_kind")
 _TIMES = ("served_ns", "scheduled_ns", "ended_ns")
 _PULSE_TIMES = ("delivered_ns", "waiting_ns", "resumed_ns", "waited_ns", "seen_ns")
 _SECONDS = ("generate", "send", "full", "idle")

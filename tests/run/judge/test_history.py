@@ -175,14 +175,14 @@ def test_merging_neighbours_in_any_order_is_the_same(counts: list[int], data: st
     assert (at_once.ack.max_s, at_once.ack.sum_s) == pytest.approx((in_two.ack.max_s, in_two.ack.sum_s))
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 9), st.floats(0.05, 2.5)), min_size=1, max_size=30))
 def test_whenever_workers_report_nothing_is_lost_or_counted_twice(steps: list[tuple[int, int, float]]) -> None:
     history = History()
     worker, at_s = Worker(), 0.0
     for delivered, failed, step_s in steps:
         at_s += step_s
-        worker.offer(delivered, failed, in_flight=failed)
+        worker.offer(delivered, failed, in_flight=9)  # fewer would be fewer planned, which only a death brings about
         totals = told(history, worker.snapshot(at_s))
     history.end(totals, T0_NS)
     assert_whole(history.windows, totals, at_s)
