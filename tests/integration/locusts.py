@@ -39,6 +39,7 @@ class Locusts:
         """Start one."""
         command = [*self.prefix.get(name, []), sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *words]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # which tests set that import Locust themselves
         with (self.folder / f"{name}.log").open("wb") as log:
             self._started[name] = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         return self._started[name]
