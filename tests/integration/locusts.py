@@ -15,6 +15,8 @@ from typing import Any
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
+from tests.integration.local import free_port
+
 ROOT = Path(__file__).parents[2]
 LOCUSTFILE = ROOT / "loadgen" / "scenarios" / "locustfile.py"
 TOPIC = "music-streaming-events"
@@ -29,16 +31,19 @@ class Locusts:
     Attributes:
         folder: where they run; what they say is in NAME.log.
         prefix: words before each command, by the process's name: a network namespace.
+        port: of the master, where the command says no other: tests that run beside this one have masters, too.
     """
 
     folder: Path
     prefix: dict[str, list[str]] = field(default_factory=dict)
+    port: int = field(default_factory=lambda: free_port((0, 1)))
     _started: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, name: str, *words: str) -> "subprocess.Popen[bytes]":
         """Start one."""
         command = [*self.prefix.get(name, []), sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *words]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        ports = {f"LOCUST_MASTER_{name}_PORT": str(self.port) for name in ("BIND", "NODE")}
+        environment = {**os.environ, **ports, "PYTHONPATH": str(ROOT)}
         environment.pop("LOCUST_SKIP_MONKEY_PATCH", None)  # which tests set that import Locust themselves
         with (self.folder / f"{name}.log").open("wb") as log:
             self._started[name] = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)

@@ -84,7 +84,7 @@ def test_a_topic_that_takes_no_future_is_an_error_before_the_first_event(tmp_pat
 def test_a_topic_that_refuses_the_future_in_mid_run_leaves_an_exact_ledger(tmp_path: Path, broker: Local) -> None:
     make_topic(broker, "unsure")
     flags = ("--brokers", broker.brokers, "--topic", "unsure", *FLAGS)
-    code, summary, shown = start(tmp_path, *flags, "--events", "44000", "--rate", "max").end()
+    code, summary, shown = start(tmp_path, *flags, "--events", "40000", "--rate", "max").end()
     assert code == 1, shown
     assert "note: simulated time may reach" in shown
     assert "Invalid timestamp" in shown
