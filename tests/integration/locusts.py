@@ -15,8 +15,6 @@ from typing import Any
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.integration.local import free_port
-
 ROOT = Path(__file__).parents[2]
 LOCUSTFILE = ROOT / "loadgen" / "scenarios" / "locustfile.py"
 TOPIC = "music-streaming-events"
@@ -36,7 +34,7 @@ class Locusts:
 
     folder: Path
     prefix: dict[str, list[str]] = field(default_factory=dict)
-    port: int = field(default_factory=lambda: free_port((0, 1)))
+    port: int = field(default_factory=lambda: free_port())
     _started: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, name: str, *words: str) -> "subprocess.Popen[bytes]":
