@@ -48,6 +48,7 @@ def spark(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
         "PYTHONPATH": str(ROOT),
         "SPARK_LOCAL_DIRS": str(folder),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYTHONWARNINGS": "ignore::FutureWarning",  # it says one of pandas, which it does not need here
         **python,
     }
     return subprocess.run(
