@@ -16,11 +16,8 @@ from tests.realism.simulated import simulated, with_changes
 USERS, DAYS, SEED = 3000, 30, 1
 QUICK_USERS, QUICK_DAYS = 600, 14
 QUICK = [
-    (CALIBRATED[0], UP),
     *((one, DOWN) for one in CALIBRATED if one.path == "session.tracks_spread"),
-    *((one, UP) for one in CALIBRATED if one.path == "skip.by_position_prob" and one.items == (3,)),
     *((one, UP) for one in CALIBRATED if one.path == "everyday.days"),
-    *((one, DOWN) for one in CALIBRATED if one.path == "choice.exponents" and one.items == ("chart",)),
 ]
 TARGETS = load_targets(None).targets
 SHIFTS = list(shifts())[:: 1 if os.environ.get("TEST_REALISM") == "full" else 6]
