@@ -16,6 +16,8 @@ from loadgen.scenarios.lease import Lease, ended
 from loadgen.simulate.attendance import SESSIONS_PER_LIFE
 from tests.scenarios.worlds import TOPIC, engine, turn_until
 
+pytestmark = pytest.mark.slow  # each test starts a broker and an engine
+
 
 @pytest.fixture
 def broker() -> Iterator[EmbeddedBroker]:

@@ -14,6 +14,8 @@ from tests.mock_cluster import MockCluster
 from tests.run.judge.test_percentile_log import rows_of
 from tests.run.program import Program, adds_up, lines_in, start, wait_until
 
+pytestmark = pytest.mark.slow  # whole runs, by the clock
+
 FLAGS = ("--start", "2026-01-05", "--seed", "5", "--users", "2000")
 NOWHERE = (*FLAGS, "--discard", "--workers", "2")
 WINDOW_SUMS = ("delivered", "failed", "dropped", "n_bytes")
