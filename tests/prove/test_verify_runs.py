@@ -121,17 +121,9 @@ def test_different_runs_in_one_store_are_told_apart(tmp_path: Path, wire_format:
     assert verified(one, other, store=str(tmp_path / "out")).findings.is_proved
     path = sorted((tmp_path / "out").rglob("*.jsonl"))[0]
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(
-        b"".join(
-            [
-                *lines[:50],
-                lines[51],
-                lines[50].replace(b"free", b"paid").replace(b'"Mobile"', b'"Abacus"'),
-                *lines[52:],
-                lines[9],
-            ]
-        )
-    )
+    event = orjson.loads(lines[50])
+    event["level" if wire_format == "activity" else "device"] = "Abacus"
+    path.write_bytes(b"".join([*lines[:50], lines[51], orjson.dumps(event) + b"\n", *lines[52:], lines[9]]))
     counts = counts_of(verified(one, other, store=str(tmp_path / "out")))
     assert counts["repeated"] == 1
     assert counts.get("altered", 0) + counts.get("lost", 0) == 1
