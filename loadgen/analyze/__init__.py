@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from loadgen.terminal import Terminal
 
 EXIT_DONE, EXIT_FAILED = 0, 1
-N_SHOWN = 5
-"""So many files that could not be read are named."""
 
 
 def main(settings: AnalyzeSettings) -> int:
@@ -127,11 +125,8 @@ def _write(settings: AnalyzeSettings, stamp: str, figures: "Figures", summary: d
 
 def _close(settings: AnalyzeSettings, figures: "Figures", reading: "Reading", terminal: "Terminal", stamp: str) -> None:
     """Say on stderr where everything is, and what is wrong."""
-    for file, why in list(reading.failed.items())[:N_SHOWN]:
-        terminal.note(f"could not read {file}: {why}")
-    if reading.failed:
-        terminal.note(f"{len(reading.failed):,} files could not be read: the figures are without them")
-    if not figures.events:
-        terminal.note("no event was found: is it the right place, and the right --since and --until?")
+    from loadgen.analyze.screen import note_gaps
+
+    note_gaps(terminal, reading.failed, figures.events)
     if not settings.quiet:
         terminal.note(f"written: {settings.out}/music_stats_{stamp}*")

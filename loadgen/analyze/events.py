@@ -5,7 +5,8 @@ writes. Out: one row per record, with the columns of ROW; NULL where a format do
 can be read is no event: its `ts_ms` is NULL.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,15 @@ def rows_of_lines(
         lines: whole lines, each ending in a newline; the last may lack it.
         columns: with `ts_ms` among them.
     """
+    with as_file(connection, lines) as path:
+        rows = f"SELECT * FROM ({select(from_json([path]), columns)}) WHERE ts_ms IS NOT NULL"
+        found: pa.Table = connection.sql(rows).to_arrow_table()
+        return found
+
+
+@contextmanager
+def as_file(connection: duckdb.DuckDBPyConnection, lines: bytes) -> Iterator[str]:
+    """The path under which this connection can read these lines, as long as that lasts."""
     from fsspec.implementations.memory import MemoryFileSystem
 
     files = MemoryFileSystem()
@@ -120,9 +130,7 @@ def rows_of_lines(
     path = f"/loadgen/{next(_IN_MEMORY)}.jsonl"
     files.pipe_file(path, lines)
     try:
-        rows = f"SELECT * FROM ({select(from_json(['memory://' + path]), columns)}) WHERE ts_ms IS NOT NULL"
-        found: pa.Table = connection.sql(rows).to_arrow_table()
-        return found
+        yield "memory://" + path
     finally:
         files.rm_file(path)
 

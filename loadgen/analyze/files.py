@@ -33,6 +33,11 @@ class Interval:
     since_ms: int | None = None
     until_ms: int | None = None
 
+    def limits(self) -> list[str]:
+        """What SQL asks of the column ts_ms; nothing where there is no limit."""
+        since = [] if self.since_ms is None else [f"ts_ms >= {self.since_ms}"]
+        return since if self.until_ms is None else [*since, f"ts_ms < {self.until_ms}"]
+
     def has_day(self, day: int | None) -> bool:
         """Whether the folder of this day has to be read; None is a file in no such folder, which always has."""
         if day is None:

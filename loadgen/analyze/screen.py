@@ -5,7 +5,7 @@ In: a share, 0..1. Out: text.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from loadgen.terminal import Terminal, clock
 
 EVERY_S = 2.0
+N_SHOWN = 5
+"""So many files that could not be read are named."""
 BAR_EVERY_S = 0.2
 
 
@@ -36,6 +38,16 @@ def progress(terminal: Terminal, what: str, share: Callable[[], float]) -> Itera
         done.set()
         if not terminal.quiet:
             thread.join()
+
+
+def note_gaps(terminal: Terminal, failed: Mapping[str, str], n_events: int) -> None:
+    """Say what the figures are without: files that could not be read, with the reasons; or everything."""
+    for file, why in list(failed.items())[:N_SHOWN]:
+        terminal.note(f"could not read {file}: {why}")
+    if failed:
+        terminal.note(f"{len(failed):,} files could not be read: the figures are without them")
+    if not n_events:
+        terminal.note("no event was found: is it the right place, and the right --since and --until?")
 
 
 def _bar(terminal: Terminal, what: str, share: Callable[[], float], done: threading.Event) -> None:

@@ -80,8 +80,7 @@ def grouping(facts: str, interval: Interval) -> str:
     kind = " + ".join(f"{1 << place} * grouping({some[0]})" for place, some in enumerate(COMBINATIONS.values()))
     counts = ", ".join(f"{sql} AS {name}" for name, sql in COUNTS.items())
     sets = ", ".join(f"({', '.join(some)})" for some in COMBINATIONS.values())
-    limits = [f"ts_ms >= {interval.since_ms}"] * (interval.since_ms is not None)
-    limits += [f"ts_ms < {interval.until_ms}"] * (interval.until_ms is not None)
+    limits = interval.limits()
     where = f"WHERE ts_ms IS NULL OR ({' AND '.join(limits)}) " if limits else ""
     return (
         f"SELECT {', '.join(keys)}, {kind} AS kind, {counts} "

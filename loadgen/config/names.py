@@ -5,6 +5,7 @@ Nothing is looked up: whether a name leads anywhere is found out by whoever uses
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,8 +36,13 @@ def path(value: Any) -> Path:
 
 def paths(value: Any) -> tuple[Path, ...]:
     """Paths: a list of them, or a text with one a line."""
-    parts = value.splitlines() if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    return tuple(path(part) for part in parts)
+    return tuple(path(part) for part in _parts(value))
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    if isinstance(value, str):
+        return value.splitlines()
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def path_texts(value: Any) -> tuple[str, ...]:
@@ -53,6 +59,11 @@ def store(value: Any) -> str:
         rule = "must be a folder, file:///PATH or hdfs://HOST:PORT/PATH"
         raise BadValue(rule, "write for example hdfs://localhost:8020/music_events")
     return str(value)
+
+
+def stores(value: Any) -> tuple[str, ...]:
+    """Several stores: a list, or a text with one on each line."""
+    return tuple(store(part) for part in _parts(value))
 
 
 def is_utf8(text: str) -> bool:

@@ -145,6 +145,13 @@ def _report(s: "RunSettings") -> Iterator[Problem]:
             yield _problem(s, "each file has its own content", f"report {other}", "name another file: run.html")
 
 
+def of_interval(since_ms: int | None, until_ms: int | None) -> Iterator[Problem]:
+    """An interval has an inside."""
+    if since_ms is not None and until_ms is not None and until_ms <= since_ms:
+        times = {"since_ms": since_ms, "until_ms": until_ms}
+        yield Problem("until must be later than since", times, "give an earlier --since or a later --until")
+
+
 def of_consume(s: "ConsumeSettings") -> Iterator[Problem]:
     """Every broken rule of `loadgen consume`."""
     if s.continuous and s.until_idle_s is not None:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from loadgen.terminal import Terminal
 
 EXIT_PASSED, EXIT_NOT_PASSED = 0, 1
-N_SHOWN = 5
-"""So many files that could not be read are named."""
 
 
 def main(settings: RealismSettings) -> int:
@@ -120,12 +118,9 @@ def _close(
     settings: RealismSettings, seen: "Seen", failed: dict[str, str], terminal: "Terminal", elapsed_s: float
 ) -> None:
     """Say on stderr what is wrong, and where the curves are."""
-    for file, why in list(failed.items())[:N_SHOWN]:
-        terminal.note(f"could not read {file}: {why}")
-    if failed:
-        terminal.note(f"{len(failed):,} files could not be read: the figures are without them")
-    if not seen.events.sum():
-        terminal.note("no event was found: is it the right place, and the right --since and --until?")
+    from loadgen.analyze.screen import note_gaps
+
+    note_gaps(terminal, failed, seen.events.sum())
     if settings.quiet:
         return
     terminal.note(f"read and computed in {elapsed_s:.1f} s")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.disk import reason
+from loadgen.disk import reason, write_whole
 from loadgen.errors import OutputUnwritable
 from loadgen.realism.days import NIGHT, Days
 from loadgen.realism.seen import FIRST_POSITIONS, Seen
@@ -50,11 +50,8 @@ def write(path: Path, seen: Seen, points: Mapping[Curve, tuple[Point, ...]], tex
     picture = picture_of(seen, points)
     if path.suffix.lower() != ".png":
         picture = PAGE.format(picture=base64.b64encode(picture).decode(), text=html.escape(text)).encode()
-    hidden = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hidden.write_bytes(picture)
-        hidden.replace(path)
+        write_whole(path, picture)
     except OSError as error:
         raise OutputUnwritable(f"cannot write {str(path)!r}: {reason(error)}; give another --report") from error
 

@@ -5,11 +5,8 @@ KEPT, about 60 bytes an event; what does not fit into memory goes to a folder fo
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
-
-from fsspec.implementations.memory import MemoryFileSystem
 
 from loadgen.analyze import events
 from loadgen.analyze.files import Interval
@@ -91,7 +88,6 @@ class Facts(Tally):
     def __init__(self, interval: Interval, spill: Path | None) -> None:
         """Begin; spill is an empty folder for what memory cannot hold, None where there is no room for more."""
         super().__init__(interval, spill)
-        self._numbers = count()
         self._pending: list[bytes] = []
 
     def prepare(self) -> None:
@@ -105,8 +101,8 @@ class Facts(Tally):
         """The SQL of the compact rows of a source."""
         columns = ", ".join(f"{sql} AS {name}" for name, sql in KEPT.items())
         joined = f"{source} AS records LEFT JOIN zones ON zones.place = {_PLACE}"
-        is_event = f"ts_ms IS NOT NULL AND listener IS NOT NULL{self._within()}"
-        return f"SELECT * FROM (SELECT {columns} FROM {joined}) WHERE {is_event}"
+        conditions = ["ts_ms IS NOT NULL", "listener IS NOT NULL", *self.interval.limits()]
+        return f"SELECT * FROM (SELECT {columns} FROM {joined}) WHERE {' AND '.join(conditions)}"
 
     def take(self, values: Iterable[bytes]) -> None:
         """Keep the events in the values of these messages."""
@@ -122,17 +118,8 @@ class Facts(Tally):
 
     def _insert_pending(self) -> None:
         lines, self._pending = b"\n".join(self._pending) + b"\n", []
-        path = f"/loadgen/{next(self._numbers)}.jsonl"
-        files = MemoryFileSystem()
-        if not self.connection.filesystem_is_registered("memory"):
-            self.connection.register_filesystem(files)
-        files.pipe_file(path, lines)
-        try:
-            self.connection.execute(
-                f"INSERT INTO parts {self.kept(events.from_json(['memory://' + path], self.fields))}"
-            )
-        finally:
-            files.rm_file(path)
+        with events.as_file(self.connection, lines) as path:
+            self.connection.execute(f"INSERT INTO parts {self.kept(events.from_json([path], self.fields))}")
 
     def columns(self, question: str) -> dict[str, Any]:
         """The answer as one NumPy array per column; NULL in numbers is masked."""
@@ -154,8 +141,3 @@ class Facts(Tally):
             f"CREATE TEMP TABLE facts AS SELECT * FROM parts WHERE session IS NOT NULL "
             f"UNION ALL SELECT * EXCLUDE (new) REPLACE ({number} AS session) FROM ({marked})"
         )
-
-    def _within(self) -> str:
-        since, until = self.interval.since_ms, self.interval.until_ms
-        after = f" AND ts_ms >= {since}" if since is not None else ""
-        return after + (f" AND ts_ms < {until}" if until is not None else "")

@@ -187,13 +187,12 @@ class Worker:
 
     def _make_ahead(self, last_due_ns: int) -> bool:
         """Make the next batch in place of a wait, if it will be wanted soon: made when it is due, it would be late."""
-        is_soon = last_due_ns - time.monotonic_ns() < AHEAD_S * NS_PER_S
-        # what a predecessor had settled of the next batch is known only once this one is sent
-        is_replayed = any(replay.left.any() for replay in self._replays)
-        if self._ahead is None and is_soon and not is_replayed:
-            self._ahead = next(self._made, None)
-            return self._ahead is not None
-        return False
+        if self._ahead is not None or last_due_ns - time.monotonic_ns() >= AHEAD_S * NS_PER_S:
+            return False
+        if any(replay.left.any() for replay in self._replays):
+            return False  # what a predecessor had settled of the next batch is known only once this one is sent
+        self._ahead = next(self._made, None)
+        return self._ahead is not None
 
     def _is_over(self, n_due: int) -> bool:
         """Whether the run's time is up, and all that was due in it is sent, or a moment has passed since."""

@@ -4,11 +4,13 @@ In: a shape's name or file, --users as its height, --run-time as its length. Out
 `--shape spike`, or in a locustfile of your own: `from loadgen.scenarios.shapes import Spike`.
 """
 
+from functools import cached_property
 from typing import ClassVar
 
 from locust import LoadTestShape
 
 from loadgen.config.shape_files import shape_spec
+from loadgen.config.shapes import ShapeSpec
 from loadgen.simulate.phases import shape_of
 from loadgen.simulate.shapes import Shape
 
@@ -40,7 +42,11 @@ class ListenerShape(LoadTestShape):
         return self.users_at(at_s), max(1.0, self._n_users() / CATCH_UP_PER_S)
 
     def _curve(self) -> Shape:
-        return shape_of(shape_spec(self.shape), float(self._n_users()), self._run_s())
+        return shape_of(self._spec, float(self._n_users()), self._run_s())
+
+    @cached_property
+    def _spec(self) -> ShapeSpec:
+        return shape_spec(self.shape)  # once: it may be a large file, and Locust asks every second
 
     def _n_users(self) -> int:
         return int(self._option("num_users") or 1)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import Any
 
 import psutil
 from confluent_kafka import Consumer, TopicPartition
+
+from tests.integration.local import free_port
 
 ROOT = Path(__file__).parents[2]
 LOCUSTFILE = ROOT / "loadgen" / "scenarios" / "locustfile.py"
@@ -34,7 +35,7 @@ class Locusts:
 
     folder: Path
     prefix: dict[str, list[str]] = field(default_factory=dict)
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     _started: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, name: str, *words: str) -> "subprocess.Popen[bytes]":
@@ -83,14 +84,6 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, say: Callable[[]
     while not condition():
         assert time.monotonic() < deadline_s, f"waited in vain: {say()[-3000:]}"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def adds_up(counts: dict[str, Any]) -> bool:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
-from pydantic_core.core_schema import ValidationInfo
 
-from loadgen.config import names, values
+from loadgen.config import names, rules, values
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, Here, Settings
@@ -17,14 +16,10 @@ DEFAULT_OUT = Path("analysis")
 
 
 def _stores(value: Any) -> tuple[str, ...]:
-    parts = value.splitlines() if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    if not parts:
+    found = names.stores(value)
+    if not found:
         raise BadValue("must name at least one store or file", "write for example music_events")
-    return tuple(names.store(part) for part in parts)
-
-
-def _moment(value: Any, info: ValidationInfo) -> int | None:
-    return None if value is None else values.moment_ms(value, shared.now_ms(info))
+    return found
 
 
 class AnalyzeSettings(Settings):
@@ -48,16 +43,8 @@ class AnalyzeSettings(Settings):
             is_word=True,
         ),
     ] = (shared.DEFAULT_STORE,)
-    since_ms: Annotated[
-        int | None,
-        BeforeValidator(_moment),
-        Flag("since", "TIME", "Only events of this time and later: 2026-03-01, 2026-03-01T18:00, -1d.", WHERE_FROM),
-    ] = None
-    until_ms: Annotated[
-        int | None,
-        BeforeValidator(_moment),
-        Flag("until", "TIME", "Only events before this time.", WHERE_FROM),
-    ] = None
+    since_ms: shared.Since = None
+    until_ms: shared.Until = None
 
     out: Annotated[
         Path,
@@ -80,6 +67,4 @@ class AnalyzeSettings(Settings):
 
     def broken_rules(self) -> Iterator[Problem]:
         """An interval has an inside."""
-        if self.since_ms is not None and self.until_ms is not None and self.until_ms <= self.since_ms:
-            times = {"since_ms": self.since_ms, "until_ms": self.until_ms}
-            yield Problem("until must be later than since", times, "give an earlier --since or a later --until")
+        yield from rules.of_interval(self.since_ms, self.until_ms)

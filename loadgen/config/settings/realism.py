@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
-from pydantic_core.core_schema import ValidationInfo
 
-from loadgen.config import names, values
+from loadgen.config import names, rules
 from loadgen.config.rules import Problem
 from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import shared
@@ -15,15 +14,6 @@ from loadgen.config.settings.base import WHERE, WHERE_FROM, Flag, Here, Settings
 from loadgen.config.values import BadValue
 
 WHAT = "What they are held against"
-
-
-def _stores(value: Any) -> tuple[str, ...]:
-    parts = value.splitlines() if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    return tuple(names.store(part) for part in parts)
-
-
-def _moment(value: Any, info: ValidationInfo) -> int | None:
-    return None if value is None else values.moment_ms(value, shared.now_ms(info))
 
 
 def _picture(value: Any) -> Path | None:
@@ -47,7 +37,7 @@ class RealismSettings(Settings):
 
     stores: Annotated[
         tuple[str, ...],
-        BeforeValidator(_stores),
+        BeforeValidator(names.stores),
         Flag(
             "stores",
             "FILE|STORE…",
@@ -61,16 +51,8 @@ class RealismSettings(Settings):
     topic: shared.Topic = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
     kafka_config: shared.KafkaConfig = None
-    since_ms: Annotated[
-        int | None,
-        BeforeValidator(_moment),
-        Flag("since", "TIME", "Only events of this time and later: 2026-03-01, 2026-03-01T18:00, -1d.", WHERE_FROM),
-    ] = None
-    until_ms: Annotated[
-        int | None,
-        BeforeValidator(_moment),
-        Flag("until", "TIME", "Only events before this time.", WHERE_FROM),
-    ] = None
+    since_ms: shared.Since = None
+    until_ms: shared.Until = None
 
     targets: Annotated[
         Path | None,
@@ -94,6 +76,4 @@ class RealismSettings(Settings):
             yield Problem(
                 "realism reads one place", {"brokers": self.brokers, "stores": self.stores}, "keep one of the two"
             )
-        if self.since_ms is not None and self.until_ms is not None and self.until_ms <= self.since_ms:
-            times = {"since_ms": self.since_ms, "until_ms": self.until_ms}
-            yield Problem("until must be later than since", times, "give an earlier --since or a later --until")
+        yield from rules.of_interval(self.since_ms, self.until_ms)

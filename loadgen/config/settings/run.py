@@ -31,7 +31,6 @@ def _impair(value: Any) -> Any:
     return value if isinstance(value, Impairments) else values.pairs(value)
 
 
-_moment_or_none = BeforeValidator(lambda value, info: None if value is None else _moment(value, info))
 _text = PlainSerializer(str, return_type=str)
 
 
@@ -154,7 +153,7 @@ class RunSettings(Settings):
     ] = Field(default_factory=lambda: int(time.time() * 1000))
     end_ms: Annotated[
         int | None,
-        _moment_or_none,
+        shared.moment_or_none,
         Flag("end", "T", "Simulated time of the end: a backfill, as fast as possible.", HOW_MUCH),
     ] = None
     find_max_rate: load.FindMaxRate = False

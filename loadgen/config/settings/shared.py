@@ -99,6 +99,21 @@ Tracks = Annotated[
     Flag("tracks", "N", "Tracks in the catalogue.", WORLD),
 ]
 
+
+def now_ms(info: ValidationInfo) -> int | None:
+    """What `now` means in this validation, milliseconds since 1970; None is the clock."""
+    context: dict[str, Any] = info.context or {}
+    return context.get("now_ms")
+
+
+moment_or_none = BeforeValidator(lambda value, info: None if value is None else values.moment_ms(value, now_ms(info)))
+Since = Annotated[
+    int | None,
+    moment_or_none,
+    Flag("since", "TIME", "Only events of this time and later: 2026-03-01, 2026-03-01T18:00, -1d.", WHERE_FROM),
+]
+Until = Annotated[int | None, moment_or_none, Flag("until", "TIME", "Only events before this time.", WHERE_FROM)]
+
 PagePort = Annotated[
     int,
     BeforeValidator(values.count(0, 65535, "5001")),
@@ -137,9 +152,3 @@ DrainTimeout = Annotated[
     BeforeValidator(values.duration(1, 0, 86400, "30 (seconds) or 2m")),
     Flag("drain-timeout", "S", "Longest wait at the end for events in flight.", AROUND),
 ]
-
-
-def now_ms(info: ValidationInfo) -> int | None:
-    """What `now` means in this validation, milliseconds since 1970; None is the clock."""
-    context: dict[str, Any] = info.context or {}
-    return context.get("now_ms")
