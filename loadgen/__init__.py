@@ -30,6 +30,7 @@ The path of an event, one folder or file a line:
     stdout.py            results on stdout: text, or one JSON object
     compression.py       gzip and zstd in pieces that can be read alone
     disk.py              whole writes, and what can go wrong with a file, in words
+    no_pandas.py         keeps Arrow from loading pandas, which nothing here uses
     errors.py            the exceptions, as a tree
 """
 

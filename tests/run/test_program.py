@@ -9,6 +9,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def broken(line: bytes) -> bool:
         return not isinstance(orjson.loads(line)["ts"], int)
     except orjson.JSONDecodeError:
         return True
+
+
+def test_pandas_is_left_alone_though_it_is_installed(tmp_path: Path) -> None:
+    assert find_spec("pandas")
+    small = ("--users", "10", "--events", "100", "--workers", "2", "--output", "e.jsonl")
+    code, _, imports = start(tmp_path, *AT_ONCE, *small, env={"PYTHONPROFILEIMPORTTIME": "1"}).end()
+    assert code == 0
+    assert "pyarrow.lib" in imports
+    assert "pandas.core" not in imports
 
 
 def test_any_number_of_workers_and_machines_makes_the_same_events(tmp_path: Path) -> None:
