@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?= --users 1000 --duration 1
 TEST_PROCESSES ?= 3  # on two cores: the tests wait as much as they compute
 SERVICES ?=
+export PYTHONDONTWRITEBYTECODE := # what the tests start again and again is compiled once
 SERVICES_PROGRAM := $(PYTHON) deploy/local/services.py
 
 .DEFAULT_GOAL := help
@@ -21,7 +22,7 @@ run: $(VENV)/ready ## the main job: make run ARGS="--users 50000 --duration 30"
 
 test: $(VENV)/ready ## unit tests (those marked slow or integration are left out)
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES)
+	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --ignore tests/integration
 
 lint: $(VENV)/ready ## ruff, mypy --strict, and the direction of imports
 	@echo "checking style, types and imports"

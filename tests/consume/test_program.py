@@ -85,6 +85,7 @@ def test_two_consumers_share_the_partitions_and_take_over_from_each_other(tmp_pa
     assert_stored_once(tmp_path, sent)
 
 
+@pytest.mark.slow
 def test_a_consumer_that_stood_still_past_its_session_does_no_harm(tmp_path: Path) -> None:
     sent = events(4000)
     short = ("--kafka-option", "session.timeout.ms=1000", "--kafka-option", "heartbeat.interval.ms=200")

@@ -61,7 +61,9 @@ class Program:
         return self.process.returncode, said
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 0)]
+)
 def test_it_says_where_it_is_and_ends_cleanly(tmp_path: Path, number: signal.Signals, code: int) -> None:
     put_batch(tmp_path, 0, 9)
     program = Program("--store", str(tmp_path), "--quiet")

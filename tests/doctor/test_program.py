@@ -53,6 +53,7 @@ def test_what_does_not_work_is_said_with_its_next_step_and_the_rest_is_tried_all
     assert left_in(tmp_path) == ["file"]
 
 
+@pytest.mark.slow
 def test_a_topic_that_is_missing_is_the_topics_fault_and_not_kafkas(tmp_path: Path) -> None:
     with filled_cluster({}) as cluster:
         flags = ("--brokers", cluster.address, "--topic", "nowhere", "--port", str(free_port()))

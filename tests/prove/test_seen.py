@@ -60,7 +60,7 @@ def assert_same(found: Seen, expected: Seen, name: str = "") -> None:
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 60))
 def test_parsing_what_was_encoded_gives_the_same_events(wire_format: Format, seed: int, n: int) -> None:
     lines, expected, names = encoded(wire_format, n, seed)
@@ -75,7 +75,7 @@ def test_parsing_what_was_encoded_gives_the_same_events(wire_format: Format, see
     assert (broken.hash == expected.hash).all()
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), data=st.data())
 def test_formats_may_be_mixed_in_any_order(seed: int, data: st.DataObject) -> None:
     parts = {wire_format: encoded(wire_format, 10, seed) for wire_format in FORMATS}

@@ -62,6 +62,7 @@ def test_a_topic_is_proved_and_what_is_added_to_it_is_found(tmp_path: Path, brok
     assert {one.found for one in report.shown if one.kind == "foreign"} == {altered, b"", b"\n"}
 
 
+@pytest.mark.slow
 def test_a_malformed_value_is_laid_to_the_listener_of_its_key(tmp_path: Path, broker: str) -> None:
     manifest = ran(tmp_path, "--brokers", broker, "--format", "listen", "--impair", "malform=0.3", *FLAGS)
     assert verified(manifest, brokers=broker, topic=TOPIC).findings.is_proved

@@ -74,7 +74,7 @@ def test_a_store_of_parquet_files_and_dead_letters_is_proved(tmp_path: Path, wir
     assert report.shown[0].expected == alive[0]
 
 
-@pytest.mark.parametrize("wire_format", ["activity", "listen", slow("full")])
+@pytest.mark.parametrize("wire_format", [slow("activity"), "listen", slow("full")])
 def test_what_was_spoilt_on_purpose_is_no_fault_and_what_happened_to_it_afterwards_is(
     tmp_path: Path, wire_format: str
 ) -> None:
@@ -129,6 +129,7 @@ def test_different_runs_in_one_store_are_told_apart(tmp_path: Path, wire_format:
     assert counts.get("altered", 0) + counts.get("lost", 0) == 1
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_in_one_file_is_expected_twice(tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     one, two = one_file(tmp_path), one_file(tmp_path / "again")
@@ -150,6 +151,7 @@ def test_a_killed_workers_run_is_proved(tmp_path: Path) -> None:
     assert report.findings.n_found == 60_000
 
 
+@pytest.mark.slow
 def test_what_a_worker_that_died_sent_and_did_not_report_is_no_foreign_event(tmp_path: Path) -> None:
     flags = (
         "--users",
@@ -214,6 +216,7 @@ def test_a_run_that_was_stopped_is_proved(tmp_path: Path, timestamps: str) -> No
     assert report.shown[0].expected == lines[100][:-1]
 
 
+@pytest.mark.slow
 def test_natural_wall_clock_times_are_made_again(tmp_path: Path) -> None:
     flags = ("--users", "3000", "--duration", "2s", "--speed", "30", "--timestamps", "wall", "--start", "2020-01-01")
     manifest = ran(tmp_path, "--output", "out.jsonl", "--workers", "2", *flags)
@@ -243,6 +246,7 @@ def test_times_without_a_schedule_are_compared_by_the_fingerprint_and_all_else_b
     assert "cannot be named" in " ".join(report.notes())
 
 
+@pytest.mark.slow
 def test_each_place_is_compared_with_its_own_ledger(tmp_path: Path) -> None:
     manifest = ran(tmp_path, "--folder", "out", "--output", "one.jsonl", *SMALL, "--workers", "2")
     content = orjson.loads(manifest.read_bytes())
@@ -256,6 +260,7 @@ def test_each_place_is_compared_with_its_own_ledger(tmp_path: Path) -> None:
         assert report.findings.is_proved
 
 
+@pytest.mark.slow
 def test_the_planned_events_of_each_slice_add_up_to_those_of_the_run(tmp_path: Path) -> None:
     manifest = ran(tmp_path, "--discard", "--workers", "3", *SMALL)
     content = orjson.loads(manifest.read_bytes())

@@ -50,6 +50,7 @@ def newly_missed(one: Calibrated, factor: float, users: int, days: int) -> set[s
     return {target for target, statistics in after.items() if statistics - before.get(target, set())}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("one", "factor"), QUICK, ids=name)
 def test_a_large_effect_shows_in_a_small_run(one: Calibrated, factor: float) -> None:
     assert newly_missed(one, factor, QUICK_USERS, QUICK_DAYS) & set(one.serves)

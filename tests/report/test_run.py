@@ -36,6 +36,7 @@ def test_a_page_that_cannot_be_written_is_found_out_before_the_run(tmp_path: Pat
     assert not (tmp_path / "loadgen_runs").exists() or os.listdir(tmp_path / "loadgen_runs") == []
 
 
+@pytest.mark.slow
 def test_the_figures_are_shown_though_the_page_cannot_be_written_at_the_end(tmp_path: Path) -> None:
     program = start(tmp_path, "--discard", "--duration", "2s", "--rate", "500/s", "--report", "place/run.html")
     wait_until(lambda: any(tmp_path.glob("loadgen_runs/*.json")))

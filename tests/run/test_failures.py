@@ -34,6 +34,7 @@ def test_a_killed_workers_shard_goes_on_and_every_event_is_written_exactly_once(
     assert code == (0 if is_in_time else 1), shown
 
 
+@pytest.mark.slow
 def test_lines_that_a_killed_worker_may_have_sent_twice_are_counted(tmp_path: Path) -> None:
     flags = ("--users", "3000", "--events", "120000", "--rate", "40k/s")
     program = start(tmp_path, "--output", "out.jsonl", "--workers", "2", *START, *flags)

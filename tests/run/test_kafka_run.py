@@ -66,6 +66,7 @@ def test_nothing_is_lost_when_the_broker_goes_away_and_comes_back(tmp_path: Path
         check(tmp_path, summary, cluster)
 
 
+@pytest.mark.slow
 def test_batches_that_are_refused_for_a_while_arrive_once(tmp_path: Path) -> None:
     with MockCluster() as cluster:
         cluster.push_errors([REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS, 0, REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS] * 3)
@@ -75,6 +76,7 @@ def test_batches_that_are_refused_for_a_while_arrive_once(tmp_path: Path) -> Non
         check(tmp_path, summary, cluster)
 
 
+@pytest.mark.slow
 def test_slow_acknowledgements_change_latency_and_nothing_else(tmp_path: Path) -> None:
     with MockCluster() as cluster:
         cluster.delay(200, 300)

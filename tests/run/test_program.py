@@ -87,6 +87,7 @@ def test_each_format_has_the_same_lines_for_any_split(tmp_path: Path, wire_forma
     assert sorted(chain(*halves)) == sorted(chain(*thirds)) == one
 
 
+@pytest.mark.slow
 def test_exactly_the_events_that_are_asked_for_are_made_by_few_listeners_too(tmp_path: Path) -> None:
     one_of_two, two_of_two, five = run_all(
         tmp_path,

@@ -49,6 +49,7 @@ def test_the_offered_load_follows_the_shape_and_its_events_are_those_of_any_run(
     assert set(lines_in(tmp_path / "out")) <= set(lines_in(tmp_path / "max"))
 
 
+@pytest.mark.slow
 def test_a_run_by_the_wall_clock_is_made_again_when_the_file_of_its_shape_is_gone(tmp_path: Path) -> None:
     (tmp_path / "day.csv").write_text("seconds,events_per_s\n0,200\n1,3000\n1.5,100\n3,2000\n")
     flags = ("--shape", "day.csv", "--timestamps", "wall", "--workers", "2", "--impair", "duplicate=0.05,late=0.05")

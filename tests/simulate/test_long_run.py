@@ -81,7 +81,7 @@ def test_levels_change_once_at_most_and_at_the_given_rates() -> None:
         assert changes[of_level].mean() == pytest.approx(changed, abs=N_ERRORS * error)
 
 
-@pytest.mark.parametrize("presence", ["online", "everyday"])
+@pytest.mark.parametrize("presence", ["online", pytest.param("everyday", marks=pytest.mark.slow)])
 def test_fewer_sessions_begin_on_holidays(presence: Presence) -> None:
     shard = shard_with(presence=presence, holidays=["06-25"], holiday_factor=0.4)
     events = run(shard, 21 * DAY_MS, DAY_MS)

@@ -201,6 +201,7 @@ def test_online_begins_in_the_steady_state() -> None:
         assert abs(share - later) < MAX_SIGMAS * np.sqrt(0.17 / n_events[early])
 
 
+@pytest.mark.slow
 def test_everyday_begins_as_busy_as_a_week_later_at_the_same_hour() -> None:
     one = shard(settings(users=20_000, presence="everyday"))
     first = len(one.step(MONDAY_MS + 2 * HOUR_MS))
@@ -238,6 +239,7 @@ def test_active_counts_those_between_the_first_event_and_the_end_of_the_last_son
     assert certainly <= active <= perhaps
 
 
+@pytest.mark.slow
 def test_active_stays_exact_over_many_steps() -> None:
     fine, coarse = (shard(settings(users=400)) for _ in range(2))
     run(fine, 3 * HOUR_MS, 1_000)

@@ -155,6 +155,7 @@ def test_one_endpoint_shows_one_trial_after_another() -> None:
     assert opened == [relay]
 
 
+@pytest.mark.slow
 def test_real_trials_are_runs_with_manifests_of_their_own_which_can_be_verified(tmp_path: Path) -> None:
     flags = ("--rate", "1500/s", "--duration", "0.2s", "--threshold", "planned <= 500", "--folder", "out")
     code, found, shown = start(tmp_path, *SMALL, *flags).end()
