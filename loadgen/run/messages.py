@@ -3,6 +3,9 @@
 coordinator → worker: Go, Drain, Written.      worker → coordinator: Ready, Samples, Snapshot (cumulative), Chunk.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -138,6 +141,13 @@ class Seconds:
         self.send += other.send
         self.full += other.full
         self.idle += other.idle
+
+    @contextmanager
+    def spent_on(self, what: str) -> Iterator[None]:
+        """Count the time that this takes for one of them."""
+        began = time.perf_counter()
+        yield
+        setattr(self, what, getattr(self, what) + time.perf_counter() - began)
 
 
 @dataclass(slots=True)

@@ -1,45 +1,38 @@
-"""One worker process: the one file that sees all stages of an event in order.
+"""One worker process: the path of its events, from the shard to the sinks.
 
-    shard.step → schedule.due_ns → encoder.encode → sink.send → reports → snapshot to the coordinator
+    batches.next (step → due → encode) → wait until due → sink.send → reports → snapshot to the coordinator
 
 A `Plan` and a pipe go in; events leave through the sinks, snapshots and samples through the pipe.
 """
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import numpy as np
 
-from loadgen.encode.lines import make_encoder
-from loadgen.encode.malform import malform
-from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import LoadgenError
-from loadgen.event import N_SLICES, Int64s, UInt16s
+from loadgen.event import N_SLICES, UInt16s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome
 from loadgen.prove.reached import Place, Reached
+from loadgen.run.batches import Batches, slices_of
 from loadgen.run.messages import Drain, Go, Pulse, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
 from loadgen.run.outputs import Replay, open_sinks
 from loadgen.run.schedule import Cursor, Unpaced
-from loadgen.run.share import Task, make_feed, make_schedule
+from loadgen.run.share import Task, make_schedule
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.feed import owned_listeners
 from loadgen.simulate.impair import Impairer, Leaving
-from loadgen.simulate.population import user_names
-from loadgen.simulate.schedule import NS_PER_S, Schedule, due_of, wall_times
+from loadgen.simulate.schedule import NS_PER_S, Schedule
 from loadgen.simulate.shard import Shard
-from loadgen.simulate.world import labels
 from loadgen.sink import Lines
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.stream import StreamSink
 
 TICK_S = 0.005
 """Between two sends of a paced worker: what becomes due meanwhile goes together, since each send has a fixed cost."""
-AHEAD_S = 0.05
-"""So long before it is wanted, a paced worker that has time makes the next batch."""
 SNAPSHOT_S = 0.5
 LATE_REPORT_S = 0.05
 """A worker that is never done with what is due reports so much later."""
@@ -85,24 +78,16 @@ class Worker:
         self._planned = reached.planned()
         self._settings = settings
         catalog = load(plan.catalog_path)
-        words = labels(catalog, plan.simulation.behaviour)
         user_ids = owned_listeners(settings.users, task.owned())
         self._shard = Shard(plan.simulation, catalog, user_ids, plan.model)
-        parts = open_track_parts(catalog, KIND_OF[settings.format])
-        self._encoder = make_encoder(
-            settings.format, parts, words, self._shard.listeners, lambda ids: user_names(ids, settings.seed, words)
-        )
         self._sinks = open_sinks(task, user_ids, connection)
         self._replays = [Replay.of(sink, task.legacy) for sink in self._sinks]
         self._impairer = Impairer(settings.impair, self._shard.listeners.key) if settings.impair else None
-        self._feed = make_feed(task, self._shard, self._impairer)
-        self._first: Leaving | None = None
-        self._lag = Histogram()
         self._seconds = Seconds()
+        self._batches = Batches(task, catalog, self._shard, self._impairer, self._replays, self._seconds)
+        self._lag = Histogram()
         self._slow_s = self._blamed_s = 0.0
         self._pulse = Pulse()
-        self._made = self._batches()
-        self._ahead: tuple[Leaving, Lines] | None = None
         self._samples: list[tuple[int, bytes]] | None = []
         self._simulated_ms = plan.simulation.start_ms
         self._schedule: Schedule = Unpaced()  # until the start is known
@@ -116,9 +101,7 @@ class Worker:
 
     def run(self) -> None:
         """Build, wait for the start, produce until the end, drain."""
-        self._first = self._feed.next_batch()  # ready before the start: it would make the first events late
-        if self._first:
-            self._encoder.encode(self._first.events)  # for nothing but to have run once
+        self._batches.warm_up()
         self._connection.send(Ready(len(self._shard.listeners), self._shard.events_per_s))
         order = self._connection.recv()
         if isinstance(order, Go):
@@ -149,6 +132,7 @@ class Worker:
     def _start(self, go: Go) -> None:
         self._go = go
         self._schedule = make_schedule(self._task, go)
+        self._batches.start(self._schedule, go)
         self._cursor = Cursor(max(go.t0_ns, self._task.legacy.served_ns))
         time.sleep(max(0, go.t0_ns - time.monotonic_ns()) / NS_PER_S)
         self._idle_cpu_s = time.process_time()
@@ -157,7 +141,12 @@ class Worker:
 
     def _produce(self) -> None:
         """Offer batch after batch until the feed ends or the coordinator says "drain"."""
-        for leaving, lines in iter(self._next_batch, None):
+        for leaving, lines in iter(self._batches.next, None):
+            if lines is None:
+                self._pass_over(leaving)
+                if self._told_to_drain():
+                    return
+                continue
             at = 0
             while at < len(lines):
                 self._report(LATE_REPORT_S)
@@ -176,57 +165,23 @@ class Worker:
                 self._served_ns = limit_ns if n == n_due else int(lines.due_ns[at - 1]) if n else self._served_ns
                 if at < len(lines) and (n == 0 or n == n_due):  # full, or nothing more is due
                     self._report()  # now: all that is due is counted, and not what became due in a wait
-                    if self._make_ahead(int(lines.due_ns[-1])):
+                    if self._batches.make_ahead(int(lines.due_ns[-1])):
                         continue
                     self._wait(int(lines.due_ns[at]), full=n < n_due)
-
-    def _next_batch(self) -> tuple[Leaving, Lines] | None:
-        """The batch that was made ahead, or one that is made now; None at the end."""
-        ready, self._ahead = self._ahead, None
-        return ready or next(self._made, None)
-
-    def _make_ahead(self, last_due_ns: int) -> bool:
-        """Make the next batch in place of a wait, if it will be wanted soon: made when it is due, it would be late."""
-        if self._ahead is not None or last_due_ns - time.monotonic_ns() >= AHEAD_S * NS_PER_S:
-            return False
-        if any(replay.left.any() for replay in self._replays):
-            return False  # what a predecessor had settled of the next batch is known only once this one is sent
-        self._ahead = next(self._made, None)
-        return self._ahead is not None
 
     def _is_over(self, n_due: int) -> bool:
         """Whether the run's time is up, and all that was due in it is sent, or a moment has passed since."""
         late_ns = time.monotonic_ns() - self._end_ns
         return late_ns >= 0 and (n_due == 0 or not self._schedule.paced or late_ns >= END_GRACE_S * NS_PER_S)
 
-    def _batches(self) -> Iterator[tuple[Leaving, Lines]]:
-        """The batches of the feed that hold at least one event that is not settled yet, encoded."""
-        while True:
-            with self._timed("generate"):
-                leaving, self._first = self._first if self._first is not None else self._feed.next_batch(), None
-            if leaving is None:
-                return
-            due_ns = due_of(self._schedule, leaving)  # also where all are settled, since it counts them
-            if not all(replay.covers(leaving.events) for replay in self._replays):
-                with self._timed("generate"):
-                    lines = self._encode(leaving, due_ns)
-                yield leaving, lines
-                continue
-            self._count_planned(_slices(leaving))
-            for replay in self._replays:
-                replay.pass_over(leaving.events)
-            if self._impairer:
-                self._impairer.count(leaving)
-            self._report()
-            if self._told_to_drain():
-                return
-
-    def _encode(self, leaving: Leaving, due_ns: Int64s) -> Lines:
-        batch = leaving.events
-        if self._settings.timestamps == "wall":
-            batch.ts_ms = wall_times(leaving, due_ns - self._go.t0_ns, self._go.t0_wall_ms, self._settings.speed)
-        encoded, hashes = malform(*self._encoder.encode(batch), leaving.marked("malform"))
-        return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, _slices(leaving), hashes, due_ns)
+    def _pass_over(self, leaving: Leaving) -> None:
+        """Count a batch that a predecessor has settled."""
+        self._count_planned(slices_of(leaving))
+        for replay in self._replays:
+            replay.pass_over(leaving.events)
+        if self._impairer:
+            self._impairer.count(leaving)
+        self._report()
 
     def _offer(self, leaving: Leaving, lines: Lines, part: slice) -> None:
         """Give a run of events to every sink."""
@@ -234,7 +189,7 @@ class Worker:
         self._plan(leaving, lines, part)
         self._lag.record((time.monotonic_ns() - due.due_ns).astype(np.float64) / NS_PER_S)
         self._reached.n_accepted += len(due)
-        with self._timed("send"):
+        with self._seconds.spent_on("send"):
             for sink, replay in zip(self._sinks, self._replays, strict=True):
                 sink.send(replay.fresh(due))
                 sink.poll(0.0)
@@ -268,7 +223,7 @@ class Worker:
         """Sleep until something is due or a report arrives, for a tick at least."""
         until_due_s = (min(next_due_ns, self._end_ns) - time.monotonic_ns()) / NS_PER_S
         timeout_s = TICK_S if full else max(TICK_S, min(until_due_s, IDLE_POLL_S))
-        with self._timed("full" if full else "idle"):
+        with self._seconds.spent_on("full" if full else "idle"):
             if self._kafka and self._kafka.tally.in_flight:
                 self._kafka.poll(min(timeout_s, TICK_S))  # delivery reports are seen when they come
             else:
@@ -371,13 +326,3 @@ class Worker:
         if len(self._samples) == N_SAMPLES:
             self._connection.send(Samples(self._samples))
             self._samples = None
-
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        setattr(self._seconds, what, getattr(self._seconds, what) + time.perf_counter() - began)
-
-
-def _slices(leaving: Leaving) -> UInt16s:
-    return (leaving.events.user_id % N_SLICES).astype(np.uint16)
