@@ -8,7 +8,7 @@ report counts as delivered must be there, what was planned since may be, and not
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.errors import OutputUnwritable
@@ -34,11 +34,16 @@ class Keeper:
         plan: of the run.
         so_far: what could be said if the run ended now.
         kept_s: when it was written last, on the monotonic clock.
+        decided: what was so before the run began; worked out once, for a shape may have 100,000 points.
     """
 
     plan: Plan
     so_far: Callable[[], Result]
     kept_s: float = float("-inf")
+    decided: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.decided = _decided(self.plan)
 
     def watch(self, _totals: Totals, _elapsed_s: float) -> None:
         """Write it if it is time to; where it cannot be written, the run says so at its end."""
@@ -47,24 +52,36 @@ class Keeper:
         self.kept_s = time.monotonic()
         path = self.plan.settings.manifest_path(self.plan.run_id)
         with suppress(OutputUnwritable):
-            write_manifest(path, {**manifest_of(self.so_far(), self.plan), "reached": path_beside(path).name})
+            now = self.decided | _found(self.so_far(), self.plan)
+            write_manifest(path, now | {"reached": path_beside(path).name})
 
 
 def manifest_of(result: Result, plan: Plan) -> dict[str, Any]:
     """What the manifest says."""
+    return _decided(plan) | _found(result, plan)
+
+
+def _decided(plan: Plan) -> dict[str, Any]:
+    """What was so before the run began."""
     settings = plan.settings
     return {
         "run_id": plan.run_id,
         "seed": settings.seed,
         "start_ms": settings.start_ms,
-        "t0_wall_ms": result.t0_wall_ms,
         "format": settings.format,
         "settings": settings.public_dict(),
         "behaviour": plan.simulation.behaviour.model_dump(mode="json"),
         "versions": versions(),
         "machine": machine(),
         "catalog": {"digest": plan.catalog_digest, "tracks": settings.tracks, "name": settings.catalog},
-        "summary": summary(result.totals, result.verdict, settings.seed, ""),
+    }
+
+
+def _found(result: Result, plan: Plan) -> dict[str, Any]:
+    """What became of it."""
+    return {
+        "t0_wall_ms": result.t0_wall_ms,
+        "summary": summary(result.totals, result.verdict, plan.settings.seed, ""),
         "planned": planned_json(result.planned),
         "sinks": {name: tally_json(tally) for name, tally in _tallies(result, plan).items()},
         "workers": result.workers,
