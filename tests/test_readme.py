@@ -9,6 +9,7 @@ import pytest
 
 from loadgen.cli import VERBS, WITH_SETTINGS
 from loadgen.config.settings import Flag
+from loadgen.config.shape_files import NAMED
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -33,6 +34,10 @@ def test_every_verb_and_flag_is_named_as_its_help_explains_it() -> None:
         section = README.partition(title)[2].partition("\n## ")[0]
         missing += [title + row for row in map(table_row, verb.settings.flags().values()) if row not in section]
     assert missing == []
+
+
+def test_every_shape_is_explained_in_its_own_words() -> None:
+    assert [name for name, (words, _) in NAMED.items() if f"| `{name}` | {words} |" not in README] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
