@@ -13,6 +13,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from loadgen.config.names import url
 from loadgen.histogram import Histogram, bucket_edges_s
 from loadgen.metrics import BUCKETS_S, Metric
 
@@ -88,5 +89,5 @@ def expose(collector: MetricCollector, host: str, port: int, note: Callable[[str
             "choose another with --metrics-port P, 0 is off"
         )
         return False
-    note(f"metrics on http://{host}:{port}/metrics")
+    note(f"metrics on {url(host, port)}/metrics")
     return True

@@ -128,3 +128,9 @@ def host(value: Any) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", value):
         return value
     raise BadValue("must be a host name or address", "write for example 127.0.0.1 or 0.0.0.0")
+
+
+def url(listening: str, port: int) -> str:
+    """Where a browser on this machine finds what listens on this host and port."""
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listening, listening)
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"

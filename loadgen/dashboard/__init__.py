@@ -10,6 +10,7 @@ import signal
 import sys
 
 from loadgen.config import DashboardSettings
+from loadgen.config.names import url
 from loadgen.stdout import say_json
 
 EXIT_DONE, EXIT_INTERRUPTED = 0, 130
@@ -48,11 +49,10 @@ def main(settings: DashboardSettings) -> int:
 
 
 def _say_where(settings: DashboardSettings, port: int) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
-    _note(f"dashboard: {url}")
+    where = url(settings.host, port)
+    _note(f"dashboard: {where}")
     if settings.json_summary:
-        say_json({"url": url, "port": port})
+        say_json({"url": where, "port": port})
 
 
 def _note(text: str) -> None:

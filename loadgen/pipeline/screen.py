@@ -7,6 +7,7 @@ import os
 import time
 
 from loadgen.config import PipelineSettings
+from loadgen.config.names import url
 from loadgen.pipeline.figures import Figures
 from loadgen.pipeline.prepare import Ground
 from loadgen.prove.report import Report
@@ -29,8 +30,7 @@ class Screen:
     @property
     def url(self) -> str:
         """Where the page is, for a browser on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self._settings.host, self._settings.host)
-        return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self._settings.port}"
+        return url(self._settings.host, self._settings.port)
 
     def ground(self, ground: Ground) -> None:
         """Where everything is."""

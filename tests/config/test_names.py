@@ -85,3 +85,17 @@ def test_another_kind_of_store_is_refused(text: str) -> None:
 def test_what_can_be_no_group_is_refused(text: Any) -> None:
     with pytest.raises(BadValue, match=r"must be 1\.\.249 printable characters"):
         names.group(text)
+
+
+@pytest.mark.parametrize(
+    ("listening", "found"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:5001"),
+        ("0.0.0.0", "http://127.0.0.1:5001"),
+        ("::", "http://[::1]:5001"),
+        ("fe80::1", "http://[fe80::1]:5001"),
+        ("dash.example", "http://dash.example:5001"),
+    ],
+)
+def test_what_listens_is_found_by_a_browser_here(listening: str, found: str) -> None:
+    assert names.url(listening, 5001) == found
