@@ -18,6 +18,7 @@ from tests.consume.cluster import (
     spread,
     stored,
 )
+from tests.ports import free_port
 from tests.run.program import Program, wait_until
 
 IDLE = ("--until-idle", "0.3")
@@ -121,7 +122,7 @@ def test_what_stands_in_the_way_is_said_in_one_line(
 
 def test_the_metrics_tell_what_is_stored(tmp_path: Path) -> None:
     with filled_cluster({0: [*events(50), b"x"]}) as cluster:
-        program = consume(tmp_path, cluster.address, *QUICK, "--metrics-port", str(_free_port()))
+        program = consume(tmp_path, cluster.address, *QUICK, "--metrics-port", str(free_port()))
         url = _said_url(program)
         wait_until(lambda: "loadgen_published_events_total 50.0" in _scrape(url))
         text = _scrape(url)
@@ -129,15 +130,6 @@ def test_the_metrics_tell_what_is_stored(tmp_path: Path) -> None:
         assert program.end()[0] == 0
     assert "loadgen_dead_letters_total 1.0" in text
     assert 'loadgen_consumer_lag_messages{partition="0"} 0.0' in text
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def _said_url(program: Program) -> str:

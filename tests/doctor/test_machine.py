@@ -7,7 +7,7 @@ import pytest
 
 from loadgen.doctor import machine
 from loadgen.doctor.check import Mark
-from tests.pipeline.program import free_port
+from tests.ports import free_port
 
 
 def test_every_package_is_named_with_its_version() -> None:

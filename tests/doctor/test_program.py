@@ -11,7 +11,7 @@ import pytest
 from loadgen.doctor.through import events
 from tests.consume.cluster import filled_cluster
 from tests.doctor.program import end, left_in, start, visited
-from tests.pipeline.program import free_port
+from tests.ports import free_port
 from tests.run.program import wait_until
 
 WELL = {"packages": "ok", "memory": "ok", "disk": "ok", "catalog": "ok"}

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.integration.local import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LOCUSTFILE = ROOT / "loadgen" / "scenarios" / "locustfile.py"

@@ -11,7 +11,7 @@ from tests.doctor.program import end, left_in, start, visited
 from tests.integration.local import Local
 from tests.integration.test_kafka_access import client_properties, password
 from tests.integration.test_store import url
-from tests.pipeline.program import free_port
+from tests.ports import free_port
 from tests.run.program import wait_until
 
 TOPIC = "doctor-looked-at"

@@ -13,8 +13,9 @@ from urllib.request import Request, urlopen
 import pytest
 
 from loadgen.kafka.embedded import EmbeddedBroker
-from tests.integration.local import Local, free_port
+from tests.integration.local import Local
 from tests.integration.locusts import LOCUSTFILE, QUIET, TOPIC, Locusts, adds_up, n_in_topic, wait_until
+from tests.ports import free_port
 
 LEDGER = ("--ledger", "ledger.json")
 

@@ -17,7 +17,8 @@ from urllib.request import urlopen
 import pytest
 
 from tests.deploy.files import ALERTS, DASHBOARDS, QUERIES, RECORDED
-from tests.integration.local import Local, free_port
+from tests.integration.local import Local
+from tests.ports import free_port
 from tests.run.program import start, start_program, stop_all, wait_until
 
 SCRAPE_S = 5

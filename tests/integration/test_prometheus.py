@@ -8,7 +8,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.integration.local import Local, free_port, is_free, processes_of
+from tests.integration.local import Local, processes_of
+from tests.ports import free_port, is_free
 from tests.run.program import start, wait_until
 
 DELIVERED = 'loadgen_events_total{outcome="delivered"}'

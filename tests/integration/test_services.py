@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.integration.local import PROGRAM, Local, free_port, is_free, processes_of
+from tests.integration.local import PROGRAM, Local, processes_of
+from tests.ports import free_port, is_free
 from tests.run.program import wait_until
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -16,18 +15,11 @@ import psutil
 from loadgen.store.layout import published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines
+from tests.ports import free_port
 from tests.run.program import TRACKS, start_program, wait_until
 
 PARTS = ("run", "consume", "dashboard")
 """The verbs of producer, consumer and dashboard."""
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 class Pipeline:

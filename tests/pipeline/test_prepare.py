@@ -14,7 +14,7 @@ from loadgen.pipeline import main
 from loadgen.pipeline.offsets import ends_of, has_messages, missing, stored_of
 from loadgen.store.local import LocalStore
 from tests.consume.cluster import consume, events, filled_cluster, spread
-from tests.pipeline.program import free_port
+from tests.ports import free_port
 
 
 def test_every_obstacle_is_named_with_its_next_step_within_ten_seconds(

@@ -3,7 +3,6 @@
 import gzip
 import json
 import resource
-import socket
 import time
 import urllib.request
 from collections import defaultdict
@@ -22,6 +21,7 @@ import pytest
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.event import FORMATS
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
+from tests.ports import free_port
 from tests.run.judge.test_verdict import MORE_KEYS, SPEC_KEYS
 from tests.run.program import TRACKS, adds_up, lines_in, start, start_bare
 
@@ -248,13 +248,6 @@ def test_a_backfill_fills_the_folder_of_each_day_and_nothing_outside_its_window(
         assert {f"{time:year=%Y/month=%m/day=%d}" for time in times} == {folder}
         assert datetime(2026, 1, 5, 20, tzinfo=UTC) <= min(times)
         assert max(times) < datetime(2026, 1, 7, 4, tzinfo=UTC)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_rate_is_held_with_wall_clock_times_and_can_be_watched(tmp_path: Path) -> None:
