@@ -111,11 +111,11 @@ class Accounts:
         """Put down what happened."""
         self.happened.append({"at_s": round(self.now_s(), 3), "worker": worker, "what": what})
 
-    def take(self, worker: str, snapshot: Snapshot, age_s: float, rss_bytes: int = 0) -> None:
+    def take(self, worker: str, snapshot: Snapshot, age_s: float, own_bytes: int = 0) -> None:
         """A worker's latest snapshot; its engine began age_s before it."""
         account = self.by_worker[worker]
         account.last, account.ended_s = snapshot, self.now_s()
-        account.memory.see(account.ended_s, rss_bytes)
+        account.memory.see(account.ended_s, own_bytes)
         if self._t0_ns == 0:
             self._t0_ns = snapshot.at_ns - int(age_s * NS_PER_S)
             self._t0_wall_ms = time.time_ns() // 1_000_000 - int(age_s * 1000)

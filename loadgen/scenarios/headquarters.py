@@ -89,7 +89,7 @@ class Headquarters:
                 account.end = ""
                 accounts.note(worker, "is back")
         if report["snapshot"] is not None and worker in accounts.by_worker:
-            accounts.take(worker, unpacked(report["snapshot"], time.monotonic_ns()), report["age_s"], report["rss"])
+            accounts.take(worker, unpacked(report["snapshot"], time.monotonic_ns()), report["age_s"], report["memory"])
         if report["leaves"]:
             self._roster.leave(worker)
             accounts.close(worker)

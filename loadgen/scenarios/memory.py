@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 
 MOST = 240
 EVERY_S = 5.0
@@ -15,9 +16,15 @@ SETTLED_SHARE = 0.5
 MB = 1e6
 
 
+def own_bytes() -> int:
+    """Memory that this process has filled: not the pages of files, which the kernel fetches and drops at will."""
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))  # macOS does not tell them apart
+
+
 @dataclass(slots=True)
 class Memory:
-    """The resident memory of one process.
+    """The memory of one process.
 
     Attributes:
         sizes: (seconds, bytes), oldest first.

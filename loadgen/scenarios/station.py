@@ -23,6 +23,7 @@ from loadgen.run.prepare import prepare
 from loadgen.run.screen import Screen
 from loadgen.scenarios.engine import Engine, Part
 from loadgen.scenarios.lease import Lease, ended
+from loadgen.scenarios.memory import own_bytes
 from loadgen.scenarios.settings import settings_of
 from loadgen.scenarios.table import add_to, between
 from loadgen.scenarios.wire import packed
@@ -164,7 +165,7 @@ class Station:
             content["age_s"] = (latest.at_ns - self._engine.t0_ns) / NS_PER_S if self._engine is not None else 0.0
         content["most"] = n_planned + self._allowance(n_planned, sent_ns)
         content["leaves"] = self._is_done
-        content["rss"] = self._environment.runner.current_memory_usage if self._environment.runner else 0
+        content["memory"] = own_bytes()
         self._tell(content)
         self._warn_if_short()
 
