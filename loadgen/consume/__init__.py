@@ -88,7 +88,7 @@ def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool:
     from loadgen.consume.lane import Budget, Lane
     from loadgen.consume.partition import Policy
     from loadgen.consume.prepare import rotation_of
-    from loadgen.kafka.consumer_options import begin_of
+    from loadgen.kafka.consumer_options import begin_of, session_s
 
     rotation, budget = rotation_of(settings), Budget(HELD_BYTES)
 
@@ -99,8 +99,8 @@ def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool:
         return int(time.time() // 86_400) if settings.partition_by == "ingest" else None
 
     policy = Policy(settings.topic, begin_of(ready.kafka), settings.on_gap, today, screen.note, screen.trouble)
-    limits = Limits(settings.until_idle_s, settings.drain_timeout_s)
     client = Client(ready.kafka, settings.group)
+    limits = Limits(settings.until_idle_s, settings.drain_timeout_s, session_s(ready.kafka, settings.group))
     return Consumer(client, ready.kafka, new_lane, pool, policy, limits, _watchers(settings, screen))
 
 

@@ -47,10 +47,12 @@ class Limits:
     Attributes:
         until_idle_s: nothing left to read for so long; None: nothing but a signal.
         drain_timeout_s: longest time to publish what is read, at the end.
+        session_s: after so long without a sign of life the group takes a consumer for dead, which may not know it yet.
     """
 
     until_idle_s: float | None
     drain_timeout_s: float
+    session_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +262,14 @@ class Consumer:
             self._news.out_of_reach()
 
     def _idle_at_s(self) -> float:
-        """From when on this consumer is idle if nothing comes."""
+        """From when on this consumer is idle if nothing comes.
+
+        One without partitions waits longer: it, or the one that has them, may be out of the group already.
+        """
         wait_s = self._limits.until_idle_s
-        return float("inf") if wait_s is None or not self._is_member else self._quiet_since_s + wait_s
+        if wait_s is None or not self._is_member:
+            return float("inf")
+        return self._quiet_since_s + wait_s + (0.0 if self._partitions else self._limits.session_s)
 
     def _is_idle(self) -> bool:
         """Whether there has been nothing to read for as long as was asked: at the end everywhere, said only now."""

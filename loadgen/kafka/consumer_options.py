@@ -27,6 +27,8 @@ DEFAULTS = {
 }
 CLASSIC_ONLY = ("partition.assignment.strategy", "session.timeout.ms")
 """With group.protocol=consumer the brokers choose these."""
+BROKERS_SESSION_MS = 45_000
+"""What brokers choose unless told otherwise (group.consumer.session.timeout.ms)."""
 CHOSEN = {
     "enable.auto.commit": "false",
     "enable.auto.offset.store": "false",
@@ -79,6 +81,11 @@ def consumer_config(settings: KafkaSettings, group: str) -> dict[str, str]:
     if config.get("group.protocol", "classic").lower() == "consumer":
         return {name: value for name, value in config.items() if name not in CLASSIC_ONLY}
     return config
+
+
+def session_s(settings: KafkaSettings, group: str) -> float:
+    """After so long without a sign of life the group takes a consumer for dead."""
+    return int(consumer_config(settings, group).get("session.timeout.ms", BROKERS_SESSION_MS)) / 1000
 
 
 def begin_of(settings: KafkaSettings) -> Begin:

@@ -60,7 +60,7 @@ class Scene:
             lambda number: self._lane(number, rotation),
             self._pool,
             policy,
-            Limits(given.get("until_idle_s", 0.01), 1.0),
+            Limits(given.get("until_idle_s", 0.01), 1.0, given.get("session_s", 0.0)),
             [],
         )
 
@@ -119,6 +119,13 @@ def test_messages_of_several_partitions_are_stored() -> None:
 
 def test_a_member_without_partitions_ends_when_idle() -> None:
     assert Scene(assign()).run().exit_reason == "idle"
+
+
+def test_a_member_without_partitions_waits_for_those_of_one_that_may_be_gone() -> None:
+    """A cooperative group gives a newcomer nothing at first; what it gives later may be a dead member's."""
+    late: list[Step] = [nothing] * 30
+    scene = Scene(assign(), *late, assign(0), give(*run(0, 0, 7)), spans=ended(7), until_idle_s=0.0, session_s=60.0)
+    assert scene.run().totals.n_events == 7
 
 
 def test_nothing_is_idle_before_the_group_has_answered() -> None:
