@@ -1,7 +1,8 @@
 """Asks Kafka, before a run starts, which event times the topic takes and keeps, and holds the run's against them.
 
 In: how far from the clock the times of the run's events lie. Out: an error before the first event where the topic is
-sure to refuse some, a note where it may, and one where it would soon delete them. Who may not ask is told nothing.
+sure to refuse some, a note where it may, one where it would soon delete them, and one where a broker that restarts
+would no longer know their producer. Who may not ask is told nothing.
 """
 
 import math
@@ -20,6 +21,9 @@ from loadgen.kafka.options import KafkaSettings, client_config
 
 NO_LIMIT = -1
 RETENTION = "retention.ms"
+EXPIRY = "producer.id.expiration.ms"
+DAY_MS = 86_400_000
+"""The brokers' own choice of it."""
 MARGIN_MS = 60_000
 """The brokers' clock is not this one, and some time passes before the first event."""
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000}
@@ -63,6 +67,13 @@ def check_times(settings: KafkaSettings, reach: Reach, note: Callable[[str], Non
             f"events for {_about(keeps_ms)}: Kafka deletes older ones soon after they arrive. To keep them:\n"
             f"  {set_topic(settings, RETENTION, NO_LIMIT)}"
         )
+    known_ms = int(config.get(EXPIRY, DAY_MS))
+    if config and -reach.first_ms > known_ms:
+        note(
+            f"note: this run begins with events of {_about(-reach.first_ms)} ago, and a broker that restarts no longer "
+            f"knows who sent messages older than {_about(known_ms)} ({EXPIRY}): what is in flight at that moment may "
+            "then be lost, or be there twice, which loadgen verify finds; --timestamps wall, or a later --start, avoids it"
+        )
 
 
 def _of_the_future(settings: KafkaSettings, reach: Reach, takes_ms: int, is_sure: bool) -> str:
@@ -92,4 +103,15 @@ def _config_of(settings: KafkaSettings) -> dict[str, str]:
         entries = admin.describe_configs([topic], request_timeout=METADATA_S)[topic].result()
     except KafkaException:
         return {}
-    return {name: entry.value for name, entry in entries.items() if entry.value}
+    config = {name: entry.value for name, entry in entries.items() if entry.value}
+    return config | _expiry_of(admin, cluster.controller_id)
+
+
+def _expiry_of(admin: AdminClient, broker_id: int) -> dict[str, str]:
+    """When this broker forgets a producer; empty where it does not tell, which takes a right of its own."""
+    broker = ConfigResource(ConfigResource.Type.BROKER, str(broker_id))
+    try:
+        entry = admin.describe_configs([broker], request_timeout=METADATA_S)[broker].result().get(EXPIRY)
+    except KafkaException:
+        return {}
+    return {EXPIRY: entry.value} if entry and entry.value else {}

@@ -108,6 +108,7 @@ def test_a_topic_that_is_made_for_a_backfill_keeps_it(tmp_path: Path, broker: Lo
     assert code == 0, shown
     assert "topic kept is made with replication factor 1: there are no more brokers" in shown
     assert "keeps events for" not in shown
+    assert "no longer knows who sent messages older than 1 d (producer.id.expiration.ms)" in shown
     assert n_in_topic(broker.brokers, "kept") == 100
 
 

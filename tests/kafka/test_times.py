@@ -12,6 +12,7 @@ from tests.sink.fake_broker import TOPIC_DENIED, FakeBroker
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 FUTURE, RETENTION = "message.timestamp.after.max.ms", "retention.ms"
+EXPIRY = "producer.id.expiration.ms"
 AN_HOUR = {FUTURE: str(HOUR_MS)}
 NOW = Reach(0.0, 0.0, 0.0)
 
@@ -19,7 +20,7 @@ NOW = Reach(0.0, 0.0, 0.0)
 def said(config: dict[str, str], reach: Reach, **refuse: int) -> str:
     """The notes, or the error, of a broker whose topics have this configuration; without its address."""
     notes: list[str] = []
-    with FakeBroker(topics={"t": 1}, config=config, **refuse) as broker:
+    with FakeBroker(topics={"t": 1}, config={EXPIRY: str(1000 * DAY_MS), **config}, **refuse) as broker:
         try:
             check_times(KafkaSettings(broker.address, "t"), reach, notes.append)
         except SinkError as error:
@@ -70,6 +71,15 @@ def test_a_backfill_that_is_older_than_the_topic_keeps_is_told_so():
         "soon after they arrive. To keep them:\n"
         "  kafka-configs.sh --alter --topic t --add-config retention.ms=-1 --bootstrap-server BROKERS"
     )
+
+
+def test_a_run_whose_producers_a_broker_forgets_when_it_restarts_is_told_so():
+    text = said({RETENTION: "-1", EXPIRY: str(DAY_MS)}, Reach(-325.4 * DAY_MS, 0.0, 0.0))
+    assert text.startswith(
+        "note: this run begins with events of 325 d ago, and a broker that restarts no longer knows who sent"
+    )
+    assert "older than 1 d (producer.id.expiration.ms)" in text
+    assert said({RETENTION: "-1", EXPIRY: str(DAY_MS)}, Reach(-0.9 * DAY_MS, 0.0, 0.0)) == ""
 
 
 def test_who_may_not_ask_for_the_configuration_is_told_nothing():

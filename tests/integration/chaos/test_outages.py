@@ -20,7 +20,8 @@ def test_a_consumer_outlives_a_service_that_is_killed_and_started_again(
 ) -> None:
     scene, n_outages = far_scene, some(0.15)
     services = broker if victim.startswith("kafka") else hdfs
-    scene.produce(int((n_outages * PER_OUTAGE_S + 5) * RATE_PER_S))
+    # a broker that restarts has forgotten who sent messages older than a day (producer.id.expiration.ms)
+    scene.produce(int((n_outages * PER_OUTAGE_S + 5) * RATE_PER_S), "--start", "-1h")
     consumers = [scene.consume(*FLAGS, group=scene.topic) for _ in range(2)]
     scene.wait_for_progress(500)
     for _ in range(n_outages):
