@@ -72,7 +72,7 @@ def check_times(settings: KafkaSettings, reach: Reach, note: Callable[[str], Non
         note(
             f"note: this run begins with events of {_about(-reach.first_ms)} ago, and a broker that restarts no longer "
             f"knows who sent messages older than {_about(known_ms)} ({EXPIRY}): what is in flight at that moment may "
-            "then be lost, or be there twice, which loadgen verify finds; --timestamps wall, or a later --start, avoids it"
+            "then be lost or be there twice, which loadgen verify finds; --timestamps wall or a later --start avoids it"
         )
 
 
