@@ -25,6 +25,8 @@ from loadgen.consume.totals import Totals
 from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
 from loadgen.kafka.options import KafkaSettings
 
+STANDSTILL_S = 1.0
+"""A turn of the loop takes a tenth of it."""
 POLL_S = 0.1
 MAX_MESSAGES = 5_000
 FIRST_MESSAGES = 500
@@ -105,6 +107,7 @@ class Consumer:
         self._start_s = self._quiet_since_s = time.monotonic()
         self._first_read_s = float("inf")
         self._is_member = False
+        self._turned_s = self._start_s
         self._ends = Ends(client, pool)
         self._watched_s = self._hinted_s = 0.0
         self._hinted: dict[int, int] = {}
@@ -136,6 +139,7 @@ class Consumer:
         try:
             while self._stopped_by is None:
                 self._take(self._fetched())
+                self._notice_standstill()
                 for partition in list(self._partitions.values()):
                     partition.turn(time.time())
                 self._ask_for_ends()
@@ -264,12 +268,13 @@ class Consumer:
     def _idle_at_s(self) -> float:
         """From when on this consumer is idle if nothing comes.
 
-        One without partitions waits longer: it, or the one that has them, may be out of the group already.
+        One without partitions waits for two sessions more: it may be out of the group and not know it yet, and once it
+        is in again, those who have the partitions may be dead, and the group not know it yet.
         """
         wait_s = self._limits.until_idle_s
         if wait_s is None or not self._is_member:
             return float("inf")
-        return self._quiet_since_s + wait_s + (0.0 if self._partitions else self._limits.session_s)
+        return self._quiet_since_s + wait_s + (0.0 if self._partitions else 2 * self._limits.session_s)
 
     def _is_idle(self) -> bool:
         """Whether there has been nothing to read for as long as was asked: at the end everywhere, said only now."""
@@ -281,6 +286,13 @@ class Consumer:
         return not partitions or (
             self._ends.of_s >= self._idle_at_s() and all(partition.lag == 0 for partition in partitions)
         )
+
+    def _notice_standstill(self) -> None:
+        """Time in which this process stood still (SIGSTOP, a suspended machine) is no time in which nothing came."""
+        now_s = time.monotonic()
+        if now_s - self._turned_s > STANDSTILL_S:
+            self._quiet_since_s = now_s
+        self._turned_s = now_s
 
     def _hint(self, now: bool = False) -> None:
         """Tell the group how far everything is stored."""

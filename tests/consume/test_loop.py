@@ -128,6 +128,17 @@ def test_a_member_without_partitions_waits_for_those_of_one_that_may_be_gone() -
     assert scene.run().totals.n_events == 7
 
 
+def test_time_in_which_the_process_stood_still_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.consume.consumer.STANDSTILL_S", 0.1)
+
+    def still(_: FakeClient) -> Sequence[Message]:
+        time.sleep(0.3)
+        return ()
+
+    scene = Scene(assign(), still, assign(0), give(*run(0, 0, 7)), spans=ended(7), until_idle_s=0.2)
+    assert scene.run().totals.n_events == 7
+
+
 def test_nothing_is_idle_before_the_group_has_answered() -> None:
     turns: list[int] = []
     waiting: list[Step] = [lambda client: turns.append(1) or () for _ in range(5)]  # type: ignore[func-returns-value]
