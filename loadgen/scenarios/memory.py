@@ -42,7 +42,11 @@ class Memory:
             self.sizes, self._every_s = self.sizes[::2], 2 * self._every_s
 
     def growth_per_hour(self) -> float | None:
-        """Bytes per hour, by a straight line through the settled part; None before there are three sizes of it."""
+        """Bytes per hour in the settled part; None before there are three sizes of it.
+
+        It is the median slope of all pairs of sizes (Theil and Sen): an allocator takes memory in steps of some MB, and
+        one step is no growth.
+        """
         if not self.sizes:
             return None
         first_s, last_s = self.sizes[0][0], self.sizes[-1][0]
@@ -50,7 +54,9 @@ class Memory:
         if len(settled) < 3:
             return None
         times_s, n_bytes = np.array(settled, np.float64).T
-        return float(np.polyfit(times_s, n_bytes, 1)[0]) * 3600.0
+        earlier, later = np.triu_indices(len(settled), 1)
+        slopes = (n_bytes[later] - n_bytes[earlier]) / (times_s[later] - times_s[earlier])
+        return float(np.median(slopes)) * 3600.0
 
     def as_json(self) -> dict[str, Any] | None:
         """First, last and most, and the growth: MB (10^6 bytes), MB an hour; None where nothing is known."""

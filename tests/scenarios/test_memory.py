@@ -25,6 +25,13 @@ def test_a_cache_that_fills_at_the_beginning_is_no_leak() -> None:
     assert found == {"first_mb": 100.0, "last_mb": 150.0, "most_mb": 150.0, "growth_mb_per_hour": 0.0}
 
 
+def test_one_step_of_the_allocator_is_no_leak() -> None:
+    memory = Memory()
+    for at_s in range(0, HOUR_S, 5):
+        memory.see(at_s, 100_000_000 + (3_000_000 if at_s > 0.9 * HOUR_S else 0))
+    assert memory.growth_per_hour() == 0.0
+
+
 def test_few_sizes_are_kept_however_long_it_takes() -> None:
     sizes = _watched(hours=100).sizes
     assert MOST / 4 < len(sizes) < MOST
