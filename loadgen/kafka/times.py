@@ -22,8 +22,6 @@ from loadgen.kafka.options import KafkaSettings, client_config
 NO_LIMIT = -1
 RETENTION = "retention.ms"
 EXPIRY = "producer.id.expiration.ms"
-DAY_MS = 86_400_000
-"""The brokers' own choice of it."""
 MARGIN_MS = 60_000
 """The brokers' clock is not this one, and some time passes before the first event."""
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000}
@@ -67,7 +65,7 @@ def check_times(settings: KafkaSettings, reach: Reach, note: Callable[[str], Non
             f"events for {_about(keeps_ms)}: Kafka deletes older ones soon after they arrive. To keep them:\n"
             f"  {set_topic(settings, RETENTION, NO_LIMIT)}"
         )
-    known_ms = int(config.get(EXPIRY, DAY_MS))
+    known_ms = int(config.get(EXPIRY, UNITS_MS["d"]))  # a day is the brokers' own choice
     if config and -reach.first_ms > known_ms:
         note(
             f"note: this run begins with events of {_about(-reach.first_ms)} ago, and a broker that restarts no longer "
