@@ -2,11 +2,13 @@
 
     feed.next_batch → schedule.due → wall-clock times, where asked for → encoder.encode → spoilt lines, where asked for
 
-A worker's task and what it simulates go in; what leaves, with its lines, comes out.
+A worker's task and what it simulates go in; what leaves, with its lines, comes out. A paced worker's next batch is made
+by a thread of its own while the present one is sent: making it takes longer than an event may be late. NumPy and Arrow
+leave the interpreter to the other thread most of the time.
 """
 
-import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -21,20 +23,20 @@ from loadgen.run.share import Task, make_feed
 from loadgen.simulate.catalog import Catalog
 from loadgen.simulate.impair import Impairer, Leaving
 from loadgen.simulate.population import user_names
-from loadgen.simulate.schedule import NS_PER_S, Schedule, due_of, wall_times
+from loadgen.simulate.schedule import Schedule, due_of, wall_times
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import labels
 from loadgen.sink import Lines
 
-AHEAD_S = 0.05
-"""So long before it is wanted, a paced worker that has time makes the next batch."""
+N_WARM = 4
+"""A paced worker has so many batches in memory at times; before that memory was first used, making one takes long."""
 
 Batch = tuple[Leaving, Lines | None]
 """What leaves, and its lines; None where a predecessor that died has settled all of it."""
 
 
 class Batches:
-    """Makes batches, one ahead of its time where the worker has time for it."""
+    """Makes batches, one ahead of its time where they are paced."""
 
     def __init__(
         self,
@@ -53,7 +55,7 @@ class Batches:
             shard: what is simulated.
             impairer: what spoils some of it.
             replays: one for each sink: what must not be made again.
-            seconds: where the time that it takes is counted.
+            seconds: where the time that the worker waits for a batch is counted.
         """
         self._settings = settings = task.plan.settings
         words = labels(catalog, task.plan.simulation.behaviour)
@@ -65,48 +67,45 @@ class Batches:
         self._replays, self._seconds = replays, seconds
         self._schedule: Schedule = Unpaced()  # until the start is known
         self._first: Leaving | None = None
-        self._ahead: Batch | None = None
+        self._thread = ThreadPoolExecutor(1, "batches")
+        self._ahead: Future[Batch | None] | None = None
 
     def warm_up(self) -> None:
         """Simulate the first batch: after the start it would make the first events late."""
         self._first = self._feed.next_batch()
         if self._first:
-            self._encoder.encode(self._first.events)  # for nothing but to have run once
+            n_times = 1 if self._settings.unpaced else N_WARM
+            _ = [self._encoder.encode(self._first.events) for _ in range(n_times)]  # for nothing but to have run
 
     def start(self, schedule: Schedule, go: Go) -> None:
-        """From now on it is known when events are due."""
+        """From now on it is known when events are due: the first batch is made."""
         self._schedule, self._go = schedule, go
+        self._make_ahead()
 
     def next(self) -> Batch | None:
         """The batch that was made ahead, or one that is made now; None at the end."""
-        ready, self._ahead = self._ahead, None
-        return ready or self._make()
+        with self._seconds.spent_on("generate"):
+            batch = self._ahead.result() if self._ahead else self._make()
+        self._make_ahead()
+        return batch
 
-    def make_ahead(self, last_due_ns: int) -> bool:
-        """Make the next batch in place of a wait, if it will be wanted soon: made when it is due, it would be late.
+    def end(self) -> None:
+        """There will be no more; one that is being made is not wanted."""
+        self._thread.shutdown()
 
-        Args:
-            last_due_ns: when the last event of the present batch is due, by the monotonic clock.
-
-        Returns:
-            Whether there is one now that was not there before.
-        """
-        if self._ahead is not None or last_due_ns - time.monotonic_ns() >= AHEAD_S * NS_PER_S:
-            return False
-        if any(replay.left.any() for replay in self._replays):
-            return False  # what a predecessor had settled of the next batch is known only once this one is sent
-        self._ahead = self._make()
-        return self._ahead is not None
+    def _make_ahead(self) -> None:
+        """Begin the next one; not while a predecessor has settled some: which, is known once this one is sent."""
+        is_wanted = self._schedule.paced and not any(replay.left.any() for replay in self._replays)
+        self._ahead = self._thread.submit(self._make) if is_wanted else None
 
     def _make(self) -> Batch | None:
-        with self._seconds.spent_on("generate"):
-            leaving, self._first = self._first if self._first is not None else self._feed.next_batch(), None
-            if leaving is None:
-                return None
-            due_ns = due_of(self._schedule, leaving)  # also where all are settled, since it counts them
-            if all(replay.covers(leaving.events) for replay in self._replays):
-                return leaving, None
-            return leaving, self._encode(leaving, due_ns)
+        leaving, self._first = self._first if self._first is not None else self._feed.next_batch(), None
+        if leaving is None:
+            return None
+        due_ns = due_of(self._schedule, leaving)  # also where all are settled, since it counts them
+        if all(replay.covers(leaving.events) for replay in self._replays):
+            return leaving, None
+        return leaving, self._encode(leaving, due_ns)
 
     def _encode(self, leaving: Leaving, due_ns: Int64s) -> Lines:
         batch = leaving.events

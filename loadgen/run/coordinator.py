@@ -26,7 +26,7 @@ from loadgen.run.totals import Totals
 from loadgen.simulate.schedule import NS_PER_S
 from loadgen.sink.stream import OutputFile
 
-START_DELAY_S = 0.02
+START_DELAY_S = 0.05
 """From "all are ready" to the schedule's zero: long enough that every worker has heard."""
 HEAR_S = 0.1
 OVERTIME_S = 2.0

@@ -24,7 +24,7 @@ from loadgen.run.schedule import Cursor, Unpaced
 from loadgen.run.share import Task, make_schedule
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.feed import owned_listeners
-from loadgen.simulate.impair import Impairer, Leaving
+from loadgen.simulate.impair import KINDS, Impairer, Leaving, n_impaired
 from loadgen.simulate.schedule import NS_PER_S, Schedule
 from loadgen.simulate.shard import Shard
 from loadgen.sink import Lines
@@ -82,9 +82,10 @@ class Worker:
         self._shard = Shard(plan.simulation, catalog, user_ids, plan.model)
         self._sinks = open_sinks(task, user_ids, connection)
         self._replays = [Replay.of(sink, task.legacy) for sink in self._sinks]
-        self._impairer = Impairer(settings.impair, self._shard.listeners.key) if settings.impair else None
+        impairer = Impairer(settings.impair, self._shard.listeners.key) if settings.impair else None
+        self._impaired = dict.fromkeys(KINDS, 0) if impairer else {}
         self._seconds = Seconds()
-        self._batches = Batches(task, catalog, self._shard, self._impairer, self._replays, self._seconds)
+        self._batches = Batches(task, catalog, self._shard, impairer, self._replays, self._seconds)
         self._lag = Histogram()
         self._slow_s = self._blamed_s = 0.0
         self._pulse = Pulse()
@@ -142,7 +143,7 @@ class Worker:
     def _produce(self) -> None:
         """Offer batch after batch until the feed ends or the coordinator says "drain"."""
         for leaving, lines in iter(self._batches.next, None):
-            if lines is None:
+            if lines is None or len(lines) == 0:
                 self._pass_over(leaving)
                 if self._told_to_drain():
                     return
@@ -165,8 +166,6 @@ class Worker:
                 self._served_ns = limit_ns if n == n_due else int(lines.due_ns[at - 1]) if n else self._served_ns
                 if at < len(lines) and (n == 0 or n == n_due):  # full, or nothing more is due
                     self._report()  # now: all that is due is counted, and not what became due in a wait
-                    if self._batches.make_ahead(int(lines.due_ns[-1])):
-                        continue
                     self._wait(int(lines.due_ns[at]), full=n < n_due)
 
     def _is_over(self, n_due: int) -> bool:
@@ -179,8 +178,7 @@ class Worker:
         self._count_planned(slices_of(leaving))
         for replay in self._replays:
             replay.pass_over(leaving.events)
-        if self._impairer:
-            self._impairer.count(leaving)
+        self._count_impaired(leaving, slice(0, len(leaving)))
         self._report()
 
     def _offer(self, leaving: Leaving, lines: Lines, part: slice) -> None:
@@ -213,11 +211,14 @@ class Worker:
         """Take note of events that are planned from now on."""
         self._count_planned(lines.slice_of[part])
         self._simulated_ms = int(leaving.leave_ms[part][-1])
-        if self._impairer:
-            self._impairer.count(leaving.take(part))
+        self._count_impaired(leaving, part)
 
     def _count_planned(self, slice_of: UInt16s) -> None:
         self._planned += np.bincount(slice_of, minlength=N_SLICES)
+
+    def _count_impaired(self, leaving: Leaving, part: slice) -> None:
+        for kind, n_events in n_impaired(leaving, part).items() if self._impaired else ():
+            self._impaired[kind] += n_events
 
     def _wait(self, next_due_ns: int, full: bool) -> None:
         """Sleep until something is due or a report arrives, for a tick at least."""
@@ -250,6 +251,7 @@ class Worker:
         ended_ns = time.monotonic_ns()
         for sink in self._sinks:
             sink.close()
+        self._batches.end()
         if self._samples:  # it had fewer events than it would have shown
             self._connection.send(Samples(self._samples))
         last = self.snapshot()
@@ -293,7 +295,7 @@ class Worker:
             active=self._shard.active(self._shard.now_ms),
             served_ns=self._served_ns,
             simulated_ms=self._simulated_ms,
-            impaired=dict(self._impairer.counts) if self._impairer else {},
+            impaired=dict(self._impaired),
             cpu_s=time.process_time() - self._idle_cpu_s,
             scheduled=self._scheduled(scheduled_ns),
             scheduled_ns=scheduled_ns,

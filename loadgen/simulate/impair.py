@@ -56,17 +56,19 @@ class Leaving:
         events: the events.
         leave_ms: int64, simulated time of leaving, ascending.
         marks: uint8, what was done to each: the sum of its MARKS; of two copies the second has "duplicate".
+        dropped_ms: int64, simulated times of those that happened meanwhile and never leave, ascending.
     """
 
     events: EventBatch
     leave_ms: Int64s
     marks: UInt8s
+    dropped_ms: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.leave_ms)
 
     def take(self, positions: npt.NDArray[np.integer[Any]] | slice) -> "Leaving":
-        """The events at these positions, in that order."""
+        """The events at these positions, in that order; without those that never leave."""
         return Leaving(self.events.take(positions), self.leave_ms[positions], self.marks[positions])
 
     def marked(self, kind: str) -> Bools:
@@ -80,6 +82,24 @@ def unimpaired(batch: EventBatch) -> Leaving:
     return Leaving(batch, batch.ts_ms, np.zeros(len(batch), np.uint8))
 
 
+def n_impaired(leaving: Leaving, part: slice) -> dict[str, int]:
+    """How many events of each of KINDS there are in a part: what was done to those that leave, and the dropped ones.
+
+    Args:
+        leaving: a batch.
+        part: positions, with a start and a stop; the first part begins with the batch, the last one ends with it.
+    """
+    found = {kind: int(np.count_nonzero(leaving.marked(kind)[part])) for kind in MARKS}
+    first = leaving.dropped_ms.searchsorted(leaving.leave_ms[part.start - 1], side="right") if part.start else 0
+    is_last = part.stop == len(leaving)
+    end = (
+        len(leaving.dropped_ms)
+        if is_last
+        else leaving.dropped_ms.searchsorted(leaving.leave_ms[part.stop - 1], side="right")
+    )
+    return found | {"drop": int(end - first)}
+
+
 @dataclass(slots=True)
 class Impairer:
     """Impairs the events of one shard.
@@ -87,26 +107,24 @@ class Impairer:
     Attributes:
         probabilities: of each impairment.
         keys: uint64[number of listeners], `Listeners.key`.
-        counts: events of each kind of KINDS, of those that `count` was told of.
     """
 
     probabilities: Probabilities
     keys: UInt64s
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     _until_ms: int = 0
-    _dropped_ms: Int64s = field(default_factory=lambda: np.zeros(0, np.int64))
     _held: Leaving | None = None
     _late: list[Leaving] = field(default_factory=list)
 
     def impair(self, batch: EventBatch, until_ms: int) -> Leaving:
         """What leaves before until_ms, given the events that happen before it and after the last call's."""
-        self._count_dropped(len(self._dropped_ms))  # everything of the batch before has left
         self._until_ms = until_ms
-        return self._due(_copied(self._overtaken(self._drawn(batch))))
+        drawn = self._drawn(batch)
+        leaving = self._due(_copied(self._overtaken(drawn)))
+        leaving.dropped_ms = drawn.dropped_ms
+        return leaving
 
     def rest(self) -> Leaving | None:
         """What is still held back when no more events come; None where nothing is."""
-        self._count_dropped(len(self._dropped_ms))
         late, held = self._late, self._held
         self._late, self._held = [], None
         last_ms = max([self._until_ms, *(int(part.leave_ms[-1]) for part in late)])
@@ -115,17 +133,6 @@ class Impairer:
             held.marks = held.marks & ~np.uint8(MARKS["reorder"])
             late = [*late, _copied(held)]
         return _in_order(_concat(late)) if late else None
-
-    def count(self, leaving: Leaving) -> None:
-        """Count what was done to events that leave now, and those that were dropped before the last of them."""
-        for kind in MARKS:
-            self.counts[kind] += int(np.count_nonzero(leaving.marked(kind)))
-        if len(leaving):
-            self._count_dropped(int(np.searchsorted(self._dropped_ms, leaving.leave_ms[-1], side="right")))
-
-    def _count_dropped(self, n_events: int) -> None:
-        self.counts["drop"] += n_events
-        self._dropped_ms = self._dropped_ms[n_events:]
 
     def _drawn(self, batch: EventBatch) -> Leaving:
         """The batch without what is dropped; what is to be done to the others is marked, the late ones are delayed."""
@@ -141,9 +148,11 @@ class Impairer:
         (rows,) = np.nonzero(marks & MARKS["late"])
         leave_ms[rows] += 1 + (-np.log1p(-delay[rows]) * (LATE_MEAN_S * 1000)).astype(np.int64)
         is_dropped = drop < self.probabilities.drop
-        self._dropped_ms = batch.ts_ms[is_dropped]
-        every = Leaving(batch, leave_ms, marks)
-        return every.take(np.flatnonzero(~is_dropped)) if len(self._dropped_ms) else every
+        left = Leaving(batch, leave_ms, marks)
+        if is_dropped.any():
+            left = left.take(np.flatnonzero(~is_dropped))
+            left.dropped_ms = batch.ts_ms[is_dropped]
+        return left
 
     def _overtaken(self, fresh: Leaving) -> Leaving:
         """Hold back what is to be overtaken, and put it behind the event that it waited for, once that has come."""

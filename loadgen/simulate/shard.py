@@ -68,6 +68,7 @@ class Shard:
             self._n_begun += int(np.count_nonzero(happened.word & ITEM_MASK == ONE_ITEM))
         self.now_ms = settings.start_ms
         self._forget_ends()
+        self._sessions = self._n_begun - self._n_over, tuple(self._ends)
 
     def step(self, until_ms: int) -> EventBatch:
         """All events with now_ms <= ts < until_ms; then now_ms is until_ms.
@@ -84,12 +85,16 @@ class Shard:
         self._n_begun += int(np.count_nonzero(batch.item == 1))
         self.now_ms = until_ms
         self._forget_ends()
+        self._sessions = self._n_begun - self._n_over, tuple(self._ends)
         return batch
 
     def active(self, at_ms: int) -> int:
-        """How many listeners are in a session at this moment: now_ms, or a little later."""
-        n_over = sum(int(np.count_nonzero(ends <= at_ms)) for ends in self._ends)
-        return self._n_begun - self._n_over - n_over
+        """How many listeners are in a session at this moment: now_ms, or a little later.
+
+        Another thread may ask while this one steps: it is told of the time before.
+        """
+        n_begun, all_ends = self._sessions
+        return n_begun - sum(int(np.count_nonzero(ends <= at_ms)) for ends in all_ends)
 
     def _happen(self, until_ms: int) -> Iterator[Happened]:
         """Move everybody on until nobody is due before until_ms; what happened, in any order."""

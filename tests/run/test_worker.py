@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import dataclass
 from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,17 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.errors import OutputUnwritable
+from loadgen.errors import CatalogError, OutputUnwritable
+from loadgen.event import Int64s
 from loadgen.ledger import Outcome
 from loadgen.prove.reached import Reached
+from loadgen.run.batches import Batches
 from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Ready, Samples, Snapshot
 from loadgen.run.share import Task
 from loadgen.run.worker import Worker
+from loadgen.simulate.feed import LOOK_AHEAD_S
+from loadgen.simulate.impair import Leaving
+from loadgen.sink import Lines
 from tests.run.plans import plan_of
 from tests.run.program import lines_in
 
@@ -45,14 +51,20 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def run(plan: Plan, legacy: Legacy | None = None, late_by_s: float = 0.0, drain_after_s: float | None = None) -> Told:
-    """Run a worker from Go to its last word."""
+def ready(plan: Plan, legacy: Legacy | None = None, late_by_s: float = 0.0) -> tuple[Worker, Connection, Connection]:
+    """A worker that has been told to go, and the two ends of its pipe, ours first."""
     ours, theirs = Pipe()
     worker = Worker(Task(plan, 0, legacy or Legacy()), theirs, Reached())
+    ours.send(Go(time.monotonic_ns() - int(late_by_s * 1e9), T0_WALL_MS))
+    return worker, ours, theirs
+
+
+def run(plan: Plan, legacy: Legacy | None = None, late_by_s: float = 0.0, drain_after_s: float | None = None) -> Told:
+    """Run a worker from Go to its last word."""
+    worker, ours, theirs = ready(plan, legacy, late_by_s)
     messages: list[FromWorker] = []
     listener = threading.Thread(target=_listen, args=(ours, messages))
     listener.start()
-    ours.send(Go(time.monotonic_ns() - int(late_by_s * 1e9), T0_WALL_MS))
     if drain_after_s is not None:
         threading.Timer(drain_after_s, ours.send, [Drain(5.0)]).start()
     worker.run()
@@ -138,13 +150,47 @@ def test_with_wall_clock_times_late_events_say_when_they_happened_and_copies_are
     assert before_s.max() > 60.0
 
 
+def test_the_making_of_a_batch_delays_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate_per_s, n_before, make, take_s = 2000.0, 2, Batches._make, 0.6 * LOOK_AHEAD_S
+    n_made = 0
+
+    def make_slowly(batches: Batches) -> Any:
+        nonlocal n_made
+        n_made += 1
+        time.sleep(take_s if n_made > n_before else 0.0)
+        return make(batches)
+
+    monkeypatch.setattr(Batches, "_make", make_slowly)
+    told = run(plan_of(users=5000, rate=rate_per_s, continuous=True), late_by_s=-1.0, drain_after_s=4.0).last
+    assert n_made > 2 * n_before
+    assert told.tallies["null"].counts()["delivered"] > 2 * rate_per_s
+    assert told.schedule_lag_s.quantile_s(0.99) < take_s / 2
+
+
+def test_a_fault_in_the_making_of_a_batch_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, sizes = Batches._encode, list[int]()
+
+    def fail_in_the_third(batches: Batches, leaving: Leaving, due_ns: Int64s) -> Lines:
+        sizes.append(len(leaving))
+        if len(sizes) == 3:
+            raise CatalogError("the catalogue is gone")
+        return encode(batches, leaving, due_ns)
+
+    monkeypatch.setattr(Batches, "_encode", fail_in_the_third)
+    worker, ours, theirs = ready(plan_of(rate=2000.0, events=3000))
+    with pytest.raises(CatalogError, match="is gone"):
+        worker.run()
+    counts = worker.give_up().tallies["null"].counts()
+    assert counts["planned"] == counts["delivered"] == sum(sizes[:2])
+    ours.close()
+    theirs.close()
+
+
 def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Path) -> None:
     plan = plan_of(folder=tmp_path / "out", events=50_000)
     (tmp_path / "out").rmdir()
     (tmp_path / "out").write_text("a file where a folder should be")
-    ours, theirs = Pipe()
-    worker = Worker(Task(plan, 0), theirs, Reached())
-    ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
+    worker, ours, theirs = ready(plan)
     with pytest.raises(OutputUnwritable, match="Not a directory"):
         worker.run()
     last = worker.give_up()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadgen.config.settings import Impairments
 from loadgen.event import SESSIONS_PER_LISTENER, EventBatch
-from loadgen.simulate.impair import KINDS, LATE_MEAN_S, MARKS, MAX_HELD, Impairer, Leaving, unimpaired
+from loadgen.simulate.impair import KINDS, LATE_MEAN_S, MARKS, MAX_HELD, Impairer, Leaving, n_impaired, unimpaired
 from loadgen.simulate.rng import keys_of
 
 ALL = Impairments(drop=0.1, duplicate=0.1, late=0.2, reorder=0.3, malform=0.1)
@@ -48,15 +48,13 @@ def impairer(probabilities: Impairments, n_listeners: int = 10_000) -> Impairer:
 
 
 def leave(impairer: Impairer, batch: EventBatch, cuts_ms: Sequence[int] = (), end_ms: int = END_MS) -> list[Leaving]:
-    """All that leaves, window by window, each of which is counted; the windows end at cuts_ms and at the end."""
+    """All that leaves, window by window; the windows end at cuts_ms and at the end."""
     found, at = [], 0
     for cut_ms in [*sorted(cuts_ms), end_ms]:
         until = int(np.searchsorted(batch.ts_ms, cut_ms))
         found.append(impairer.impair(batch.take(slice(at, until)), cut_ms))
-        impairer.count(found[-1])
         at = until
     if (rest := impairer.rest()) is not None:
-        impairer.count(rest)
         found.append(rest)
     assert impairer.rest() is None
     return found
@@ -65,6 +63,14 @@ def leave(impairer: Impairer, batch: EventBatch, cuts_ms: Sequence[int] = (), en
 def ids(batch: EventBatch) -> list[tuple[int, int]]:
     """What names each event."""
     return list(zip(batch.session_id.tolist(), batch.item.tolist(), strict=True))
+
+
+def counts_of(found: list[Leaving]) -> Counter[str]:
+    """Events of each kind of KINDS."""
+    counts = Counter[str]()
+    for part in found:
+        counts.update(n_impaired(part, slice(0, len(part))))
+    return counts
 
 
 def order_of(found: list[Leaving]) -> list[tuple[int, int, int]]:
@@ -88,9 +94,9 @@ cuts = st.lists(st.integers(0, END_MS), max_size=12)
 @given(cuts, st.sampled_from([200, END_MS]))
 def test_events_leave_in_the_same_order_whatever_the_batches(cuts_ms: list[int], end_ms: int) -> None:
     batch = some_events(600, 7, end_ms)  # 200 ms: many events of the same millisecond, of the same listener too
-    whole, parts = impairer(ALL), impairer(ALL)
-    assert order_of(leave(whole, batch)) == order_of(leave(parts, batch, cuts_ms))
-    assert whole.counts == parts.counts
+    whole, parts = leave(impairer(ALL), batch), leave(impairer(ALL), batch, cuts_ms)
+    assert order_of(whole) == order_of(parts)
+    assert counts_of(whole) == counts_of(parts)
 
 
 @pytest.mark.parametrize(("window_ms", "end_ms"), [(3000, 3000), (7, 3000), (100, 3000), (1, 3000), (333, 9999)])
@@ -98,26 +104,28 @@ def test_events_that_leave_at_the_same_moment_have_one_order(
     window_ms: int, end_ms: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("loadgen.simulate.impair.LATE_MEAN_S", 0.5)  # many late events meet others that are on time
-    batch, whole, parts = some_events(5000, 7, 3000), impairer(ALL), impairer(ALL)
-    found = leave(parts, batch, range(window_ms, 3000, window_ms), end_ms)
-    assert order_of(found) == order_of(leave(whole, batch))
-    assert parts.counts == whole.counts
+    batch = some_events(5000, 7, 3000)
+    whole, parts = leave(impairer(ALL), batch), leave(impairer(ALL), batch, range(window_ms, 3000, window_ms), end_ms)
+    assert order_of(parts) == order_of(whole)
+    assert counts_of(parts) == counts_of(whole)
 
 
 @pytest.mark.parametrize("n_shards", [2, 3, 8])
 def test_a_listeners_events_leave_in_the_same_order_whatever_the_shards(n_shards: int) -> None:
-    batch, whole = some_events(5000, 40), impairer(ALL)
-    together, counts = order_of(leave(whole, batch)), Counter[str]()
+    batch = some_events(5000, 40)
+    whole = leave(impairer(ALL), batch)
+    together, counts = order_of(whole), Counter[str]()
     for shard in range(n_shards):
         mine = batch.take(np.flatnonzero(batch.user_id % n_shards == shard))
         mine.row = (mine.user_id // n_shards).astype(np.int32)
         alone = Impairer(ALL, keys_of(7, np.arange(shard, 40, n_shards)))
-        found = order_of(leave(alone, mine, [shard * 1000, 300_000]))
-        counts.update(alone.counts)
+        left = leave(alone, mine, [shard * 1000, 300_000])
+        found = order_of(left)
+        counts.update(counts_of(left))
         for user_id in range(shard, 40, n_shards):
             expected = [event for event in together if event[0] // SESSIONS_PER_LISTENER == user_id]
             assert [event for event in found if event[0] // SESSIONS_PER_LISTENER == user_id] == expected
-    assert counts == whole.counts
+    assert counts == counts_of(whole)
 
 
 @given(cuts, st.integers(0, 2**32))
@@ -152,13 +160,13 @@ def test_the_share_is_the_probability(kind: str, prob: float) -> None:
     alone = impairer(Impairments.model_validate({kind: prob}))
     among_others = impairer(ALL.model_copy(update={kind: prob}))
     found = leave(alone, batch)
-    leave(among_others, batch)
-    assert abs(alone.counts[kind] - n * prob) <= 4 * np.sqrt(n * prob * (1 - prob))
-    assert [other for other in KINDS if alone.counts[other]] == [kind]
+    n_alone, n_among_others = counts_of(found), counts_of(leave(among_others, batch))
+    assert abs(n_alone[kind] - n * prob) <= 4 * np.sqrt(n * prob * (1 - prob))
+    assert [other for other in KINDS if n_alone[other]] == [kind]
     n_left = n if kind == "drop" else n * (1 - ALL.drop) * (1 if kind == "duplicate" else 1 + ALL.duplicate)
     # the two copies of an event share its fate: what counts lines varies by up to (1 + 3 d) / (1 + d) more
-    assert abs(among_others.counts[kind] - n_left * prob) <= 4 * np.sqrt(1.2 * n_left * prob)
-    assert abs(sum(map(len, found)) - n) == (alone.counts[kind] if kind in ("drop", "duplicate") else 0)
+    assert abs(n_among_others[kind] - n_left * prob) <= 4 * np.sqrt(1.2 * n_left * prob)
+    assert abs(sum(map(len, found)) - n) == (n_alone[kind] if kind in ("drop", "duplicate") else 0)
 
 
 @pytest.mark.parametrize("kind", ["drop", "duplicate", "malform"])
@@ -239,14 +247,19 @@ def test_counts_are_of_what_has_left_at_any_moment() -> None:
     kept = {event[:2] for event in order_of(of_kind("drop", batch, ALL.drop))}
     dropped_ms = [ms for name, ms in zip(ids(batch), batch.ts_ms.tolist(), strict=True) if name not in kept]
     leaving = spoiler.impair(batch, END_MS)
+    counts = Counter[str]()
     for start, stop in pairwise([0, 1, 2, 700, 3000]):
-        spoiler.count(leaving.take(slice(start, stop)))
+        counts.update(n_impaired(leaving, slice(start, stop)))
         left = leaving.take(slice(0, stop))
         n_dropped = sum(ms <= left.leave_ms[-1] for ms in dropped_ms)
-        assert spoiler.counts == {"drop": n_dropped, **{kind: int(left.marked(kind).sum()) for kind in MARKS}}
-    spoiler.count(leaving.take(slice(0, 0)))
-    spoiler.impair(batch.take(slice(0, 0)), END_MS)  # asking for the next batch says that this one has left
-    assert spoiler.counts["drop"] == len(dropped_ms)
+        assert counts == {"drop": n_dropped, **{kind: int(left.marked(kind).sum()) for kind in MARKS}}
+    counts.update(n_impaired(leaving, slice(3000, len(leaving))))  # and those that were dropped behind the last one
+    assert counts["drop"] == len(dropped_ms)
+
+
+def test_where_all_are_dropped_they_are_counted() -> None:
+    leaving = impairer(Impairments(drop=1.0)).impair(some_events(50, 5), END_MS)
+    assert n_impaired(leaving, slice(0, 0)) == dict.fromkeys(KINDS, 0) | {"drop": 50}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -254,14 +267,15 @@ def test_with_probability_one_it_happens_to_every_event(kind: str) -> None:
     n, n_listeners = 5000, 30
     batch, spoiler = some_events(n, n_listeners), impairer(Impairments.model_validate({kind: 1.0}))
     found = leave(spoiler, batch, range(0, END_MS, 50_000))
+    counts = counts_of(found)
     n_left = {"drop": 0, "duplicate": 2 * n}.get(kind, n)
     assert sum(map(len, found)) == n_left
     if kind == "reorder":  # every ninth overtakes eight; the last few of a listener wait in vain
         most = n * MAX_HELD / (MAX_HELD + 1)
-        assert most - n_listeners * MAX_HELD <= spoiler.counts[kind] < most
+        assert most - n_listeners * MAX_HELD <= counts[kind] < most
     else:
-        assert spoiler.counts[kind] == n
-    assert sum(spoiler.counts.values()) == spoiler.counts[kind]
+        assert counts[kind] == n
+    assert sum(counts.values()) == counts[kind]
 
 
 def test_with_probability_zero_everything_stays_as_it_is() -> None:
@@ -272,7 +286,7 @@ def test_with_probability_zero_everything_stays_as_it_is() -> None:
     assert not leaving.marks.any()
     for column in EventBatch.__slots__:
         assert getattr(leaving.events, column).tolist() == getattr(batch, column).tolist()
-    assert not any(spoiler.counts.values())
+    assert not any(counts_of([leaving]).values())
 
 
 def test_events_that_nothing_overtakes_leave_at_the_end_and_do_not_count_as_reordered() -> None:
@@ -282,10 +296,9 @@ def test_events_that_nothing_overtakes_leave_at_the_end_and_do_not_count_as_reor
     rest = spoiler.rest()
     assert len(first) == 0
     assert rest is not None
-    spoiler.count(rest)
     assert ids(rest.events) == ids(batch)
     assert (rest.leave_ms == END_MS).all()
-    assert not any(spoiler.counts.values())
+    assert not any(counts_of([first, rest]).values())
 
 
 def test_a_window_without_events_lets_go_what_is_due() -> None:
