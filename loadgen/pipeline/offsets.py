@@ -1,6 +1,6 @@
-"""How far a topic goes, and how far it is stored: between the two is what a pipeline must not leave behind.
+"""How far a topic is stored: between there and its end is what a pipeline must not leave behind.
 
-In: how to reach the topic, the store. Out: offsets by Kafka partition.
+In: the store, how to reach the topic. Out: offsets by Kafka partition.
 """
 
 import time
@@ -12,7 +12,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from loadgen.consume.commits import Record
 from loadgen.consume.source import Source
 from loadgen.errors import NotThere
-from loadgen.kafka.errors import METADATA_S, unreachable
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config
 from loadgen.store import Store
@@ -25,24 +24,6 @@ _CONFIG = {
     "isolation.level": "read_committed",
 }
 LOOK_S = 5.0
-
-
-def ends_of(kafka: KafkaSettings, n_partitions: int) -> dict[int, int]:
-    """One past the last offset of each partition, as of now.
-
-    Raises:
-        BrokerUnreachable: nobody answers.
-    """
-    consumer = _consumer(kafka)
-    try:
-        found = {}
-        for number in range(n_partitions):
-            _, found[number] = consumer.get_watermark_offsets(TopicPartition(kafka.topic, number), timeout=METADATA_S)
-        return found
-    except KafkaException as error:
-        raise unreachable(kafka, METADATA_S, error.args[0].str()) from error
-    finally:
-        consumer.close()
 
 
 def stored_of(store: Store, source: Source, n_partitions: int) -> dict[int, int]:

@@ -16,12 +16,12 @@ from loadgen.config import KafkaOptions, PipelineSettings
 from loadgen.config.handover import environment
 from loadgen.errors import BrokerUnreachable, LoadgenError
 from loadgen.kafka.embedded import AT_ONCE
+from loadgen.kafka.ends import ends_of
 from loadgen.pipeline import parts
 from loadgen.pipeline.child import Child
 from loadgen.pipeline.ending import Storing, end_orphans, end_part, verify
 from loadgen.pipeline.figures import Figures, reserve_port
 from loadgen.pipeline.manifests import Account, account_of, accounts_of
-from loadgen.pipeline.offsets import ends_of
 from loadgen.pipeline.prepare import Ground
 from loadgen.pipeline.screen import Screen
 from loadgen.pipeline.supervisor import Part, State

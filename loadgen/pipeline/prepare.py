@@ -19,8 +19,8 @@ from loadgen.consume.source import Source
 from loadgen.errors import LoadgenError, OutputUnwritable, UsageError
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.consumer_options import check_consumer_options, identity_of
+from loadgen.kafka.ends import ends_of
 from loadgen.kafka.options import KafkaSettings, options_of
-from loadgen.pipeline.offsets import ends_of
 from loadgen.run.memory import available_bytes, check_memory
 from loadgen.sink.kafka_options import check_options
 from loadgen.store import Store, open_store

@@ -33,6 +33,7 @@ class Plan:
         catalog_path: the catalogue's Arrow file.
         catalog_digest: equal for equal contents.
         kafka: where to produce, or None.
+        topic_ends: partition → one past its last offset before the run; None where that is not known.
         stream: lines go to the coordinator, which writes the one output file.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     catalog_path: Path
     catalog_digest: str
     kafka: KafkaSettings | None
+    topic_ends: dict[int, int] | None
     stream: bool
 
 

@@ -42,7 +42,7 @@ def _open(name: str, task: Task, user_ids: Int64s, connection: Connection) -> Si
     settled = legacy.settled.get(name)
     if name == "kafka":
         assert plan.kafka is not None
-        return KafkaSink(plan.kafka, user_ids, settled)
+        return KafkaSink(plan.kafka, user_ids, settled, topic_ends=plan.topic_ends)
     if name == "stream":
         return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), n_rows, settled)
     if name == "files":

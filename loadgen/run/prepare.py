@@ -13,6 +13,7 @@ from loadgen.disk import check_writable
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import UsageError
 from loadgen.kafka.check import check_topic, create_topic
+from loadgen.kafka.ends import ends_if_known
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.times import check_times
 from loadgen.report import check_report
@@ -55,7 +56,7 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
             check_writable(folder)
     if settings.report is not None:
         check_report(settings.report)
-    kafka = _kafka(settings, screen, embedded_address)
+    kafka, topic_ends = _kafka(settings, screen, embedded_address)
     catalog = _catalog(settings, screen)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
     model = Model.of(simulation, catalog)
@@ -69,6 +70,7 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
         catalog_path=catalog.path,
         catalog_digest=catalog.digest,
         kafka=kafka,
+        topic_ends=topic_ends,
         stream=settings.output is not None,
     )
 
@@ -112,14 +114,17 @@ def _catalog(settings: RunSettings, screen: Screen) -> Catalog:
     return open_catalog(CatalogSettings(n_tracks=settings.tracks), cache_folder(), screen.preparing)
 
 
-def _kafka(settings: RunSettings, screen: Screen, embedded_address: str | None) -> KafkaSettings | None:
+def _kafka(
+    settings: RunSettings, screen: Screen, embedded_address: str | None
+) -> tuple[KafkaSettings | None, dict[int, int] | None]:
+    """Where to produce, and the ends of the topic's partitions."""
     brokers = embedded_address or settings.brokers
     if brokers is None:
-        return None
+        return None, None
     kafka = KafkaSettings(brokers, settings.topic, options_of(settings.kafka_option, settings.kafka_config))
     check_options(kafka)
     if embedded_address is not None:
-        return kafka
+        return kafka, None
     if settings.create_topic:
         is_default = "replication_factor" not in settings.model_fields_set
         behind_ms = 0.0 if settings.timestamps == "wall" else time.time() * 1000 - settings.start_ms
@@ -127,9 +132,10 @@ def _kafka(settings: RunSettings, screen: Screen, embedded_address: str | None) 
         copies = create_topic(kafka, settings.partitions, n_copies, or_fewer=is_default, behind_ms=behind_ms)
         if copies < n_copies:
             screen.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
+        n_partitions = settings.partitions
     else:
-        check_topic(kafka)
-    return kafka
+        n_partitions = check_topic(kafka)
+    return kafka, ends_if_known(kafka, n_partitions)
 
 
 def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:

@@ -86,7 +86,7 @@ class Engine:
             settings.format, parts, words, self._shard.listeners, lambda ids: user_names(ids, settings.seed, words)
         )
         assert plan.kafka is not None
-        self._sink = KafkaSink(plan.kafka, user_ids)
+        self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
         self._planned = np.zeros(N_SLICES, np.int64)
         self._n_planned = 0
         self._lag, self._seconds, self._pulse = Histogram(), Seconds(), Pulse()

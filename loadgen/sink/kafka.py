@@ -9,7 +9,7 @@ A producer belongs to the process that made it: make the sink inside the worker.
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import repeat
 from operator import length_hint
@@ -81,7 +81,7 @@ class KafkaSink:
         settled: Int64s | None = None,
         *,
         n_partitions: int | None = None,
-        start_offsets: Int64s | None = None,
+        topic_ends: Mapping[int, int] | None = None,
         connect: Callable[..., ProducerLike] = Producer,
     ) -> None:
         """Make the producer; does not wait for a broker when n_partitions is given.
@@ -91,8 +91,8 @@ class KafkaSink:
             user_ids: int64, the shard's listeners by row.
             settled: int64[n_partitions], from a predecessor's snapshot; None for a fresh start.
             n_partitions: of the topic; None asks the broker.
-            start_offsets: int64[n_partitions], the ends of the partitions before the run: where to begin when the
-                topic has to be read back before any report came in; None begins at the first offset there is.
+            topic_ends: partition → one past its last offset before the run; where it is missing, the first report of
+                a partition proves nothing of the events before, and reading back may begin at its first offset.
             connect: makes the producer from a configuration and a logger.
 
         Raises:
@@ -111,7 +111,8 @@ class KafkaSink:
         self.settled = np.zeros(n_lanes, np.int64) if settled is None else settled.copy()
         self.tally = Tally()
         self._lanes = Lanes(n_lanes, self.tally, self.settled)
-        self._start_offsets = start_offsets
+        for lane in range(n_lanes):
+            self._lanes.last_offset[lane] = (topic_ends or {}).get(lane, NO_OFFSET + 1) - 1
         self._by_watermark = counts_by_watermark(config)
         self._max_messages = int(config["queue.buffering.max.messages"])
         self._max_bytes = int(config["queue.buffering.max.kbytes"]) * 1024
@@ -184,7 +185,7 @@ class KafkaSink:
             self._purge()
         del self._producer  # ends its connections, so that nothing more can arrive while the topic is read
         if self.tally.in_flight:
-            self._resolve(missing)
+            self._resolve(dict.fromkeys(self._lanes.lanes_in_doubt()), missing)
 
     def marks(self) -> dict[str, int]:
         """There are no files."""
@@ -268,8 +269,11 @@ class KafkaSink:
         return callbacks
 
     def _on_watermark(self, group: Group, error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            self._lanes.watermark(group, message.offset() or 0)
+        offset = message.offset() if error is None else None
+        if offset is not None:
+            self._lanes.watermark(group, offset)
+        elif error is None:  # the producer has gathered from the report of a later message that this one is there
+            self._lanes.unplaced.add(group.lane)
         elif error.code() not in PURGED:
             self._refusal = self._refusal or error
 
@@ -285,15 +289,19 @@ class KafkaSink:
             self._producer.poll(timeout_s)
         except KafkaException as error:  # a fatal error is raised, instead of given to the error callback
             self._refusal = self._refusal or error.args[0]
+        if self._lanes.torn:
+            self._resolve({lane: tear.group for lane, tear in self._lanes.torn.items()}, Outcome.FAILED)
         self._lanes.count_arrived()
 
     def _serve(self, timeout_s: float) -> None:
         """Take in reports; where a group has lost its watermark, an empty producer tells that it has arrived."""
         self._take_reports(timeout_s)
-        if self._unwatched and not self._is_broken() and len(self._producer) == 0:
-            self._unwatched = False
-            self._lanes.arrive_all()
-            self._lanes.count_arrived()
+        if not (self._unwatched or self._lanes.unplaced) or self._is_broken() or len(self._producer):
+            return
+        self._resolve(dict.fromkeys(self._lanes.unplaced), Outcome.FAILED)
+        self._unwatched = False
+        self._lanes.arrive_all()
+        self._lanes.count_arrived()
 
     def _skip(self, lines: Lines, outcome: Outcome) -> None:
         lane_of_event = self.lane_of_row[lines.row]
@@ -309,30 +317,32 @@ class KafkaSink:
         while len(self._producer) and time.monotonic() < deadline_s:
             self._serve(POLL_S)
 
-    def _resolve(self, missing: Outcome) -> None:
-        """Settle what has no report by what is in the topic.
+    def _resolve(self, until: dict[int, Group | None], missing: Outcome) -> None:
+        """Settle what is in doubt by what is in the topic.
 
         Args:
-            missing: what became of events that are not there: they failed when the producer was told no, and are
-                unfinished when it ran out of time. Where the topic cannot be read, all are unfinished.
+            until: the lanes, and of each the last group that is meant; None is the lane's last.
+            missing: what became of events that are not there: they failed when the producer was told no, or was told
+                yes wrongly, and are unfinished when it ran out of time. Where the topic cannot be read, all are
+                unfinished.
         """
-        doubts = {lane: self._doubt(lane) for lane in self._lanes.lanes_in_doubt()}
-        found = read_back(self._settings, doubts, READ_BACK_S)
+        doubts = {lane: self._doubt(lane, last) for lane, last in until.items()}
+        found = read_back(self._settings, doubts, READ_BACK_S) if doubts else {}
         for lane, doubt in doubts.items():
             outcomes = np.full(len(doubt.ts_ms), Outcome.UNFINISHED, np.uint8)
             if lane in found:
                 outcomes = np.where(found[lane], Outcome.DELIVERED, missing).astype(np.uint8)
-            self._lanes.resolve(lane, outcomes)
+            self._lanes.resolve(lane, outcomes, until[lane])
+            self._lanes.mended(lane)
         self._lanes.count_arrived()
 
-    def _doubt(self, lane: int) -> Doubt:
-        last, groups = int(self._lanes.last_offset[lane]), self._lanes.in_doubt(lane)
-        if last == NO_OFFSET and self._start_offsets is not None:
-            last = int(self._start_offsets[lane]) - 1
+    def _doubt(self, lane: int, until: Group | None) -> Doubt:
+        tear, groups = self._lanes.torn.get(lane), self._lanes.in_doubt(lane, until)
+        start_offset = tear.start_offset if tear else max(0, int(self._lanes.last_offset[lane]) + 1)
         positions = [group.positions_in_doubt() for group in groups]
         user_id = [group.batch.user_id[rows] for group, rows in zip(groups, positions, strict=True)]
         ts_ms = [group.batch.ts_ms[rows] for group, rows in zip(groups, positions, strict=True)]
-        return Doubt(last + 1, np.concatenate(user_id), np.concatenate(ts_ms))
+        return Doubt(start_offset, np.concatenate(user_id), np.concatenate(ts_ms))
 
     def _is_broken(self) -> bool:
         return self._monitor.fatal is not None or self._refusal is not None

@@ -11,6 +11,11 @@ later ones pass), and no expiry (`message.timeout.ms` 0; messages that time out 
 what a partition has accepted is always a prefix of what was sent to it. So the report of *one* message vouches for
 all before it in its lane: each group asks for the report of its last message only. What lies after the last
 watermark when the producer is closed is in doubt, until it is read back from the topic (readback.py).
+
+**A broker that forgets.** A broker that has forgotten a producer takes its later messages without the earlier ones,
+and the producer then takes the earlier ones for delivered. Two things tell: the report of such a message has no offset,
+and from one watermark to the next the offsets may leave no room for all events between (where nobody else writes to the
+partition). Then these events are in doubt, too; see `Tear`.
 """
 
 from collections import deque
@@ -25,7 +30,8 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.sink import Lines
 from loadgen.sink.deliver import Sent, count_delivered, line_lengths
 
-NO_OFFSET = -1
+NO_OFFSET = -2
+"""-1 is the one before the first."""
 NO_REPORT = 255
 
 Bools = npt.NDArray[np.bool_]
@@ -84,6 +90,10 @@ class Group:
     def __len__(self) -> int:
         return self.stop - self.start
 
+    def n_in_doubt(self) -> int:
+        """How many events have no outcome yet."""
+        return len(self) - self.n_reports
+
     def outcomes(self) -> UInt8s:
         """`outcome`, made where it is None: from now on each event has its own."""
         if self.outcome is None:
@@ -95,6 +105,21 @@ class Group:
         if self.outcome is None:
             return np.arange(self.start, self.stop)
         return self.start + np.flatnonzero(self.outcome == NO_REPORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Tear:
+    """Events of a lane that are acknowledged, some of which may not be in the topic.
+
+    Attributes:
+        group: the last of them.
+        start_offset: those that are in the topic are at this offset or later.
+        offset: of the last of them.
+    """
+
+    group: Group
+    start_offset: int
+    offset: int
 
 
 @dataclass(slots=True, eq=False)
@@ -114,8 +139,10 @@ class Lanes:
     Attributes:
         tally: counts them.
         settled: int64 per lane.
-        last_offset: int64 per lane, the highest offset known to be ours; NO_OFFSET before the first.
+        last_offset: int64 per lane, what we send next is behind this offset; NO_OFFSET where none is known.
         in_flight_bytes: bytes of the values in flight.
+        torn: of each lane the tear that is not mended.
+        unplaced: lanes with events after the last watermark that were reported without an offset.
     """
 
     def __init__(self, n_lanes: int, tally: Tally, settled: Int64s) -> None:
@@ -124,6 +151,8 @@ class Lanes:
         self.settled = settled
         self.last_offset = np.full(n_lanes, NO_OFFSET, np.int64)
         self.in_flight_bytes = 0
+        self.torn: dict[int, Tear] = {}
+        self.unplaced: set[int] = set()
         self._runs: list[deque[Group | Unsent]] = [deque() for _ in range(n_lanes)]
         self._arrived: list[Sent] = []
 
@@ -140,16 +169,25 @@ class Lanes:
         self._advance(lane)
 
     def watermark(self, group: Group, offset: int) -> None:
-        """The last event of the group is in the topic, so all before it in its lane are."""
+        """The last event of the group is in the topic, at this offset, so all before it in its lane are; or a tear is.
+
+        Args:
+            group: one that was accepted.
+            offset: NO_OFFSET where there are none.
+        """
         if group.ended:
             return
-        self.last_offset[group.lane] = max(offset, self.last_offset[group.lane])
-        for run in self._runs[group.lane]:
-            if isinstance(run, Group):
-                self._arrive(run)
-            if run is group:
-                break
-        self._advance(group.lane)
+        lane, open_groups = group.lane, self.in_doubt(group.lane, group)
+        last, n_events = int(self.last_offset[lane]), sum(map(Group.n_in_doubt, open_groups))
+        is_short = last != NO_OFFSET and offset - last < n_events
+        if is_short or lane in self.torn or lane in self.unplaced:
+            self.unplaced.discard(lane)
+            self.torn[lane] = Tear(group, max(0, min(last + 1, offset + 1 - n_events)), offset)
+            return
+        self.last_offset[lane] = max(offset, last)
+        for one in open_groups:
+            self._arrive(one)
+        self._advance(lane)
 
     def arrive_all(self) -> None:
         """The producer holds nothing any more and had no error: everything in flight is in the topic."""
@@ -167,23 +205,37 @@ class Lanes:
             self._settle(group)
             self._advance(group.lane)
 
-    def resolve(self, lane: int, outcomes: UInt8s) -> None:
+    def resolve(self, lane: int, outcomes: UInt8s, until: Group | None = None) -> None:
         """Nothing more will be reported: settle the lane's events in doubt.
 
         Args:
             lane: the lane.
             outcomes: an `Outcome` per event in doubt, in order.
+            until: the last group that is meant; None is the lane's last.
         """
-        for group in self.in_doubt(lane):
+        for group in self.in_doubt(lane, until):
             positions = group.positions_in_doubt() - group.start
             group.outcomes()[positions] = outcomes[: len(positions)]
             outcomes = outcomes[len(positions) :]
             self._settle(group)
         self._advance(lane)
 
-    def in_doubt(self, lane: int) -> list[Group]:
-        """The groups of a lane that have events whose outcome is not known, in order."""
-        return [run for run in self._runs[lane] if isinstance(run, Group) and not run.ended]
+    def mended(self, lane: int) -> None:
+        """The lane's tear is resolved, or all that was reported without an offset."""
+        if tear := self.torn.pop(lane, None):
+            self.last_offset[lane] = tear.offset
+        else:
+            self.unplaced.discard(lane)
+
+    def in_doubt(self, lane: int, until: Group | None = None) -> list[Group]:
+        """The groups of a lane, up to one of them, that have events whose outcome is not known, in order."""
+        found = []
+        for run in self._runs[lane]:
+            if isinstance(run, Group) and not run.ended:
+                found.append(run)
+            if run is until:
+                break
+        return found
 
     def lanes_in_doubt(self) -> list[int]:
         """The lanes that have such groups."""

@@ -9,9 +9,10 @@ import pytest
 from loadgen.config import PipelineSettings
 from loadgen.consume.source import Source
 from loadgen.errors import LoadgenError
+from loadgen.kafka.ends import ends_of
 from loadgen.kafka.options import KafkaSettings
 from loadgen.pipeline import main
-from loadgen.pipeline.offsets import ends_of, has_messages, missing, stored_of
+from loadgen.pipeline.offsets import has_messages, missing, stored_of
 from loadgen.store.local import LocalStore
 from tests.consume.cluster import consume, events, filled_cluster, spread
 from tests.ports import free_port

@@ -15,10 +15,10 @@ from confluent_kafka import KafkaError, KafkaException
 class FakeMessage:
     """What a delivery report says."""
 
-    at: int
+    at: int | None
 
-    def offset(self) -> int:
-        """Where the message is in its partition."""
+    def offset(self) -> int | None:
+        """Where the message is in its partition; None where the producer only gathers that it is there."""
         return self.at
 
 
@@ -33,23 +33,28 @@ class Waiting:
 
 
 class FakeProducer:
-    """Stands in for confluent_kafka.Producer.
+    """Stands in for confluent_kafka.Producer. Each poll delivers the next of `deliver` messages; the last one stays.
 
     Attributes:
         log: per partition, the (value, key, ts_ms) that the broker has.
         capacity: messages that fit into the queue; BufferError beyond.
         too_large: values longer than this are refused one by one.
-        deliver: how many messages each poll delivers, one entry per poll; the last entry stays.
         unreported: how many more messages the broker takes in without a report when purged.
+        forgotten: how many messages from now on get lost, and pass for delivered.
     """
 
     def __init__(self, n_partitions: int, deliver: list[int], capacity: int = 10**6, too_large: int = 10**6) -> None:
         self.log: list[list[tuple[bytes, bytes, int]]] = [[] for _ in range(n_partitions)]
         self.capacity, self.too_large, self.unreported = capacity, too_large, 0
         self._deliver = deque(deliver)
+        self.forgotten = 0
         self._queues: list[deque[Waiting]] = [deque() for _ in range(n_partitions)]
         self._fatal: KafkaError | None = None
         self._untold = False
+
+    def deliver(self, n_messages: int) -> None:
+        """How many each poll delivers from now on."""
+        self._deliver = deque([n_messages])
 
     def connect(self, config: dict[str, Any], logger: Any) -> "FakeProducer":
         """What KafkaSink calls to make its producer."""
@@ -92,14 +97,18 @@ class FakeProducer:
 
     def _put_one_into_log(self, error: int | None) -> None:
         partition = max(range(len(self._queues)), key=lambda lane: len(self._queues[lane]))
-        message = self._queues[partition].popleft()
-        self.log[partition].append((message.value, message.key, message.ts_ms))
+        message, at = self._queues[partition].popleft(), None
+        if self.forgotten and not error:
+            self.forgotten -= 1
+        else:
+            at = len(self.log[partition])
+            self.log[partition].append((message.value, message.key, message.ts_ms))
         if message.callback:
-            message.callback(error and KafkaError(error), FakeMessage(len(self.log[partition]) - 1))
+            message.callback(error and KafkaError(error), FakeMessage(at))
 
     def _report_all(self, error: int) -> None:
         for queue in self._queues:
             while queue:
                 message = queue.popleft()
                 if message.callback:
-                    message.callback(KafkaError(error), FakeMessage(-1))
+                    message.callback(KafkaError(error), FakeMessage(None))

@@ -23,7 +23,8 @@ LOG_UNREADABLE: dict = {}
 def open_sink(producer: FakeProducer, **options: str) -> KafkaSink:
     named = {name.replace("_", "."): value for name, value in options.items()}
     chosen = KafkaSettings("fake:9092", "t", named)
-    return KafkaSink(chosen, user_ids(), n_partitions=N_PARTITIONS, connect=producer.connect)
+    ends = dict.fromkeys(range(N_PARTITIONS), 0)
+    return KafkaSink(chosen, user_ids(), n_partitions=N_PARTITIONS, topic_ends=ends, connect=producer.connect)
 
 
 @contextmanager
@@ -63,20 +64,21 @@ def assert_ledger_is_log(sink: KafkaSink, producer: FakeProducer) -> None:
 
 
 step = st.one_of(
-    st.tuples(st.just("send"), st.integers(0, 60)),
-    st.tuples(st.just("drop"), st.integers(0, 20)),
+    st.tuples(st.just("send"), st.integers(1, 60)),
     st.tuples(st.just("poll"), st.just(0)),
+    st.tuples(st.just("forget"), st.integers(1, 9)),
+    st.tuples(st.just("drop"), st.integers(0, 20)),
 )
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    steps=st.lists(step, max_size=12),
-    deliver=st.lists(st.integers(0, 80), min_size=1, max_size=6),
-    capacity=st.sampled_from([1, 7, 40, 10**6]),
-    too_large=st.sampled_from([0, 60, 10**6]),
-    limit=st.sampled_from([1, 25, 100_000]),
-    breaks_at=st.integers(0, 20),
+    steps=st.lists(step, min_size=6, max_size=16),
+    deliver=st.lists(st.sampled_from([80, 20, 5, 1, 0]), min_size=1, max_size=6),
+    capacity=st.sampled_from([10**6, 40, 7, 1]),
+    too_large=st.sampled_from([10**6, 10**6, 60, 0]),
+    limit=st.sampled_from([100_000, 25, 1]),
+    breaks_at=st.integers(0, 40),
     unreported=st.integers(0, 30),
     timeout_ms=st.sampled_from(["0", "1000"]),
 )
@@ -91,6 +93,10 @@ def test_every_event_has_one_outcome_and_the_delivered_are_those_in_the_log(
         for number, (what, n_events) in enumerate(steps):
             if number == breaks_at:
                 producer.break_down()
+            if what == "forget":
+                has_watermarks = timeout_ms == "0" and too_large == 10**6  # nothing tells of it without them
+                producer.forgotten += n_events if has_watermarks else 0
+                continue
             n_offered += take_step(sink, what, n_events, n_offered)
             counts = sink.tally.counts()
             assert counts["planned"] == n_offered
@@ -112,6 +118,66 @@ def take_step(sink: KafkaSink, what: str, n_events: int, first: int) -> int:
     except SinkError:
         return n_events if what != "poll" else 0
     return n_events
+
+
+@pytest.mark.parametrize("first_lost", [0, 1, 40, 59])
+@pytest.mark.parametrize("n_more", [0, 30])
+def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(first_lost: int, n_more: int):
+    producer = FakeProducer(1, [first_lost, 0])
+    sink = KafkaSink(
+        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
+    )
+    with readable(producer):
+        sink.send(make_lines(60))
+        sink.poll(0.0)
+        producer.forgotten = 7
+        sink.send(make_lines(n_more, 60))
+        for n_delivered in (5, 10, 100):
+            producer.deliver(n_delivered)
+            sink.poll(0.0)
+        n_lost = min(7, 60 + n_more - first_lost)
+        assert sink.tally.counts() == {
+            "planned": 60 + n_more, "delivered": 60 + n_more - n_lost, "failed": n_lost, "dropped": 0, "unfinished": 0,
+        }  # fmt: skip
+        assert sink.settled.tolist() == [60 + n_more]
+        producer.forgotten = 0
+        sink.send(make_lines(10, 60 + n_more))
+        sink.poll(0.0)
+        sink.close()
+    assert sink.tally.counts()["failed"] == n_lost
+    assert_ledger_is_log(sink, producer)
+
+
+def test_events_that_a_broker_forgets_fail_though_others_write_to_the_partition():
+    producer = FakeProducer(1, [20])
+    sink = KafkaSink(
+        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
+    )
+    with readable(producer):
+        sink.send(make_lines(20))
+        sink.poll(0.0)
+        producer.forgotten = 20
+        producer.log[0] += [(b"of another producer\n", b"7", 7)] * 50
+        sink.send(make_lines(20, 20))
+        sink.send(make_lines(20, 40))
+        for _ in range(2):
+            sink.poll(0.0)
+        assert sink.tally.counts() == {"planned": 60, "delivered": 40, "failed": 20, "dropped": 0, "unfinished": 0}
+
+
+def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read():
+    producer = FakeProducer(1, [20])
+    sink = KafkaSink(
+        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
+    )
+    sink.send(make_lines(20))
+    sink.poll(0.0)
+    producer.forgotten = 1
+    sink.send(make_lines(20, 20))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka, "read_back", lambda *_: LOG_UNREADABLE)
+        sink.poll(0.0)
+    assert sink.tally.counts() == {"planned": 40, "delivered": 20, "failed": 0, "dropped": 0, "unfinished": 20}
 
 
 def test_settled_counts_only_what_ended_without_a_gap_before_it():
@@ -257,7 +323,7 @@ def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets():
     producer = FakeProducer(N_PARTITIONS, [1000, 0])
     sink = KafkaSink(
         KafkaSettings("fake:9092", "t"), np.arange(500), n_partitions=N_PARTITIONS,
-        start_offsets=np.array([70, 80, 90]), connect=producer.connect,
+        topic_ends={0: 0, 1: 80}, connect=producer.connect,
     )  # fmt: skip
     lane_0 = np.flatnonzero(sink.lane_of_row[make_lines(300).row] == 0)
     sink.send(make_lines(300).take(lane_0))
@@ -266,5 +332,5 @@ def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "read_back", lambda _s, doubts, _t: asked.update(doubts) or {})
         sink.close()
-    assert {lane: doubt.start_offset for lane, doubt in asked.items()} == {0: len(lane_0), 1: 80, 2: 90}
+    assert {lane: doubt.start_offset for lane, doubt in asked.items()} == {0: len(lane_0), 1: 80, 2: 0}
     assert sum(len(doubt.ts_ms) for doubt in asked.values()) == 300
