@@ -18,6 +18,7 @@ from loadgen.simulate.world import SimulationSettings
 
 Floats = npt.NDArray[np.float64]
 DAY_S = 86_400
+LONG_RUN = "what [long_run] changes over months: who joins and leaves, changes of level, holidays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Expected:
         songs_per_session: on average.
         paid_listeners: the share of listeners who pay.
         paid_plays: their share of the plays.
+        leaves_out: what the behaviour switches on and these figures do not count; "" where there is nothing.
     """
 
     events_per_s: float
@@ -37,6 +39,7 @@ class Expected:
     songs_per_session: float
     paid_listeners: float
     paid_plays: float
+    leaves_out: str = ""
 
     @classmethod
     def of(cls, settings: SimulationSettings, model: Model) -> "Expected":
@@ -52,19 +55,18 @@ class Expected:
             songs_per_session=songs,
             paid_listeners=float((age_shares * paid_prob).sum()),
             paid_plays=paid / (paid + free),
+            leaves_out=LONG_RUN if settings.behaviour.long_run.is_on else "",
         )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, four digits each."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return {
-            name: {page: _short(share) for page, share in value.items()} if name == "pages" else _short(value)
-            for name, value in plain.items()
-        }
+        return {name: _short(value) for name in self.__slots__ if (value := getattr(self, name)) != ""}
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _short(one) for name, one in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _session(settings: SimulationSettings, model: Model) -> tuple[Floats, float]:

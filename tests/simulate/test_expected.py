@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from loadgen.event import PAGE_NAMES, EventBatch, Page
+from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.expected import Expected
 from loadgen.simulate.model import Model
 from loadgen.simulate.shard import Shard
-from loadgen.simulate.world import Presence
-from tests.simulate.world import CATALOG, DAY_MS, run, settings
+from loadgen.simulate.world import Presence, SimulationSettings
+from tests.simulate.world import BEHAVIOUR, CATALOG, DAY_MS, MONDAY_MS, run, settings
 
 USERS = 3000
 HOUR_MS = DAY_MS // 24
@@ -68,3 +69,10 @@ def test_it_is_told_in_few_digits() -> None:
     assert set(told) == {"events_per_s", "pages", "songs_per_session", "paid_listeners", "paid_plays"}
     assert set(told["pages"]) == set(PAGE_NAMES)
     assert all(len(f"{value:g}") <= 9 for value in [*told["pages"].values(), told["events_per_s"]])
+
+
+def test_it_says_what_it_leaves_out() -> None:
+    content = BEHAVIOUR.model_dump()
+    content["long_run"] |= {"leave_per_year": 0.3}
+    chosen = SimulationSettings(100, 5, MONDAY_MS, "online", Behaviour.model_validate(content))
+    assert "who joins and leaves" in Expected.of(chosen, Model.of(chosen, CATALOG)).as_json()["leaves_out"]
