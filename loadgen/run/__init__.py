@@ -1,8 +1,8 @@
 """The main job: listeners split over worker processes, paced, offered to sinks, and accounted for.
 
-`prepare` checks everything first and makes the `Plan`; `team` starts the workers, each of which is `worker.py`; the
-`coordinator` keeps time and adds up; `judge/` says what figures mean; `screen`, `endpoint` and the manifest show it;
-`trials/` makes many runs, to find the highest rate.
+`prepare` checks everything first and makes the `Plan`; `team` starts the workers, each of which is `worker.py` and has
+its events from `batches`; the `coordinator` keeps time and adds up; `judge/` says what figures mean; `screen`,
+`endpoint` and the manifest show it; `trials/` makes many runs, to find the highest rate.
 """
 
 from contextlib import ExitStack

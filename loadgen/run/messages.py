@@ -126,7 +126,7 @@ class Seconds:
     """Where a worker's wall-clock time went.
 
     Attributes:
-        generate: simulating and encoding.
+        generate: waiting for the next batch to be simulated and encoded.
         send: handing events to sinks.
         full: waiting for room in a full queue.
         idle: waiting for the schedule.
