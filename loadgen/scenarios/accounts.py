@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.config import RunSettings
+from loadgen.ledger import Tally
 from loadgen.prove.manifest import tally_json, versions
 from loadgen.run.judge.history import History
 from loadgen.run.judge.thresholds import Thresholds
@@ -61,7 +62,7 @@ class Account:
     def as_json(self) -> dict[str, Any]:
         """Counts, and how it ended."""
         tallies = self.last.tallies if self.last else {}
-        counts = next((tally.counts() for tally in tallies.values()), {})
+        counts = next(iter(tallies.values()), Tally()).counts()
         shard = {"shard": f"{self.part.shard}/{self.part.of}", "life": self.part.life}
         times = {"from_s": round(self.begun_s, 3), "until_s": round(self.ended_s, 3)}
         error = self.last.error if self.last else ""

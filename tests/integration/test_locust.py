@@ -125,7 +125,8 @@ def test_a_worker_killed_in_mid_run_leaves_a_ledger_that_adds_up_and_its_success
     port = _master(locusts, embedded.address, 26)
     _workers(locusts, port, "ab")
     locusts.wait_for("master", "total users)")
-    time.sleep(4)
+    wait_until(lambda: n_in_topic(embedded.address) > 0, 60)
+    time.sleep(3)
     locusts.kill("a")
     _workers(locusts, port, "c")  # waits for the lease of the dead one
     assert locusts.end("master") == 1

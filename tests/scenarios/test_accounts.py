@@ -57,6 +57,13 @@ def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_
     assert accounts.totals().active == 0
 
 
+def test_a_worker_that_is_lost_before_its_first_report_has_counts_too(accounts: Accounts) -> None:
+    accounts.lose("a")
+    lost = accounts.ledger("ledger.json", 10, 1)["workers"][0]
+    assert {outcome: lost[outcome] for outcome in Tally().counts()} == Tally().counts()
+    assert (lost["end"], lost["possibly_more"]) == ("lost", 1000)
+
+
 def test_one_that_finds_its_way_back_and_drains_is_exact_again(accounts: Accounts) -> None:
     accounts.take("a", _snapshot(100, 20), NEVER)
     accounts.lose("a")
