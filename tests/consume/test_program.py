@@ -19,7 +19,7 @@ from tests.consume.cluster import (
     stored,
 )
 from tests.ports import free_port
-from tests.run.program import Program, wait_until
+from tests.run.program import Program, catches, wait_until
 
 IDLE = ("--until-idle", "0.3")
 QUICK = ("--rotate-interval", "0.1")
@@ -79,7 +79,7 @@ def test_two_consumers_share_the_partitions_and_take_over_from_each_other(tmp_pa
         first.signal(signal.SIGTERM)
         fill(cluster.address, spread(sent[4000:]))
         assert first.end()[0] == 0
-        wait_until(lambda: n_stored(tmp_path) >= 8000 and second.catches(signal.SIGTERM))
+        wait_until(lambda: n_stored(tmp_path) >= 8000 and catches(second.process, signal.SIGTERM))
         second.signal(signal.SIGTERM)
         code, _, said = second.end()
     assert code == 0, said

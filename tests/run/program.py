@@ -32,12 +32,6 @@ class Program:
         """kill -9 the first worker."""
         self.workers()[0].send_signal(signal.SIGKILL)
 
-    def catches(self, number: signal.Signals) -> bool:
-        """Whether it has begun to treat this signal in its own way (Linux)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
-        return bool(int(caught, 16) >> (number - 1) & 1)
-
     def signal(self, number: signal.Signals) -> None:
         """Send the coordinator a signal."""
         self.process.send_signal(number)
@@ -46,6 +40,13 @@ class Program:
         """Wait for the end: exit code, summary, what was shown."""
         out, err = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, json.loads(out) if out.strip() else {}, err
+
+
+def catches(process: "subprocess.Popen[Any]", number: signal.Signals) -> bool:
+    """Whether a running program has begun to treat this signal in its own way (Linux)."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 _started: "list[subprocess.Popen[Any]]" = []

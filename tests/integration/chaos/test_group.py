@@ -5,6 +5,7 @@ import signal
 from tests.integration.chaos.programs import Loadgen
 from tests.integration.chaos.scale import KILLS
 from tests.integration.chaos.scene import RATE_PER_S, SESSION_S, Scene, sleep_s
+from tests.run.program import catches, wait_until
 
 PER_CHANGE_S = 3.5
 MOST = 3
@@ -29,6 +30,12 @@ def leave(scene: Scene, members: list[Loadgen]) -> None:
     assert code in (0, -signal.SIGKILL, -signal.SIGTERM), shown  # the last: it had not begun yet
 
 
+def has_begun(member: Loadgen) -> bool:
+    """Whether it ends in good order when it is asked to."""
+    assert member.runs, member.shown
+    return catches(member.process, signal.SIGTERM)
+
+
 def test_consumers_that_join_and_leave_lose_and_repeat_nothing(far_scene: Scene) -> None:
     scene, dice = far_scene, far_scene.dice
     scene.produce(int((KILLS * PER_CHANGE_S + SESSION_S) * RATE_PER_S))
@@ -42,6 +49,7 @@ def test_consumers_that_join_and_leave_lose_and_repeat_nothing(far_scene: Scene)
             leave(scene, members)
             n_left += 1
     scene.wait_for_progress()
+    wait_until(lambda: all(map(has_begun, members)))  # one may only just have joined
     for member in members:
         member.terminate()
     for member in members:
