@@ -94,7 +94,8 @@ class Scene:
     def small_files(self) -> tuple[str, ...]:
         """Flags, by the dice, with which a consumer publishes many times a second."""
         size = self.dice.choice(["5", "40", "300", "2000"])
-        often = self.dice.choice([("-m", "realtime"), ("-b", size), ("-b", size), ("--rotate-interval", "0.3s")])
+        by_size = ("-b", size, "--rotate-interval", "5s")  # or the last few would wait for a minute
+        often = self.dice.choice([("-m", "realtime"), by_size, by_size, ("--rotate-interval", "0.3s")])
         return *often, "--compress", self.dice.choice(["none", "none", "gz", "zst"])
 
     def position(self) -> int:
