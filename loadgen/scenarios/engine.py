@@ -143,27 +143,32 @@ class Engine:
 
     def _make(self, limit_ns: int) -> Lines | None:
         """The next events, encoded; None where nothing is due, or where those made last reach beyond the limit."""
-        began = time.perf_counter()
-        until_ms = self._until_ms(limit_ns)
-        if until_ms <= self._shard.now_ms:
+        if not self._is_behind(limit_ns):
             return None
-        self._shard.attend(self.wanted)
-        batch = self._shard.step(until_ms)
+        began = time.perf_counter()
+        self._shard.attend(self.wanted)  # first: how far a step goes depends on how many there are
+        batch = self._shard.step(self._until_ms(limit_ns))
         lines = self._encode(batch) if len(batch) else None
         self._seconds.generate += time.perf_counter() - began
         return lines
 
-    def _until_ms(self, limit_ns: int) -> int:
-        """How far simulated time may go."""
-        now_ms, per_s = self._shard.now_ms, self._shard.events_per_s
+    def _is_behind(self, limit_ns: int) -> bool:
+        """Whether simulated time has to go on."""
         if self._settings.unpaced:
-            is_empty = not any(self.wanted) and not any(self._shard.online)
-            return now_ms if is_empty else now_ms + window_for(max(per_s, 1.0), MAX_BATCH, 60.0)
-        start_ms, speed = self._plan.simulation.start_ms, self._settings.speed
-        if now_ms > start_ms + (limit_ns - self.t0_ns) * speed / NS_PER_MS:
-            return now_ms
-        ahead_ms = int((limit_ns - self.t0_ns + AHEAD_S * NS_PER_S) * speed / NS_PER_MS)
-        return min(start_ms + ahead_ms, now_ms + window_for(max(per_s, 1.0), PACED_BATCH))
+            return any(self.wanted) or any(self._shard.online)
+        return self._shard.now_ms <= self._simulated_ms(limit_ns)
+
+    def _until_ms(self, limit_ns: int) -> int:
+        """How far it may go in one step."""
+        now_ms, per_s = self._shard.now_ms, max(self._shard.events_per_s, 1.0)
+        if self._settings.unpaced:
+            return now_ms + window_for(per_s, MAX_BATCH, 60.0)
+        ahead_ms = int(self._simulated_ms(limit_ns + int(AHEAD_S * NS_PER_S)))
+        return max(now_ms, min(ahead_ms, now_ms + window_for(per_s, PACED_BATCH)))
+
+    def _simulated_ms(self, at_ns: int) -> float:
+        """Where simulated time should be."""
+        return self._plan.simulation.start_ms + (at_ns - self.t0_ns) * self._settings.speed / NS_PER_MS
 
     def _encode(self, batch: EventBatch) -> Lines:
         leaving = unimpaired(batch)
