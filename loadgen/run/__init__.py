@@ -78,10 +78,11 @@ def _run(
 ) -> "tuple[Result, Plan, Team]":
     from loadgen.run.coordinator import Coordinator
     from loadgen.run.keeper import Keeper
-    from loadgen.run.prepare import prepare, setting_rows
+    from loadgen.run.prepare import check_files, prepare, setting_rows
     from loadgen.run.team import Team
     from loadgen.sink.stream import OutputFile
 
+    check_files(settings)
     address = None
     if settings.embedded:
         from loadgen.kafka.embedded import EmbeddedBroker

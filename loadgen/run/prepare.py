@@ -36,8 +36,21 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
 
 
+def check_files(settings: RunSettings) -> None:
+    """Find out early whether all files of a run can be written.
+
+    Raises:
+        OutputUnwritable: the first that cannot.
+    """
+    for folder in (settings.manifest_path("").parent, settings.folder, settings.percentile_log):
+        if folder is not None:
+            check_writable(folder)
+    if settings.report is not None:
+        check_report(settings.report)
+
+
 def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None) -> Plan:
-    """Check and prepare a run.
+    """Check and prepare a run: all but its files.
 
     Args:
         settings: what the user asked for.
@@ -50,12 +63,6 @@ def prepare(settings: RunSettings, screen: Screen, embedded_address: str | None)
     _check_shape(settings)
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = _simulation(settings)
-    check_writable(settings.manifest_path("").parent)
-    for folder in (settings.folder, settings.percentile_log):
-        if folder is not None:
-            check_writable(folder)
-    if settings.report is not None:
-        check_report(settings.report)
     kafka, topic_ends = _kafka(settings, screen, embedded_address)
     catalog = _catalog(settings, screen)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them

@@ -127,8 +127,20 @@ def test_what_is_later_than_the_user_allows_is_dropped_and_counted(broker: Embed
     machine = engine(broker.address, "--speed", "100000", "--max-lag", "0.001")
     machine.wanted = (20_000, 20_000, 20_000)
     turn_until(machine, lambda: machine.planned().sum() > 30_000)
+    assert machine.planned().sum() < 500_000, "what was made at once is far more than a batch"
     _end(machine)
     assert machine.latest is not None
     tally = machine.latest.tallies["kafka"]
     assert tally.count(Outcome.DROPPED) > 0
     assert tally.count(Outcome.DROPPED) + tally.count(Outcome.DELIVERED) == int(machine.planned().sum())
+
+
+def test_an_engine_leaves_no_file_where_it_is_started(
+    broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    machine = engine(broker.address, "--speed", "600", "--listeners", "60")
+    machine.wanted = (60, 0, 0)
+    turn_until(machine, lambda: machine.planned().sum() > 50)
+    _end(machine)
+    assert list(tmp_path.iterdir()) == []
