@@ -6,7 +6,7 @@ from pathlib import Path
 from confluent_kafka.admin import AdminClient
 
 from tests.integration.local import Local
-from tests.integration.proof import assert_delivered_once
+from tests.integration.proof import ONE_IN_FLIGHT, assert_delivered_once
 from tests.integration.test_kafka_run import run, under_way
 
 
@@ -24,7 +24,7 @@ def test_every_event_is_in_the_topic_once_when_three_brokers_share_it(tmp_path: 
 
 
 def test_a_killed_leader_is_replaced_and_nothing_is_lost_or_repeated(tmp_path: Path, cluster: Local) -> None:
-    program = under_way(tmp_path, cluster, "killed", "--rate", "3k/s", "--duration", "25s")
+    program = under_way(tmp_path, cluster, "killed", "--rate", "3k/s", "--duration", "25s", *ONE_IN_FLIGHT)
     leader = leaders(cluster, "killed")[0]
     cluster.signal(f"kafka-{leader}", signal.SIGKILL)
     code, summary, shown = program.end(120.0)
@@ -35,7 +35,7 @@ def test_a_killed_leader_is_replaced_and_nothing_is_lost_or_repeated(tmp_path: P
 
 
 def test_a_leader_that_goes_in_good_order_hands_over_within_moments(tmp_path: Path, cluster: Local) -> None:
-    program = under_way(tmp_path, cluster, "left", "--rate", "3k/s", "--duration", "15s")
+    program = under_way(tmp_path, cluster, "left", "--rate", "3k/s", "--duration", "15s", *ONE_IN_FLIGHT)
     leader = leaders(cluster, "left")[0]
     cluster.signal(f"kafka-{leader}", signal.SIGTERM)
     code, summary, shown = program.end(120.0)

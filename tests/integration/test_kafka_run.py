@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.integration.local import Local
-from tests.integration.proof import PARTITIONS, assert_delivered_once
+from tests.integration.proof import ONE_IN_FLIGHT, PARTITIONS, assert_delivered_once
 from tests.run.program import Program, start, wait_until
 from tests.sink.topic import n_in_topic
 
@@ -132,7 +132,7 @@ def shut_down(local: Local) -> None:
 def test_a_broker_that_restarts_in_mid_run_costs_nothing_but_time(
     tmp_path: Path, broker: Local, stop: Callable[[Local], None]
 ) -> None:
-    program = under_way(tmp_path, broker, stop.__name__, "--rate", "3k/s", "--duration", "20s")
+    program = under_way(tmp_path, broker, stop.__name__, "--rate", "3k/s", "--duration", "20s", *ONE_IN_FLIGHT)
     stop(broker)
     time.sleep(1.0)
     broker.up()

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.chaos.scale import some
 from tests.integration.chaos.scene import RATE_PER_S, Scene, sleep_s
 from tests.integration.local import Local
+from tests.integration.proof import ONE_IN_FLIGHT
 
 FLAGS = ("-b", "200", "--rotate-interval", "0.5s")
 PER_OUTAGE_S = 9.0
@@ -21,7 +22,7 @@ def test_a_consumer_outlives_a_service_that_is_killed_and_started_again(
     scene, n_outages = far_scene, some(0.15)
     services = broker if victim.startswith("kafka") else hdfs
     # a broker that restarts has forgotten who sent messages older than a day (producer.id.expiration.ms)
-    scene.produce(int((n_outages * PER_OUTAGE_S + 5) * RATE_PER_S), "--start", "-1h")
+    scene.produce(int((n_outages * PER_OUTAGE_S + 5) * RATE_PER_S), "--start", "-1h", *ONE_IN_FLIGHT)
     consumers = [scene.consume(*FLAGS, group=scene.topic) for _ in range(2)]
     scene.wait_for_progress(500)
     for _ in range(n_outages):
