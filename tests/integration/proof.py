@@ -38,6 +38,13 @@ def assert_delivered_once(folder: Path, summary: dict[str, Any], brokers: str, t
     return messages
 
 
+def assert_nothing_lost(summary: dict[str, Any], brokers: str, topic: str) -> None:
+    """Each planned event is in the topic, and delivered by the ledger; some may be there twice."""
+    values = [message.value() for message in read_topic(brokers, topic)]
+    assert adds_up(summary)
+    assert summary["planned"] == summary["delivered"] == len(set(values)), f"events are lost; {len(values)} in all"
+
+
 def _assert_placed(messages: list[Message]) -> None:
     """Each message has its listener's key and partition, its event's time, and its place in the listener's order."""
     records = [orjson.loads(message.value()) for message in messages]

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.integration.local import Local
-from tests.integration.proof import ONE_IN_FLIGHT, PARTITIONS, assert_delivered_once
+from tests.integration.proof import ONE_IN_FLIGHT, PARTITIONS, assert_delivered_once, assert_nothing_lost
 from tests.run.program import Program, start, wait_until
 from tests.sink.topic import n_in_topic
 
@@ -141,6 +141,18 @@ def test_a_broker_that_restarts_in_mid_run_costs_nothing_but_time(
     assert summary["delivered"] == pytest.approx(60_000, rel=0.02)
     assert summary["intended_to_ack_ms"]["max"] > 2000.0  # the stall is seen, not hidden
     assert_delivered_once(tmp_path, summary, broker.brokers, stop.__name__)
+
+
+def test_a_broker_that_is_killed_in_mid_run_loses_nothing_with_many_requests_in_flight(
+    tmp_path: Path, broker: Local
+) -> None:
+    program = under_way(tmp_path, broker, "many", "--rate", "3k/s", "--duration", "10s")
+    crash(broker)
+    time.sleep(1.0)
+    broker.up()
+    code, summary, shown = program.end(120.0)
+    assert code == 0, shown
+    assert_nothing_lost(summary, broker.brokers, "many")
 
 
 def test_a_broker_that_stands_still_shows_as_latency(tmp_path: Path, broker: Local) -> None:
