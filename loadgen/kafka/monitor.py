@@ -16,6 +16,9 @@ from confluent_kafka import KafkaError
 from loadgen.kafka.options import hide_secrets
 
 N_KEPT = 20
+N_TO_BELIEVE = 2
+ADDRESSES = ("configured", "learned")
+"""Of librdkafka's brokers those that are an address; others are roles, of which one of these is the bearer."""
 ORIGIN = re.compile(
     r"^\[rdkafka#[^]]*\] |\[thrd:[^]]*\]: | \(after \d+ms in state (?!SSL_)\w+\)|, \d+ identical error.*suppressed"
 )
@@ -29,10 +32,12 @@ class BrokerStats:
     Attributes:
         round_trip_p99_s: of the slowest broker, in the last interval that had requests; nan before the first.
         queue_messages: messages that the client holds.
+        n_connected: brokers that it has a connection to.
     """
 
     round_trip_p99_s: float = float("nan")
     queue_messages: int = 0
+    n_connected: int = 0
 
 
 class Monitor:
@@ -44,6 +49,8 @@ class Monitor:
         texts: the last text of each error code so far (KafkaError.code()).
         fatal: the error after which the client will deliver nothing more; None while all is well.
         logger: give it to the client, so that log lines come here and not to stderr.
+        is_stranded: the client knows of no broker any more, so it never connects again: where brokers are shut down in
+            good order, the last one may answer that there is none (librdkafka's issue 5301).
     """
 
     def __init__(self, options: dict[str, str]) -> None:
@@ -55,6 +62,12 @@ class Monitor:
         self.logger = logging.Logger("loadgen.kafka")
         self.logger.addHandler(_Collector(self._note))
         self._options = options
+        self._n_without_brokers = 0
+
+    @property
+    def is_stranded(self) -> bool:
+        """See above; told by the figures, twice in turn, since a client that begins anew has none for a moment."""
+        return self._n_without_brokers >= N_TO_BELIEVE
 
     def callbacks(self) -> dict[str, Callable[[Any], None]]:
         """The configuration entries that make a client call this."""
@@ -76,9 +89,13 @@ class Monitor:
 
     def _on_stats(self, text: str) -> None:
         figures = orjson.loads(text)
-        round_trips = [broker["rtt"] for broker in figures["brokers"].values()]
-        p99s_s = [_p99_us(round_trip) * 1e-6 for round_trip in round_trips if round_trip["cnt"]]
-        self.stats = BrokerStats(max(p99s_s, default=self.stats.round_trip_p99_s), figures["msg_cnt"])
+        brokers = figures["brokers"].values()
+        states = [broker["state"] for broker in brokers if broker["source"] in ADDRESSES]
+        self._n_without_brokers = 0 if states else self._n_without_brokers + 1
+        p99s_s = [_p99_us(broker["rtt"]) * 1e-6 for broker in brokers if broker["rtt"]["cnt"]]
+        self.stats = BrokerStats(
+            max(p99s_s, default=self.stats.round_trip_p99_s), figures["msg_cnt"], states.count("UP")
+        )
 
 
 def _p99_us(round_trip: dict[str, int]) -> int:

@@ -30,7 +30,7 @@ def sorted_groups(lines: Lines, lane_of_event: UInt16s, order: Int64s) -> list[G
     """
     end_bytes = np.cumsum(line_lengths(lines)[order] - 1)  # the newline is no part of a message
     sent = Sent.of(lines, 0).take(order, int(end_bytes[-1]))
-    batch = Batch(sent, lines.user_id[order], lines.ts_ms[order], end_bytes)
+    batch = Batch(sent, lines.user_id[order], lines.ts_ms[order], end_bytes, lines.lines, order)
     return [Group(lane, batch, start, stop) for lane, start, stop in runs(lane_of_event[order])]
 
 
@@ -43,15 +43,15 @@ def runs(lanes: UInt16s) -> Iterator[tuple[int, int, int]]:
         yield int(lanes[start]), start, stop
 
 
-def values_of(lines: Lines, order: Int64s) -> list[bytes]:
+def values_of(lines: pa.BinaryArray, order: Int64s) -> list[bytes]:
     """The lines at these positions, without their newlines.
 
     Arrow's views (length, first four bytes, buffer, offset) name pieces of the lines' memory in any order, so that
     nothing is copied before Python's own bytes are made: two thirds of the time of take, cut and convert. Views are of
     this form for more than 12 bytes, which every event has.
     """
-    _, offsets, data = lines.lines.buffers()
-    ends = np.frombuffer(offsets, np.int32)[lines.lines.offset :]
+    _, offsets, data = lines.buffers()
+    ends = np.frombuffer(offsets, np.int32)[lines.offset :]
     views = np.empty((len(order), 4), np.int32)
     views[:, 3] = ends[order]
     views[:, 0] = ends[order + 1] - views[:, 3] - 1

@@ -4,12 +4,15 @@ In: lines; key = the user id's decimal digits, value = the line without its newl
 Out: a tally, and `settled` per partition. One lane per partition; a listener's partition is computed once, as the Java
 client would. How events are counted without a report for each: lanes.py. What is left at the end: readback.py.
 
-A producer belongs to the process that made it: make the sink inside the worker.
+A producer belongs to the process that made it: make the sink inside the worker. One that will never connect again
+(`Monitor.is_stranded`) is replaced: nothing of it is on its way any more, so the topic tells what has arrived, and its
+successor is given the rest.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import repeat
 from operator import length_hint
@@ -26,7 +29,7 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.sink import Lines
 from loadgen.sink.batching import keys_of, runs, sorted_groups, values_of
 from loadgen.sink.kafka_options import counts_by_watermark, producer_config
-from loadgen.sink.lanes import NO_OFFSET, Group, Lanes
+from loadgen.sink.lanes import NO_OFFSET, Bools, Group, Lanes
 from loadgen.sink.partition import murmur2_partitions
 from loadgen.sink.readback import Doubt, read_back
 
@@ -101,11 +104,8 @@ class KafkaSink:
         """
         config = producer_config(settings)
         self._settings = settings
-        self._monitor = Monitor(settings.options)
-        try:
-            self._producer = connect({**config, **self._monitor.callbacks()}, logger=self._monitor.logger)
-        except KafkaException as error:
-            raise usage_error(error, settings.options) from error
+        self._connect = connect
+        self._open()
         n_lanes = n_partitions or self._ask_partitions()
         self.lane_of_row: UInt16s = murmur2_partitions(user_ids, n_lanes)
         self.settled = np.zeros(n_lanes, np.int64) if settled is None else settled.copy()
@@ -118,8 +118,18 @@ class KafkaSink:
         self._max_bytes = int(config["queue.buffering.max.kbytes"]) * 1024
         self._line_bytes = float(FIRST_GUESS_BYTES)
         self._unwatched = False
+        self._is_adrift = False
         self._refusal: KafkaError | None = None
         self._closed = False
+
+    def _open(self) -> None:
+        """Make a producer; raises UsageError."""
+        self._monitor = Monitor(self._settings.options)
+        config = {**producer_config(self._settings), **self._monitor.callbacks()}
+        try:
+            self._producer = self._connect(config, logger=self._monitor.logger)
+        except KafkaException as error:
+            raise usage_error(error, self._settings.options) from error
 
     @property
     def stats(self) -> BrokerStats:
@@ -132,7 +142,9 @@ class KafkaSink:
         return list(self._monitor.last_errors)
 
     def room(self) -> int:
-        """How many events `send` takes now; 0 while the producer's queue is full."""
+        """How many events `send` takes now; 0 while the producer's queue is full, or has to be filled anew first."""
+        if self._is_adrift:
+            return 0
         n_free = self._max_messages - self.tally.in_flight
         if self.tally.in_flight == 0:
             return min(n_free, MAX_SEND)
@@ -182,7 +194,9 @@ class KafkaSink:
         self._serve(0.0)
         missing = Outcome.FAILED if self._is_broken() else Outcome.UNFINISHED  # a purge breaks the producer, too
         if self.tally.in_flight:
-            self._purge()
+            self._unwatched = False  # an empty producer proves nothing from here on
+            _purge(self._producer)
+            self._serve(0.0)
         del self._producer  # ends its connections, so that nothing more can arrive while the topic is read
         if self.tally.in_flight:
             self._resolve(dict.fromkeys(self._lanes.lanes_in_doubt()), missing)
@@ -206,14 +220,16 @@ class KafkaSink:
             self._lanes.accept(group)
         batch = groups[0].batch
         self._line_bytes = batch.sent.n_bytes / len(lines)
-        values, keys, lanes = values_of(lines, order), keys_of(batch.user_id), lane_of_event[order].tolist()
-        self._produce(groups, values, keys, lanes, self._callbacks(groups), [None] * len(lines), batch.ts_ms.tolist())
+        positions, keys, lanes = np.arange(len(lines)), keys_of(batch.user_id), lane_of_event[order].tolist()
+        columns = values_of(lines.lines, order), keys, lanes, self._callbacks(groups), [None] * len(lines)
+        self._produce(groups, positions, *columns, batch.ts_ms.tolist())
 
-    def _produce(self, groups: list[Group], *columns: Sequence[Any]) -> None:
+    def _produce(self, groups: list[Group], positions: Int64s, *columns: Sequence[Any]) -> None:
         """One call per event without a Python loop; it stops where the producer refuses one, and goes on behind it.
 
         Args:
             groups: the events' groups, in order.
+            positions: int64, of the events in their batch.
             columns: the arguments of `produce` after the topic, each one value per event.
         """
         topic, n_events, left = self._settings.topic, len(columns[0]), iter(columns[0])
@@ -226,10 +242,10 @@ class KafkaSink:
                 at = n_events - length_hint(left) - 1
                 outcome = self._try_again(error, [topic, *(column[at] for column in columns)])
             if outcome is Outcome.DROPPED or self._is_broken():
-                self._end_unsent(groups, range(at, n_events), outcome or Outcome.FAILED)
+                self._end_unsent(groups, positions[at:], outcome or Outcome.FAILED)
                 return
             if outcome is not None:
-                self._end_unsent(groups, range(at, at + 1), outcome)
+                self._end_unsent(groups, positions[at : at + 1], outcome)
 
     def _try_again(self, error: BufferError | KafkaException, message: list[Any]) -> Outcome | None:
         """Wait for room for one message, where that is all that it lacks; None once the producer has taken it."""
@@ -251,13 +267,13 @@ class KafkaSink:
             self._refusal = self._refusal or reason
         return Outcome.FAILED
 
-    def _end_unsent(self, groups: list[Group], positions: range, outcome: Outcome) -> None:
+    def _end_unsent(self, groups: list[Group], positions: Int64s, outcome: Outcome) -> None:
         """The producer has not taken these events; a group whose last one is among them has lost its watermark."""
         for group in groups:
-            inside = range(max(group.start, positions.start), min(group.stop, positions.stop))
+            inside = positions[(positions >= group.start) & (positions < group.stop)].tolist()
             for position in inside:
                 self._lanes.report(group, position, outcome)
-            self._unwatched |= bool(inside) and inside.stop == group.stop
+            self._unwatched |= bool(inside) and inside[-1] == group.stop - 1
 
     def _callbacks(self, groups: list[Group]) -> list[Report | None]:
         """Who is told of each event: nobody but for the last of a group; all where that would not be exact."""
@@ -296,6 +312,11 @@ class KafkaSink:
     def _serve(self, timeout_s: float) -> None:
         """Take in reports; where a group has lost its watermark, an empty producer tells that it has arrived."""
         self._take_reports(timeout_s)
+        if self._monitor.is_stranded and not self._is_broken() and not self._closed:
+            self._begin_anew()
+        if self._is_adrift:
+            self._catch_up()
+            return
         if not (self._unwatched or self._lanes.unplaced) or self._is_broken() or len(self._producer):
             return
         self._resolve(dict.fromkeys(self._lanes.unplaced), Outcome.FAILED)
@@ -310,12 +331,50 @@ class KafkaSink:
         for lane, start, stop in runs(lane_of_event[order]):
             self._lanes.skip(lane, pages[start:stop], outcome)
 
-    def _purge(self) -> None:
-        self._unwatched = False  # an empty producer proves nothing from here on
-        self._producer.purge(True, True, True)
-        deadline_s = time.monotonic() + PURGE_S
-        while len(self._producer) and time.monotonic() < deadline_s:
-            self._serve(POLL_S)
+    def _begin_anew(self) -> None:
+        """Take another producer in place of one that never connects again."""
+        stranded = self._producer
+        self._open()
+        _purge(stranded)
+        self._refusal, self._unwatched, self._is_adrift = None, False, True  # a purge may count as a fatal error
+
+    def _catch_up(self) -> None:
+        """Once the brokers are back: what the topic has of the former producer is delivered, the new one gets the rest.
+
+        Nothing is done while a partition cannot be read.
+        """
+        if self._closed or not self._monitor.stats.n_connected:
+            return
+        doubts = {lane: self._doubt(lane, None) for lane in self._lanes.lanes_in_doubt()}
+        found = read_back(self._settings, doubts, READ_BACK_S) if doubts else {}
+        if len(found) < len(doubts):
+            return
+        self._is_adrift = False
+        for lane, is_there in found.items():
+            self._send_again(lane, is_there)
+        self._lanes.count_arrived()
+
+    def _send_again(self, lane: int, is_there: Bools) -> None:
+        """Hand over those of the lane's events in doubt that the topic lacks; a loop per event, once in a long while."""
+        self._lanes.mended(lane)
+        for group in self._lanes.in_doubt(lane):
+            positions = group.positions_in_doubt()
+            arrived, is_there = is_there[: len(positions)], is_there[len(positions) :]
+            for position in positions[arrived].tolist():
+                self._lanes.report(group, position, Outcome.DELIVERED)
+            if not group.ended:
+                self._hand_over_again(group, positions[~arrived])
+
+    def _hand_over_again(self, group: Group, positions: Int64s) -> None:
+        batch, n_events = group.batch, len(positions)
+        assert batch.lines is not None
+        assert batch.order is not None
+        callbacks: list[Report | None] = [partial(self._on_report, group, at) for at in positions.tolist()]
+        if self._by_watermark and positions[-1] == group.stop - 1:
+            callbacks = [*[None] * (n_events - 1), partial(self._on_watermark, group)]
+        values, keys = values_of(batch.lines, batch.order[positions]), keys_of(batch.user_id[positions])
+        columns = values, keys, [group.lane] * n_events, callbacks, [None] * n_events
+        self._produce([group], positions, *columns, batch.ts_ms[positions].tolist())
 
     def _resolve(self, until: dict[int, Group | None], missing: Outcome) -> None:
         """Settle what is in doubt by what is in the topic.
@@ -359,3 +418,12 @@ class KafkaSink:
             self._producer.poll(0.0)  # calls the monitor
             raise unreachable(self._settings, METADATA_S, "; ".join(self.last_errors)) from error
         return n_partitions_of(metadata, self._settings)
+
+
+def _purge(producer: ProducerLike) -> None:
+    """Let a producer give up what it holds; its callbacks are told."""
+    producer.purge(True, True, True)
+    deadline_s = time.monotonic() + PURGE_S
+    while len(producer) and time.monotonic() < deadline_s:
+        with suppress(KafkaException):  # an idempotent producer takes the gap for a fatal error
+            producer.poll(POLL_S)

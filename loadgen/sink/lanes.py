@@ -24,6 +24,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from loadgen.event import Int64s, UInt8s
 from loadgen.ledger import Outcome, Tally
@@ -45,12 +46,16 @@ class Batch:
         sent: see `Sent`.
         user_id, ts_ms: int64; by them an event is recognised in the topic.
         end_bytes: int64, bytes of the values up to and including each event.
+        lines, order: the lines as they came, and the position there of each event; kept where an event may have to be
+            handed over once more.
     """
 
     sent: Sent
     user_id: Int64s
     ts_ms: Int64s
     end_bytes: Int64s
+    lines: pa.BinaryArray | None = None
+    order: Int64s | None = None
 
     @classmethod
     def of(cls, lines: Lines) -> Self:

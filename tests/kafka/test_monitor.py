@@ -1,6 +1,7 @@
 """What librdkafka says is kept for messages, once, short, and without secrets."""
 
 import logging
+from typing import Any
 
 import orjson
 import pytest
@@ -11,9 +12,21 @@ from loadgen.sink.kafka import KafkaSettings, KafkaSink
 from tests.mock_cluster import MockCluster
 from tests.sink.lines import make_lines, user_ids
 
+IDLE = {"p99": 0, "max": 0, "cnt": 0}
+
 
 def log(monitor: Monitor, level: int, text: str) -> None:
     monitor.logger.handle(logging.LogRecord("x", level, "x", 1, "%s %s", tuple(text.split(" ", 1)), None))
+
+
+def broker(round_trip: dict[str, int], *, state: str = "UP", source: str = "learned") -> dict[str, Any]:
+    return {"rtt": round_trip, "state": state, "source": source}
+
+
+def tell(monitor: Monitor, *brokers: dict[str, Any]) -> None:
+    """Librdkafka's statistics, with seven messages in the queue."""
+    by_name = {f"broker {number}": one for number, one in enumerate(brokers)}
+    monitor.callbacks()["stats_cb"](orjson.dumps({"msg_cnt": 7, "brokers": by_name}).decode())
 
 
 def test_a_complaint_that_repeats_is_kept_once_as_the_latest():
@@ -65,19 +78,29 @@ def test_the_slowest_brokers_round_trip_and_the_queue_are_read_from_the_statisti
     monitor = Monitor({})
     assert monitor.stats.queue_messages == 0
     quick, slow = {"p99": 1500, "max": 9000, "cnt": 100}, {"p99": 2500, "max": 9000, "cnt": 100}
-    idle = {"p99": 0, "max": 0, "cnt": 0}
-    for round_trips in ((quick, slow, idle), (idle,)):
-        brokers = {f"broker {number}": {"rtt": round_trip} for number, round_trip in enumerate(round_trips)}
-        monitor.callbacks()["stats_cb"](orjson.dumps({"msg_cnt": 7, "brokers": brokers}).decode())
-        assert monitor.stats == BrokerStats(pytest.approx(0.0025), 7)
+    for round_trips in ((quick, slow, IDLE), (IDLE,)):
+        tell(monitor, *(broker(round_trip) for round_trip in round_trips))
+        assert monitor.stats == BrokerStats(pytest.approx(0.0025), 7, len(round_trips))
 
 
 def test_of_a_few_round_trips_the_longest_counts_however_much_longer_it_is():
     monitor = Monitor({})
     few = {"p99": 143, "max": 800_941, "cnt": 4}  # as librdkafka said of a broker that took 800 ms for the first batch
-    text = orjson.dumps({"msg_cnt": 7, "brokers": {"one": {"rtt": few}}}).decode()
-    monitor.callbacks()["stats_cb"](text)
+    tell(monitor, broker(few))
     assert monitor.stats.round_trip_p99_s == pytest.approx(0.800941)
+
+
+def test_a_client_is_stranded_once_it_has_known_of_no_broker_twice():
+    monitor, role = Monitor({}), broker(IDLE, source="logical")
+    tell(monitor, broker(IDLE, state="DOWN"), role)
+    assert (monitor.stats.n_connected, monitor.is_stranded) == (0, False)
+    tell(monitor, role)
+    assert not monitor.is_stranded, "a client that begins anew has no broker for a moment"
+    tell(monitor, broker(IDLE, source="configured"), role)
+    tell(monitor, role)
+    assert not monitor.is_stranded
+    tell(monitor, role)
+    assert monitor.is_stranded
 
 
 def test_nothing_is_printed_and_the_round_trip_is_measured(capfd):

@@ -3,6 +3,7 @@
 It promises what librdkafka promises with idempotence and the gapless guarantee: each partition delivers a prefix.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,14 +52,28 @@ class FakeProducer:
         self._queues: list[deque[Waiting]] = [deque() for _ in range(n_partitions)]
         self._fatal: KafkaError | None = None
         self._untold = False
+        self._tell_figures: Callable[[str], None] | None = None
 
     def deliver(self, n_messages: int) -> None:
         """How many each poll delivers from now on."""
         self._deliver = deque([n_messages])
 
     def connect(self, config: dict[str, Any], logger: Any) -> "FakeProducer":
-        """What KafkaSink calls to make its producer."""
+        """What KafkaSink calls to make its producer, and to make another: the same, once its queue is purged."""
+        self._tell_figures = config["stats_cb"]
         return self
+
+    def figures(self, *brokers: str) -> None:
+        """Librdkafka's figures of the last second, with brokers in these states."""
+        assert self._tell_figures
+        idle = {"rtt": {"cnt": 0}, "source": "learned"}
+        known = {f"broker {number}": {**idle, "state": state} for number, state in enumerate(brokers)}
+        self._tell_figures(json.dumps({"msg_cnt": len(self), "brokers": known}))
+
+    def strand(self) -> None:
+        """It has lost all brokers, and will not look for one again."""
+        self.figures()
+        self.figures()
 
     def produce(self, topic: str, value: bytes, key: bytes, partition: int, callback: Any, _: None, ts_ms: int) -> None:
         """Queue a message."""

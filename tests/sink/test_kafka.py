@@ -68,6 +68,8 @@ step = st.one_of(
     st.tuples(st.just("poll"), st.just(0)),
     st.tuples(st.just("forget"), st.integers(1, 9)),
     st.tuples(st.just("drop"), st.integers(0, 20)),
+    st.tuples(st.just("strand"), st.just(0)),
+    st.tuples(st.just("find brokers"), st.just(0)),
 )
 
 
@@ -97,6 +99,9 @@ def test_every_event_has_one_outcome_and_the_delivered_are_those_in_the_log(
                 has_watermarks = timeout_ms == "0" and too_large == 10**6  # nothing tells of it without them
                 producer.forgotten += n_events if has_watermarks else 0
                 continue
+            if what in ("strand", "find brokers"):
+                producer.strand() if what == "strand" else producer.figures("UP")
+                continue
             n_offered += take_step(sink, what, n_events, n_offered)
             counts = sink.tally.counts()
             assert counts["planned"] == n_offered
@@ -118,6 +123,63 @@ def take_step(sink: KafkaSink, what: str, n_events: int, first: int) -> int:
     except SinkError:
         return n_events if what != "poll" else 0
     return n_events
+
+
+@pytest.mark.parametrize("timeout_ms", ["0", "1000"])
+@pytest.mark.parametrize("n_unreported", [0, 1, 33, 100])
+def test_what_a_stranded_producer_held_is_delivered_once_by_the_next_and_in_order(n_unreported: int, timeout_ms: str):
+    producer = FakeProducer(N_PARTITIONS, [50])
+    producer.unreported = n_unreported
+    sink = open_sink(producer, message_timeout_ms=timeout_ms)
+    lines = make_lines(240)
+    with readable(producer):
+        for start in range(0, 160, 40):
+            sink.send(lines[start : start + 40])
+        sink.poll(0.0)
+        producer.strand()
+        sink.poll(0.0)
+        producer.deliver(0)
+        assert sink.room() == 0, "what it held comes first"
+        producer.figures("DOWN")
+        sink.poll(0.0)
+        assert sink.room() == 0
+        producer.figures("UP")
+        sink.poll(0.0)
+        assert sink.room() > 0
+        sink.send(lines[160:])
+        producer.deliver(1000)
+        sink.flush(1.0)
+        sink.close()
+    assert sink.tally.counts() == {"planned": 240, "delivered": 240, "failed": 0, "dropped": 0, "unfinished": 0}
+    for lane in range(N_PARTITIONS):
+        in_order = lines.take(np.flatnonzero(sink.lane_of_row[lines.row] == lane)).lines.to_pylist()
+        assert [value + b"\n" for value, _, _ in producer.log[lane]] == in_order
+    assert_ledger_is_log(sink, producer)
+
+
+def test_what_a_stranded_producer_held_is_unfinished_when_no_broker_comes_back():
+    producer = FakeProducer(N_PARTITIONS, [0])
+    sink = open_sink(producer)
+    with readable(producer):
+        sink.send(make_lines(90))
+        producer.strand()
+        sink.flush(0.05)
+        sink.close()
+    assert sink.tally.counts() == {"planned": 90, "delivered": 0, "failed": 0, "dropped": 0, "unfinished": 90}
+
+
+def test_a_stranded_producer_is_replaced_while_a_partition_cannot_be_read_but_nothing_is_sent_again():
+    producer = FakeProducer(N_PARTITIONS, [0])
+    sink = open_sink(producer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka, "read_back", lambda *_: LOG_UNREADABLE)
+        sink.send(make_lines(90))
+        producer.strand()
+        sink.poll(0.0)
+        producer.figures("UP")
+        sink.poll(0.0)
+        assert (sink.room(), len(producer), sink.tally.in_flight) == (0, 0, 90)
+        sink.close()
 
 
 @pytest.mark.parametrize("first_lost", [0, 1, 40, 59])

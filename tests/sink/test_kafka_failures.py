@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from confluent_kafka import Producer
 
 from loadgen.errors import SinkError
 from loadgen.sink.kafka import KafkaSettings, KafkaSink
@@ -94,6 +95,35 @@ def test_a_broker_that_is_away_for_a_while_loses_and_repeats_nothing(cluster):
     messages = without_repeats(read_topic(cluster.address))
     assert_ledger_equals_topic(sink, messages)
     assert_in_order(messages)
+
+
+def test_a_producer_that_has_lost_all_brokers_for_good_is_replaced(cluster):
+    configs = []
+
+    def connect(config, logger):
+        configs.append(config)
+        return Producer(config, logger=logger)
+
+    options = {**QUICK, "statistics.interval.ms": "100"}
+    sink = KafkaSink(KafkaSettings(cluster.address, "t", options), user_ids(), n_partitions=4, connect=connect)
+
+    def lose_all_brokers() -> None:
+        cluster.delay(8, 300)  # some of what is in flight will have arrived
+        sink.send(make_lines(PER_SEND, 30_000))
+        sink.poll(0.1)
+        cluster.down()
+        for _ in range(2):
+            configs[0]["stats_cb"]('{"msg_cnt": 0, "brokers": {}}')
+        sink.poll(0.0)
+        assert (len(configs), sink.room()) == (2, 0)
+        assert sink.tally.in_flight >= PER_SEND
+        cluster.up()
+
+    offer(sink, 30_000, {10_000: lose_all_brokers})
+    sink.flush(20)
+    sink.close()
+    assert sink.tally.counts()["delivered"] == 31_000
+    assert_ledger_equals_topic(sink, read_topic(cluster.address))
 
 
 @pytest.mark.parametrize("error", [ACCESS_DENIED, INVALID_RECORD])
