@@ -39,6 +39,10 @@ TICK_S = 0.01
 """Between two turns of an engine that keeps its schedule: what becomes due meanwhile goes together."""
 PACED_BATCH = 16_384
 """So many events are made at a time at most, also by an engine that is behind: users come and go in between."""
+UNPACED_S = 300.0
+"""Simulated time that an engine without a schedule makes at once, at most: at 60 s each of two engines with 25,000
+listeners made batches of 15,000 events, for 0.31 us an event; batches of 65,000 take 0.21. It bounds how far simulated
+time runs ahead while there are few users."""
 PUBLISH_S = 0.25
 FLUSH_STEP_S = 0.2
 
@@ -162,7 +166,7 @@ class Engine:
         """How far it may go in one step."""
         now_ms, per_s = self._shard.now_ms, max(self._shard.events_per_s, 1.0)
         if self._settings.unpaced:
-            return now_ms + window_for(per_s, MAX_BATCH, 60.0)
+            return now_ms + window_for(per_s, MAX_BATCH, UNPACED_S)
         ahead_ms = int(self._simulated_ms(limit_ns + int(AHEAD_S * NS_PER_S)))
         return max(now_ms, min(ahead_ms, now_ms + window_for(per_s, PACED_BATCH)))
 

@@ -19,7 +19,7 @@ from tests.bench.rows import Row
 
 LOCUSTFILE = str(ROOT / "loadgen" / "scenarios" / "locustfile.py")
 TOPIC = "bench"
-N_PAIRS = 3
+N_PAIRS = 5
 LENGTH_S, WARM_UP = 12, "2"
 CORES_OF_TWO = 4
 LOAD = ("--rate", "max", "--warm-up", WARM_UP, "--timestamps", "wall")
