@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadgen.errors import BrokerUnreachable, SinkError
 from loadgen.ledger import Fingerprint
-from loadgen.sink import kafka
+from loadgen.sink import kafka, outbox
 from loadgen.sink.kafka import KafkaSettings, KafkaSink
 from loadgen.sink.readback import Doubt
 from tests.sink.fake_producer import FakeProducer
@@ -36,7 +36,7 @@ def readable(producer: FakeProducer) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "read_back", read_back)
-        patch.setattr(kafka, "FULL_S", 0.001)
+        patch.setattr(outbox, "FULL_S", 0.001)
         yield
 
 
@@ -375,7 +375,7 @@ def test_what_cannot_be_read_back_is_unfinished():
 
 
 def test_without_a_broker_to_ask_for_partitions_the_address_is_named(monkeypatch):
-    monkeypatch.setattr(kafka, "METADATA_S", 0.2)
+    monkeypatch.setattr(outbox, "METADATA_S", 0.2)
     with pytest.raises(BrokerUnreachable, match=r"no broker answered at 127\.0\.0\.1:1 .*Connection refused"):
         KafkaSink(KafkaSettings("127.0.0.1:1", "t"), user_ids())
 
