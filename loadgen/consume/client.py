@@ -43,33 +43,61 @@ class Client:
 
     def __init__(self, settings: KafkaSettings, group: str) -> None:
         """Connect to nothing yet."""
-        self.monitor = Monitor(settings.options)
         self.started: set[int] = set()
+        self._assigned: set[int] = set()
         self._paused: set[int] = set()
         self._topic = settings.topic
-        shared: dict[str, Any] = self.monitor.callbacks()
-        config: dict[str, Any] = {**consumer_config(settings, group), **shared, "on_commit": _ignore}
-        self._consumer = Consumer(config, logger=self.monitor.logger)
-        admin: dict[str, Any] = {**client_config(settings), **shared}
-        self._admin = AdminClient(admin, logger=self.monitor.logger)
+        self._settings, self._group = settings, group
+        self._open()
+        self._admin = self._new_admin()
+
+    def _open(self) -> None:
+        self.monitor = Monitor(self._settings.options)
+        config: dict[str, Any] = consumer_config(self._settings, self._group)
+        calls: dict[str, Any] = {**self.monitor.callbacks(), "on_commit": _ignore}
+        self._consumer = Consumer({**config, **calls}, logger=self.monitor.logger)
+
+    def _new_admin(self) -> AdminClient:
+        config: dict[str, Any] = {**client_config(self._settings), "error_cb": self.monitor.on_error}
+        return AdminClient(config, logger=self.monitor.logger)
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether it will never connect again; see `Monitor`."""
+        return self.monitor.is_stranded
 
     def subscribe(self, on_assign: OnPartitions, on_revoke: OnPartitions, on_lost: OnPartitions) -> None:
         """Join the group; the callbacks come out of `fetch`, with partitions' numbers."""
+        member = self._consumer
 
         def assigned(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-            consumer.incremental_assign([])  # `start` does it when it is known where from
-            on_assign([partition.partition for partition in partitions])
+            if member is self._consumer:
+                numbers = [partition.partition for partition in partitions]
+                consumer.incremental_assign([])  # `start` does it when it is known where from
+                self._assigned.update(numbers)
+                on_assign(numbers)
 
         def gone(tell: OnPartitions) -> Callable[[Consumer, list[TopicPartition]], None]:
             def callback(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-                numbers = [partition.partition for partition in partitions]
-                consumer.incremental_unassign(self._of(self.started.intersection(numbers)))
-                self.started.difference_update(numbers)
-                tell(numbers)
+                if member is self._consumer:
+                    numbers = [partition.partition for partition in partitions]
+                    consumer.incremental_unassign(self._of(self.started.intersection(numbers)))
+                    self.started.difference_update(numbers)
+                    self._assigned.difference_update(numbers)
+                    tell(numbers)
 
             return callback
 
-        self._consumer.subscribe([self._topic], on_assign=assigned, on_revoke=gone(on_revoke), on_lost=gone(on_lost))
+        member.subscribe([self._topic], on_assign=assigned, on_revoke=gone(on_revoke), on_lost=gone(on_lost))
+
+    def begin_anew(self) -> list[int]:
+        """Be another member, that of no group yet, in place of one that is stranded; the partitions that are lost."""
+        threading.Thread(target=self._consumer.close, daemon=True).start()  # waits for a broker, in vain
+        self._open()
+        lost = sorted(self._assigned)
+        for numbers in (self.started, self._assigned, self._paused):
+            numbers.clear()
+        return lost
 
     def fetch(self, n_messages: int, timeout_s: float) -> list[Message]:
         """Messages and errors; waits until there are as many, or for the time. Raises KafkaException."""
@@ -137,9 +165,8 @@ class Client:
         try:
             return {partition.partition: future.result(ASK_S + 1.0).offset for partition, future in asked.items()}
         except KafkaException:
-            # librdkafka 2.16 goes on asking with the leader epoch it knows ("fenced"); this makes it look anew
-            with suppress(KafkaException):
-                self._admin.list_topics(self._topic, ASK_S)
+            # librdkafka 2.16 goes on asking with the leader epoch it knows ("fenced"), and may be stranded, too
+            self._admin = self._new_admin()
             raise
 
     def _of(self, partitions: Collection[int]) -> list[TopicPartition]:

@@ -135,9 +135,13 @@ class Consumer:
         return Result(self._totals(), self._elapsed_s(), reason, error)
 
     def _loop(self) -> tuple[str, LoadgenError | None]:
-        self._client.subscribe(self._on_assign, self._on_revoke, self._on_lost)
+        self._join()
         try:
             while self._stopped_by is None:
+                if self._client.is_stranded:
+                    self._policy.note("librdkafka has lost all brokers for good; joining the group anew")
+                    self._on_lost(self._client.begin_anew())
+                    self._join()
                 self._take(self._fetched())
                 self._notice_standstill()
                 for partition in list(self._partitions.values()):
@@ -151,6 +155,9 @@ class Consumer:
             return "error", error
         self._policy.note("stopping: publishing what is read; once more ends at once")
         return ("interrupted" if self._stopped_by is signal.SIGINT else "terminated"), None
+
+    def _join(self) -> None:
+        self._client.subscribe(self._on_assign, self._on_revoke, self._on_lost)
 
     def _fetched(self) -> list[Message]:
         try:

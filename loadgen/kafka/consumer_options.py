@@ -24,6 +24,7 @@ DEFAULTS = {
     "queued.max.messages.kbytes": "8192",
     "queued.min.messages": "100000",
     "session.timeout.ms": "10000",  # after kill -9, others take over so soon; heartbeats do not depend on the loop
+    "statistics.interval.ms": "1000",
 }
 CLASSIC_ONLY = ("partition.assignment.strategy", "session.timeout.ms")
 """With group.protocol=consumer the brokers choose these."""

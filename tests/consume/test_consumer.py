@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 
 from loadgen.config import ConsumeSettings
 from loadgen.consume import consume as consume_here
 from loadgen.consume import report
+from loadgen.consume.client import Client
 from loadgen.consume.consumer import Result
 from loadgen.consume.screen import Screen
 from loadgen.consume.totals import summary
@@ -270,6 +271,30 @@ def test_a_broker_that_goes_and_comes_back_is_waited_for(tmp_path: Path) -> None
         interrupting.join()
         consume(tmp_path, cluster.address)
     assert result.error is None
+    assert_stored_once(tmp_path, sent)
+
+
+def test_a_consumer_that_has_lost_all_brokers_for_good_joins_anew_and_stores_every_event_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, told, members = events(3000), Told(), []
+    fetch = Client.fetch
+
+    def lose_all_brokers(client: Client, n_messages: int, timeout_s: float) -> list[Message]:
+        if client.monitor not in members:
+            members.append(client.monitor)
+        messages = fetch(client, min(n_messages, 100), timeout_s)
+        if messages and len(members) == 1:
+            for _ in range(2):
+                client.monitor.callbacks()["stats_cb"]('{"msg_cnt": 0, "brokers": {}}')
+        return messages
+
+    monkeypatch.setattr(Client, "fetch", lose_all_brokers)
+    with filled_cluster(spread(sent)) as cluster:
+        result = consume(tmp_path, cluster.address, told, batch_size=70, until_idle_s=1.0)
+    assert (result.error, result.exit_reason, len(members)) == (None, "idle", 2)
+    assert told.lines.count("joining the group anew") == 1
+    assert result.totals.n_rebalances >= 2
     assert_stored_once(tmp_path, sent)
 
 

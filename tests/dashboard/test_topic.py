@@ -132,6 +132,27 @@ def test_a_broker_that_goes_and_comes_back_is_stale_then_ok_and_nothing_is_lost(
         watched.events.close()
 
 
+def test_a_client_that_has_lost_all_brokers_for_good_is_replaced_and_nothing_is_lost(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "AGAIN_S", 0.1)
+    produce(cluster.address, *values_of(0, 9))
+    watched = Watched(cluster.address)
+    try:
+        watched.until(lambda one: one.items == expected(0, 9) and one.status == "ok")
+        stranded = watched.events._client
+        assert stranded is not None
+        for _ in range(2):
+            stranded.monitor.callbacks()["stats_cb"]('{"msg_cnt": 0, "brokers": {}}')
+        watched.until(lambda one: one.status == "stale")
+        watched.until(lambda one: one.status == "ok")
+        assert watched.events._client is not stranded
+        produce(cluster.address, *values_of(10, 19))
+        watched.until(lambda one: one.items == expected(0, 19))
+    finally:
+        watched.events.close()
+
+
 def test_a_broker_that_is_not_there_is_waited_for() -> None:
     watched = Watched("127.0.0.1:9")
     watched.until(lambda one: one.status == "waiting")
