@@ -62,6 +62,7 @@ class Hdfs:
             "dfs.namenode.http-address": f"{HOST}:{self._web_port}",
             "dfs.namenode.name.dir": name_node.as_uri(),
             "dfs.namenode.safemode.extension": 0,
+            "dfs.namenode.safemode.threshold-pct": "1.0",  # 0.999 of a few blocks is all but one: out of it too soon
             "dfs.namenode.handler.count": 4,
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.namenode.heartbeat.recheck-interval": 2000,  # with the next line: a dead DataNode is noticed in 14 s

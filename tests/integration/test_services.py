@@ -103,12 +103,20 @@ def test_hdfs_takes_a_file_and_keeps_it_over_a_crash(needs_java: None, tmp_path:
         for name in ("namenode", "datanode"):
             local.signal(name, signal.SIGKILL)
         local.up()
+        assert n_missing_blocks(local) == 0, "it is ready, and files are not to be had"
         assert read(local, "/events/a.jsonl") == b'{"ts":1}\n'
         listed = json.loads(urlopen(address(local, "/events", "LISTSTATUS"), timeout=10).read())
         assert [file["pathSuffix"] for file in listed["FileStatuses"]["FileStatus"]] == ["a.jsonl"]
     finally:
         local.down()
     assert processes_of(local) == []
+
+
+def n_missing_blocks(local: Local) -> int:
+    """Blocks of files that no DataNode has reported."""
+    query = "jmx?qry=Hadoop:service=NameNode,name=FSNamesystem"
+    with urlopen(f"http://127.0.0.1:{local.web_port}/{query}", timeout=10) as answer:
+        return int(json.load(answer)["beans"][0]["MissingBlocks"])
 
 
 def address(local: Local, path: str, operation: str) -> str:
