@@ -18,7 +18,7 @@ from tests.bench.rows import Row
 N_EVENTS = 12_000_000
 """What a worker makes in about the time of a shape: in its first second it is faster than it can go on."""
 LENGTH_S, WINDOW_S = 12, 2.0
-N_ROUNDS = 3
+N_ROUNDS = 5
 SHORT_S = 0.3
 """The windows of a history are a second long, give or take this."""
 FLAGS = ("--users", "50000", "--workers", "1", "--discard")
