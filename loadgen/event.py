@@ -73,7 +73,7 @@ ACTIVITY_FIELDS = (
     "age",
 )
 SONG_FIELDS = ("artist", "song", "length", "artist_tier", "song_popularity")
-"""Follow ACTIVITY_FIELDS where the page is NextSong, and only there."""
+"""Follow ACTIVITY_FIELDS: in the format `activity` where the page is NextSong, in `full` where it is in TRACK_PAGES."""
 FULL_FIELDS = ("user", "genre", "platform", "device", "action", "country")
 """Follow the activity fields in the format `full`; `genre` is null where the event is about no track."""
 LISTEN_FIELDS = (

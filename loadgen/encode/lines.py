@@ -16,6 +16,7 @@ from loadgen.encode import text
 from loadgen.encode.tracks import TrackParts
 from loadgen.event import (
     LEVELS,
+    NO_TRACK,
     PAGE_ACTIONS,
     PAGE_METHODS,
     PAGE_NAMES,
@@ -79,9 +80,14 @@ class ActivityEncoder:
 
     def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
         """The lines of the events, each ending in a newline, and their hashes."""
-        song = _track_where(batch, batch.page == Page.NEXT_SONG, self._tracks)
+        song = _track_where(batch, self._names_song(batch), self._tracks)
         lines = text.join(*self._pieces(batch, song), text.literal("}\n"))
         return lines, mix(self._hash(batch, song))
+
+    def _names_song(self, batch: EventBatch) -> npt.NDArray[np.bool_]:
+        """Which events have the song fields."""
+        named: npt.NDArray[np.bool_] = batch.page == Page.NEXT_SONG
+        return named
 
     def _pieces(self, batch: EventBatch, song: npt.NDArray[np.int32]) -> list[pa.BinaryArray | pa.Scalar]:
         return [
@@ -109,13 +115,20 @@ class ActivityEncoder:
 
 
 class FullEncoder(ActivityEncoder):
-    """The activity fields, then user, genre, platform, device, action and country."""
+    """The activity fields, then user, genre, platform, device, action and country.
+
+    Every event about a track has the song fields, not only NextSong: a thumb up without its song says little.
+    """
 
     def __init__(self, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames) -> None:
         super().__init__(tracks, labels, listeners)
         self._person = _Person(labels, listeners, user_names)
         self._genre_text = text.dumped([*labels.genres, None])
         self._genre_hash = np.append(hash_texts("genre", pa.array(labels.genres)), hash_null("genre"))
+
+    def _names_song(self, batch: EventBatch) -> npt.NDArray[np.bool_]:
+        named: npt.NDArray[np.bool_] = batch.track != NO_TRACK
+        return named
 
     def _pieces(self, batch: EventBatch, song: npt.NDArray[np.int32]) -> list[pa.BinaryArray | pa.Scalar]:
         return [
@@ -146,7 +159,7 @@ class ListenEncoder:
 
     def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
         """The lines of the events, each ending in a newline, and their hashes."""
-        track = _track_where(batch, batch.track >= 0, self._tracks)
+        track = _track_where(batch, batch.track != NO_TRACK, self._tracks)
         track_rows = pa.array(track)
         lines = text.join(
             text.literal('{"user":'),

@@ -112,3 +112,16 @@ def test_any_lines_at_all_have_figures(lines: list[bytes]) -> None:
     assert found["events"] >= known
     assert found["events"] + found["unreadable"] <= len(b"\n".join(lines).splitlines()) + len(lines)
     assert sum(found["hours"]) == found["events"]
+
+
+def test_only_plays_count_as_plays_though_other_events_of_full_name_their_track(tmp_path: Path) -> None:
+    about = [line for line in LINES["full"] if b'"song":' in line and b'"page":"NextSong"' not in line]
+    of_full, of_activity = (figures_of(wrote(tmp_path / f"{name}.jsonl", LINES[name])) for name in ("full", "activity"))
+    assert about
+    for name in ("plays", "durations_s", "played_s", "duration_bins", "over_time"):
+        assert of_full[name] == of_activity[name]
+    for name in ("top_artists", "top_tracks"):
+        assert [(one["name"], one["plays"]) for one in of_full[name]] == [
+            (one["name"], one["plays"]) for one in of_activity[name]
+        ]
+    assert sum(one["events"] - one["plays"] for one in of_full["genres"]) == len(about)

@@ -1,8 +1,10 @@
 """Every figure equals a plain recount, whatever the order and the pieces in which events come."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -162,3 +164,14 @@ def test_of_events_of_one_time_the_later_ones_are_shown() -> None:
     early, late = ([record(n, ts=FIRST_MS, song=f"{when} {n}") for n in range(50)] for when in ("early", "late"))
     shown = counted(lines(early), lines(late))["newest"]
     assert {event["title"] for event in shown} == {f"late {n}" for n in range(50)}
+
+
+def test_a_track_added_to_a_playlist_is_named_and_is_no_play() -> None:
+    full = (Path(__file__).parents[1] / "golden" / "full.jsonl").read_bytes().splitlines(keepends=True)
+    (added, *_) = (line for line in full if b'"action":"add_to_playlist"' in line)
+    figures = counted(added)
+    (event,) = figures["newest"]
+    assert (event["title"], event["artist"]) == (orjson.loads(added)["song"], orjson.loads(added)["artist"])
+    assert sum(figures["durations"]["counts"]) == 0
+    n_plays = sum(b'"page":"NextSong"' in line for line in full)
+    assert sum(counted(b"".join(full))["durations"]["counts"]) == n_plays

@@ -16,6 +16,7 @@ from loadgen.event import (
     FULL_FIELDS,
     LISTEN_FIELDS,
     SONG_FIELDS,
+    TRACK_PAGES,
     EventBatch,
     Format,
     Listeners,
@@ -82,10 +83,23 @@ def test_the_fields_are_the_documented_ones_in_their_order() -> None:
     for wire_format in FORMATS:
         lines, _ = encoder_of(wire_format, listeners).encode(batch)
         for page, line in zip(batch.page, lines.to_pylist(), strict=True):
-            song = SONG_FIELDS if page == Page.NEXT_SONG else ()
             expected = {
-                "activity": (*ACTIVITY_FIELDS, *song),
-                "full": (*ACTIVITY_FIELDS, *song, *FULL_FIELDS),
+                "activity": (*ACTIVITY_FIELDS, *(SONG_FIELDS if page == Page.NEXT_SONG else ())),
+                "full": (*ACTIVITY_FIELDS, *(SONG_FIELDS if page in TRACK_PAGES else ()), *FULL_FIELDS),
                 "listen": LISTEN_FIELDS,
             }[wire_format]
             assert tuple(orjson.loads(line)) == expected
+
+
+def test_full_names_the_track_wherever_listen_does() -> None:
+    rng = np.random.default_rng(4)
+    listeners = some_listeners(20, rng)
+    batch = some_events(500, listeners, rng)
+    by_format = {
+        wire_format: list(map(orjson.loads, encoder_of(wire_format, listeners).encode(batch)[0].to_pylist()))
+        for wire_format in FORMATS
+    }
+    for full, listen in zip(by_format["full"], by_format["listen"], strict=True):
+        found = [full.get(name) for name in ("artist", "song", "length", "genre")]
+        assert found == [listen[name] for name in ("artist", "track", "duration", "genre")]
+    assert {Page.THUMBS_UP, Page.THUMBS_DOWN, Page.ADD_TO_PLAYLIST} <= set(batch.page)

@@ -122,25 +122,28 @@ def activity_record(batch: EventBatch, listeners: Listeners, i: int) -> dict[str
         "location": LABELS.locations[listeners.city[row]],
         "age": int(listeners.age[row]),
     }
-    if page == Page.NEXT_SONG:
-        track = {name: column[int(batch.track[i])].as_py() for name, column in _track_columns().items()}
-        record |= {
-            "artist": ARTISTS[track["artist"]],
-            "song": track["title"],
-            "length": track["length_ms"] / 1000,
-            "artist_tier": TIERS[(0, 2, 3)[track["artist"]]],
-            "song_popularity": track["popularity"],
-        }
-    return record
+    return record | _song_fields(batch, i) if page == Page.NEXT_SONG else record
+
+
+def _song_fields(batch: EventBatch, i: int) -> dict[str, object]:
+    track = {name: column[int(batch.track[i])].as_py() for name, column in _track_columns().items()}
+    return {
+        "artist": ARTISTS[track["artist"]],
+        "song": track["title"],
+        "length": track["length_ms"] / 1000,
+        "artist_tier": TIERS[(0, 2, 3)[track["artist"]]],
+        "song_popularity": track["popularity"],
+    }
 
 
 def full_record(batch: EventBatch, listeners: Listeners, i: int) -> dict[str, object]:
-    """activity, then user, genre, platform, device, action and country."""
+    """activity, then user, genre, platform, device, action and country; the song on every page about a track."""
     row = batch.row[i]
-    is_song = batch.page[i] == Page.NEXT_SONG
-    genre = TinyCatalog().genres[_track_columns()["genre"][int(batch.track[i])].as_py()] if is_song else None
+    has_track = batch.page[i] in TRACK_PAGES
+    genre = TinyCatalog().genres[_track_columns()["genre"][int(batch.track[i])].as_py()] if has_track else None
     return {
         **activity_record(batch, listeners, i),
+        **(_song_fields(batch, i) if has_track else {}),
         "user": f"mina.kim{batch.user_id[i]}",
         "genre": genre,
         "platform": LABELS.platforms[listeners.platform[row]],

@@ -16,6 +16,9 @@ const DONE = {
   play: "started", skip: "skipped to", like: "liked", dislike: "disliked", add_to_playlist: "added to a playlist:",
   search: "searched", browse: "browsed", home: "opened the home page", settings: "opened the settings", logout: "logged out",
 };
+const OF_A_TRACK = { // where the event does not say which, as in the format activity
+  play: "started a track", skip: "skipped a track", like: "liked a track", dislike: "disliked a track", add_to_playlist: "added a track to a playlist",
+};
 const STATES = {
   starting: "Starting", waiting: "Waiting", reading: "Catching up", ok: "Live", stale: "Stale", silent: "No answer", paused: "Paused",
 };
@@ -215,7 +218,9 @@ function time(event) {
 
 function activity(event) {
   const item = make("li");
-  item.append(make("span", "who", who(event)), ` ${DONE[event.action] ?? event.action ?? "did something"}`);
+  const isNamed = event.title !== null || event.artist !== null;
+  const done = (isNamed ? null : OF_A_TRACK[event.action]) ?? DONE[event.action] ?? event.action ?? "did something";
+  item.append(make("span", "who", who(event)), ` ${done}`);
   if (event.title !== null) item.append(` ${event.title}`);
   if (event.artist !== null) item.append(` by ${event.artist}`);
   const when = time(event);
