@@ -10,21 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from loadgen.encode.lines import make_encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.tracks import KIND_OF, TrackParts, open_track_parts
 from loadgen.errors import CatalogError, ManifestError
-from loadgen.event import N_SLICES, SESSIONS_PER_LISTENER, Int64s, Labels, UInt64s
+from loadgen.event import N_SLICES, SESSIONS_PER_LISTENER, Int32s, Int64s, Labels, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
 from loadgen.prove.names import HashedNames, Names
 from loadgen.prove.plan import Promise
 from loadgen.prove.seen import SHAPELESS
-from loadgen.prove.spill import PLACE_BITS
+from loadgen.prove.spill import MAY_BE_ABSENT, PLACE_BITS
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog, load
-from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_slices, rank_within, slice_users
+from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_slices, slice_users
 from loadgen.simulate.impair import Impairer, Leaving
 from loadgen.simulate.model import Model
 from loadgen.simulate.population import user_names
@@ -32,9 +33,11 @@ from loadgen.simulate.schedule import due_of, wall_times
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.share import Owned, feed_of, paced_schedule
 from loadgen.simulate.world import SimulationSettings, labels
+from loadgen.sink.partition import murmur2_partitions
 
 MOST_LISTENERS = 500_000
 """Made again at a time: some 100 bytes each."""
+Bools = npt.NDArray[np.bool_]
 Building = Callable[[float, str], None]
 _RUN_BIT = PLACE_BITS + 8
 _INVERSE_1 = np.uint64(pow(0xBF58476D1CE4E5B9, -1, 1 << 64))
@@ -51,6 +54,7 @@ class Made:
         user_id, major, minor: int64, as in `Seen`.
         key: uint64, as in `Seen`.
         lines: the events' lines, each ending in a newline.
+        may_be_absent: bool, which were not delivered for certain.
     """
 
     slice_of: Int64s
@@ -60,14 +64,16 @@ class Made:
     minor: Int64s
     key: UInt64s
     lines: pa.BinaryArray
+    may_be_absent: Bools
 
     def __len__(self) -> int:
         return len(self.rank)
 
 
 def refs_of(run: int, made: Made) -> UInt64s:
-    """Names events of a run (its number among those compared): uint64, run, slice and rank."""
+    """Names events of a run (its number among those compared): uint64; whether it may be absent, run, slice, rank."""
     refs: UInt64s = ((run << _RUN_BIT) + (made.slice_of << PLACE_BITS) + made.rank).view(np.uint64)
+    refs[made.may_be_absent] |= MAY_BE_ABSENT
     return refs
 
 
@@ -93,7 +99,7 @@ def texts_of(remakes: "Sequence[Remake]", refs: Iterable[int]) -> dict[int, byte
 def _by_run(refs: Iterable[int]) -> dict[int, UInt64s]:
     runs: dict[int, list[int]] = {}
     for ref in refs:
-        runs.setdefault(ref >> _RUN_BIT, []).append(ref)
+        runs.setdefault((ref & ~int(MAY_BE_ABSENT)) >> _RUN_BIT, []).append(ref)
     return {number: np.array(sorted(wanted), np.uint64) for number, wanted in runs.items()}
 
 
@@ -197,6 +203,7 @@ class Remake:
         )  # fmt: skip
         clock = self._clock(owned)
         reached = np.zeros(N_SLICES, np.int64)
+        open_events = _OpenEvents(self.promise, user_ids)
         while (reached < planned).any():
             leaving = feed.next_batch()
             if leaving is None:
@@ -208,11 +215,14 @@ class Remake:
             ranks, counts = rank_within(slice_of, N_SLICES)
             ranks += reached[slice_of]
             reached += counts
+            may_be_absent = open_events.next(leaving.events.row, slice_of)
             rows = np.flatnonzero(ranks < planned[slice_of])
             if len(rows):
                 some = leaving.take(rows)
                 lines, hashes = malform(*encoder.encode(some.events), some.marked("malform"))
-                yield self._made(some, ranks[rows], names, lines, self._keys(some, hashes, timeless))
+                yield self._made(
+                    some, ranks[rows], names, lines, self._keys(some, hashes, timeless), may_be_absent[rows]
+                )
 
     def _clock(self, owned: Owned) -> Callable[[Leaving], None]:
         """Gives events their wall-clock times, where the run did; must see every event."""
@@ -233,14 +243,38 @@ class Remake:
         keys = mix(_unmixed(hashes) - hash_integers(field, leaving.events.ts_ms))
         return np.where(leaving.marked("malform"), SHAPELESS, keys)
 
-    def _made(self, leaving: Leaving, rank: Int64s, names: Names, lines: pa.BinaryArray, key: UInt64s) -> Made:
+    def _made(
+        self, leaving: Leaving, rank: Int64s, names: Names, lines: pa.BinaryArray, key: UInt64s, may_be_absent: Bools
+    ) -> Made:
         batch = leaving.events
         slice_of, user_id = batch.user_id % N_SLICES, batch.user_id
         major, minor = batch.session_id, batch.item.astype(np.int64)
         if self.promise.settings.format == "listen":
             user_id = names.ids_of(user_names(user_id, self.promise.settings.seed, self._labels))
             major, minor = user_id * SESSIONS_PER_LISTENER, batch.ts_ms
-        return Made(slice_of, rank, user_id, major, minor, key, lines)
+        return Made(slice_of, rank, user_id, major, minor, key, lines, may_be_absent)
+
+
+class _OpenEvents:
+    """Tells of a run's events, in the order of sending, which of them may be absent."""
+
+    def __init__(self, promise: Promise, user_ids: Int64s) -> None:
+        self._progress = promise.progress
+        self._n_partitions = len(self._progress.ended)
+        self._is_any = bool(promise.undelivered.any())
+        self._partition_of_row = murmur2_partitions(user_ids, self._n_partitions)
+        self._reached = np.zeros(self._n_partitions * N_SLICES, np.int64)
+
+    def next(self, row: Int32s, slice_of: Int64s) -> Bools:
+        """Of the next events, by the rows of their listeners."""
+        if not self._is_any:
+            return np.zeros(len(row), np.bool_)
+        partition = self._partition_of_row[row]
+        sequence = partition.astype(np.int64) * N_SLICES + slice_of
+        places, counts = rank_within(sequence, len(self._reached))
+        places += self._reached[sequence]
+        self._reached += counts
+        return self._progress.may_be_absent(partition, slice_of, places)
 
 
 def _unmixed(values: UInt64s) -> UInt64s:

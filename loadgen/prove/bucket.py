@@ -11,7 +11,7 @@ import numpy.typing as npt
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
 from loadgen.prove.matching import ALONE, displaced, identities, partners
 from loadgen.prove.seen import SHAPELESS, UNKNOWN
-from loadgen.prove.spill import NUMBER_MASK, PLACE_BITS, Rows
+from loadgen.prove.spill import NUMBER_MASK, PLACE_BITS, Rows, may_be_absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ def look_at(found: Rows, expected: Rows, groups: Int64s, timeless: bool) -> Outc
         groups: see `Source.groups`.
         timeless: identities leave the time out.
     """
-    partner = partners(found["key"], expected["key"])
+    required_first = np.argsort(may_be_absent(expected["place"]), kind="stable")  # of equal events, those are there
+    partner = partners(found["key"], expected["key"][required_first])
+    partner[partner != ALONE] = required_first[partner[partner != ALONE]]
     (lonely,) = np.nonzero(partner == ALONE)
     is_known = np.isin(found["key"][lonely], expected["key"])
     repeated, strange = lonely[is_known], lonely[~is_known]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.errors import ManifestError
-from loadgen.event import N_SLICES, Int64s
+from loadgen.event import N_SLICES, Int64s, UInt64s
 from loadgen.prove.again import Remake, refs_of, slice_of_refs, texts_of
 from loadgen.prove.bucket import displaced_by_identity, look_at
 from loadgen.prove.leftovers import Leftovers
@@ -24,7 +24,7 @@ from loadgen.prove.names import NOBODY, HashedNames, Names
 from loadgen.prove.plan import Promise
 from loadgen.prove.seen import Reader
 from loadgen.prove.source import Source
-from loadgen.prove.spill import N_BUCKETS, NOWHERE, Rows, Spill, places_of, rows_of
+from loadgen.prove.spill import N_BUCKETS, NOWHERE, Rows, Spill, may_be_absent, places_of, rows_of
 
 KINDS = ("lost", "repeated", "altered", "foreign", "out_of_order")
 Progress = Callable[[str, int, float], None]
@@ -55,6 +55,7 @@ class Findings:
         n_expected: events delivered, as the manifests say.
         n_found: events found, whatever they are.
         counts: how many of each of KINDS.
+        n_undecided: planned events that are absent, and of which the manifest does not say whether they arrived.
         named: the first few of each kind.
         notes: what else a person should know.
     """
@@ -62,12 +63,18 @@ class Findings:
     n_expected: int = 0
     n_found: int = 0
     counts: Counter[str] = field(default_factory=Counter)
+    n_undecided: int = 0
     named: list[Named] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def is_proved(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether nothing is wrong, and something was there to be proved."""
+        return self.is_clean and self.n_undecided == 0 and self.n_expected > 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing wrong was found."""
         return not any(self.counts[kind] for kind in KINDS)
 
 
@@ -173,31 +180,48 @@ class Comparison:
     ) -> None:
         """Found against expected, bucket by bucket, and then what they leave over."""
         leftovers, is_clean = Leftovers(), np.ones(N_BUCKETS, np.bool_)
-        n_absent = np.zeros(N_BUCKETS, np.int64)
+        n_absent, n_required = np.zeros((2, N_BUCKETS), np.int64)
         for bucket in buckets.tolist():
             outcome = look_at(found.read(bucket), expected.read(bucket), groups, self._timeless)
             is_clean[bucket], n_absent[bucket] = outcome.is_clean, len(outcome.absent)
+            n_required[bucket] = np.count_nonzero(~may_be_absent(outcome.absent["place"]))
             self._name("repeated", outcome.repeated)
             self._name("altered", outcome.altered, outcome.altered_from)
             self._name("out_of_order", outcome.displaced)
             leftovers.add(outcome.strange, outcome.absent)
             self._progress("comparing", self._findings.n_found, bucket / N_BUCKETS)
-        n_left = self._settle(leftovers, remakes, n_absent)
-        self._explain(differs & is_clean & (n_left == n_absent), n_absent)
+        is_told = self._settle(leftovers, remakes, n_absent, n_required)
+        self._explain(differs & is_clean & ~is_told, n_absent)
 
-    def _settle(self, leftovers: Leftovers, remakes: list[Remake], n_absent: Int64s) -> Int64s:
-        """Pair leftovers; what stays alone is foreign or lost. Returns how many then are absent in each bucket."""
+    def _settle(self, leftovers: Leftovers, remakes: list[Remake], n_absent: Int64s, n_required: Int64s) -> Bools:
+        """Pair leftovers; what stays alone is foreign or lost. Returns of which buckets that tells what is wrong."""
         paired = leftovers.pair(self._timeless, self._source.texts, lambda refs: texts_of(remakes, refs))
         self._name("altered", paired.altered, paired.altered_from)
         self._name("foreign", paired.foreign)
         self._findings.counts["foreign"] += leftovers.n_strange - len(paired.altered) - len(paired.foreign)
-        n_left = n_absent - np.bincount(slice_of_refs(paired.altered_from["place"]), minlength=N_BUCKETS)
-        n_lost = np.maximum(self._pooled(n_left) - self._pooled(self._allowed()), 0)
-        is_lost = (n_lost > 0)[self._pools()]
-        lost = paired.lost[is_lost[slice_of_refs(paired.lost["place"])]]
+        altered_from = paired.altered_from["place"]
+        n_left = n_absent - _by_slice(altered_from)
+        n_required = n_required - _by_slice(altered_from[~may_be_absent(altered_from)])
+        n_beyond = self._pooled(n_left) - self._pooled(self._allowed())
+        n_lost = np.maximum(np.maximum(self._pooled(n_required), n_beyond), 0)
+        self._name_lost(paired.lost, n_lost, self._pooled(n_required))
+        if not all(promise.progress.is_complete for promise in self._promises):
+            self._findings.n_undecided = int((self._pooled(n_left) - n_lost).sum())
+        is_told: Bools = (n_lost > 0)[self._pools()] | (n_left < n_absent)
+        return is_told
+
+    def _name_lost(self, absent: Rows, n_lost: Int64s, n_required: Int64s) -> None:
+        """Count what is lost, and name it: where it is not known which are, any that are absent there.
+
+        Args:
+            absent: expected rows.
+            n_lost, n_required: of each pool, how many are lost, and how many of them are known to be.
+        """
+        pool = self._pools()[slice_of_refs(absent["place"])]
+        is_named = np.where(n_required[pool] > 0, ~may_be_absent(absent["place"]), n_lost[pool] > 0)
+        lost = absent[is_named]
         self._name("lost", None, lost)
         self._findings.counts["lost"] += int(n_lost.sum()) - len(lost)
-        return n_left
 
     def _explain(self, unexplained: Bools, n_absent: Int64s) -> None:
         """Fingerprints that differ though every event found is a promised one, and no more are absent than may be."""
@@ -246,3 +270,8 @@ class Comparison:
         for at in range(min(n_events, self._show - n_named)):
             places = [None if rows is None else int(rows["place"][at]) for rows in (found, expected)]
             self._findings.named.append(Named(kind, places[0], places[1]))
+
+
+def _by_slice(refs: UInt64s) -> Int64s:
+    """How many of these expected events are of each bucket."""
+    return np.bincount(slice_of_refs(refs), minlength=N_BUCKETS)

@@ -17,8 +17,9 @@ from loadgen.errors import OutputUnwritable
 from loadgen.event import N_SLICES, PAGE_NAMES, Int64s
 from loadgen.histogram import Sparse
 from loadgen.ledger import Fingerprint, Outcome, Tally
+from loadgen.progress import Progress
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 _PACKAGES = ("loadgen", "numpy", "pyarrow", "confluent-kafka", "orjson", "faker")
 
 
@@ -34,6 +35,11 @@ def fingerprint_json(fingerprint: Fingerprint) -> dict[str, Any]:
 def planned_json(planned: Int64s) -> dict[str, Any]:
     """{"slices": N_SLICES, "count": [...]}: events of each slice that were planned, a prefix of its own sequence."""
     return {"slices": N_SLICES, "count": planned.tolist()}
+
+
+def sink_json(tally: Tally, progress: Progress | None) -> dict[str, Any]:
+    """The ledger of one sink, and how far it came; None before any worker has said so."""
+    return {**tally_json(tally), "progress": (progress or Progress.start(1)).as_json()}
 
 
 def tally_json(tally: Tally) -> dict[str, Any]:

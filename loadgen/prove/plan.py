@@ -18,6 +18,7 @@ from loadgen.config import RunSettings
 from loadgen.errors import LoadgenError, ManifestError
 from loadgen.event import N_SLICES, Int64s
 from loadgen.ledger import Fingerprint
+from loadgen.progress import Progress
 from loadgen.prove.manifest import MANIFEST_VERSION, versions
 from loadgen.prove.reached import read_planned
 from loadgen.simulate.behaviour import Behaviour
@@ -48,6 +49,7 @@ class Promise:
         planned: int64[N_SLICES], events of each slice that were planned: a prefix of the slice's own sequence.
         delivered: the fingerprint of those that arrived.
         sink: the name of the ledger that `delivered` is from.
+        progress: how far that sink came: which of the planned events may be absent.
         t0_wall_ms: the schedule's zero, ms since 1970; None where the run never started.
         repeated_possibly: events that the run itself may have sent twice.
         was_killed: the manifest is the last that the run wrote on its way; it was killed, or goes on.
@@ -62,6 +64,7 @@ class Promise:
     planned: Int64s
     delivered: Fingerprint
     sink: str
+    progress: Progress
     t0_wall_ms: int | None
     repeated_possibly: int
     was_killed: bool = False
@@ -158,6 +161,7 @@ def _promise(path: Path, content: dict[str, Any], place: Place) -> Promise:
         planned=_planned(path, content),
         delivered=Fingerprint(_counts(tally["fingerprint"]), _totals(tally["fingerprint"]["total"])),
         sink=sink,
+        progress=Progress.from_json(tally["progress"]),
         t0_wall_ms=None if content["t0_wall_ms"] is None else int(content["t0_wall_ms"]),
         repeated_possibly=int(content["summary"]["repeated_possibly"]),
         was_killed="reached" in content,

@@ -59,7 +59,7 @@ class Report:
         """The object that --json prints."""
         findings = self.findings
         return {
-            "verdict": "proved" if findings.is_proved else "not proved",
+            "verdict": _short_verdict(findings),
             "expected": findings.n_expected,
             "found": findings.n_found,
             **{kind: findings.counts[kind] for kind in KINDS},
@@ -99,15 +99,30 @@ class Report:
                 notes.append(f"run {promise.run_id} was killed, or goes on: {promise.path} is the last it wrote before")
         n_open = sum(int(promise.undelivered.sum()) for promise in self.promises)
         if n_open:
-            notes.append(f"{n_open:,} planned events failed, were dropped or unfinished: they may be absent or there")
+            notes.append(
+                f"{n_open:,} planned events failed, were dropped or unfinished: those, and no others, may be absent"
+            )
         if any(promise.timeless for promise in self.promises):
             notes.append("times are compared by the fingerprint only: --timestamps wall without a schedule")
         return notes
 
 
+def _short_verdict(findings: Findings) -> str:
+    if findings.is_clean and findings.n_expected == 0:
+        return "nothing to prove"
+    return "proved" if findings.is_proved else "not proved"
+
+
 def _verdict(findings: Findings) -> str:
     if findings.is_proved:
         return "proved: every delivered event is there once, unchanged and in order"
+    if findings.is_clean and findings.n_undecided:
+        return (
+            f"NOT proved: {findings.n_undecided:,} planned events are absent, and the run gave up too many events for "
+            "its manifest to say which; run again at a rate that it can keep"
+        )
+    if findings.is_clean:
+        return "NOT proved: no event was delivered, so there is nothing to prove; look at how the run ended"
     wrong = [f"{findings.counts[kind]:,} {kind.replace('_', ' ')}" for kind in KINDS if findings.counts[kind]]
     return f"NOT proved: {', '.join(wrong)}"
 

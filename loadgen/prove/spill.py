@@ -26,6 +26,13 @@ Rows = npt.NDArray[np.void]
 PLACE_BITS = 40
 """A place is a unit (file, Kafka partition, manifest) << PLACE_BITS, and a number within it."""
 NUMBER_MASK = (1 << PLACE_BITS) - 1
+MAY_BE_ABSENT = np.uint64(1 << 63)
+"""In the place of an expected event: it was not delivered for certain."""
+
+
+def may_be_absent(places: UInt64s) -> npt.NDArray[np.bool_]:
+    """Which of these expected events were not delivered for certain."""
+    return places >= MAY_BE_ABSENT
 
 
 def places_of(unit: int | Int64s, numbers: Int64s) -> UInt64s:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from loadgen.errors import ManifestError
 from loadgen.histogram import N_BUCKETS
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 """The latest that is understood."""
 MOST_BYTES = 64 << 20
 MOST_WINDOWS = 20_000

@@ -15,6 +15,7 @@ from typing import Any
 from loadgen import errors
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, WorkerDied
 from loadgen.event import Int64s
+from loadgen.progress import Progress
 from loadgen.run.judge.history import History
 from loadgen.run.judge.stalls import Stalls
 from loadgen.run.judge.thresholds import Thresholds
@@ -46,6 +47,7 @@ class Result:
         verdict: what it means.
         workers: per worker: index, counts of each sink, restarts, events possibly repeated.
         planned: int64[N_SLICES], events of each slice that were planned.
+        progress: sink name → how far it came.
         history: how it went over time.
         t0_wall_ms: the schedule's zero, ms since 1970; None where the workers' clock was never started.
         error: what went wrong, or None.
@@ -55,6 +57,7 @@ class Result:
     verdict: Verdict
     workers: list[dict[str, Any]]
     planned: Int64s
+    progress: dict[str, Progress]
     history: History
     t0_wall_ms: int | None
     error: LoadgenError | None
@@ -272,4 +275,6 @@ class Coordinator:
             thresholds=self._thresholds,
         )
         t0_wall_ms = self._go.t0_wall_ms if self._go else None
-        return Result(totals, verdict, team.accounts(), team.planned(), self._history, t0_wall_ms, self._error)
+        return Result(
+            totals, verdict, team.accounts(), team.planned(), team.progress(), self._history, t0_wall_ms, self._error
+        )

@@ -14,7 +14,7 @@ from typing import Any
 from loadgen.errors import OutputUnwritable
 from loadgen.histogram import Sparse
 from loadgen.ledger import Tally
-from loadgen.prove.manifest import planned_json, tally_json, versions, write_manifest
+from loadgen.prove.manifest import planned_json, sink_json, versions, write_manifest
 from loadgen.prove.reached import path_beside
 from loadgen.run.coordinator import Result
 from loadgen.run.judge.history import LATENCIES, Window
@@ -83,7 +83,7 @@ def _found(result: Result, plan: Plan) -> dict[str, Any]:
         "t0_wall_ms": result.t0_wall_ms,
         "summary": summary(result.totals, result.verdict, plan.settings.seed, ""),
         "planned": planned_json(result.planned),
-        "sinks": {name: tally_json(tally) for name, tally in _tallies(result, plan).items()},
+        "sinks": {name: sink_json(tally, result.progress.get(name)) for name, tally in _tallies(result, plan).items()},
         "workers": result.workers,
         "schedule_lag": Sparse.of(result.totals.schedule_lag_s).as_json(),
         "measured": _measured(result.verdict.measured),

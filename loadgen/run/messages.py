@@ -14,6 +14,7 @@ from loadgen.event import Int64s
 from loadgen.histogram import Histogram
 from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Tally
+from loadgen.progress import Progress
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
 
@@ -54,11 +55,13 @@ class Legacy:
 
     Attributes:
         settled: sink name → int64[number of lanes], events that need not be sent again.
+        progress: sink name → the same by slice, see `Sink.progress`.
         file_bytes: path → length up to which a file is counted; what lies behind is cut off.
         served_ns: how far the schedule had been served.
     """
 
     settled: dict[str, Int64s] = field(default_factory=dict)
+    progress: dict[str, Progress] = field(default_factory=dict)
     file_bytes: dict[str, int] = field(default_factory=dict)
     served_ns: int = 0
 
@@ -201,6 +204,7 @@ class Snapshot:
     Attributes:
         tallies: sink name → tally.
         settled: sink name → events of each lane that ended, see `Sink.settled`.
+        progress: sink name → how far it is, see `Sink.progress`.
         file_bytes: see `Legacy.file_bytes`.
         schedule_lag_s: from the due time to the send, of every event.
         active: listeners that are in a session now.
@@ -237,6 +241,7 @@ class Snapshot:
     at_ns: int = 0
     impaired: dict[str, int] = field(default_factory=dict)
     pulse: Pulse = field(default_factory=Pulse)
+    progress: dict[str, Progress] = field(default_factory=dict)
     round_trip_s: float = float("nan")
     ended_ns: int = 0
     done: bool = False

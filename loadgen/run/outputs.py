@@ -5,10 +5,9 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from loadgen.event import EventBatch, Int64s, UInt16s
+from loadgen.event import EventBatch, Int64s, UInt16s, rank_within
 from loadgen.run.messages import Chunk, Legacy, Plan
 from loadgen.run.share import Task
-from loadgen.simulate.feed import rank_within
 from loadgen.sink import Lines, Sink
 from loadgen.sink.files import DateFolderSink
 from loadgen.sink.kafka import KafkaSink
@@ -39,19 +38,21 @@ def open_sinks(task: Task, user_ids: Int64s, connection: Connection) -> list[Sin
 
 def _open(name: str, task: Task, user_ids: Int64s, connection: Connection) -> Sink:
     plan, legacy, n_rows = task.plan, task.legacy, len(user_ids)
-    settled = legacy.settled.get(name)
+    settled, before = legacy.settled.get(name), legacy.progress.get(name)
     if name == "kafka":
         assert plan.kafka is not None
-        return KafkaSink(plan.kafka, user_ids, settled, topic_ends=plan.topic_ends)
+        return KafkaSink(plan.kafka, user_ids, settled, before=before, topic_ends=plan.topic_ends)
     if name == "stream":
-        return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), n_rows, settled)
+        return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), n_rows, settled, before)
     if name == "files":
         assert plan.settings.folder is not None
         compress = None if plan.settings.compress == "none" else plan.settings.compress
         writer = f"{plan.run_id}_m{plan.settings.shard.index}w{task.index}"
         resume = legacy.file_bytes if legacy.settled else None
-        return DateFolderSink(plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, resume=resume)
-    return NullSink(n_rows, settled)
+        return DateFolderSink(
+            plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, before=before, resume=resume
+        )
+    return NullSink(n_rows, settled, before)
 
 
 def _hand_over(connection: Connection, data: memoryview, n_events: int) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from loadgen.errors import WorkerDied
 from loadgen.event import N_SLICES, Int64s
+from loadgen.progress import Progress
 from loadgen.prove.reached import LIVES, Board, Reached, path_beside
 from loadgen.run.forkserver import context
 from loadgen.run.messages import FromWorker, Legacy, Plan, Snapshot, ToWorker, empty_snapshot
@@ -127,7 +128,7 @@ class Team:
         last = settled_only(member.last)
         n_settled = _n_settled(last) - (_n_settled(member.buried[-1]) if member.buried else 0)
         member.repeated_possibly += max(0, member.reached.n_accepted - n_settled)
-        legacy = Legacy(last.settled, last.file_bytes, last.served_ns)
+        legacy = Legacy(last.settled, last.progress, last.file_bytes, last.served_ns)
         fresh = self._start(Task(self._plan, member.index, legacy), len(member.buried) + 1)
         member.buried.append(last)
         member.planned_before = member.planned()
@@ -165,6 +166,15 @@ class Team:
         """Events of each slice that were planned, never fewer than a sink may hold: int64[N_SLICES]."""
         planned: Int64s = np.sum([member.planned() for member in self.members], axis=0, dtype=np.int64)
         return planned
+
+    def progress(self) -> dict[str, Progress]:
+        """How far each sink is, over all members and all their lives."""
+        found: dict[str, Progress] = {}
+        for name, one in (
+            (name, one) for member in self.members for life in member.lives() for name, one in life.progress.items()
+        ):
+            found.setdefault(name, Progress.start(len(one.ended))).merge(one)
+        return found
 
     def accounts(self) -> list[dict[str, Any]]:
         """The ledger of each worker, for the manifest."""

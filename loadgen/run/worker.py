@@ -290,6 +290,7 @@ class Worker:
         return Snapshot(
             tallies={sink.name: sink.tally for sink in self._sinks},
             settled={sink.name: sink.settled for sink in self._sinks},
+            progress={sink.name: sink.progress for sink in self._sinks},
             file_bytes=marks,
             schedule_lag_s=self._lag,
             active=self._shard.active(self._shard.now_ms),

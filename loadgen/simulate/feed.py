@@ -6,12 +6,11 @@ A shard and limits go in; batches come out until the end of the simulated window
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import N_SLICES, EventBatch, Int64s
+from loadgen.event import N_SLICES, EventBatch, Int64s, rank_within
 from loadgen.simulate.impair import Impairer, Leaving, unimpaired
 from loadgen.simulate.shard import Shard
 
@@ -54,16 +53,6 @@ def owned_listeners(users: int, owned: npt.NDArray[np.bool_]) -> Int64s:
     """The user ids of these slices: int64, ascending."""
     ids = np.arange(users, dtype=np.int64)
     return ids[owned[ids % N_SLICES]]
-
-
-def rank_within(labels: npt.NDArray[np.integer[Any]], n_labels: int) -> tuple[Int64s, Int64s]:
-    """For each element its rank among equal labels, in order, and the count of each label."""
-    order = np.argsort(labels.astype(np.uint16), kind="stable")
-    counts = np.bincount(labels, minlength=n_labels)
-    starts = np.cumsum(counts) - counts
-    ranks = np.empty(len(labels), np.int64)
-    ranks[order] = np.arange(len(labels)) - np.repeat(starts, counts)
-    return ranks, counts
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from loadgen.event import Int32s, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.ledger import Tally
+from loadgen.progress import Progress
 
 
 @dataclass(slots=True)
@@ -71,12 +72,16 @@ class Sink(Protocol):
         tally: what became of the events so far; cumulative.
         lane_of_row: uint16[number of listeners], the lane of each listener of the shard.
         settled: int64[number of lanes], events of each lane that ended, in order: a prefix of what was sent.
+        progress: the same by slice, and which of them did not arrive: what the manifest says of the sink.
     """
 
     name: str
     tally: Tally
     lane_of_row: UInt16s
     settled: Int64s
+
+    @property
+    def progress(self) -> Progress: ...
 
     def room(self) -> int:
         """How many events `send` takes now without dropping any; 0 while the place is full."""

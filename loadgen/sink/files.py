@@ -20,6 +20,7 @@ from loadgen.compression import Compression, compressed
 from loadgen.disk import Bytes, unwritable, write_all
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
+from loadgen.progress import Progress
 from loadgen.sink import Lines
 from loadgen.sink.deliver import Sent, count_delivered
 
@@ -38,6 +39,8 @@ class _Part(NamedTuple):
 
     data: Bytes
     sent: Sent
+    order: Int64s
+    """The position of each among all events held back, in the order of sending."""
 
 
 class DateFolderSink:
@@ -53,6 +56,7 @@ class DateFolderSink:
         *,
         n_rows: int,
         settled: Int64s | None = None,
+        before: Progress | None = None,
         resume: dict[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -64,6 +68,7 @@ class DateFolderSink:
             compress: None, "gz" or "zst"; each piece of about 1 MB can be read alone.
             n_rows: the number of the shard's listeners.
             settled: int64[1], from the predecessor's snapshot; None for a fresh start.
+            before: `progress` of the same snapshot.
             resume: `marks()` of the same snapshot; files of this writer are cut back to it, others of its are removed.
             clock: seconds, monotonic.
 
@@ -73,17 +78,23 @@ class DateFolderSink:
         self.tally = Tally()
         self.lane_of_row = np.zeros(n_rows, np.uint16)
         self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
+        self._progress = Progress.start(1, before)
         self._folder = Path(folder)
         self._file_name = f"events_{writer_name}.jsonl" + (f".{compress}" if compress else "")
         self._compress = compress
         self._clock = clock
         self._held: defaultdict[int, list[_Part]] = defaultdict(list)
-        self._held_bytes = 0
+        self._held_bytes = self._n_held = 0
         self._held_since = 0.0
         self._length_bytes: dict[str, int] = {}
         self._open_files: OrderedDict[str, int] = OrderedDict()
         if resume is not None:
             self._cut_back(resume)
+
+    @property
+    def progress(self) -> Progress:
+        """See `Sink`."""
+        return self._progress.settle()
 
     def room(self) -> int:
         """There is always room: a full disk is an error, and a slow one makes `send` slow."""
@@ -97,10 +108,11 @@ class DateFolderSink:
         """
         if not self._held:
             self._held_since = self._clock()
-        for day, part in _by_day(lines):
+        for day, part, positions in _by_day(lines):
             data = part.buffer()
-            self._held[day].append(_Part(data, Sent.of(part, len(data))))
+            self._held[day].append(_Part(data, Sent.of(part, len(data)), self._n_held + positions))
             self._held_bytes += len(data)
+        self._n_held += len(lines)
         self.tally.in_flight += len(lines)
         if self._held_bytes >= WRITE_BYTES[self._compress]:
             self._write_held()
@@ -110,6 +122,7 @@ class DateFolderSink:
         self.flush(0.0)
         self.tally.settle(Outcome.DROPPED, lines.page)
         self.settled[0] += len(lines)
+        self._progress.advance(0, lines.slice_of, np.full(len(lines), Outcome.DROPPED, np.uint8))
 
     def poll(self, timeout_s: float) -> None:
         """Write what has waited for half a second; raises as `send` does."""
@@ -138,18 +151,28 @@ class DateFolderSink:
         return float("nan")
 
     def _write_held(self) -> None:
-        held, self._held, self._held_bytes = self._held, defaultdict(list), 0
+        held, self._held = self._held, defaultdict(list)
+        n_held, self._held_bytes, self._n_held = self._n_held, 0, 0
+        slice_of, outcome = np.empty(n_held, np.uint16), np.full(n_held, Outcome.DELIVERED, np.uint8)
         days = iter(held.items())
         try:
             for day, parts in days:
-                self._append(self._path(day), parts)
+                order = np.concatenate([part.order for part in parts])
+                sent = Sent.concat([part.sent for part in parts])
+                slice_of[order] = sent.slice_of
+                n_before = self.tally.count(Outcome.DELIVERED)
+                try:
+                    self._append(self._path(day), b"".join(part.data for part in parts), sent)
+                finally:  # an append that raises has delivered the first few
+                    outcome[order[self.tally.count(Outcome.DELIVERED) - n_before :]] = Outcome.FAILED
         finally:
             for _, parts in days:  # some are left only where an append raised
-                self._fail(Sent.concat([part.sent for part in parts]))
+                for part in parts:
+                    slice_of[part.order], outcome[part.order] = part.sent.slice_of, Outcome.FAILED
+                    self._fail(part.sent)
+            self._progress.advance(0, slice_of, outcome)
 
-    def _append(self, path: str, parts: list[_Part]) -> None:
-        data = b"".join(part.data for part in parts)
-        sent = Sent.concat([part.sent for part in parts])
+    def _append(self, path: str, data: bytes, sent: Sent) -> None:
         piece = compressed(data, self._compress) if self._compress else data
         try:
             write_all(self._fd(path), piece)
@@ -219,13 +242,14 @@ class DateFolderSink:
         self._length_bytes = dict(lengths)
 
 
-def _by_day(lines: Lines) -> Iterator[tuple[int, Lines]]:
-    """The lines of each day (days since 1970, UTC), in the order of sending within a day."""
+def _by_day(lines: Lines) -> Iterator[tuple[int, Lines, Int64s]]:
+    """Day (days since 1970, UTC), its lines in the order of sending, and their positions among all."""
     if len(lines) == 0:
         return
     day = lines.ts_ms // DAY_MS
     if day[0] == day[-1] and (day == day[0]).all():
-        yield int(day[0]), lines
+        yield int(day[0]), lines, np.arange(len(lines))
         return
     for one in np.unique(day):
-        yield int(one), lines.take(np.flatnonzero(day == one))
+        positions = np.flatnonzero(day == one)
+        yield int(one), lines.take(positions), positions

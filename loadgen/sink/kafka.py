@@ -20,6 +20,7 @@ from loadgen.kafka.errors import stopped
 from loadgen.kafka.monitor import BrokerStats
 from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Outcome, Tally
+from loadgen.progress import Progress
 from loadgen.sink import Lines
 from loadgen.sink.batching import runs
 from loadgen.sink.kafka_options import producer_config
@@ -41,7 +42,7 @@ class KafkaSink:
     """One producer, one topic.
 
     Attributes:
-        name, tally, lane_of_row, settled: see `Sink`.
+        name, tally, lane_of_row, settled, progress: see `Sink`.
         stats: the broker's figures, about once a second.
         last_errors: the last few things that librdkafka complained of, without secrets.
     """
@@ -54,6 +55,7 @@ class KafkaSink:
         user_ids: Int64s,
         settled: Int64s | None = None,
         *,
+        before: Progress | None = None,
         n_partitions: int | None = None,
         topic_ends: Mapping[int, int] | None = None,
         connect: Connect = Producer,
@@ -64,6 +66,7 @@ class KafkaSink:
             settings: where and how.
             user_ids: int64, the shard's listeners by row.
             settled: int64[n_partitions], from a predecessor's snapshot; None for a fresh start.
+            before: `progress` of the same snapshot.
             n_partitions: of the topic; None asks the broker.
             topic_ends: partition → one past its last offset before the run; where it is missing, the first report of
                 a partition proves nothing of the events before, and reading back may begin at its first offset.
@@ -80,13 +83,18 @@ class KafkaSink:
         self.lane_of_row: UInt16s = murmur2_partitions(user_ids, n_lanes)
         self.settled = np.zeros(n_lanes, np.int64) if settled is None else settled.copy()
         self.tally = Tally()
-        self._outbox.lanes = self._lanes = Lanes(n_lanes, self.tally, self.settled)
+        self._outbox.lanes = self._lanes = Lanes(n_lanes, self.tally, self.settled, Progress.start(n_lanes, before))
         for lane in range(n_lanes):
             self._lanes.last_offset[lane] = (topic_ends or {}).get(lane, NO_OFFSET + 1) - 1
         self._max_messages = int(config["queue.buffering.max.messages"])
         self._max_bytes = int(config["queue.buffering.max.kbytes"]) * 1024
         self._line_bytes = float(FIRST_GUESS_BYTES)
         self._is_adrift = self._closed = False
+
+    @property
+    def progress(self) -> Progress:
+        """See `Sink`."""
+        return self._lanes.progress()
 
     @property
     def stats(self) -> BrokerStats:
@@ -194,9 +202,9 @@ class KafkaSink:
     def _skip(self, lines: Lines, outcome: Outcome) -> None:
         lane_of_event = self.lane_of_row[lines.row]
         order = np.argsort(lane_of_event, kind="stable")
-        pages = lines.page[order]
+        pages, slices = lines.page[order], lines.slice_of[order]
         for lane, start, stop in runs(lane_of_event[order]):
-            self._lanes.skip(lane, pages[start:stop], outcome)
+            self._lanes.skip(lane, pages[start:stop], slices[start:stop], outcome)
 
     def _catch_up(self) -> None:
         """Once the brokers are back: what the topic has of the former producer is delivered, the new one gets the rest.

@@ -19,6 +19,7 @@ partition). Then these events are in doubt, too; see `Tear`.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loadgen.event import Int64s, UInt8s
+from loadgen.event import Int64s, UInt8s, UInt16s
 from loadgen.ledger import Outcome, Tally
+from loadgen.progress import Progress
 from loadgen.sink import Lines
 from loadgen.sink.deliver import Sent, count_delivered, line_lengths
 
@@ -111,6 +113,11 @@ class Group:
             return np.arange(self.start, self.stop)
         return self.start + np.flatnonzero(self.outcome == NO_REPORT)
 
+    @property
+    def slice_of(self) -> UInt16s:
+        """The slice of each event."""
+        return self.batch.sent.slice_of[self.start : self.stop]
+
 
 @dataclass(frozen=True, slots=True)
 class Tear:
@@ -131,11 +138,16 @@ class Tear:
 class Unsent:
     """Events of one lane that were never handed to the producer; they keep their place in the order."""
 
-    n_events: int
+    slice_of: UInt16s
+    unsent_as: Outcome
     ended: bool = True
 
     def __len__(self) -> int:
-        return self.n_events
+        return len(self.slice_of)
+
+    def outcomes(self) -> UInt8s:
+        """How each of them ended."""
+        return np.full(len(self), self.unsent_as, np.uint8)
 
 
 class Lanes:
@@ -150,10 +162,11 @@ class Lanes:
         unplaced: lanes with events after the last watermark that were reported without an offset.
     """
 
-    def __init__(self, n_lanes: int, tally: Tally, settled: Int64s) -> None:
+    def __init__(self, n_lanes: int, tally: Tally, settled: Int64s, progress: Progress) -> None:
         """Begin with nothing in flight."""
         self.tally = tally
         self.settled = settled
+        self._progress = progress
         self.last_offset = np.full(n_lanes, NO_OFFSET, np.int64)
         self.in_flight_bytes = 0
         self.torn: dict[int, Tear] = {}
@@ -167,10 +180,10 @@ class Lanes:
         self.in_flight_bytes += group.batch.bytes_of(group.start, group.stop)
         self._runs[group.lane].append(group)
 
-    def skip(self, lane: int, pages: UInt8s, outcome: Outcome) -> None:
+    def skip(self, lane: int, pages: UInt8s, slice_of: UInt16s, outcome: Outcome) -> None:
         """These events are not handed to the producer; they end after all that the lane was given before."""
         self.tally.settle(outcome, pages)
-        self._runs[lane].append(Unsent(len(pages)))
+        self._runs[lane].append(Unsent(slice_of, outcome))
         self._advance(lane)
 
     def watermark(self, group: Group, offset: int) -> None:
@@ -254,6 +267,21 @@ class Lanes:
             count_delivered(self.tally, sent)
             self._leave(sent)
 
+    def progress(self) -> Progress:
+        """How far it is by now, with what was delivered ahead of events still in flight."""
+        self._progress.set_ahead([found for lane in range(len(self._runs)) for found in self._ahead(lane)])
+        return self._progress.settle()
+
+    def _ahead(self, lane: int) -> Iterator[tuple[int, UInt16s, Int64s]]:
+        """What is delivered behind the first run that has not ended: lane, slices, places."""
+        runs = self._runs[lane]
+        if not any(isinstance(run, Group) and run.ended for run in runs):
+            return
+        slices = np.concatenate([run.slice_of for run in runs])
+        outcomes = np.concatenate([_outcomes_so_far(run) for run in runs])
+        (delivered,) = np.nonzero(outcomes == Outcome.DELIVERED)
+        yield lane, slices[delivered], self._progress.places(lane, slices)[delivered]
+
     def _arrive(self, group: Group) -> None:
         """Everything of the group that is not known to have ended otherwise is in the topic."""
         if group.ended:
@@ -288,4 +316,19 @@ class Lanes:
         """Settle what has ended, up to the first run that has not."""
         runs = self._runs[lane]
         while runs and runs[0].ended:
-            self.settled[lane] += len(runs.popleft())
+            run = runs.popleft()
+            self.settled[lane] += len(run)
+            self._progress.advance(lane, run.slice_of, _outcomes(run))
+
+
+def _outcomes(run: Group | Unsent) -> UInt8s | None:
+    """How the events of a run that has ended did; None where all were delivered."""
+    return None if isinstance(run, Group) and run.outcome is None else run.outcomes()
+
+
+def _outcomes_so_far(run: Group | Unsent) -> UInt8s:
+    """How the events of a run did; NO_REPORT for all of one that has not ended, which the tally has not counted."""
+    if not run.ended:
+        return np.full(len(run), NO_REPORT, np.uint8)
+    known = _outcomes(run)
+    return np.full(len(run), Outcome.DELIVERED, np.uint8) if known is None else known

@@ -7,6 +7,7 @@ import numpy as np
 
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
+from loadgen.progress import Progress
 from loadgen.sink import Lines
 from loadgen.sink.deliver import Sent, count_delivered
 
@@ -19,16 +20,23 @@ class NullSink:
 
     name = "null"
 
-    def __init__(self, n_rows: int, settled: Int64s | None = None) -> None:
+    def __init__(self, n_rows: int, settled: Int64s | None = None, before: Progress | None = None) -> None:
         """Begin empty.
 
         Args:
             n_rows: the number of the shard's listeners.
             settled: int64[1], what a predecessor had settled; None for a fresh start.
+            before: `progress` of the same snapshot.
         """
         self.tally = Tally()
         self.lane_of_row = np.zeros(n_rows, np.uint16)
         self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
+        self._progress = Progress.start(1, before)
+
+    @property
+    def progress(self) -> Progress:
+        """See `Sink`."""
+        return self._progress.settle()
 
     def room(self) -> int:
         """There is always room."""
@@ -38,11 +46,13 @@ class NullSink:
         """Count all events as delivered."""
         count_delivered(self.tally, Sent.of(lines, len(lines.buffer())))
         self.settled[0] += len(lines)
+        self._progress.advance(0, lines.slice_of)
 
     def drop(self, lines: Lines) -> None:
         """Count events as dropped that the schedule gave up."""
         self.tally.settle(Outcome.DROPPED, lines.page)
         self.settled[0] += len(lines)
+        self._progress.advance(0, lines.slice_of, np.full(len(lines), Outcome.DROPPED, np.uint8))
 
     def poll(self, timeout_s: float) -> None:
         """Nothing is ever in flight."""

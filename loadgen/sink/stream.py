@@ -18,6 +18,7 @@ from loadgen.disk import Bytes, unwritable, write_all
 from loadgen.errors import ReaderGone, SinkError
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
+from loadgen.progress import Progress
 from loadgen.sink import Lines
 from loadgen.sink.lanes import NO_OFFSET, Batch, Group, Lanes
 
@@ -39,7 +40,11 @@ class StreamSink:
     name = "stream"
 
     def __init__(
-        self, hand_over: Callable[[memoryview, int], None], n_rows: int, settled: Int64s | None = None
+        self,
+        hand_over: Callable[[memoryview, int], None],
+        n_rows: int,
+        settled: Int64s | None = None,
+        before: Progress | None = None,
     ) -> None:
         """Begin empty.
 
@@ -48,13 +53,19 @@ class StreamSink:
                 busy; OSError means that the coordinator is gone.
             n_rows: the number of the shard's listeners.
             settled: int64[1], what a predecessor had settled; None for a fresh start.
+            before: `progress` of the same snapshot.
         """
         self.tally = Tally()
         self.lane_of_row = np.zeros(n_rows, np.uint16)
         self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
         self._hand_over = hand_over
-        self._lanes = Lanes(1, self.tally, self.settled)
+        self._lanes = Lanes(1, self.tally, self.settled, Progress.start(1, before))
         self._chunks: deque[Group] = deque()
+
+    @property
+    def progress(self) -> Progress:
+        """See `Sink`."""
+        return self._lanes.progress()
 
     def room(self) -> int:
         """How many events `send` takes; 0 while the coordinator has much to write."""
@@ -71,7 +82,7 @@ class StreamSink:
             try:
                 self._hand_over(lines[start:stop].buffer(), stop - start)
             except OSError as error:
-                self._lanes.skip(0, lines.page[start:], Outcome.FAILED)
+                self._lanes.skip(0, lines.page[start:], lines.slice_of[start:], Outcome.FAILED)
                 raise SinkError(f"the coordinator takes no more lines: {error}; start the run again") from error
             group = Group(0, Batch.of(lines[start:stop]), 0, stop - start)
             self._lanes.accept(group)
@@ -79,7 +90,7 @@ class StreamSink:
 
     def drop(self, lines: Lines) -> None:
         """Count events as dropped that the schedule gave up."""
-        self._lanes.skip(0, lines.page, Outcome.DROPPED)
+        self._lanes.skip(0, lines.page, lines.slice_of, Outcome.DROPPED)
 
     def acknowledge(self, n_events: int) -> None:
         """The oldest chunk, of so many events, is written.

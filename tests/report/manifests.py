@@ -85,7 +85,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
     workers = [{"index": place, "restarts": 0, "repeated_possibly": 0, "sinks": {"kafka": half}} for place in range(2)]
     sink = {"bytes": 250 * N_EVENTS, "by_page": {"delivered": by_page}}
     return {
-        "manifest_version": 2,
+        "manifest_version": 3,
         "run_id": "20261122-101500-3fa9",
         "seed": 7,
         "start_ms": 1_795_355_260_884,

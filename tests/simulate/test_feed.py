@@ -5,12 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.event import N_SLICES, EventBatch
+from loadgen.event import N_SLICES, EventBatch, rank_within
 from loadgen.simulate.feed import (
     Feed,
     owned_listeners,
     owned_slices,
-    rank_within,
     slice_quotas,
     slice_users,
     window_for,
