@@ -2,9 +2,9 @@
 
 The hash of an event is `mix` of the sum of the terms of its fields; a field that an event lacks adds nothing. A
 field's term depends on the field's name and on its value alone, so that unchanging parts (a listener's, a track's, a
-page's) are made once and their sums gathered. The term of an integer is linear (a random odd multiple, as in
-multilinear hashing: three multiplications an event instead of three mixings); that of a length in seconds is a mix of
-the bits of its float64, that of a string a mix of its UTF-8 bytes, that of null a constant.
+page's) are made once and their sums gathered. The term of an integer is a mix of its value, that of a length in
+seconds of the bits of its float64, that of a string of its UTF-8 bytes; that of null is a constant. No term is linear
+in its value: otherwise a few integers changed together could leave the sum as it was.
 
 The mixing function is SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014).
 """
@@ -43,8 +43,7 @@ def field_key(field: str) -> np.uint64:
 
 def hash_integers(field: str, values: npt.NDArray[np.integer[Any]]) -> UInt64s:
     """The terms of integers (any integer dtype, any shape) as values of this field: uint64, same shape."""
-    key = field_key(field)
-    return values.astype(np.int64).view(np.uint64) * (key | np.uint64(1)) + ~key
+    return mix(values.astype(np.int64).view(np.uint64) * GOLDEN + ~field_key(field))
 
 
 def hash_floats(field: str, values: npt.NDArray[np.float64]) -> UInt64s:

@@ -62,3 +62,22 @@ def test_a_fingerprint_does_not_depend_on_order_or_on_how_it_was_added_up() -> N
     assert (first.count == whole.count).all()
     assert (first.total == whole.total).all()
     assert whole.total[3] == hashes[slice_of == 3].sum()
+
+
+def test_integers_that_change_together_do_not_cancel() -> None:
+    """Two fields' changes, chosen so that a sum of odd multiples of the values would stay as it was."""
+    for one, other in (("ts", "sessionId"), ("sessionId", "itemInSession"), ("userId", "age")):
+        keys = [int(hash_integers(field, np.array([1]))[0]) - int(hash_integers(field, np.array([0]))[0])
+                for field in (one, other)]  # fmt: skip
+        before, after = np.array([5, 7]), np.array([5 + keys[1], 7 - keys[0]], object)
+        wrapped = ((after.astype(object) + 2**63) % 2**64 - 2**63).astype(np.int64)
+        sums = [
+            int(hash_integers(one, values[:1])[0]) + int(hash_integers(other, values[1:])[0])
+            for values in (before, wrapped)
+        ]
+        assert (sums[0] - sums[1]) % 2**64 != 0
+
+
+def test_the_term_of_an_integer_is_not_linear_in_it() -> None:
+    steps = np.diff(hash_integers("ts", np.arange(1000)))
+    assert len(np.unique(steps)) == 999

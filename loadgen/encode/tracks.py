@@ -18,7 +18,7 @@ from loadgen.encode import text
 from loadgen.event import TIERS, Format, UInt64s
 from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_texts
 
-FILE_VERSION = 2
+FILE_VERSION = 3
 """Goes up with every change of the text of a track or of fingerprint.py: a file of another version is not read."""
 Kind = Literal["song", "listen"]
 KIND_OF: dict[Format, Kind] = {"activity": "song", "full": "song", "listen": "listen"}

@@ -19,6 +19,7 @@ from loadgen.encode.tracks import KIND_OF, TrackParts, open_track_parts
 from loadgen.errors import CatalogError, ManifestError
 from loadgen.event import N_SLICES, SESSIONS_PER_LISTENER, Int32s, Int64s, Labels, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
+from loadgen.kafka.partition import murmur2_partitions
 from loadgen.prove.names import HashedNames, Names
 from loadgen.prove.plan import Promise
 from loadgen.prove.seen import SHAPELESS
@@ -33,7 +34,6 @@ from loadgen.simulate.schedule import due_of, wall_times
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.share import Owned, feed_of, paced_schedule
 from loadgen.simulate.world import SimulationSettings, labels
-from loadgen.sink.partition import murmur2_partitions
 
 MOST_LISTENERS = 500_000
 """Made again at a time: some 100 bytes each."""

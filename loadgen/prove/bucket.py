@@ -87,7 +87,7 @@ def displaced_by_identity(rows: Rows, groups: Int64s) -> Int64s:
     """
     (known,) = np.nonzero((rows["major"] != UNKNOWN) & (rows["minor"] != UNKNOWN))
     major, minor = rows["major"][known], rows["minor"][known]
-    line = major // SESSIONS_PER_LISTENER * (groups.max(initial=0) + 1) + groups[_unit(rows[known])]
+    line = major // SESSIONS_PER_LISTENER * (groups.max(initial=0) + 1) + groups[unit_of(rows[known])]
     order = np.argsort(line, kind="stable")
     if not _falls(line[order], major[order], minor[order]):
         return np.zeros(0, np.int64)
@@ -113,7 +113,7 @@ def _displaced(found: Rows, expected: Rows, partner: Int64s, groups: Int64s) -> 
     (rows,) = np.nonzero((partner != ALONE) & (found["key"] != SHAPELESS))
     matched = expected[_originals(expected)[partner[rows]]]
     listener = matched["major"] // SESSIONS_PER_LISTENER
-    line = identities(listener, (_unit(matched) << 32) + groups[_unit(found[rows])])
+    line = identities(listener, (unit_of(matched) << 32) + groups[unit_of(found[rows])])
     position = (matched["place"] & np.uint64(NUMBER_MASK)).view(np.int64)
     return rows[displaced(line, position)]
 
@@ -125,5 +125,12 @@ def _originals(expected: Rows) -> Int64s:
     return np.maximum.accumulate(np.where(is_copy, 0, at)) if len(at) else at
 
 
-def _unit(rows: Rows) -> Int64s:
+def unit_of(rows: Rows) -> Int64s:
+    """The file or Kafka partition of each row found; of an expected one, its run and slice."""
     return (rows["place"] >> np.uint64(PLACE_BITS)).view(np.int64)
+
+
+def listener_of(rows: Rows) -> Int64s:
+    """The listener of each row; -1 where it does not tell."""
+    known: Int64s = np.where(rows["major"] == UNKNOWN, -1, rows["major"] // SESSIONS_PER_LISTENER)
+    return known

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from loadgen.errors import ManifestError
 from loadgen.event import N_SLICES, Int64s, UInt64s
 from loadgen.prove.again import Remake, refs_of, slice_of_refs, texts_of
-from loadgen.prove.bucket import displaced_by_identity, look_at
+from loadgen.prove.bucket import displaced_by_identity, listener_of, look_at, unit_of
+from loadgen.prove.envelope import Addressing
 from loadgen.prove.leftovers import Leftovers
 from loadgen.prove.names import NOBODY, HashedNames, Names
 from loadgen.prove.plan import Promise
@@ -56,6 +57,8 @@ class Findings:
         n_found: events found, whatever they are.
         counts: how many of each of KINDS.
         n_undecided: planned events that are absent, and of which the manifest does not say whether they arrived.
+        n_split: listeners whose events are in several Kafka partitions, so that their order cannot be told.
+        may_be_split: the user says that another system has done that on purpose.
         named: the first few of each kind.
         notes: what else a person should know.
     """
@@ -64,13 +67,16 @@ class Findings:
     n_found: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     n_undecided: int = 0
+    n_split: int = 0
+    may_be_split: bool = False
     named: list[Named] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def is_proved(self) -> bool:
         """Whether nothing is wrong, and something was there to be proved."""
-        return self.is_clean and self.n_undecided == 0 and self.n_expected > 0
+        is_ordered = self.n_split == 0 or self.may_be_split
+        return self.is_clean and self.n_undecided == 0 and self.n_expected > 0 and is_ordered
 
     @property
     def is_clean(self) -> bool:
@@ -81,7 +87,15 @@ class Findings:
 class Comparison:
     """One comparison of promises with a source."""
 
-    def __init__(self, promises: list[Promise], source: Source, names: Names, show: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        promises: list[Promise],
+        source: Source,
+        names: Names,
+        show: int,
+        progress: Progress,
+        is_repartitioned: bool = False,
+    ) -> None:
         """Prepare.
 
         Args:
@@ -90,11 +104,15 @@ class Comparison:
             names: tells the listeners of the format `listen`.
             show: how many events of each kind are named.
             progress: see `Progress`.
+            is_repartitioned: events may be in any partition, since another system has put them there.
         """
         self._promises, self._source, self._names = promises, source, names
         self._show, self._progress = show, progress
         self._timeless = any(promise.timeless for promise in promises)
         self._is_coarse = isinstance(names, HashedNames)
+        self._is_repartitioned = is_repartitioned
+        n_partitions = frozenset(len(promise.progress.ended) for promise in promises if not is_repartitioned)
+        self._addressing = Addressing(n_partitions, by_user_id=not self._is_coarse)
         self._counts, self._totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
         self._findings = Findings(n_expected=sum(int(promise.delivered.count.sum()) for promise in promises))
 
@@ -110,6 +128,8 @@ class Comparison:
         with Spill() as found, Spill() as expected:
             self._read(found)
             groups, differs = self._source.groups(), self._differing()
+            self._findings.n_split = self._n_split(found)
+            self._findings.may_be_split = self._is_repartitioned
             wanted = differs | self._in_doubt(found, differs, groups)
             if wanted.any():
                 remakes = [remake(promise) for promise in self._promises]
@@ -124,6 +144,8 @@ class Comparison:
         n_before: Counter[int] = Counter()
         for block in self._source.blocks():
             seen = reader.of_block(block)
+            if block.envelope is not None:
+                seen.alter(self._addressing.differs(block.envelope, seen.user_id, seen.time_ms))
             bucket = np.where(seen.user_id == NOBODY, NOWHERE, seen.user_id % N_SLICES).astype(np.uint16)
             self._counts += np.bincount(bucket, minlength=N_BUCKETS)
             np.add.at(self._totals, bucket, seen.hash)
@@ -135,6 +157,19 @@ class Comparison:
             spill.add(bucket, rows_of(seen.key, seen.major, seen.minor, places))
             self._findings.n_found += len(seen)
             self._progress("reading", self._findings.n_found, self._source.share())
+
+    def _n_split(self, spill: Spill) -> int:
+        """Listeners whose events are in more than one Kafka partition: their order cannot be told."""
+        partitions, n_split = self._source.partitions(), 0
+        if len(np.unique(partitions[partitions >= 0])) < 2:
+            return 0
+        for bucket in range(N_SLICES):
+            rows = spill.read(bucket)
+            partition, listener = partitions[unit_of(rows)], listener_of(rows)
+            is_known = (partition >= 0) & (listener >= 0)
+            pairs = np.unique(np.column_stack([listener[is_known], partition[is_known]]), axis=0)
+            n_split += int(np.count_nonzero(np.unique(pairs[:, 0], return_counts=True)[1] > 1))
+        return n_split
 
     def _differing(self) -> Bools:
         """In which buckets the fingerprint is not the promised one: bool[N_BUCKETS]."""

@@ -115,11 +115,21 @@ def _short_verdict(findings: Findings) -> str:
 
 def _verdict(findings: Findings) -> str:
     if findings.is_proved:
+        if findings.n_split:
+            return (
+                "proved: every delivered event is there once and unchanged; "
+                f"the order of {findings.n_split:,} listeners cannot be told, whose events are in several partitions"
+            )
         return "proved: every delivered event is there once, unchanged and in order"
     if findings.is_clean and findings.n_undecided:
         return (
             f"NOT proved: {findings.n_undecided:,} planned events are absent, and the run gave up too many events for "
             "its manifest to say which; run again at a rate that it can keep"
+        )
+    if findings.is_clean and findings.n_split and findings.n_expected:
+        return (
+            f"NOT proved: the order of {findings.n_split:,} listeners cannot be told, whose events are in several "
+            "partitions; if another system did that on purpose, say --repartitioned"
         )
     if findings.is_clean:
         return "NOT proved: no event was delivered, so there is nothing to prove; look at how the run ended"

@@ -7,6 +7,7 @@ others by Arrow, single ones by orjson; what is no record counts by its bytes, a
 A field that is null where its format has none counts as absent: Parquet does not know the difference.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
-from loadgen.fingerprint import hash_strings
+from loadgen.fingerprint import hash_strings, mix
 from loadgen.prove.canonical import MOST_BYTES, hash_canonical
 from loadgen.prove.columns import SCHEMA, Hashed, hash_columns
 from loadgen.prove.names import NOBODY, Names
@@ -31,8 +33,10 @@ UNKNOWN = -1
 """The session and item of a line that does not tell them."""
 SHAPELESS = np.uint64(0x5AFE)
 """The key of every line that is no record, where events are compared without their times."""
+_OTHER = np.uint64(0xE17E10FE)
 MOST_OTHERS = 4
 """Where more than one line in so many is not as the encoder writes it, Arrow reads the block."""
+Bools = npt.NDArray[np.bool_]
 Keys = Callable[[int], bytes | None]
 """The Kafka key of each value, by its position."""
 _NEWLINE, _OPEN, _CLOSE = b"\n"[0], b"{"[0], b"}"[0]
@@ -46,7 +50,9 @@ _NUMBERS = {
     name: re.compile(rb"""["']%s["']:\s*(\d{1,18})(?=\D)""" % name)
     for name in (b"userId", b"sessionId", b"itemInSession")
 }
+_KEY_END = re.compile(rb'"\s*:')
 _USER = re.compile(rb"""["']user["']:\s*["'](?:\xff\xfe)?([a-z.\d-]{1,200})["']""")
+_TS = re.compile(rb"""["']ts["']:\s*(\d{1,18})(?=\D)""")
 _TIMESTAMP = re.compile(rb"""["']timestamp["']:\s*["'](?:\xff\xfe)?([-\d]{10}T[\d:]{8}\.\d{6})""")
 
 
@@ -60,6 +66,7 @@ class Seen:
         user_id: int64, the listener; NOBODY where the line does not tell.
         major, minor: int64, which event of the listener it is: session id and item; in `listen`, which has neither, the
             listener * SESSIONS_PER_LISTENER and the time in ms. UNKNOWN where the line does not tell.
+        time_ms: int64, the event's own time, milliseconds since 1970; UNKNOWN where the line does not tell.
     """
 
     hash: UInt64s
@@ -67,6 +74,7 @@ class Seen:
     user_id: Int64s
     major: Int64s
     minor: Int64s
+    time_ms: Int64s
 
     def __len__(self) -> int:
         return len(self.hash)
@@ -76,10 +84,15 @@ class Seen:
         for name in self.__slots__:
             getattr(self, name)[rows] = getattr(others, name)
 
+    def alter(self, is_wrong: Bools) -> None:
+        """Make these events other ones than any that was sent, though their values may be the same."""
+        self.hash[is_wrong] = mix(self.hash[is_wrong] ^ _OTHER)
+        self.key[is_wrong] = mix(self.key[is_wrong] ^ _OTHER)
+
     @classmethod
     def empty(cls, n: int) -> "Seen":
         """Room for n events."""
-        return cls(np.empty(n, np.uint64), np.empty(n, np.uint64), *(np.empty((3, n), np.int64)))
+        return cls(np.empty(n, np.uint64), np.empty(n, np.uint64), *(np.empty((4, n), np.int64)))
 
 
 class Reader:
@@ -182,7 +195,7 @@ class Reader:
             major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
             minor[rows] = found.time_ms[rows]
         user_id[user_id < 0] = NOBODY
-        return Seen(found.hash(), found.hash(timeless=self._timeless), user_id, major, minor)
+        return Seen(found.hash(), found.hash(timeless=self._timeless), user_id, major, minor, found.time_ms)
 
     def _shapeless(self, lines: list[bytes], keys: Sequence[bytes | None] | None) -> Seen:
         """Lines that are no records: by their bytes; listener and identity as far as they can still be read."""
@@ -194,7 +207,7 @@ class Reader:
             of_keys = np.array([int(key) if key and key.isdigit() and len(key) < 19 else NOBODY for key in keys])
             user_id = np.where(of_keys == NOBODY, user_id, of_keys)
         key = np.full(len(lines), SHAPELESS) if self._timeless else hashes
-        return Seen(hashes, key, user_id, major, minor)
+        return Seen(hashes, key, user_id, major, minor, np.array([_time_ms(line) for line in lines], np.int64))
 
     def _read_names(self, lines: list[bytes], user_id: Int64s, major: Int64s, minor: Int64s) -> None:
         """Fill in what lines of the format `listen` tell."""
@@ -252,9 +265,19 @@ def _plain(line: bytes) -> bytes | None:
         return None
     if type(record) is not dict or not _fits(tuple(record), tuple(map(type, record.values()))):
         return None
+    if not _has_each_key_once(line, len(record)):
+        return None
     if any(record[name] > _MOST for name in _INTEGERS & record.keys() if record[name] is not None):
         return None
     return orjson.dumps(record)
+
+
+def _has_each_key_once(line: bytes, n_keys: int) -> bool:
+    """Whether a record that was read with so many different keys has no more of them: readers take the last of two."""
+    if len(_KEY_END.findall(line)) == n_keys:  # each key has one, and texts may have more
+        return True
+    keys: list[str] = json.loads(line, object_pairs_hook=lambda pairs: [key for key, _ in pairs])
+    return len(keys) == n_keys
 
 
 @lru_cache(1 << 12)
@@ -271,6 +294,12 @@ def _shortened(line: bytes) -> bytes:
 def _number(how: "re.Pattern[bytes]", line: bytes) -> int:
     found = how.search(line)
     return int(found[1]) if found else UNKNOWN
+
+
+def _time_ms(line: bytes) -> int:
+    """The event's own time, in whichever format; UNKNOWN where it cannot be read."""
+    found = _TS.search(line)
+    return int(found[1]) if found else _moment(line)
 
 
 def _moment(line: bytes) -> int:

@@ -11,6 +11,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from loadgen.event import Int64s, UInt64s
+from loadgen.prove.envelope import Envelope
 
 CHUNK_BYTES = 4 << 20
 
@@ -24,12 +25,14 @@ class Block:
         unit: which unit; the events follow those of its block before.
         keys: the Kafka key of a single value, by its position in the block.
         places: uint64, of each event; None where `unit` and the order tell.
+        envelope: what Kafka has of each event besides its value; None where it is not known.
     """
 
     content: bytes | Sequence[bytes] | pa.Table
     unit: int = 0
     keys: Callable[[int], bytes | None] | None = None
     places: UInt64s | None = None
+    envelope: Envelope | None = None
 
 
 class Source(Protocol):
@@ -51,6 +54,9 @@ class Source(Protocol):
 
     def groups(self) -> Int64s:
         """For each unit its group: between events of different groups the order is unknown."""
+
+    def partitions(self) -> Int64s:
+        """For each unit the Kafka partition that its events are from; -1 where that is not known."""
 
     def where(self, place: int) -> str:
         """A place as a person would say it."""

@@ -16,6 +16,7 @@ from loadgen.kafka.check import check_topic
 from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+from loadgen.prove.envelope import UNKNOWN, Envelope
 from loadgen.prove.source import Block
 from loadgen.prove.spill import NUMBER_MASK, PLACE_BITS, places_of
 
@@ -48,6 +49,7 @@ class TopicSource:
         self._n_partitions = check_topic(settings)
         self._monitor = Monitor(settings.options)
         self._n_read, self._n_all = 0, 1
+        self._sets_times = False
         self.name = f"topic {settings.topic} on {settings.brokers}"
         self.notes: list[str] = []
 
@@ -62,7 +64,9 @@ class TopicSource:
             consumer.assign([TopicPartition(self._settings.topic, number, spans[number][0]) for number in ends])
             for messages in self._fetched(consumer, ends):
                 self._n_read += len(messages)
-                yield _block(messages)
+                block = _block(messages)
+                self._note_times(block)
+                yield block
         except KafkaException as error:
             raise self._failed(error.args[0]) from error
         finally:
@@ -74,6 +78,10 @@ class TopicSource:
 
     def groups(self) -> Int64s:
         """Each partition is a group of its own."""
+        return np.arange(self._n_partitions, dtype=np.int64)
+
+    def partitions(self) -> Int64s:
+        """Each unit is one."""
         return np.arange(self._n_partitions, dtype=np.int64)
 
     def where(self, place: int) -> str:
@@ -111,6 +119,13 @@ class TopicSource:
                 f"the topic no longer has its beginning ({shown}{', …' if len(cut) > 5 else ''}): "
                 "events that stood before it count as lost"
             )
+
+    def _note_times(self, block: Block) -> None:
+        """Say that the topic sets timestamps itself, once."""
+        assert block.envelope is not None
+        if not self._sets_times and (block.envelope.timestamp_ms == UNKNOWN).any():
+            self._sets_times = True
+            self.notes.append("the topic sets its messages' timestamps itself, so they were not compared")
 
     def _fetched(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[list[Message]]:
         """Messages below the ends, until every partition has been read to its end."""
@@ -162,4 +177,5 @@ def _block(messages: list[Message]) -> Block:
     partitions = np.fromiter(map(Message.partition, messages), np.int64, n)
     places = places_of(partitions, np.fromiter(map(Message.offset, messages), np.int64, n))
     values = [value or b"" for value in map(Message.value, messages)]
-    return Block(values, keys=lambda row: messages[row].key(), places=places)
+    envelope = Envelope.of(messages, partitions)
+    return Block(values, keys=lambda row: messages[row].key(), places=places, envelope=envelope)

@@ -61,10 +61,17 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
     Raises:
         LoadgenError: see `main`.
     """
-    return compared(read_promises(settings.manifests, _place(settings)), _source(settings), settings.show, progress)
+    promises = read_promises(settings.manifests, _place(settings))
+    return compared(promises, _source(settings), settings.show, progress, settings.repartitioned)
 
 
-def compared(promises: list[Promise], source: Source, show: int, progress: Callable[[str, int, float], None]) -> Report:
+def compared(
+    promises: list[Promise],
+    source: Source,
+    show: int,
+    progress: Callable[[str, int, float], None],
+    is_repartitioned: bool = False,
+) -> Report:
     """Compare.
 
     Args:
@@ -72,13 +79,14 @@ def compared(promises: list[Promise], source: Source, show: int, progress: Calla
         source: where events are.
         show: how many events of each kind of difference are named.
         progress: see compare.Progress.
+        is_repartitioned: see Comparison.
 
     Raises:
         LoadgenError: see `main`.
     """
     began_s = time.monotonic()
     catalogs = _Catalogs(progress)
-    comparison = Comparison(promises, source, _names(promises, catalogs.of), show, progress)
+    comparison = Comparison(promises, source, _names(promises, catalogs.of), show, progress, is_repartitioned)
     remake = cache(lambda promise: Remake(promise, catalogs.of(promise)))
     findings = comparison.run(remake)
     shown = _shown(findings.named, source, lambda wanted: texts_of([remake(one) for one in promises], wanted))

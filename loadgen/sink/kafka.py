@@ -19,6 +19,7 @@ from loadgen.event import Int64s, UInt16s
 from loadgen.kafka.errors import stopped
 from loadgen.kafka.monitor import BrokerStats
 from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.partition import murmur2_partitions
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import Lines
@@ -26,7 +27,6 @@ from loadgen.sink.batching import runs
 from loadgen.sink.kafka_options import producer_config
 from loadgen.sink.lanes import NO_OFFSET, Bools, Group, Lanes
 from loadgen.sink.outbox import POLL_S, Connect, Outbox
-from loadgen.sink.partition import murmur2_partitions
 from loadgen.sink.readback import Doubt, read_back
 
 MAX_SEND = 16_384

@@ -12,8 +12,8 @@ import numpy as np
 import orjson
 from confluent_kafka import Message
 
+from loadgen.kafka.partition import murmur2_partitions
 from loadgen.prove.manifest import fingerprint_json
-from loadgen.sink.partition import murmur2_partitions
 from tests.prove.recompute import fingerprint_of
 from tests.run.program import adds_up
 from tests.sink.topic import read_topic

@@ -189,3 +189,33 @@ def test_the_program_says_all_of_it_in_a_line_and_an_exit_code(
     (tmp_path / "damaged.jsonl.gz").write_bytes(b"\x1f\x8b\x08 this is no gzip")
     assert main(["verify", str(run.manifest), "--files", "damaged.jsonl.gz"]) == 1
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_where_nothing_was_delivered_there_is_nothing_to_prove(run: Run, tmp_path: Path) -> None:
+    def deliver_nothing(content: dict[str, Any]) -> None:
+        sink = content["sinks"]["stream"]
+        content["planned"]["count"] = sink["fingerprint"]["count"] = [0] * 256
+        sink["fingerprint"]["total"] = ["0" * 16] * 256
+
+    report = verified_lines(Run(changed(run, tmp_path, deliver_nothing), []), [], tmp_path)
+    assert not report.findings.is_proved
+    assert report.as_json()["verdict"] == "nothing to prove"
+    assert list(report.as_text())[-1].startswith("NOT proved: no event was delivered")
+
+
+def test_absent_events_are_not_excused_where_the_record_lacks_which_were_given_up(run: Run, tmp_path: Path) -> None:
+    absent = run.lines[10]
+    slice_of, hash_of = orjson.loads(absent)["userId"] % 256, int(Reader(KnownNames(None)).of_values([absent]).hash[0])
+
+    def forget(content: dict[str, Any]) -> None:
+        fingerprint = content["sinks"]["stream"]["fingerprint"]
+        fingerprint["count"][slice_of] -= 1
+        fingerprint["total"][slice_of] = f"{(int(fingerprint['total'][slice_of], 16) - hash_of) % 2**64:016x}"
+        content["sinks"]["stream"]["progress"].update(complete=False, ended=[" ".join(["0"] * 256)])
+
+    other = Run(changed(run, tmp_path, forget), run.lines)
+    assert verified_lines(other, [line for line in run.lines if line != absent], tmp_path).findings.is_proved
+    neighbour = next(line for line in run.lines[11:] if orjson.loads(line)["userId"] % 256 == slice_of)
+    report = verified_lines(other, [line for line in run.lines if line != neighbour], tmp_path)
+    assert not report.findings.is_proved
+    assert verified_lines(other, run.lines, tmp_path).findings.is_proved

@@ -51,7 +51,7 @@ def encoded(wire_format: Format, n: int, seed: int, malform_prob: float = 0.0) -
     if wire_format == "listen":
         major, minor = batch.user_id * SESSIONS_PER_LISTENER, batch.ts_ms
     texts = [line[:-1] for line in lines.to_pylist()]
-    return texts, Seen(hashes, hashes, batch.user_id, major, minor), FewNames(listeners.user_id)
+    return texts, Seen(hashes, hashes, batch.user_id, major, minor, batch.ts_ms), FewNames(listeners.user_id)
 
 
 def assert_same(found: Seen, expected: Seen, name: str = "") -> None:
@@ -202,3 +202,26 @@ def test_times_are_read_to_the_millisecond(moments: list[object]) -> None:
     times, is_good = iso_ms(pa.array([text for text, _ in later], pa.string()))
     assert is_good.all()
     assert times.tolist() == [ms for _, ms in later]
+
+
+@pytest.mark.parametrize("wire_format", FORMATS)
+def test_a_record_with_a_key_twice_is_no_record_though_readers_take_the_last(wire_format: Format) -> None:
+    lines, expected, names = encoded(wire_format, 3, 11)
+    twice = [
+        line.replace(b"{", b'{"user":"EVIL","song":"x","user":"EVIL",', 1)
+        if wire_format != "activity"
+        else line.replace(b"{", b'{"page":"EVIL","userId":666,', 1)
+        for line in lines
+    ]
+    escaped = [line.replace(b"{", b'{"us\\u0065rId":1,"user\\u0049d":2,', 1) for line in lines]
+    for changed in (twice, escaped, [line.replace(b"{", b"{ ", 1) for line in twice]):
+        for found in (Reader(names).of_values(changed), Reader(names).of_lines(b"\n".join(changed) + b"\n")):
+            assert not set(found.hash.tolist()) & set(expected.hash.tolist())
+            assert found.hash.tolist() == [int(hash_strings(pa.array([line], pa.binary()))[0]) for line in changed]
+
+
+def test_a_text_that_looks_like_a_key_is_no_key() -> None:
+    line = orjson.dumps({"ts": 1, "userId": 2, "song": 'He said "ts": 5, "ts": 6'})
+    found = Reader(KnownNames(None)).of_values([line])
+    assert (found.user_id.tolist(), found.time_ms.tolist()) == ([2], [1])
+    assert found.hash[0] != hash_strings(pa.array([line], pa.binary()))[0]

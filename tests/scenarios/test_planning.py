@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from loadgen.event import N_SLICES
+from loadgen.kafka.partition import murmur2_partitions
 from loadgen.scenarios.planning import Costs, Machine, Plan, plan, table
 from loadgen.simulate.shard import Shard
-from loadgen.sink.partition import murmur2_partitions
 from tests.simulate.world import CATALOG, settings
 
 LOADS = [1e6, 1e7, 1e8]

@@ -63,6 +63,12 @@ class VerifySettings(Settings):
         Flag("files", "PATH…", "JSON lines files, or folders of them.", WHERE_FROM),
     ] = ()
 
+    repartitioned: Annotated[
+        bool,
+        BeforeValidator(values.switch),
+        Flag("repartitioned", "", "Another system has put events into other partitions on purpose.", WHERE_FROM),
+    ] = False
+
     show: Annotated[
         int,
         BeforeValidator(values.count(0, 1_000_000, "5")),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Producer
 
-from loadgen.sink.partition import murmur2, murmur2_partitions
+from loadgen.kafka.partition import murmur2, murmur2_partitions
 from tests.mock_cluster import MockCluster
 
 
