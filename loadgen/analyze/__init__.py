@@ -28,7 +28,7 @@ def main(settings: AnalyzeSettings) -> int:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 every file was read, 1 not.
+        The exit code: 0 every file was read, 1 not, or no line of them is an event.
 
     Raises:
         LoadgenError: there is nothing to read, or the output cannot be written.
@@ -51,7 +51,8 @@ def main(settings: AnalyzeSettings) -> int:
     else:
         say(report)
     _close(settings, figures, reading, terminal, stamp)
-    return EXIT_FAILED if reading.failed else EXIT_DONE
+    is_nothing_read = figures.unreadable > 0 and not figures.events
+    return EXIT_FAILED if reading.failed or is_nothing_read else EXIT_DONE
 
 
 def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[Figures, Reading, float]":
@@ -127,6 +128,6 @@ def _close(settings: AnalyzeSettings, figures: "Figures", reading: "Reading", te
     """Say on stderr where everything is, and what is wrong."""
     from loadgen.analyze.screen import note_gaps
 
-    note_gaps(terminal, reading.failed, figures.events)
+    note_gaps(terminal, reading.failed, figures.events, figures.unreadable)
     if not settings.quiet:
         terminal.note(f"written: {settings.out}/music_stats_{stamp}*")

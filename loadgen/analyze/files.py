@@ -15,6 +15,7 @@ from itertools import groupby
 
 from loadgen.errors import NotThere
 from loadgen.store import Store, StoredFile, open_store
+from loadgen.store.json_lines import is_document, why_not_lines
 from loadgen.store.layout import BatchName, day_of, is_covered, published
 from loadgen.store.local import LocalStore
 
@@ -71,6 +72,13 @@ class File:
         """Its name for a person; no other file has the same."""
         return f"{self.store.url}/{self.path}"
 
+    def why_not_lines(self) -> str | None:
+        """What it is instead of JSON lines, and how to convert it; None where it may be such lines, or is Parquet.
+
+        Only files are looked at that a user may have made: loadgen's own lie in the folders of days.
+        """
+        return why_not_lines(self.store, self.path) if self.day is None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -89,6 +97,7 @@ class Folder:
         listed = _Listed(list(self.store.files(self.prefix)))
         dated = [File(self.store, file.path, file.length_bytes, file.day) for file in published(listed)]  # type: ignore[arg-type]  # all that it asks of a store
         loose = [file for file in listed.files() if day_of(file.path) is None and file.path.endswith(ENDINGS)]
+        loose = [file for file in loose if not is_document(self.store, file.path)]
         return [*_uncovered(File(self.store, file.path, file.length_bytes) for file in loose), *dated]
 
 
@@ -128,6 +137,12 @@ class Batch:
         days = {file.day for file in self.files}
         found = (file for file in self.folder.files() if file.day in days and file.shown not in self.others)
         return replace(self, files=tuple(found))
+
+    def without(self, refused: Iterable[File]) -> "Batch":
+        """All but these files, also when it is listed again."""
+        names = frozenset(file.shown for file in refused)
+        files = tuple(file for file in self.files if file.shown not in names)
+        return replace(self, files=files, others=self.others | names)
 
 
 def batches(names: Iterable[str], interval: Interval) -> list[Batch]:

@@ -166,7 +166,7 @@ class Tally:
         return min(1.0, (reading.done_bytes + in_batch) / max(1, reading.n_bytes))
 
     def read(self, batches: Sequence[Batch]) -> None:
-        """Count what is in these batches.
+        """Count what is in these batches; what cannot be read is in `reading.failed`.
 
         Raises:
             StoreError: a store does not answer.
@@ -175,7 +175,7 @@ class Tally:
         self.reading.n_bytes = sum(batch.n_bytes for batch in batches)
         for batch in batches:
             self._before, self.reading.batch_bytes = self._n_read(), batch.n_bytes
-            self._read_batch(batch, ATTEMPTS)
+            self._read_batch(self._lines_of(batch), ATTEMPTS)
             self.reading.done_bytes, self.reading.batch_bytes = self.reading.done_bytes + batch.n_bytes, 0
 
     def finish(self) -> None:
@@ -198,6 +198,12 @@ class Tally:
         """Bytes that were read so far, as far as the system counts: DuckDB says nothing where it counts many things."""
         counted = getattr(self._process, "io_counters", None)  # macOS has none
         return self._remotes.n_bytes + (counted().read_chars if counted else 0)
+
+    def _lines_of(self, batch: Batch) -> Batch:
+        """The batch without the files that hold no lines, such as JSON arrays: DuckDB would see no event in them."""
+        found = {file: why for file in batch.files if (why := file.why_not_lines()) is not None}
+        self.reading.failed.update({file.shown: why for file, why in found.items()})
+        return batch.without(found) if found else batch
 
     def _read_batch(self, batch: Batch, n_attempts: int) -> None:
         """All files at once; if that fails, what compaction has made of them; if nothing, one by one."""
@@ -226,6 +232,8 @@ class Tally:
 
     def _count(self, files: Sequence[File]) -> None:
         """All of these, or, where duckdb.Error is raised, none."""
+        if not files:
+            return
         sources = list(self._sources(files))
         self.connection.begin()
         try:

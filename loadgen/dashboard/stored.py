@@ -26,6 +26,7 @@ from loadgen.dashboard.spans import NOT_KNOWN, Lane
 from loadgen.dashboard.state import ANEW, Anew, State
 from loadgen.errors import NotThere, StoreError, StoreUnreachable
 from loadgen.store import Store, StoredFile
+from loadgen.store.json_lines import why_not_lines
 from loadgen.store.layout import BatchName
 from loadgen.store.read import parquet_tables
 
@@ -174,7 +175,16 @@ class StoredEvents:
                 self._wait_for(file.path)
                 continue
             self._since_s.pop(file.path, None)
-            yield file.length_bytes, reading
+            if not self._is_refused(file, reading):
+                yield file.length_bytes, reading
+
+    def _is_refused(self, file: StoredFile, reading: Reading) -> bool:
+        """Whether nothing was read of a file yet, and it is no JSON lines; it may still be replaced by such lines."""
+        why = why_not_lines(self._store, file.path) if reading.position == 0 else None
+        if why is None:
+            return False
+        self._trouble[file.path], reading.length_bytes = why, file.length_bytes
+        return True
 
     def _wait_for(self, path: str) -> None:
         """A file is shorter than what was read of it: raise Rewritten if it stays so."""

@@ -19,6 +19,7 @@ from loadgen.event import Int64s
 from loadgen.prove.source import CHUNK_BYTES, Block
 from loadgen.prove.spill import NUMBER_MASK, PLACE_BITS
 from loadgen.store import Store, StoredFile
+from loadgen.store.json_lines import is_document, why_not_lines
 from loadgen.store.layout import DEAD, BatchName, PublishedFile, day_of, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import parquet_tables, read_lines
@@ -122,9 +123,12 @@ def files_source(paths: Iterable[str]) -> FileSource:
 
     Raises:
         UsageError: a file or folder is not there.
+        StoreError: a file is something else than JSON lines.
     """
     given = list(paths)
     units = [unit for path in given for unit in _units_at(Path(path))]
+    for unit in units:
+        _refuse_if_not_lines(unit)
     shown = given[0] if len(given) == 1 else f"{len(given)} files and folders"
     return FileSource(shown, units)
 
@@ -134,6 +138,7 @@ def _units_at(path: Path) -> Iterator[Unit]:
         store = LocalStore(path.absolute())
         yield from _units_of(store, f"{path}/")
         others = [file for file in store.files() if day_of(file.path) is None and file.path.endswith(_ENDINGS)]
+        others = [file for file in others if not is_document(store, file.path)]
         for file in sorted(others, key=lambda file: _by_number(file.path)):
             yield Unit(store, file, f"{path}/{file.path}", ())
         return
@@ -147,6 +152,13 @@ def _units_at(path: Path) -> Iterator[Unit]:
     batch = BatchName.parse(path.name)
     order = (str(path.parent), *batch.lane) if batch else ()
     yield Unit(LocalStore(path.absolute().parent), file, str(path), order)
+
+
+def _refuse_if_not_lines(unit: Unit) -> None:
+    """Raise StoreError for a JSON array and the like, in which every event would count as lost."""
+    why = None if day_of(unit.file.path) is not None or unit.is_dead else why_not_lines(unit.store, unit.file.path)
+    if why is not None:
+        raise StoreError(why)
 
 
 def _units_of(store: Store, prefix: str) -> Iterator[Unit]:

@@ -139,3 +139,44 @@ def test_progress_is_a_line_from_time_to_time(
     with screen.progress(Terminal(quiet=True), "reading", share):
         pass
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["events.json", "."])
+def test_a_json_array_is_told_from_lines_with_the_way_to_convert_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], indent: int | None, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "events.json").write_text(json.dumps([json.loads(line) for line in LINES["full"]], indent=indent))
+    assert main(["analyze", name, "--no-charts"]) == 1
+    said = capsys.readouterr().err
+    assert "events.json is not JSON lines (one object a line): it is a JSON array; convert it with: jq -c" in said
+    assert "is it the right place" not in said
+
+
+def test_other_files_count_beside_one_that_is_no_lines(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "array.json").write_text(json.dumps([json.loads(line) for line in LINES["full"]]))
+    assert main(["analyze", "music_events", "array.json", "--json", "--quiet", "--no-charts"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["events"], found["unreadable"], found["files"]) == (3000, 0, 3)
+    (why,) = found["failed_files"].values()
+    assert "it is a JSON array" in why
+
+
+def test_documents_such_as_manifests_in_a_folder_of_events_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrote(tmp_path / "events.jsonl", LINES["full"])
+    (tmp_path / "run.json").write_text(json.dumps({"manifest_version": 2, "settings": {"users": 5}}, indent=2))
+    assert main(["analyze", ".", "--json", "--no-charts"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["events"], found["unreadable"], found["failed_files"]) == (1000, 0, {})
+    assert main(["analyze", "run.json", "--no-charts"]) == 1
+    assert "printed over several lines" in capsys.readouterr().err
+
+
+def test_lines_of_which_none_is_an_event_end_with_1(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "plays.csv").write_text("ts,userId\n1,2\n3,4\n")
+    assert main(["analyze", "plays.csv", "--no-charts"]) == 1
+    assert "none of 3 lines is an event: events are JSON objects with ts or timestamp" in capsys.readouterr().err

@@ -338,3 +338,15 @@ def test_a_file_that_goes_while_it_is_read_is_counted_anew(tmp_path: Path, monke
     for _ in range(4):
         reader.look()
     assert (reader.items, reader.n_anew) == (expected(0, 109), 1)
+
+
+def test_a_json_array_is_named_until_lines_are_in_its_place(tmp_path: Path) -> None:
+    lines = some(0, 9)
+    put(tmp_path, GROWING, b"[" + lines.rstrip().replace(b"\n", b",\n") + b"]")
+    put_batch(tmp_path, 10, 19, "jsonl")
+    reader = reader_of(tmp_path).look()
+    assert reader.items == expected(10, 19)
+    assert "it is a JSON array; convert it with: jq" in reader.events.state.reason
+    put(tmp_path, GROWING, lines)
+    reader.look()
+    assert (reader.items, reader.events.state.reason) == (expected(0, 19), "")

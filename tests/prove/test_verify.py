@@ -7,8 +7,9 @@ import numpy as np
 import orjson
 import pytest
 
+from loadgen.errors import StoreError
 from loadgen.event import FORMATS
-from tests.prove.runs import Run, counts_of, one_file, verified_lines
+from tests.prove.runs import Run, counts_of, one_file, verified, verified_lines
 
 AT = 2345
 """Of the event that is spoilt."""
@@ -170,3 +171,16 @@ def test_formats_may_be_mixed(runs: Callable[[str], Run], tmp_path: Path) -> Non
     report = verified_lines(three[0], lines, tmp_path, *others)
     assert counts_of(report) == {"lost": 1}
     assert report.shown[0].expected == lost
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_json_array_is_refused_with_the_way_to_convert_it_and_documents_are_passed_over(
+    runs: Callable[[str], Run], tmp_path: Path, is_named: bool
+) -> None:
+    run = runs("activity")
+    (tmp_path / "run.json").write_bytes(orjson.dumps({"manifest_version": 2}, option=orjson.OPT_INDENT_2))
+    (tmp_path / "events.jsonl").write_bytes(b"".join(line + b"\n" for line in run.lines))
+    assert verified(run.manifest, files=[str(tmp_path)]).findings.is_proved
+    (tmp_path / "array.json").write_bytes(b"[" + b",".join(run.lines) + b"]")
+    with pytest.raises(StoreError, match=r"array\.json is not JSON lines .*: it is a JSON array; convert it with: jq"):
+        verified(run.manifest, files=[str(tmp_path / "array.json" if is_named else tmp_path)])

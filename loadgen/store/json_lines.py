@@ -1,0 +1,113 @@
+"""Whether a file holds JSON lines at all: what it is instead, from its first bytes, and how to convert it.
+
+In: a file of events that loadgen did not write. Out: nothing where its beginning may be JSON lines, also bad ones; else
+a sentence for its owner.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+
+import pyarrow as pa
+
+from loadgen.compression import compression_of, decompressed
+from loadgen.errors import StoreError
+from loadgen.store import Store
+
+HEAD_BYTES = 1 << 16
+_ARRAY = re.compile(rb"\s*\[\s*(\{|\]\s*\Z|\Z)")
+_PRINTED = re.compile(rb"\s*\{[ \t]*\r?\n\s*[\"}]")
+_TIME = re.compile(rb'"(ts|timestamp)"\s*:')
+_DECODER = json.JSONDecoder()
+
+
+def why_not_lines(store: Store, path: str) -> str | None:
+    """What is wrong with a whole file, or None where it may hold JSON lines.
+
+    Args:
+        store: where it is.
+        path: its name says how it is compressed; Parquet is not looked at.
+    """
+    return None if path.endswith(".parquet") else what_else(_head(store, path), f"{store.url}/{path}")
+
+
+def is_document(store: Store, path: str) -> bool:
+    """Whether this is some other document, such as a run's manifest: printed JSON in which nothing has a time.
+
+    Of files that nobody named, such ones are passed over.
+    """
+    if not path.endswith(".json"):
+        return False
+    head = _head(store, path)
+    return _is_printed(head) and _TIME.search(head) is None
+
+
+def what_else(head: bytes, shown: str) -> str | None:
+    """What a file that begins so is instead of JSON lines, and what to do; None where it may be JSON lines.
+
+    Args:
+        head: its first bytes, decompressed.
+        shown: its name for a person.
+    """
+    found = next((what for is_it, what in _KINDS if is_it(head)), None)
+    return None if found is None else f"{shown} is not JSON lines (one object a line): {found.format(file=shown)}"
+
+
+def _head(store: Store, path: str) -> bytes:
+    how = compression_of(path)
+    # what cannot be opened or is damaged is told by whoever reads all of it
+    with suppress(StoreError, OSError, pa.ArrowException), store.open(path) as opened:
+        head: bytes = (decompressed(opened, how) if how else opened).read(HEAD_BYTES)
+        return head
+    return b""
+
+
+def _is_array(head: bytes) -> bool:
+    return _ARRAY.match(head) is not None
+
+
+def _is_printed(head: bytes) -> bool:
+    return _PRINTED.match(head) is not None
+
+
+def _is_in_one_line(head: bytes) -> bool:
+    """Whether all objects stand in one line; where a single newline is missing, that is one bad line."""
+    line, _, more = head.strip().partition(b"\n")
+    return not more and _after_object(line).startswith("{")
+
+
+def _has_commas(head: bytes) -> bool:
+    lines = head.strip().split(b"\n")[:3]
+    return len(lines) == 3 and all(_after_object(line) == "," for line in lines[:2])
+
+
+def _after_object(line: bytes) -> str:
+    """What follows the object with which a line begins; nothing where it begins with none."""
+    text = line.decode("utf-8", "replace").strip()
+    if not text.startswith("{"):
+        return ""
+    try:
+        return text[_DECODER.raw_decode(text)[1] :].strip()
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _is_utf16(head: bytes) -> bool:
+    return head[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head
+
+
+_KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (_is_array, "it is a JSON array; convert it with: jq -c '.[]' '{file}' > events.jsonl"),
+    (_is_printed, "its JSON is printed over several lines; convert it with: jq -c . '{file}' > events.jsonl"),
+    (_is_in_one_line, "all objects stand in one line; convert it with: jq -c . '{file}' > events.jsonl"),
+    (_has_commas, "its lines end in commas; convert it with: sed 's/,$//' '{file}' > events.jsonl"),
+    (_is_utf16, "it is UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 '{file}' > events.jsonl"),
+    (lambda head: head.startswith(b"\x1f\x8b"), "it is compressed with gzip; give it a name that ends in .jsonl.gz"),
+    (
+        lambda head: head.startswith(b"\x28\xb5\x2f\xfd"),
+        "it is compressed with zstd; give it a name that ends in .jsonl.zst",
+    ),
+    (lambda head: head.startswith(b"PAR1"), "it is Parquet; give it a name that ends in .parquet"),
+)
+"""How to tell what a file is, and what to say."""
