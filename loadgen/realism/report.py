@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.realism.statistics import Value
-from loadgen.realism.targets import Number, Target
+from loadgen.realism.targets import Number, Sample, Target
 
 WIDTH = 29
 """Of the longest statistic's name."""
@@ -21,32 +21,50 @@ class Judged:
     Attributes:
         target: what events are held against.
         values: one for each of its numbers.
+        is_enough: whether there are as many listeners and days as the target needs.
     """
 
     target: Target
     values: tuple[Value, ...]
+    is_enough: bool = True
 
     @property
     def passed(self) -> bool | None:
-        """Whether all numbers that the events tell are in their bands; None where they tell none, or have no band."""
-        results = [number.passes(value) for number, value in self.rows() if number.low is not None]
-        told = [result for result in results if result is not None]
+        """Whether all numbers that can be told are in their bands; None where none can be told, or has a band."""
+        told = [result for result in (self.result(*row) for row in self.rows()) if result is not None]
         return all(told) if told else None
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether it could fail or pass if there were more listeners or days."""
+        return self.target.is_gated and not self.is_enough
+
+    @property
+    def could_be_told(self) -> bool:
+        """Whether it lacks data, and no more than that: these events have some of its numbers."""
+        return self.lacks_data and any(value is not None for _, value in self.rows())
+
+    def result(self, number: Number, value: Value) -> bool | None:
+        """Whether one of its numbers is in its band; None where that cannot be told."""
+        return number.passes(value) if self.is_enough else None
 
     def rows(self) -> Iterator[tuple[Number, Value]]:
         """Its numbers with their values."""
         yield from zip(self.target.numbers, self.values, strict=True)
 
 
-def judge(targets: Sequence[Target], values: Mapping[str, Value]) -> list[Judged]:
+def judge(targets: Sequence[Target], values: Mapping[str, Value], sample: Sample) -> list[Judged]:
     """Put values beside their bands."""
-    return [Judged(target, tuple(values[number.statistic] for number in target.numbers)) for target in targets]
+    return [
+        Judged(target, tuple(values[number.statistic] for number in target.numbers), target.is_enough(sample))
+        for target in targets
+    ]
 
 
-def all_passed(judged: Sequence[Judged]) -> bool:
-    """Whether no target failed, and one at least was told."""
-    results = [one.passed for one in judged]
-    return False not in results and True in results
+def none_failed(judged: Sequence[Judged]) -> bool:
+    """Whether no target failed; and one at least passed or needs more data, else these events tell nothing."""
+    is_told = any(one.passed or one.could_be_told for one in judged)
+    return is_told and not any(one.passed is False for one in judged)
 
 
 def as_list(judged: Sequence[Judged]) -> list[dict[str, Any]]:
@@ -58,7 +76,8 @@ def as_list(judged: Sequence[Judged]) -> list[dict[str, Any]]:
             "value": value,
             "low": number.low,
             "high": number.high,
-            "passed": number.passes(value),
+            "passed": one.result(number, value),
+            "needs": one.target.needs if one.lacks_data else None,
             "published": number.published,
             "source": one.target.source,
         }
@@ -71,7 +90,7 @@ def text_of(judged: Sequence[Judged], title: str) -> str:
     """What a person reads."""
     lines = [title, ""]
     for one in judged:
-        lines += [f"{_mark(one)} {one.target.name}", *(_line(number, value) for number, value in one.rows())]
+        lines += [_heading(one), *(_line(one, number, value) for number, value in one.rows())]
         lines += [f"      {one.target.source}", ""]
     return "\n".join([*lines, verdict(judged)]) + "\n"
 
@@ -80,10 +99,21 @@ def verdict(judged: Sequence[Judged]) -> str:
     """One line."""
     gated = [one for one in judged if one.target.is_gated]
     passed, failed = ([one for one in gated if one.passed is result] for result in (True, False))
-    untold = len(gated) - len(passed) - len(failed)
+    few = [one for one in gated if one.lacks_data]
+    untold = len(gated) - len(passed) - len(failed) - len(few)
     text = f"{len(passed)} of {len(gated)} targets pass"
     text += f", {untold} cannot be told from these events" if untold else ""
+    text += f", {len(few)} need more data ({_most(few)} for all)" if few else ""
     return text + (f"; these do not: {', '.join(one.target.name for one in failed)}" if failed else "")
+
+
+def _most(few: Sequence[Judged]) -> str:
+    listeners, days = (max(getattr(one.target, name) for one in few) for name in ("listeners", "days"))
+    return f"≥ {listeners:,} listeners, {days:g} days"
+
+
+def _heading(one: Judged) -> str:
+    return f"{_mark(one)} {one.target.name}" + (f": {one.target.needs}" if one.lacks_data else "")
 
 
 def _mark(one: Judged) -> str:
@@ -92,12 +122,12 @@ def _mark(one: Judged) -> str:
     return {True: "✓", False: "✗", None: "?"}[one.passed]
 
 
-def _line(number: Number, value: Value) -> str:
+def _line(one: Judged, number: Number, value: Value) -> str:
     name = number.statistic.ljust(WIDTH)
     if value is None:
         return f"    {name} not told by these events".rstrip()
     band = "" if number.low is None else f"{shown(number.low)} … {shown(number.high)}"
-    wrong = "   outside" if number.passes(value) is False else ""
+    wrong = "   outside" if one.result(number, value) is False else ""
     return f"    {name} {shown(value):>8}   {band:<16}   published: {number.published}{wrong}"
 
 

@@ -5,6 +5,7 @@ In: a path (or None for the shipped file). Out: targets, or one UsageError that 
 
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,8 +15,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from loadgen.config.layers import read_toml
 from loadgen.config.values import nearest
 from loadgen.errors import UsageError
-from loadgen.realism.statistics import STATISTICS
+from loadgen.realism.seen import Seen
+from loadgen.realism.statistics import DAY_MS, STATISTICS
 
+DAY_SLACK = 0.1
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Bound = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -54,18 +57,47 @@ class Number(_Table):
         return self.low <= value <= self.high
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How much there is to judge by.
+
+    Attributes:
+        n_listeners: who have an event.
+        days: between the first event and the last.
+    """
+
+    n_listeners: int
+    days: float
+
+    @classmethod
+    def of(cls, seen: Seen) -> Self:
+        """That of these events."""
+        return cls(len(seen.plays), (seen.last_ms - seen.first_ms) / DAY_MS)
+
+
 class Target(_Table):
-    """Figures of one source."""
+    """Figures of one source, and how many listeners and days it takes to tell them from chance."""
 
     name: Text
     source: Text
     how: Text
+    listeners: Annotated[int, Field(strict=True, ge=0)] = 0
+    days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     numbers: Annotated[tuple[Number, ...], Field(min_length=1)]
 
     @property
     def is_gated(self) -> bool:
         """Whether it can fail."""
         return any(number.low is not None for number in self.numbers)
+
+    def is_enough(self, sample: Sample) -> bool:
+        """Whether events of this extent can pass or fail it; a run of two days lasts a little less than two."""
+        return sample.n_listeners >= self.listeners and sample.days + DAY_SLACK >= self.days
+
+    @property
+    def needs(self) -> str:
+        """What it takes, in words."""
+        return f"needs ≥ {self.listeners:,} listeners, {self.days:g} days"
 
 
 class Point(_Table):

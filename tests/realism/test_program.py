@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,13 +40,21 @@ def said_by(capsys: pytest.CaptureFixture[str], *words: str, code: int) -> str:
     return capsys.readouterr().out
 
 
-def test_json_has_an_object_for_each_number_of_each_target(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(said_by(capsys, "events.jsonl", "--json", code=1))
+@pytest.fixture
+def eager(here: Path) -> Path:
+    """The shipped targets, but any number of listeners and days is enough."""
+    text = resources.files("loadgen.realism").joinpath("targets.toml").read_text("utf-8")
+    (here / "eager.toml").write_text(re.sub(r"(?m)^(listeners|days) = \d+$", "", text))
+    return here / "eager.toml"
+
+
+def test_json_has_an_object_for_each_number_of_each_target(eager: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(said_by(capsys, "events.jsonl", "--json", "--targets", "eager.toml", code=1))
     assert [one["statistic"] for one in found] == [number["statistic"] for number in SHIPPED]
     assert {"target", "value", "low", "high", "passed", "source"} <= set.intersection(*map(set, found))
     for one in found:
         in_band = None if one["low"] is None else one["low"] <= one["value"] <= one["high"]
-        assert one["passed"] is in_band
+        assert (one["passed"], one["needs"]) == (in_band, None)
     assert len({one["target"] for one in found if one["low"] is not None}) == 20
 
 
@@ -57,6 +66,35 @@ def test_a_target_that_is_missed_ends_with_1_and_one_that_is_reached_with_0(
     said = said_by(capsys, "events.jsonl", "--targets", "hard.toml", code=1)
     assert "✗ plays" in said
     assert said.endswith("0 of 1 targets pass; these do not: plays\n")
+
+
+def test_too_few_listeners_or_days_are_said_and_fail_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = said_by(capsys, "events.jsonl", code=0)
+    assert "? paid listeners: needs ≥ 5,000 listeners, 28 days\n" in said
+    assert not re.search(r"✗|✓|outside", said)
+    assert said.endswith("0 of 20 targets pass, 20 need more data (≥ 9,000 listeners, 42 days for all)\n")
+    found = json.loads(said_by(capsys, "events.jsonl", "--json", code=0))
+    assert {one["passed"] for one in found} == {None}
+    assert found[0]["value"] is not None
+    assert found[0]["needs"] == "needs ≥ 5,000 listeners, 28 days"
+
+
+@pytest.mark.parametrize(
+    ("needs", "is_enough"), [("listeners = 200\ndays = 10", True), ("listeners = 251", False), ("days = 10.5", False)]
+)
+def test_a_target_of_ones_own_says_what_it_needs(
+    here: Path, capsys: pytest.CaptureFixture[str], needs: str, is_enough: bool
+) -> None:
+    missed = PASSING.replace("0.7", "0.85").replace("numbers", f"{needs}\nnumbers").replace('"plays"', '"more"')
+    (here / "own.toml").write_text(PASSING + missed)
+    said = said_by(capsys, "events.jsonl", "--targets", "own.toml", code=1 if is_enough else 0)
+    assert ("1 of 2 targets pass; these do not: more" in said) is is_enough
+    assert ("1 of 2 targets pass, 1 need more data (" in said) is not is_enough
+
+
+def test_no_event_at_all_ends_with_1_however_little_was_needed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "none.jsonl").write_text("{}\n")
+    said_by(capsys, "none.jsonl", code=1)
 
 
 def test_what_a_format_cannot_tell_is_said_and_fails_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,10 +112,10 @@ def test_parquet_folders_and_times_are_read(here: Path, capsys: pytest.CaptureFi
     rows = [json.loads(line) for line in (here / "events.jsonl").read_text().splitlines()]
     (here / "store").mkdir()
     pq.write_table(pa.Table.from_pylist(rows), here / "store" / "events.parquet")
-    whole = json.loads(said_by(capsys, "events.jsonl", "--json", code=1))
-    assert json.loads(said_by(capsys, "store", "--json", code=1)) == whole
+    whole = json.loads(said_by(capsys, "events.jsonl", "--json", code=0))
+    assert json.loads(said_by(capsys, "store", "--json", code=0)) == whole
     words = ("events.jsonl", "--since", "2026-01-06", "--until", "2026-01-08", "--quiet")
-    assert said_by(capsys, *words, code=1).startswith(
+    assert said_by(capsys, *words, code=0).startswith(
         f"loadgen realism: {sum(1_767_657_600_000 <= row['ts'] < 1_767_830_400_000 for row in rows):,} events"
     )
 
@@ -91,13 +129,13 @@ def test_a_topic_is_read_from_its_beginning(here: Path, capsys: pytest.CaptureFi
         for line in [*lines, b"no event", b""]:
             producer.produce("plays", line)
         assert producer.flush(20) == 0
-        found = said_by(capsys, "--brokers", broker.address, "--topic", "plays", "--json", code=1)
-    assert json.loads(found) == json.loads(said_by(capsys, "events.jsonl", "--json", code=1))
+        found = said_by(capsys, "--brokers", broker.address, "--topic", "plays", "--json", code=0)
+    assert json.loads(found) == json.loads(said_by(capsys, "events.jsonl", "--json", code=0))
 
 
 @pytest.mark.parametrize("ending", ["html", "png"])
 def test_the_report_is_one_file_with_the_curves(here: Path, capsys: pytest.CaptureFixture[str], ending: str) -> None:
-    said = said_by(capsys, "events.jsonl", "--report", f"out/report.{ending}", code=1)
+    said = said_by(capsys, "events.jsonl", "--report", f"out/report.{ending}", code=0)
     content = (here / "out" / f"report.{ending}").read_bytes()
     assert [path.name for path in (here / "out").iterdir()] == [f"report.{ending}"]
     if ending == "png":
@@ -111,7 +149,7 @@ def test_the_report_is_one_file_with_the_curves(here: Path, capsys: pytest.Captu
 
 def test_curves_that_events_do_not_tell_say_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "one.jsonl").write_bytes(next(line for line in lines_of("activity").splitlines(True) if b"Home" in line))
-    said_by(capsys, "one.jsonl", "--report", "report.png", code=1)
+    said_by(capsys, "one.jsonl", "--report", "report.png", code=0)
     assert (here / "report.png").stat().st_size > 10_000
 
 
@@ -140,8 +178,15 @@ def test_a_report_that_cannot_be_written_is_said(here: Path, capsys: pytest.Capt
 
 
 def test_lines_that_are_no_events_are_passed_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = said_by(capsys, "events.jsonl", "--json", code=1)
+    whole = said_by(capsys, "events.jsonl", "--json", code=0)
     bad = [b"{", b"null", b"[1]", b'{"ts":"x","page":"NextSong"}', b'{"ts":-5,"userId":1}', b"\xff\xfe", b'{"page":3}']
     lines = (here / "events.jsonl").read_bytes().splitlines()
     (here / "events.jsonl").write_bytes(b"\n".join([*bad, *lines, *bad]) + b"\n")
-    assert said_by(capsys, "events.jsonl", "--json", code=1) == whole
+    assert said_by(capsys, "events.jsonl", "--json", code=0) == whole
+
+
+def test_a_json_array_is_told_from_lines(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (here / "events.jsonl").read_bytes().splitlines()[:100]
+    (here / "array.json").write_bytes(b"[" + b",".join(lines) + b"]")
+    assert main(["realism", "array.json"]) == 1
+    assert "array.json is not JSON lines (one object a line): it is a JSON array" in capsys.readouterr().err
