@@ -85,7 +85,7 @@ def export(
 
 @catalog.command(
     "import",
-    epilog=examples("loadgen catalog import mine.parquet", "loadgen catalog import mine.csv --name mine"),
+    epilog=examples("loadgen catalog import mine.parquet", "loadgen catalog import mine.csv --name mine --strict"),
 )
 def import_(
     file: Annotated[
@@ -94,15 +94,30 @@ def import_(
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="Default: the file's name.", show_default=False)
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", metavar=" ", help="Refuse the file if a single row cannot be taken.", show_default=False
+        ),
+    ] = False,
 ) -> None:
-    """Take in a catalogue of your own; `loadgen run --catalog NAME` uses it."""
+    """Take in a catalogue of your own; `loadgen run --catalog NAME` uses it.
+
+    Rows that cannot be taken (without artist or title, with a length of 0) are left out and counted.
+    """
     from loadgen.simulate.catalog import cache_folder
     from loadgen.simulate.catalog_import import import_catalog
 
     source = _path(file)
     chosen = _name(source.stem if name is None else name)
-    path = import_catalog(source, cache_folder(), chosen)
-    typer.echo(f"{path}\nuse it with: loadgen run --catalog {chosen}")
+    imported = import_catalog(source, cache_folder(), chosen, strict=strict)
+    typer.echo(f"{imported.path}: {imported.n_tracks:,} tracks of {imported.n_artists:,} artists")
+    if imported.n_left_out:
+        n_rows = imported.n_tracks + imported.n_left_out
+        typer.echo(f"left out {imported.n_left_out:,} of {n_rows:,} rows:")
+        for reason in imported.left_out:
+            typer.echo(f"  {reason}")
+    typer.echo(f"use it with: loadgen run --catalog {chosen}")
 
 
 def _settings(**flags: str | None) -> RunSettings:

@@ -1,13 +1,13 @@
 """Reads a user's own table of tracks and turns its columns into clean Arrow and NumPy arrays.
 
-In goes a Parquet or CSV file; out come its columns, found under any of their usual names. Whatever is wrong with the
-file becomes a CatalogError that names the file, the column and the first rows concerned (counted from 1, without
-the header).
+In goes a Parquet or CSV file; out come its columns, found under any of their usual names. What is wrong with the file
+as a whole becomes a CatalogError; what is wrong with single rows is told by `Wrong`, and such rows can be left out.
+Rows are named by the line of a CSV file, and by their number, from 1, in Parquet.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,15 +15,45 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet
 
 from loadgen.errors import CatalogError
+from loadgen.simulate.catalog_csv import BadLine, read_csv
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 MAX_ROWS = 50_000_000
 _NUMBER = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?$"
 _SHOWN_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Rows that break a rule.
+
+    Attributes:
+        rule: what must be.
+        rows: int64, which ones; at least one.
+        got: what the first of them has.
+    """
+
+    rule: str
+    rows: Ints
+    got: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows that were not taken: how many, why, and where the first of them are."""
+
+    rule: str
+    got: str
+    n_rows: int
+    where: str
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.rule}, got {self.got} in {self.n_rows:,} row{'s' * (self.n_rows > 1)} ({self.where})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +63,17 @@ class Source:
     Attributes:
         path: the file, for messages.
         table: its columns, in any type; CSV columns are strings.
+        lines: int64, where each row is in the file.
+        unit: what `lines` count: "line" or "row".
+        left_out: rows that are not in the table, by reason; n_left_out: how many rows these are.
     """
 
     path: Path
     table: pa.Table
+    lines: Ints
+    unit: str
+    left_out: tuple[LeftOut, ...] = ()
+    n_left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.table)
@@ -63,36 +100,74 @@ class Source:
             self.refuse(f"column {name} must hold text", f"{column.type}", "convert it, one value per row")
         return pc.if_else(pc.equal(text, ""), None, text)
 
-    def required_texts(self, name: str) -> pa.StringArray:
-        """As `texts`, but each row must have one."""
-        text = self.texts(name)
-        self.refuse_rows(text.is_null(), f"column {name} must have a value in each row", "nothing", text)
-        return text
-
-    def numbers(self, name: str, low: float, high: float) -> Floats:
-        """A column as float64, nan where there is none; each value must be low..high."""
+    def numbers(self, name: str) -> Floats:
+        """A column as float64, nan where there is no number."""
         column = self.column(name)
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            column = self._parsed(name)
+        if not _is_numeric(column):
+            text = self.texts(name)
+            column = pc.if_else(_is_no_number(text), None, text)
         value = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
-        wrong = (value < low) | (value > high)
-        self.refuse_rows(pa.array(wrong), f"column {name} must be {low:,.0f}..{high:,.0f}", "", pa.array(value))
         return np.asarray(value)
 
-    def _parsed(self, name: str) -> Any:
-        text = self.texts(name)
-        wrong = pc.invert(pc.fill_null(pc.match_substring_regex(text, _NUMBER), True))
-        self.refuse_rows(wrong, f"column {name} must hold numbers", "", text)
-        return text
+    def without_value(self, name: str) -> Iterator[Wrong]:
+        """Rows that have nothing in this column."""
+        yield from _wrong(f"column {name} must have a value", self.texts(name).is_null(), "nothing", None)
 
-    def refuse_rows(self, wrong: Any, rule: str, got: str, values: Any) -> None:
-        """Raise a CatalogError if any row is wrong, with the first rows and what the first of them holds."""
-        rows = np.flatnonzero(wrong.to_numpy(zero_copy_only=False))
-        if len(rows) == 0:
-            return
-        shown = ", ".join(str(row + 1) for row in rows[:_SHOWN_ROWS]) + (" …" if len(rows) > _SHOWN_ROWS else "")
-        value = got or repr(values[int(rows[0])].as_py())[:60]
-        self.refuse(rule, f"{value} in {len(rows):,} row(s): {shown}", "correct or remove them")
+    def not_numbers(self, name: str, low: float, high: float) -> Iterator[Wrong]:
+        """Rows that have something in this column which is no number, or one that is not low..high."""
+        if not _is_numeric(self.column(name)):
+            text = self.texts(name)
+            yield from _wrong(f"column {name} must hold numbers", _is_no_number(text), "", text)
+        value = self.numbers(name)
+        is_out = pa.array((value < low) | (value > high))
+        yield from _wrong(f"column {name} must be {low:,.0f}..{high:,.0f}", is_out, "", pa.array(value))
+
+    def not_among(self, name: str, words: Sequence[str]) -> Iterator[Wrong]:
+        """Rows that have none of these words in this column; case does not matter."""
+        text = self.texts(name)
+        is_other = pc.index_in(pc.utf8_lower(text), pa.array(words)).is_null()
+        yield from _wrong(f"column {name} must be one of {', '.join(words)}", is_other, "", text)
+
+    def without(self, wrong: Iterable[Wrong]) -> "Source":
+        """This table without these rows."""
+        found = list(wrong)
+        if not found:
+            return self
+        is_taken = np.ones(len(self), np.bool_)
+        is_taken[np.concatenate([one.rows for one in found])] = False
+        left_out = tuple(
+            LeftOut(
+                one.rule, one.got, len(one.rows), where(self.unit, self.lines[one.rows[: _SHOWN_ROWS + 1]].tolist())
+            )
+            for one in found
+        )
+        return replace(
+            self,
+            table=self.table.filter(pa.array(is_taken)),
+            lines=self.lines[is_taken],
+            left_out=(*self.left_out, *left_out),
+            n_left_out=self.n_left_out + len(self) - int(is_taken.sum()),
+        )
+
+
+def where(unit: str, lines: Sequence[int]) -> str:
+    """Lines in words: the first few of them."""
+    shown = ", ".join(map(str, lines[:_SHOWN_ROWS]))
+    return f"{unit}{'s' * (len(lines) > 1)} {shown}{' …' * (len(lines) > _SHOWN_ROWS)}"
+
+
+def _wrong(rule: str, is_wrong: Any, got: str, values: Any) -> Iterator[Wrong]:
+    rows = np.flatnonzero(is_wrong.to_numpy(zero_copy_only=False))
+    if len(rows):
+        yield Wrong(rule, rows, got or repr(values[int(rows[0])].as_py())[:60])
+
+
+def _is_numeric(column: Any) -> bool:
+    return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
+
+
+def _is_no_number(text: pa.StringArray) -> Any:
+    return pc.invert(pc.fill_null(pc.match_substring_regex(text, _NUMBER), True))
 
 
 def _plain(name: str) -> str:
@@ -108,7 +183,7 @@ def _one_piece(column: Any) -> Any:
 
 
 def read_source(path: Path) -> Source:
-    """Read the file.
+    """Read the file; rows with too many or too few values are left out.
 
     Raises:
         CatalogError: not a Parquet or CSV file by its name, unreadable, damaged, or without a row.
@@ -117,28 +192,32 @@ def read_source(path: Path) -> Source:
     if path.suffix.lower() not in readers:
         raise CatalogError(f"the file to import must end in .parquet or .csv, got {path.name!r}; convert it first")
     try:
-        source = Source(path, readers[path.suffix.lower()](path))
+        source = readers[path.suffix.lower()](path)
         source.table.validate(full=True)
+    except BadLine as problem:
+        raise CatalogError(f"{path}: {problem}") from problem
     except (OSError, pa.ArrowException, UnicodeError) as problem:
         reason = str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
         raise CatalogError(
             f"{path} must be a readable {path.suffix[1:].upper()} file in UTF-8, got: {reason}; check the file"
         ) from problem
-    if not 1 <= len(source) <= MAX_ROWS:
+    if not 1 <= len(source) + source.n_left_out <= MAX_ROWS:
         source.refuse(f"the file must have 1..{MAX_ROWS:,} rows", f"{len(source):,}", "give one row per track")
     return source
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    return pyarrow.parquet.ParquetFile(path).read()
+def _read_parquet(path: Path) -> Source:
+    table = pyarrow.parquet.ParquetFile(path).read()
+    return Source(path, table, np.arange(1, len(table) + 1), "row")
 
 
-def _read_csv(path: Path) -> pa.Table:
-    """All columns as text: what a column holds is judged here, with row numbers, not guessed from its beginning."""
-    with path.open("rb") as file:
-        header = file.readline(1_000_000)
-    delimiter = max(",;\t", key=lambda mark: header.count(mark.encode()))
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    names = pyarrow.csv.open_csv(path, parse_options=parse).schema.names
-    convert = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[])
-    return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
+def _read_csv(path: Path) -> Source:
+    """All columns as text: what a column holds is judged here, with line numbers, not guessed from its beginning."""
+    found = read_csv(path)
+    source = Source(path, found.table, found.lines, "line")
+    if not found.uneven:
+        return source
+    lines = [line for line, _ in found.uneven[: _SHOWN_ROWS + 1]]
+    rule = f"each row must have a value for each of {len(found.table.column_names)} columns"
+    uneven = LeftOut(rule, f"{found.uneven[0][1]}", len(found.uneven), where("line", lines))
+    return replace(source, left_out=(uneven,), n_left_out=len(found.uneven))

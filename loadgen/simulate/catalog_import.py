@@ -11,8 +11,12 @@ folder, of the same form as a built catalogue. What is missing is derived:
 - genre: "Unknown". Beyond 250 genres the rarest become "Other".
 - length (duration) in seconds, or length_ms (duration_ms): drawn, 205 s on average.
 - album: the title. Release year: unknown. Likes: 1.92 % of the plays.
+
+A row without artist or title, or with a value that cannot be, such as a length of 0, is left out and counted.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.errors import CatalogError
 from loadgen.event import TIERS
 from loadgen.simulate.catalog import imported_folder
 from loadgen.simulate.catalog_build import (
@@ -30,7 +35,7 @@ from loadgen.simulate.catalog_build import (
     popularity_of,
     typical_lengths_ms,
 )
-from loadgen.simulate.catalog_columns import Floats, Source, read_source
+from loadgen.simulate.catalog_columns import Floats, LeftOut, Source, Wrong, read_source
 from loadgen.simulate.catalog_file import ARTISTS, TRACKS, Contents, digest_of, save
 from loadgen.simulate.vocabulary import USER_FIRST_NAMES, USER_LAST_NAMES
 
@@ -54,41 +59,82 @@ Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
 
 
-def import_catalog(path: Path, cache_dir: Path, name: str) -> Path:
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import has done.
+
+    Attributes:
+        path: the catalogue's own file.
+        n_artists, n_tracks: how many are in it.
+        n_left_out: rows that are not; left_out: why, a row may be in several.
+    """
+
+    path: Path
+    n_artists: int
+    n_tracks: int
+    n_left_out: int
+    left_out: tuple[LeftOut, ...]
+
+
+def import_catalog(path: Path, cache_dir: Path, name: str, *, strict: bool = False) -> Imported:
     """Turn the file into a catalogue of this name, in place of an earlier one of the same name.
 
     Args:
         path: ends in .parquet or .csv.
         cache_dir: see `cache_folder`.
         name: what `--catalog NAME` will say: letters, digits, dots, dashes, underscores.
-
-    Returns:
-        The catalogue's own file.
+        strict: whether a row that cannot be taken refuses the file; else it is left out, and counted.
 
     Raises:
-        CatalogError: the file, the name or the cache folder is no good; the message says which row or column.
+        CatalogError: the file, the name or the cache folder is no good; the message says which line or column.
     """
     folder = imported_folder(cache_dir, name)
-    contents = contents_of(read_source(Path(path)))
+    source = cleaned(read_source(Path(path)), strict=strict)
+    contents = contents_of(source)
     saved = folder / f"catalog-{digest_of(contents)[:12]}.arrow"
     save(contents, saved)
     for old in folder.glob("catalog-*"):
         if not old.name.startswith(saved.stem):
             old.unlink(missing_ok=True)
-    return saved
+    return Imported(saved, len(contents.artists), len(contents.tracks), source.n_left_out, source.left_out)
+
+
+def cleaned(source: Source, *, strict: bool = False) -> Source:
+    """The rows that can be taken.
+
+    Raises:
+        CatalogError: artist or title is missing, no row can be taken, or `strict` and one cannot.
+    """
+    taken = source.without(_wrong_rows(source))
+    if taken.left_out and (strict or not len(taken)):
+        step = "correct or remove them" + (", or import the others without --strict" if len(taken) else "")
+        raise CatalogError(f"{source.path.name}: {'; '.join(map(str, taken.left_out))}; {step}")
+    return taken
+
+
+def _wrong_rows(source: Source) -> Iterator[Wrong]:
+    """Rows that no track can be made of, by what is wrong with them."""
+    for column in _required_columns(source):
+        yield from source.without_value(column)
+    lengths = (_LENGTH_MS, 1000, 86_400_000) if source.find(_LENGTH_MS) else (_LENGTH_S, 1, 86_400)
+    for names, low, high in (lengths, (_POPULARITY, 0, 100), (_PLAYS, 0, _MAX_PLAYS), (_LIKES, 0, _MAX_PLAYS)):
+        if numbers := source.find(names):
+            yield from source.not_numbers(numbers, low, high)
+    if tier := source.find(_TIER):
+        yield from source.not_among(tier, TIERS)
 
 
 def contents_of(source: Source) -> Contents:
-    """The catalogue that the table describes.
+    """The catalogue that the table describes, of which each row can be taken (see `cleaned`).
 
     Raises:
         CatalogError: a column is missing or holds what it must not.
     """
     artist_column, title_column = _required_columns(source)
-    names, artist = _coded(source.required_texts(artist_column))
+    names, artist = _coded(source.texts(artist_column))
     if len(names) > _MAX_ARTISTS:
         source.refuse(f"there must be at most {_MAX_ARTISTS:,} artists", f"{len(names):,}", "split the file")
-    title = source.required_texts(title_column)
+    title = source.texts(title_column)
     genres, genre = _genres(source)
     figures = _figures(source)
     weight = figures.pop("weight")
@@ -154,13 +200,13 @@ def _albums(source: Source, title: pa.StringArray) -> pa.StringArray:
 
 def _figures(source: Source) -> dict[str, Any]:
     """The numeric columns, and `weight`: float64, in proportion to the plays and never zero."""
-    popularity = _optional(source, _POPULARITY, 0, 100)
-    plays = _optional(source, _PLAYS, 0, _MAX_PLAYS)
+    popularity = _optional(source, _POPULARITY)
+    plays = _optional(source, _PLAYS)
     by_row = 1e9 / np.arange(1, len(source) + 1)
     derived = by_row if np.isnan(popularity).all() else 1000 * 10 ** (np.nan_to_num(popularity) / 20)
     plays = np.where(np.isnan(plays), derived, plays)
     weight = plays + 1.0
-    likes = _optional(source, _LIKES, 0, _MAX_PLAYS)
+    likes = _optional(source, _LIKES)
     given = np.clip(np.round(np.nan_to_num(popularity)), 1, 100).astype(np.uint8)
     return {
         "weight": weight,
@@ -172,17 +218,14 @@ def _figures(source: Source) -> dict[str, Any]:
     }
 
 
-def _optional(source: Source, names: tuple[str, ...], low: float, high: float) -> Floats:
+def _optional(source: Source, names: tuple[str, ...]) -> Floats:
     """The numbers of the column, nan where a row, or the file, has none."""
     column = source.find(names)
-    return np.full(len(source), np.nan) if column is None else source.numbers(column, low, high)
+    return np.full(len(source), np.nan) if column is None else source.numbers(column)
 
 
 def _lengths_ms(source: Source, weight: Floats) -> npt.NDArray[np.int32]:
-    if source.find(_LENGTH_MS):
-        length_ms = _optional(source, _LENGTH_MS, 1000, 86_400_000)
-    else:
-        length_ms = 1000 * _optional(source, _LENGTH_S, 1, 86_400)
+    length_ms = _optional(source, _LENGTH_MS) if source.find(_LENGTH_MS) else 1000 * _optional(source, _LENGTH_S)
     drawn = typical_lengths_ms(np.ones(len(source)), weight, np.random.default_rng(0))
     return np.where(np.isnan(length_ms), drawn, np.round(length_ms)).astype(np.int32)
 
@@ -202,9 +245,7 @@ def _tiers(source: Source, artist: Ints, plays: Floats) -> Codes:
     column = source.find(_TIER)
     if column is None:
         return tiers_by_rank(plays)
-    text = source.required_texts(column)
-    code = pc.index_in(pc.utf8_lower(text), pa.array(TIERS))
-    source.refuse_rows(code.is_null(), f"column {column} must be one of {', '.join(TIERS)}", "", text)
+    code = pc.index_in(pc.utf8_lower(source.texts(column)), pa.array(TIERS))
     _, first_row = np.unique(artist, return_index=True)
     return np.asarray(code.to_numpy()[first_row], np.uint8)
 

@@ -51,6 +51,24 @@ def test_what_is_exported_can_be_imported_and_used_by_name(tmp_path: Path, capsy
     assert json.loads(capsys.readouterr().out)["tracks"] == N_TRACKS
 
 
+def test_an_import_says_how_much_it_took_and_what_it_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "songs.csv"
+    file.write_text("artist,title,length\nA,x,100\nA,y,0\n,z,100\nB,u,100\n")
+    assert main(["catalog", "import", str(file)]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.endswith(".arrow: 2 tracks of 2 artists")
+    assert others == [
+        "left out 2 of 4 rows:",
+        "  column artist must have a value, got nothing in 1 row (line 4)",
+        "  column length must be 1..86,400, got 0.0 in 1 row (line 3)",
+        "use it with: loadgen run --catalog songs",
+    ]
+    assert main(["catalog", "import", str(file), "--strict"]) == 1
+    assert "correct or remove them, or import the others without --strict" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
