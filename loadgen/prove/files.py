@@ -6,7 +6,7 @@ files in the order given. Dead letters of a store count as found: their values a
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from loadgen.store.read import parquet_tables, read_lines
 from loadgen.store.table import lines_of
 
 _ENDINGS = (".jsonl", ".json", ".ndjson", ".gz", ".zst", ".parquet")
+Contents = Iterator[tuple[bytes | list[bytes] | pa.Table, list[bytes | None] | None]]
+"""What a file holds, piece by piece, with Kafka keys where it has some."""
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -51,21 +53,34 @@ class FileSource:
     """Files, one after another."""
 
     def __init__(self, name: str, units: list[Unit]) -> None:
+        """Prepare to read."""
         self.name = name
         self.notes: list[str] = [] if units else [f"{name}: there is no file to read"]
         self._units = units
         self._n_bytes = max(1, sum(unit.file.length_bytes for unit in units))
         self._n_read = 0
+        self._cut_off: set[str] | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Everything in all files."""
         for number, unit in enumerate(self._units):
             before = self._n_read
-            for content, keys in _contents(unit):
+            for content, keys in self._contents(unit):
                 yield Block(content, number, None if keys is None else keys.__getitem__)
                 if isinstance(content, bytes):  # compressed ones seem to go too fast, but never beyond their end
                     self._n_read = min(self._n_read + len(content), before + unit.file.length_bytes)
             self._n_read = before + unit.file.length_bytes
+        self.notes += [f"{name} is cut off at its end" for name in sorted(self._cut_off or ())]
+
+    def expect_torn_ends(self) -> None:
+        """Runs were killed while they wrote these files: what is not a whole line at an end is no event."""
+        self._cut_off = set()
+
+    def _contents(self, unit: Unit) -> Contents:
+        if self._cut_off is None:
+            return _contents(unit)
+        cut_off = self._cut_off
+        return _contents(unit, lambda: cut_off.add(unit.shown))
 
     def share(self) -> float:
         """How much of them has been read, by their lengths."""
@@ -92,7 +107,7 @@ class FileSource:
             wanted.setdefault(place >> PLACE_BITS, []).append(place & NUMBER_MASK)
         found = {}
         for unit, numbers in wanted.items():
-            for number, line in _lines_at(self._units[unit], numbers):
+            for number, line in _lines_at(self._contents(self._units[unit]), numbers):
                 found[unit << PLACE_BITS | number] = line
         return found
 
@@ -174,7 +189,7 @@ def _by_number(path: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in _DIGITS.split(path)]
 
 
-def _contents(unit: Unit) -> Iterator[tuple[bytes | list[bytes] | pa.Table, list[bytes | None] | None]]:
+def _contents(unit: Unit, cut_off: Callable[[], None] | None = None) -> Contents:
     """What a file holds, with Kafka keys where it has some."""
     if unit.is_dead:
         for data in read_lines(unit.store, unit.file, CHUNK_BYTES):
@@ -184,7 +199,7 @@ def _contents(unit: Unit) -> Iterator[tuple[bytes | list[bytes] | pa.Table, list
         for table in parquet_tables(unit.store, unit.file):
             yield table, None
     else:
-        for data in read_lines(unit.store, unit.file, CHUNK_BYTES):
+        for data in read_lines(unit.store, unit.file, CHUNK_BYTES, cut_off):
             yield data, None
 
 
@@ -200,11 +215,11 @@ def _opened(unit: Unit, line: bytes) -> tuple[bytes, bytes | None]:
         ) from error
 
 
-def _lines_at(unit: Unit, numbers: list[int]) -> Iterator[tuple[int, bytes]]:
+def _lines_at(contents: Contents, numbers: list[int]) -> Iterator[tuple[int, bytes]]:
     """The lines (or values) with these numbers, ascending."""
     wanted, at = iter(numbers), 0
     number = next(wanted, None)
-    for content, _ in _contents(unit):
+    for content, _ in contents:
         lines = _as_lines(content)
         while number is not None and number < at + len(lines):
             yield number, lines[number - at]

@@ -13,7 +13,7 @@ from pathlib import Path
 from loadgen.config import VerifySettings
 from loadgen.prove.again import Remake, find_catalog, texts_of
 from loadgen.prove.compare import Comparison, Named
-from loadgen.prove.files import files_source, store_source
+from loadgen.prove.files import FileSource, files_source, store_source
 from loadgen.prove.names import Names, Population, names_of
 from loadgen.prove.plan import Place, Promise, read_promises
 from loadgen.prove.report import Report, Shown, refs
@@ -85,6 +85,8 @@ def compared(
         LoadgenError: see `main`.
     """
     began_s = time.monotonic()
+    if isinstance(source, FileSource) and any(promise.undelivered.any() for promise in promises):
+        source.expect_torn_ends()
     catalogs = _Catalogs(progress)
     comparison = Comparison(promises, source, _names(promises, catalogs.of), show, progress, is_repartitioned)
     remake = cache(lambda promise: Remake(promise, catalogs.of(promise)))

@@ -3,9 +3,10 @@
 In: a store and a file in it. Out: whole lines of JSON, or tables of Parquet's row groups.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,30 +19,39 @@ from loadgen.store.layout import PublishedFile
 CHUNK_BYTES = 8 << 20
 
 
-def read_lines(store: Store, file: StoredFile | PublishedFile, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+def read_lines(
+    store: Store,
+    file: StoredFile | PublishedFile,
+    chunk_bytes: int = CHUNK_BYTES,
+    cut_off: Callable[[], None] | None = None,
+) -> Iterator[bytes]:
     """The lines of a .jsonl, .jsonl.gz or .jsonl.zst file, many at a time.
 
     Args:
         store: where it is.
         file: which one; its name says how it is compressed.
         chunk_bytes: about so much comes at a time, more where one line is longer.
+        cut_off: for files whose writer may have been killed: called where the end is cut off in mid-line or in
+            mid-piece; the part of a line that is there is then left out.
 
     Yields:
         Whole lines; each chunk ends in a newline, also where the file does not.
 
     Raises:
-        StoreError: it cannot be read, or what is compressed is damaged or cut off.
+        StoreError: it cannot be read, or what is compressed is damaged or, without `cut_off`, cut off.
     """
     rest: list[bytes] = []
     with store.open(file.path) as opened:
-        for piece in _pieces(store, file.path, opened, chunk_bytes):
+        for piece in _pieces(store, file.path, opened, chunk_bytes, cut_off):
             end = piece.rfind(b"\n") + 1
             if end:
                 yield b"".join((*rest, piece[:end]))
                 rest = []
             rest.append(piece[end:])
     last = b"".join(rest)
-    if last:
+    if last and cut_off is not None and not _is_record(last):
+        cut_off()
+    elif last:
         yield last + b"\n"
 
 
@@ -69,11 +79,23 @@ def damaged(store: Store, path: str, error: Exception) -> StoreError:
     return StoreError(f"cannot read {path!r} in {store.url}: {why.strip('; ')}; is it damaged, or not whole?")
 
 
-def _pieces(store: Store, path: str, opened: BinaryIO, chunk_bytes: int) -> Iterator[bytes]:
+def _is_record(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _pieces(
+    store: Store, path: str, opened: BinaryIO, chunk_bytes: int, cut_off: Callable[[], None] | None
+) -> Iterator[bytes]:
     compression = compression_of(path)
     stream = decompressed(opened, compression) if compression else opened
     try:
         while piece := stream.read(chunk_bytes):
             yield piece
     except OSError as error:
-        raise damaged(store, path, error) from error
+        if compression is None or cut_off is None:
+            raise damaged(store, path, error) from error
+        cut_off()
