@@ -11,7 +11,7 @@ import numpy.typing as npt
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
 from loadgen.prove.matching import ALONE, displaced, identities, partners
 from loadgen.prove.seen import SHAPELESS, UNKNOWN
-from loadgen.prove.spill import NUMBER_MASK, PLACE_BITS, Rows, may_be_absent
+from loadgen.prove.spill import MAY_BE_ABSENT, NUMBER_MASK, PLACE_BITS, Rows, may_be_absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,8 @@ def _originals(expected: Rows) -> Int64s:
 
 def unit_of(rows: Rows) -> Int64s:
     """The file or Kafka partition of each row found; of an expected one, its run and slice."""
-    return (rows["place"] >> np.uint64(PLACE_BITS)).view(np.int64)
+    unit: Int64s = ((rows["place"] & ~MAY_BE_ABSENT) >> np.uint64(PLACE_BITS)).view(np.int64)
+    return unit
 
 
 def listener_of(rows: Rows) -> Int64s:
