@@ -7,6 +7,7 @@ any of them, and the problems found on the way.
 from dataclasses import dataclass, field
 from typing import Any
 
+from loadgen.config.kafka_properties import problem
 from loadgen.config.secrets import KafkaOptions, kafka_options
 from loadgen.config.settings.base import Settings
 from loadgen.config.values import BadValue
@@ -53,6 +54,8 @@ class Given:
         except BadValue as bad:
             self.problems.append(f"kafka_option {bad.rule} ({origin}); {bad.next_step}")
             return
+        wrong = [problem(name, text, origin) for name, text in options.items()]
+        self.problems += [line for line in wrong if line]
         higher = self.values.get("kafka_option", KafkaOptions())
         self.values["kafka_option"] = KafkaOptions({**options, **higher})
         self.origins["kafka_option"] = f"{self.origins['kafka_option']}, {origin}" if higher else origin

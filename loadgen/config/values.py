@@ -18,7 +18,8 @@ Parser = Callable[[Any], Any]
 
 _NUMBER = re.compile(r"([+-]?[0-9](?:[0-9_]{0,30}[0-9])?(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?) ?([kKmMgG]?)")
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-_DURATION = re.compile(r"([0-9.]{1,20}) ?(ms|s|sec|m|min|h|d)?")
+_DURATION = re.compile(r"(?:[0-9][0-9.]{0,19} ?(?:ms|sec|s|min|m|h|d) ?){1,6}")
+_DURATION_PART = re.compile(r"([0-9.]+) ?([a-z]+)")
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"([0-9][0-9_]{0,20}(?:\.[0-9]{1,6})?) ?(?:([kKmMgGtT])(?:i?[bB])?|[bB])?")
 _RATE = re.compile(r"(.{1,40}?)(?: ?/ ?(s|sec|m|min|h))?")
@@ -110,17 +111,18 @@ def size(low_bytes: int, high_bytes: int, example: str) -> Parser:
     """A parser of sizes in bytes: 131072, 64k, 128M, 1.5GiB; k, M, G and T are powers of 1024."""
 
     def parse(value: Any) -> int:
-        size_bytes = _size_bytes(value)
-        if size_bytes is None or not low_bytes <= size_bytes <= high_bytes or size_bytes != int(size_bytes):
+        found = size_bytes(value)
+        if found is None or not low_bytes <= found <= high_bytes or found != int(found):
             raise BadValue(
                 f"must be a size of {_say_size(low_bytes)} to {_say_size(high_bytes)}", f"write for example {example}"
             )
-        return int(size_bytes)
+        return int(found)
 
     return parse
 
 
-def _size_bytes(value: Any) -> Decimal | None:
+def size_bytes(value: Any) -> Decimal | None:
+    """Bytes from 131072, 64k, 128M or 1.5GiB, powers of 1024; None where it is no size."""
     if not isinstance(value, str):
         return read_number(value)
     match = _SIZE.fullmatch(value.strip())
@@ -137,7 +139,7 @@ def duration(unit_s: float, low_s: float, high_s: float, example: str) -> Parser
     """A parser of durations in units of unit_s; a bare number is in that unit, and 90s, 2m, 2h, 1d say their own."""
 
     def parse(value: Any) -> float:
-        length_s = _duration_s(value, unit_s)
+        length_s = duration_s(value, unit_s)
         if length_s is None or not low_s <= length_s <= high_s:
             rule = f"must be a duration of {_say_s(low_s)} to {_say_s(high_s)}"
             raise BadValue(rule, f"write for example {example}")
@@ -146,11 +148,20 @@ def duration(unit_s: float, low_s: float, high_s: float, example: str) -> Parser
     return parse
 
 
-def _duration_s(value: Any, unit_s: float) -> float | None:
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    number = read_number(match[1] if match else value)
-    unit = _DURATION_UNITS_S[match[2]] if match and match[2] else unit_s
-    return None if number is None else float(number) * unit
+def duration_s(value: Any, unit_s: float) -> float | None:
+    """Seconds from 1m30s, 90s, 0.5h or 2 h, or from a number of units; None where it is no duration."""
+    if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
+        number = read_number(value)
+        return None if number is None or _has_factor(value) else float(number) * unit_s
+    parts = [(read_number(number), unit) for number, unit in _DURATION_PART.findall(value)]
+    if any(number is None for number, _ in parts):
+        return None
+    return float(sum(number * Decimal(str(_DURATION_UNITS_S[unit])) for number, unit in parts if number is not None))
+
+
+def _has_factor(value: Any) -> bool:
+    """Whether a number ends in k, M or G, of which no time is counted."""
+    return isinstance(value, str) and value.strip()[-1:].isalpha()
 
 
 def _say_s(length_s: float) -> str:

@@ -35,9 +35,6 @@ ALIASES = {
 }
 """Two names of one option: the second is used here, so that a user's choice replaces the default of either name."""
 
-NUMBERS = ("message.timeout.ms", "queue.buffering.max.messages", "queue.buffering.max.kbytes")
-"""Options that loadgen itself reads."""
-
 REFUSED = {
     "bootstrap.servers": "use --brokers",
     "transactional.id": "loadgen does not use transactions; leave it out",
@@ -50,10 +47,10 @@ def producer_config(settings: KafkaSettings) -> dict[str, str]:
     """The configuration of the producer: defaults, then the user's options.
 
     Raises:
-        UsageError: an option that loadgen must choose itself, or one that it reads and that is no number.
+        UsageError: an option that loadgen must choose itself.
     """
     chosen = {ALIASES.get(name, name): value for name, value in settings.options.items()}
-    problems = [*_not_theirs(chosen), *_no_numbers(chosen)]
+    problems = _not_theirs(chosen)
     if problems:
         raise UsageError("\n".join(problems))
     return {**DEFAULTS, **_without_guarantees(chosen), **chosen, "bootstrap.servers": settings.brokers}
@@ -64,14 +61,6 @@ def _not_theirs(chosen: dict[str, str]) -> list[str]:
         f"Kafka option {name} is not yours to set, got {chosen[name]!r}: {REFUSED[name]}"
         for name in REFUSED
         if name in chosen and not (name == "partitioner" and chosen[name].startswith("murmur2"))
-    ]
-
-
-def _no_numbers(chosen: dict[str, str]) -> list[str]:
-    return [
-        f"Kafka option {name} must be a number, 0 or more, got {chosen[name]!r}; the default is {DEFAULTS[name]}"
-        for name in NUMBERS
-        if not chosen.get(name, "0").isdecimal()
     ]
 
 

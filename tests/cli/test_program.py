@@ -54,11 +54,24 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RunSettings]:
 
 def test_run_hands_the_settings_on_and_gives_the_exit_code_back(started: list[RunSettings]) -> None:
     assert (
-        main(["run", "--users", "50k", "--workers=8", "--kafka-option", "a=1", "--kafka-option", "b=2", "--quiet"]) == 1
+        main(
+            [
+                "run",
+                "--users",
+                "50k",
+                "--workers=8",
+                "--kafka-option",
+                "acks=1",
+                "--kafka-option",
+                "retries=2",
+                "--quiet",
+            ]
+        )
+        == 1
     )
     (settings,) = started
     assert (settings.users, settings.workers, settings.quiet) == (50_000, 8, True)
-    assert settings.kafka_option == {"a": "1", "b": "2"}
+    assert settings.kafka_option == {"acks": "1", "retries": "2"}
 
 
 @pytest.mark.parametrize(

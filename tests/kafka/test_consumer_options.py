@@ -48,8 +48,8 @@ def test_where_to_begin_is_the_users() -> None:
 
 def test_librdkafka_judges_the_rest() -> None:
     check_consumer_options(KafkaSettings("b:9092", "t"), "g")
-    with pytest.raises(UsageError, match=r"no option 'sesion.timeout.ms'"):
-        check_consumer_options(KafkaSettings("b:9092", "t", {"sesion.timeout.ms": "1"}), "g")
+    with pytest.raises(UsageError, match=r"`session.timeout.ms`|max.poll.interval.ms"):
+        check_consumer_options(KafkaSettings("b:9092", "t", {"max.poll.interval.ms": "1"}), "g")
 
 
 def test_each_embedded_broker_is_another_cluster_and_one_stays_the_same() -> None:
