@@ -18,11 +18,16 @@ LoadgenError
 ├── OffsetGone            what a consumer must read next is no longer in the topic
 ├── ManifestError         a manifest cannot be read, or does not fit to the others         (exit code 2)
 ├── NotEnoughMemory       the population does not fit into this machine's memory
-└── WorkerDied            a worker ended without being asked to, more often than allowed
+├── WorkerDied            a worker was killed, more often than allowed
+└── WorkerFailed          an exception ended a worker: another one would meet it too
 
 Every message names the thing, the rule, the value received and the next step. A caller's mistake inside
 the program is a ValueError, not one of these.
 """
+
+from os.path import dirname, sep
+
+_HERE = dirname(__file__) + sep
 
 
 class LoadgenError(Exception):
@@ -104,4 +109,22 @@ class NotEnoughMemory(LoadgenError):
 
 
 class WorkerDied(LoadgenError):
-    """A worker ended without being asked to, more often than allowed."""
+    """A worker was killed, more often than allowed."""
+
+
+class WorkerFailed(LoadgenError):
+    """An exception ended a worker; another one in its place would meet it too."""
+
+
+def described(error: BaseException) -> str:
+    """An exception with its text and where it was raised, for a person who does not see the traceback."""
+    from traceback import extract_tb  # costs the start of every verb a few milliseconds
+
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if frame.filename.startswith(_HERE)] or frames
+    if not ours:
+        return text
+    name = ours[-1].filename
+    shown = f"loadgen/{name.removeprefix(_HERE)}" if name.startswith(_HERE) else name
+    return f"{text} (raised at {shown}:{ours[-1].lineno}, in {ours[-1].name})"

@@ -1,6 +1,7 @@
 """Verbs and flags of the program `loadgen`, and what is said when something is wrong.
 
-In: the command line. Out: an exit code: 0 done and every promise kept, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+In: the command line. Out: an exit code: 0 done and every promise kept, 1 failed, 2 wrong usage; stopped before it was
+done: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 One file per verb. What does the work is imported inside the verbs, so that --help and a wrong flag answer at once.
 """
 
@@ -16,6 +17,7 @@ from loadgen.cli.command import Verb
 from loadgen.cli.text import examples
 from loadgen.config.values import nearest
 from loadgen.errors import LoadgenError
+from loadgen.signals import exit_code_of, listening, stop
 
 WITH_SETTINGS: tuple[Verb[Any], ...] = (
     run.verb,
@@ -30,7 +32,6 @@ WITH_SETTINGS: tuple[Verb[Any], ...] = (
     doctor.verb,
 )
 VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
-STOPPED = 130
 
 app = typer.Typer(
     help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both; "
@@ -65,13 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the program with these arguments (default: the process's); returns the exit code and never raises."""
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
-        code = typer.main.get_command(app)(words, prog_name="loadgen", standalone_mode=False)
+        with listening(stop):
+            code = typer.main.get_command(app)(words, prog_name="loadgen", standalone_mode=False)
     except LoadgenError as error:
         return _say_problems(str(error).splitlines(), error.exit_code)
     except typer.TyperException as error:
         return _say_problems([_usage_line(error, words)], 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return STOPPED
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        return exit_code_of(stopped)
     except Exception as bug:
         return _say_bug(bug)
     return code if isinstance(code, int) else 0

@@ -6,6 +6,7 @@ with its command line, its variables and its file at once.
 
 import inspect
 import os
+import signal
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, get_origin
@@ -17,6 +18,7 @@ from loadgen.cli.text import as_json, as_toml, examples
 from loadgen.config import KafkaOptions, Resolved, Settings, resolve
 from loadgen.config.settings import ALL
 from loadgen.config.values import nearest
+from loadgen.signals import exit_code, reason_of
 
 S = TypeVar("S", bound=Settings)
 
@@ -101,7 +103,7 @@ class Verb(Generic[S]):
         def run(ctx: typer.Context, **given: Any) -> int:
             resolved = self._resolved(ctx, given)
             if not _is_dry(resolved.settings):
-                return self._start(resolved.settings)
+                return self._started(resolved.settings)
             typer.echo(self._dry(resolved))
             return 0
 
@@ -111,6 +113,14 @@ class Verb(Generic[S]):
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
+
+    def _started(self, settings: S) -> int:
+        """Do the work; a signal that comes before anything better listens ends it as one that comes later."""
+        try:
+            return self._start(settings)
+        except KeyboardInterrupt as stopped:
+            number = getattr(stopped, "number", signal.SIGINT)
+            return exit_code(reason_of(number, is_early=not settings.goes_on))
 
     def _dry(self, resolved: Resolved[S]) -> str:
         """What --dry-run prints."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from loadgen.consume.prepare import Ready
     from loadgen.consume.screen import Screen
 
-EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+EXIT_FAILED = 1
 N_THREADS = 16
 """Files are closed in threads: on HDFS each may take half a second of nothing but waiting."""
 HELD_BYTES = 20 << 20
@@ -33,7 +33,7 @@ def main(settings: ConsumeSettings) -> int:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 everything read is stored, 1 not, 130 interrupted and drained cleanly.
+        The exit code: 0 everything read is stored, 1 not; stopped and drained cleanly: see `loadgen.signals`.
 
     Raises:
         LoadgenError: the consumer could not start.
@@ -119,6 +119,7 @@ def _watchers(settings: ConsumeSettings, screen: "Screen") -> "list[Watcher]":
 def report(settings: ConsumeSettings, result: "Result", screen: "Screen") -> int:
     """Show the closing table, choose the exit code."""
     from loadgen.consume.totals import summary
+    from loadgen.signals import exit_code
     from loadgen.stdout import say_json
 
     screen.closing(result.totals, result.elapsed_s, result.exit_reason)
@@ -128,4 +129,4 @@ def report(settings: ConsumeSettings, result: "Result", screen: "Screen") -> int
         say_json(summary(result.totals, result.elapsed_s, result.exit_reason))
     if result.error is not None:
         return EXIT_FAILED
-    return EXIT_INTERRUPTED if result.exit_reason == "interrupted" else EXIT_DONE
+    return exit_code(result.exit_reason)

@@ -6,7 +6,6 @@ polling, so that the group never takes this consumer for dead.
 """
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -24,6 +23,7 @@ from loadgen.consume.partition import Partition, Phase, Policy
 from loadgen.consume.totals import Totals
 from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
 from loadgen.kafka.options import KafkaSettings
+from loadgen.signals import listening, reason_of
 
 STANDSTILL_S = 1.0
 """A turn of the loop takes a tenth of it."""
@@ -64,7 +64,8 @@ class Result:
     Attributes:
         totals: everything that was counted.
         elapsed_s: since the start.
-        exit_reason: "idle", "interrupted", "terminated", "interrupted twice" or "error".
+        exit_reason: "idle", "interrupted", "terminated" or "hung up" (each with " early" where it was to end when
+            idle), "interrupted twice" or "error".
         error: what went wrong, or None.
     """
 
@@ -104,6 +105,7 @@ class Consumer:
         self._gone = Totals()
         self._n_messages = FIRST_MESSAGES
         self._stopped_by: signal.Signals | None = None
+        self._n_signals = 0
         self._start_s = self._quiet_since_s = time.monotonic()
         self._first_read_s = float("inf")
         self._is_member = False
@@ -115,22 +117,19 @@ class Consumer:
 
     def run(self) -> Result:
         """Consume until something ends it, and publish what was read."""
-        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
         self._start_s = self._quiet_since_s = time.monotonic()
         error: LoadgenError | None = None
-        try:
-            reason, error = self._loop()
-            unpublished = self._drain()
-            error = error or unpublished
-            self._client.close()
-        except KeyboardInterrupt:
-            reason = "interrupted twice"
-            error = LoadgenError(
-                "ended at once: what was read and not published stays in Kafka, and is read again the next time"
-            )
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        with listening(self._on_signal):
+            try:
+                reason, error = self._loop()
+                unpublished = self._drain()
+                error = error or unpublished
+                self._client.close()
+            except KeyboardInterrupt:
+                reason = "interrupted twice"
+                error = LoadgenError(
+                    "ended at once: what was read and not published stays in Kafka, and is read again the next time"
+                )
         self._watch(now=True)
         return Result(self._totals(), self._elapsed_s(), reason, error)
 
@@ -154,7 +153,7 @@ class Consumer:
         except (SinkError, OffsetGone) as error:
             return "error", error
         self._policy.note("stopping: publishing what is read; once more ends at once")
-        return ("interrupted" if self._stopped_by is signal.SIGINT else "terminated"), None
+        return reason_of(self._stopped_by, is_early=self._limits.until_idle_s is not None), None
 
     def _join(self) -> None:
         self._client.subscribe(self._on_assign, self._on_revoke, self._on_lost)
@@ -330,13 +329,9 @@ class Consumer:
         self._stopped_by = signal.SIGTERM
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """First time: the loop ends and drains. Second time: end at once."""
-        if self._stopped_by is not None:
+        """First time: the loop ends and drains. Second time: end at once. Then it does end."""
+        self._n_signals += 1
+        if self._stopped_by is None:
+            self._stopped_by = signal.Signals(number)
+        elif self._n_signals == 2:
             raise KeyboardInterrupt
-        self._stopped_by = signal.Signals(number)
-
-
-def _signals() -> tuple[signal.Signals, ...]:
-    """Those that end the consumer; only the main thread may listen to any."""
-    is_main = threading.current_thread() is threading.main_thread()
-    return (signal.SIGINT, signal.SIGTERM) if is_main else ()

@@ -6,14 +6,12 @@ drives that. The other one answers: `link` holds the latest snapshot, `answers` 
 `static` the page. `state` is how things are, in words; `origin` what the settings say.
 """
 
-import signal
 import sys
 
 from loadgen.config import DashboardSettings
 from loadgen.config.names import url
+from loadgen.signals import exit_code, reason_of
 from loadgen.stdout import say_json
-
-EXIT_DONE, EXIT_INTERRUPTED = 0, 130
 
 
 def main(settings: DashboardSettings) -> int:
@@ -23,7 +21,7 @@ def main(settings: DashboardSettings) -> int:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 after SIGTERM, 130 after Ctrl-C.
+        The exit code: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C.
 
     Raises:
         LoadgenError: the port is taken, or an option or URL is wrong. A store or topic that does not answer is none.
@@ -45,7 +43,7 @@ def main(settings: DashboardSettings) -> int:
             number = serve(app, bound)
         finally:
             link.close()
-    return EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_DONE
+    return exit_code(reason_of(number, is_early=False))
 
 
 def _say_where(settings: DashboardSettings, port: int) -> None:

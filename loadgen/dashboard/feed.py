@@ -3,7 +3,6 @@
 In: where events come from. Out: snapshots of all figures, as JSON, at least once a second, through a pipe.
 """
 
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from loadgen.dashboard.rows import Normaliser, Piece
 from loadgen.dashboard.state import Anew, State
 from loadgen.dashboard.topic import Begin
 from loadgen.kafka.options import KafkaSettings
+from loadgen.signals import ignore
 
 SAY_S = 1.0
 TURN_S = 0.1
@@ -130,8 +130,7 @@ def source_of(origin: Origin) -> Source:
 
 def main(pipe: Connection, origin: Origin) -> None:
     """Read and count until the other end of the pipe is closed."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # they may reach all processes: the one that answers ends this one
-        signal.signal(number, signal.SIG_IGN)
+    ignore()  # signals may reach all processes: the one that answers ends this one
     source = source_of(origin)
     feed = Feed(source, pipe.send_bytes)
     try:

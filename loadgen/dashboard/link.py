@@ -19,6 +19,7 @@ import orjson
 from loadgen.dashboard.feed import Origin
 from loadgen.dashboard.feed import main as read_and_count
 from loadgen.dashboard.state import State
+from loadgen.signals import held_back
 
 SILENT_S = 30.0
 """A store that hangs keeps the reading process for 20 s."""
@@ -101,7 +102,8 @@ class Link:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._process = context.Process(target=self._target, args=(theirs, self._origin), name="reader", daemon=True)
-        self._process.start()
+        with held_back():
+            self._process.start()
         theirs.close()
         heard = False
         with suppress(EOFError, OSError):

@@ -8,7 +8,6 @@ name its owner lets point to 127.0.0.1 (DNS rebinding), could read the figures t
 """
 
 import asyncio
-import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from starlette.routing import Route
 
 from loadgen.dashboard.answers import Answers
 from loadgen.errors import LoadgenError
+from loadgen.signals import listening
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -164,13 +164,9 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM end the server."""
-        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        """SIGINT, SIGTERM and SIGHUP end the server."""
+        with listening(self._end):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
@@ -179,7 +175,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: App, bound: socket.socket) -> int:
-    """Answer until SIGINT or SIGTERM; returns its number."""
+    """Answer until SIGINT, SIGTERM or SIGHUP; returns its number."""
     config = uvicorn.Config(
         app,
         http="h11",

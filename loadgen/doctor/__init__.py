@@ -8,8 +8,9 @@ import os
 import sys
 
 from loadgen.config import DoctorSettings
+from loadgen.signals import exit_code_of
 
-EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+EXIT_DONE, EXIT_FAILED = 0, 1
 
 
 def main(settings: DoctorSettings) -> int:
@@ -19,7 +20,7 @@ def main(settings: DoctorSettings) -> int:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 all that was asked for works, 1 something does not, 130 stopped by Ctrl-C.
+        The exit code: 0 all that was asked for works, 1 something does not; stopped: 128 + the signal's number.
 
     Raises:
         LoadgenError: the Kafka options or the URL of the store are none.
@@ -31,8 +32,8 @@ def main(settings: DoctorSettings) -> int:
     try:
         doctor.examine()
         code = EXIT_FAILED if any(found.mark is Mark.BAD for found in doctor.found) else EXIT_DONE
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt as stopped:
+        code = exit_code_of(stopped)
     doctor.conclude()
     if stuck():  # what does not answer must not keep the program
         sys.stdout.flush()

@@ -5,7 +5,6 @@ In: settings. Out: findings, on stderr for a person, on stdout for a program.
 
 import secrets
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,16 +21,11 @@ from loadgen.doctor.through import N_EVENTS, Consuming, Sent, count, produce
 from loadgen.errors import LoadgenError
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.signals import ignore, listening, stop
 from loadgen.stdout import say_json
 from loadgen.terminal import Terminal
 
 KAFKA_S, TOPIC_S, STORE_S, MAKE_S, COUNT_S, REMOVE_S = 16.0, 12.0, 16.0, 12.0, 8.0, 12.0
-
-
-def listen_to_signals(handler: Any) -> None:
-    """What Ctrl-C does, and SIGTERM like it."""
-    signal.signal(signal.SIGINT, handler)
-    signal.signal(signal.SIGTERM, handler)
 
 
 class Doctor:
@@ -55,7 +49,10 @@ class Doctor:
 
     def examine(self) -> None:
         """Look at everything; what was made is removed, however it ends."""
-        listen_to_signals(signal.default_int_handler)
+        with listening(stop):
+            self._examine()
+
+    def _examine(self) -> None:
         for check in (machine.packages, machine.memory, machine.disk, machine.catalog):
             self._say(check())
         with ExitStack() as stack:
@@ -64,8 +61,7 @@ class Doctor:
                 has_store = self._store(stack)
                 self._through(kafka, cluster, has_store, stack)
             finally:
-                listen_to_signals(signal.SIG_IGN)  # nothing keeps it from clearing up
-        listen_to_signals(signal.default_int_handler)
+                ignore()  # nothing keeps it from clearing up
         self._say(clock(self._sent.skew_s, self._sent.wait_s) if self._sent else clock(None, 0.0))
         self._say(machine.port(self._settings.port))
 

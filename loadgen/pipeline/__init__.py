@@ -17,7 +17,8 @@ def main(settings: PipelineSettings) -> int:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 every event sent is stored once, 1 not, 130 the same as 0 after Ctrl-C.
+        The exit code: 0 every event sent is stored once, 1 not, stopped and stored: see
+        `loadgen.signals`.
 
     Raises:
         LoadgenError: the pipeline could not start.

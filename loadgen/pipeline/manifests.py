@@ -21,7 +21,7 @@ class Account:
         path: the manifest.
         is_final: the run has ended by itself; else it was killed, or goes on.
         served_s: seconds of its schedule that were served.
-        exit_reason: "duration", "interrupted", "error" …; "running" where it is not final.
+        exit_reason: "duration", "interrupted early", "error" …; "running" where it is not final.
         counts: COUNTS → events.
     """
 
@@ -33,8 +33,8 @@ class Account:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run did all that it was to do, until its time was up or somebody stopped it."""
-        return self.is_final and self.exit_reason in ("duration", "interrupted", "terminated")
+        """Whether the run did all that it was to do: its time was up. One that somebody else stopped goes on anew."""
+        return self.is_final and self.exit_reason == "duration"
 
 
 def account_of(path: Path) -> Account | None:

@@ -6,8 +6,6 @@ In: settings, the ground on which the parts stand. Out: an exit code. It touches
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,9 +25,10 @@ from loadgen.pipeline.screen import Screen
 from loadgen.pipeline.supervisor import Part, State
 from loadgen.prove.compare import KINDS
 from loadgen.prove.report import Report
+from loadgen.signals import exit_code, listening, reason_of
 from loadgen.stdout import say_json
 
-EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+EXIT_FAILED = 1
 TICK_S = 0.1
 ASK_EVERY_S = 1.0
 SHORT_S = 1.0
@@ -37,7 +36,6 @@ SHORT_S = 1.0
 PRODUCER_PORT, CONSUMER_PORT = 9108, 9109
 SHOW = 5
 DASHBOARD_ENDS_S = 5.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Pipeline:
@@ -65,7 +63,7 @@ class Pipeline:
     def run(self) -> int:
         """Run to the end; returns the exit code."""
         report = None
-        with self._listening():
+        with listening(self._on_signal):
             try:
                 reason = self._until_it_ends()
                 report = self._end()
@@ -81,21 +79,12 @@ class Pipeline:
             self._say_json(report, reason)
         if self._problems or report is None or not report.findings.is_proved:
             return EXIT_FAILED
-        return EXIT_INTERRUPTED if reason == "interrupted" else EXIT_DONE
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        previous = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        return exit_code(reason)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """First time: the loop ends and drains. Second time: end at once."""
+        """First time: the loop ends and drains. Second time: end at once. Then it does end."""
         self._signals.append(signal.Signals(number))
-        if len(self._signals) > 1:
+        if len(self._signals) == 2:
             raise KeyboardInterrupt
 
     # while it goes on
@@ -109,7 +98,7 @@ class Pipeline:
             if self._producer.state is State.ENDED:
                 return "duration"
         self._note("stopping: storing what was sent; once more ends at once")
-        return "interrupted" if self._signals[0] is signal.SIGINT else "terminated"
+        return reason_of(self._signals[0], is_early=not self._settings.goes_on)
 
     def _turn(self) -> None:
         """See to the parts, tell the user, wait a moment."""

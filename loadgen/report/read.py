@@ -170,6 +170,7 @@ class Summary(Counts):
     intended_to_ack_ms: Percentiles = Percentiles()
     limited_by: str = ""
     exit_reason: str = ""
+    cut_short: str | None = None
     seed: Count | None = None
     manifest: str = ""
     restarts: Count = 0

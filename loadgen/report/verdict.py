@@ -9,8 +9,10 @@ from typing import Literal
 
 from loadgen.report import text
 from loadgen.report.read import Counts, Run
+from loadgen.signals import CALLED, EARLY, number_in
 
-STOPPED = ("interrupted", "interrupted twice", "terminated")
+BROKEN_OFF = ("error", "interrupted twice")
+"""Ends that leave events without an outcome: whether the schedule was kept cannot be known."""
 REASONS = {
     "duration": "its time was up",
     "events": "it had sent all of its events",
@@ -18,6 +20,7 @@ REASONS = {
     "interrupted": "Ctrl-C, and a clean drain",
     "interrupted twice": "Ctrl-C twice, without waiting for events in flight",
     "terminated": "SIGTERM, and a clean drain",
+    "hung up": "SIGHUP, its terminal was closed, and a clean drain",
     "threshold": "a threshold was broken, and says abort",
     "reader gone": "whoever read its output had seen enough",
     "running": "this is what it said last",
@@ -45,7 +48,8 @@ class Statement:
 
 def statements(run: Run) -> list[Statement]:
     """What there is to say, the most important first."""
-    return [*_error(run), *_delivery(run), *_schedule(run), *_thresholds(run), *_stalls(run), *_remarks(run)]
+    promises = (*_error(run), *_cut(run), *_delivery(run), *_schedule(run), *_thresholds(run))
+    return [*promises, *_stalls(run), *_remarks(run)]
 
 
 def passed(run: Run) -> bool:
@@ -55,17 +59,21 @@ def passed(run: Run) -> bool:
 
 def headline(run: Run) -> str:
     """The verdict in a few words."""
-    if not passed(run):
+    broken = [one for one in statements(run) if one.kind == "bad"]
+    number = number_in(run.summary.exit_reason)
+    if number is not None and broken == list(_cut(run)):
+        own_end = " before its end" if broken else ""
+        return f"Stopped{own_end} by {CALLED[number]}; until then every promise was kept"
+    if broken:
         return "Failed: not every promise was kept"
-    if run.summary.exit_reason in STOPPED:
-        return "Stopped by hand; until then every promise was kept"
     return "Passed: every promise was kept"
 
 
 def exit_reason(run: Run) -> str:
     """Why the run ended, as a sentence."""
     reason = run.summary.exit_reason
-    return f"Ended by: {reason} ({REASONS[reason]})." if reason in REASONS else f"Ended by: {reason or 'not known'}."
+    why = REASONS.get(reason.removesuffix(EARLY))
+    return f"Ended by: {reason} ({why})." if why else f"Ended by: {reason or 'not known'}."
 
 
 def _error(run: Run) -> Iterator[Statement]:
@@ -75,13 +83,25 @@ def _error(run: Run) -> Iterator[Statement]:
         yield Statement("bad", "The run did not come to its end: it was killed, or goes on.")
 
 
+def _cut(run: Run) -> Iterator[Statement]:
+    """How far a run came that did not come to its end."""
+    if run.summary.cut_short:
+        yield Statement("bad", f"{run.summary.cut_short[0].upper()}{run.summary.cut_short[1:]}.")
+
+
+def _is_cut(run: Run) -> bool:
+    """Whether what is said of it holds for no more than the part that was run."""
+    return bool(run.summary.cut_short) or run.reached is not None
+
+
 def _delivery(run: Run) -> Iterator[Statement]:
     """One sentence a sink."""
     ledgers: dict[str, Counts] = {**run.summary.sinks, **run.sinks} or {"": run.summary}
     for name, ledger in ledgers.items():
         where = f" to {name}" if len(ledgers) > 1 else ""
         if ledger.delivered == ledger.planned:
-            yield Statement("good", f"Every planned event was delivered{where}: {text.count(ledger.delivered)}.")
+            every = "Every event that was planned until then" if _is_cut(run) else "Every planned event"
+            yield Statement("good", f"{every} was delivered{where}: {text.count(ledger.delivered)}.")
             continue
         ends = {"failed": ledger.failed, "dropped": ledger.dropped, "unfinished": ledger.unfinished}
         named = ", ".join(f"{text.count(number)} {end}" for end, number in ends.items() if number)
@@ -103,7 +123,11 @@ def _schedule(run: Run) -> Iterator[Statement]:
         share = f" ({text.share(summary.achieved_per_s, summary.target_per_s)})" if summary.target_per_s else ""
         rates = f"target {text.rate(summary.target_per_s)}, {achieved}{share}"
         kept = summary.limited_by == "schedule"
-        said = f"The schedule was kept: {rates}." if kept else f"The schedule was missed: {rates}, {limit}."
+        if summary.exit_reason in BROKEN_OFF:
+            yield Statement("hint", f"Until it was broken off: {rates}.")
+            return
+        until = "Until then the" if _is_cut(run) else "The"
+        said = f"{until} schedule was kept: {rates}." if kept else f"The schedule was missed: {rates}, {limit}."
         yield Statement("good" if kept else "bad", said)
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from loadgen.config import RunSettings
+from loadgen.signals import exit_code as exit_code_of_reason
 from loadgen.stdout import say_json
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from loadgen.run.screen import Screen
     from loadgen.run.team import Team
 
-EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+EXIT_FAILED = 1
 
 
 def main(settings: RunSettings) -> int:
@@ -30,7 +31,7 @@ def main(settings: RunSettings) -> int:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 every promise kept, 1 not, 130 interrupted and drained cleanly.
+        The exit code: 0 every promise kept, 1 not; stopped and drained cleanly: see `loadgen.signals`.
 
     Raises:
         LoadgenError: the run could not start.
@@ -96,6 +97,7 @@ def _run(
     screen.settings(setting_rows(settings, plan))
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
+    stack.callback(team.end)  # also where a signal comes before the coordinator listens
     coordinator = Coordinator(plan, team, screen, output, [])
     for watcher in _watchers(plan, team, coordinator, show):
         coordinator.add_watcher(watcher)
@@ -148,12 +150,13 @@ def _report(result: "Result", plan: "Plan", team: "Team", screen: "Screen") -> i
     for problem in problems:
         screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
     if plan.settings.json_summary:
-        say_json(summary(result.totals, result.verdict, plan.settings.seed, str(path)))
+        found = summary(result.totals, result.verdict, plan.settings.seed, str(path))
+        say_json(found | {"error": None if result.error is None else str(result.error)})
     return EXIT_FAILED if problems else exit_code(result)
 
 
 def exit_code(result: "Result") -> int:
-    """0 when every event was delivered on schedule and every threshold kept, 130 when a signal ended it, else 1."""
+    """1 unless every event was delivered on schedule and every threshold kept; then that of a signal, or 0."""
     if result.error is not None or not (result.totals.perfect and result.verdict.kept):
         return EXIT_FAILED
-    return EXIT_INTERRUPTED if result.verdict.exit_reason == "interrupted" else EXIT_DONE
+    return exit_code_of_reason(result.verdict.exit_reason)

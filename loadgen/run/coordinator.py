@@ -16,6 +16,7 @@ from loadgen import errors
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, WorkerDied
 from loadgen.event import Int64s
 from loadgen.progress import Progress
+from loadgen.run.judge.ending import cut_short
 from loadgen.run.judge.history import History
 from loadgen.run.judge.stalls import Stalls
 from loadgen.run.judge.thresholds import Thresholds
@@ -24,6 +25,7 @@ from loadgen.run.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samp
 from loadgen.run.screen import Screen
 from loadgen.run.team import Member, Team
 from loadgen.run.totals import Totals
+from loadgen.signals import listening, number_in, reason_of
 from loadgen.simulate.schedule import NS_PER_S
 from loadgen.sink.stream import OutputFile
 
@@ -34,7 +36,6 @@ OVERTIME_S = 2.0
 """Workers know when their time is up; one that has not ended so long after is told."""
 GRACE_S = 5.0
 """A drained worker gets this much longer than its own deadline before it is killed."""
-STOPPED = ("interrupted", "terminated")
 Watcher = Callable[[Totals, float], None]
 
 
@@ -86,27 +87,26 @@ class Coordinator:
         self._error: LoadgenError | None = None
         self._kill_at_s = float("inf")
         self._acknowledged = 0
-        self._n_signals = 0
+        self._n_signals, self._is_stopping = 0, False
         self._signal = signal.SIGINT
+        self._stopped_s: float | None = None
 
     def run(self) -> Result:
         """Start the workers' clock when all are ready, and see the run to its end."""
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            while not all(member.done for member in self._team.members):
-                self._turn()
-        except KeyboardInterrupt:
-            self._reason = "interrupted twice"
-            self._error = LoadgenError(
-                "ended at once, without waiting for events in flight; one Ctrl-C would have waited"
-            )
-        finally:
-            self._close()
-            if self._go is not None:
-                self._end_records(self._team.totals(), self._go.t0_ns)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        return self._result(self._reason)
+        with listening(self._on_signal):
+            try:
+                while not all(member.done for member in self._team.members):
+                    self._turn()
+            except KeyboardInterrupt:
+                self._reason = "interrupted twice"
+                self._error = LoadgenError(
+                    "ended at once, without waiting for events in flight; one Ctrl-C would have waited"
+                )
+            finally:
+                self._close()
+                if self._go is not None:
+                    self._end_records(self._team.totals(), self._go.t0_ns)
+        return self._result(self._ended_by())
 
     def add_watcher(self, watcher: Watcher) -> None:
         """Have another one told the totals a few times a second."""
@@ -164,9 +164,11 @@ class Coordinator:
     def _keep_time(self) -> None:
         """End the run when its time is up, and kill what does not end."""
         duration_s = self._settings.duration_s
-        if self._n_signals and self._reason not in STOPPED:
+        if self._n_signals and not self._is_stopping:
+            self._is_stopping = True
             self._screen.note("stopping: waiting for events in flight; once more ends at once")
-            self._drain(STOPPED[0] if self._signal == signal.SIGINT else STOPPED[1])
+            if not self._reason:
+                self._drain(reason_of(self._signal, is_early=False))
         if not self._reason and duration_s is not None and self._elapsed_s() >= duration_s + OVERTIME_S:
             self._drain("duration")
         if time.monotonic() > self._kill_at_s:
@@ -176,6 +178,7 @@ class Coordinator:
 
     def _drain(self, reason: str) -> None:
         self._reason = reason
+        self._stopped_s = self._elapsed_s() if self._go and self._stopped_s is None else self._stopped_s
         timeout_s = 0.0 if self._error and self._output else self._settings.drain_timeout_s
         self._team.tell(Drain(timeout_s))
         self._kill_at_s = time.monotonic() + timeout_s + GRACE_S
@@ -186,10 +189,11 @@ class Coordinator:
             self._drain("reader gone" if isinstance(error, ReaderGone) else "error")
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """First time: `_keep_time` drains. Second time: end at once, with the ledger as it is."""
+        """First time: `_keep_time` drains. Second time: end at once, with the ledger as it is. Then it does end."""
         self._n_signals += 1
-        self._signal = signal.Signals(number)
-        if self._n_signals > 1:
+        if self._n_signals == 1:
+            self._signal = signal.Signals(number)
+        if self._n_signals == 2:
             raise KeyboardInterrupt
 
     def _on_death(self, member: Member) -> None:
@@ -235,6 +239,21 @@ class Coordinator:
             self._acknowledged += n_events
             self._team.tell_one(member, Written(n_events))
 
+    def _ended_by(self) -> str:
+        """Why the run ended: a signal ends early what had an end of its own, and had not reached it."""
+        number = number_in(self._reason)
+        if number is None or self._settings.goes_on:
+            return self._reason
+        return "" if self._team.complete else reason_of(number, is_early=True)
+
+    def _cut_short(self, reason: str, totals: Totals) -> str:
+        """See `Verdict.cut_short`."""
+        is_done = self._settings.goes_on and number_in(reason) is not None
+        if reason in ("", "running", "duration") or self._team.complete or is_done:
+            return ""
+        stopped_s = self._elapsed_s() if self._go and self._stopped_s is None else self._stopped_s
+        return cut_short(self._settings, reason, stopped_s, totals.headline.planned, totals.simulated_ms)
+
     def _limit_reached(self, elapsed_s: float) -> str:
         """Which of the limits that were asked for has ended the run."""
         settings = self._settings
@@ -273,6 +292,7 @@ class Coordinator:
             paced=self._go is not None and not self._settings.unpaced,
             stalls=self._stalls.found,
             thresholds=self._thresholds,
+            cut_short=self._cut_short(reason, totals),
         )
         t0_wall_ms = self._go.t0_wall_ms if self._go else None
         return Result(

@@ -190,6 +190,10 @@ class Pulse:
             self.waiting_ns = now_ns
         self.seen_ns = now_ns
 
+    def look_up(self, now_ns: int) -> None:
+        """Nothing was due until now, since there is no schedule and the next events were only being made."""
+        self.seen_ns = now_ns
+
     def taken(self) -> "Pulse":
         """A copy for a snapshot; what is said of the first delivery begins anew."""
         copy = replace(self)
@@ -222,6 +226,7 @@ class Snapshot:
         round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
         ended_ns: time.monotonic_ns() of the last delivery report; 0 before the end.
         done: this is the last one.
+        complete: all that it was asked for has been offered: its events, the window, or the time.
         error: what ended the worker early, with the next step; empty when nothing did.
         error_kind: the class of that error in loadgen.errors.
     """
@@ -245,6 +250,7 @@ class Snapshot:
     round_trip_s: float = float("nan")
     ended_ns: int = 0
     done: bool = False
+    complete: bool = False
     error: str = ""
     error_kind: str = ""
 

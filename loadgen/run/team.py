@@ -5,6 +5,7 @@ share the memory of their modules. No Kafka client exists before the fork: an in
 silently.
 """
 
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from loadgen.run.messages import FromWorker, Legacy, Plan, Snapshot, ToWorker, e
 from loadgen.run.share import Task
 from loadgen.run.totals import Totals, settled_only, sum_of
 from loadgen.run.worker import run_worker
+from loadgen.signals import deferred
 from loadgen.simulate.schedule import NS_PER_S
 
 MAX_RESTARTS = LIVES - 1
@@ -75,7 +77,19 @@ class Team:
         self._plan = plan
         self._context = context()
         self._board = Board(path_beside(plan.settings.manifest_path(plan.run_id)), plan.settings.workers)
-        self.members = [self._start(Task(plan, index)) for index in range(plan.settings.workers)]
+        self.members: list[Member] = []
+        try:
+            for index in range(plan.settings.workers):
+                self.members.append(self._start(Task(plan, index)))
+        except BaseException:  # Ctrl-C too: what has been started would otherwise wait for a coordinator
+            self.end()
+            self.forget()
+            raise
+
+    @property
+    def complete(self) -> bool:
+        """Whether every worker has offered all that it was asked for."""
+        return all(member.last is not None and member.last.complete for member in self.members)
 
     def _start(self, task: Task, life: int = 0) -> Member:
         ours, theirs = self._context.Pipe()
@@ -83,7 +97,8 @@ class Team:
         process = self._context.Process(
             target=run_worker, args=(task, theirs, place), name=f"loadgen worker {task.index}", daemon=True
         )
-        process.start()
+        with deferred():  # a worker whose task is cut off in the middle would print a traceback
+            process.start()
         theirs.close()
         return Member(task.index, process, ours, place.open())
 
@@ -118,13 +133,16 @@ class Team:
         """Start the successor of a member that died; it goes on where the last snapshot ended.
 
         Raises:
-            WorkerDied: it died before its first snapshot, or too often.
+            WorkerDied: it was not killed but ended by itself, or died before its first snapshot, or too often.
         """
         code = self._exit_code(member)
+        how, advice = _how_it_ended(code)
+        if code is not None and code >= 0:
+            raise WorkerDied(f"worker {member.index} ended without a last word ({how}); {advice}")
         if member.last is None:
-            raise WorkerDied(f"worker {member.index} died while it was built ({code}); {_ADVICE}")
+            raise WorkerDied(f"worker {member.index} died while it was built ({how}); {advice}")
         if len(member.buried) >= MAX_RESTARTS:
-            raise WorkerDied(f"worker {member.index} died {MAX_RESTARTS + 1} times ({code}); {_ADVICE}")
+            raise WorkerDied(f"worker {member.index} died {MAX_RESTARTS + 1} times ({how}); {advice}")
         last = settled_only(member.last)
         n_settled = _n_settled(last) - (_n_settled(member.buried[-1]) if member.buried else 0)
         member.repeated_possibly += max(0, member.reached.n_accepted - n_settled)
@@ -140,11 +158,10 @@ class Team:
         member.last = member.last or empty_snapshot()
         member.last.done = True
 
-    def _exit_code(self, member: Member) -> str:
+    def _exit_code(self, member: Member) -> int | None:
         member.process.join(1.0)
         member.connection.close()
-        code = member.process.exitcode
-        return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return member.process.exitcode
 
     def totals(self) -> Totals:
         """The sum over all members and all their lives."""
@@ -210,4 +227,14 @@ def _n_settled(snapshot: Snapshot) -> int:
     return min((int(lanes.sum()) for lanes in snapshot.settled.values()), default=0)
 
 
-_ADVICE = "look for the kernel's out-of-memory killer (dmesg); lower --users or --workers"
+def _how_it_ended(code: int | None) -> tuple[str, str]:
+    """An exit code in words, and what to do about it."""
+    if code is None:
+        return "its pipe is closed", "its process still runs; see what it said above"
+    if code >= 0:
+        return f"exit code {code}", "see what it said above; a worker in its place would do the same"
+    number = -code
+    if number == signal.SIGKILL:
+        return f"signal {number}", "look for the kernel's out-of-memory killer (dmesg); lower --users or --workers"
+    name = signal.strsignal(number) or "unknown"
+    return f"signal {number}, {name}", "a library broke, or somebody killed it; see what it said above"

@@ -5,23 +5,25 @@
 A `Plan` and a pipe go in; events leave through the sinks, snapshots and samples through the pipe.
 """
 
-import signal
+import os
 import time
+import traceback
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import numpy as np
 
-from loadgen.errors import LoadgenError
+from loadgen.errors import LoadgenError, NotEnoughMemory, WorkerFailed, described
 from loadgen.event import N_SLICES, UInt16s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome
 from loadgen.prove.reached import Place, Reached
 from loadgen.run.batches import Batches, slices_of
-from loadgen.run.messages import Drain, Go, Pulse, Ready, Samples, Seconds, Snapshot, Written, empty_snapshot
+from loadgen.run.messages import Drain, Go, Pulse, Ready, Samples, Seconds, Snapshot, ToWorker, Written, empty_snapshot
 from loadgen.run.outputs import Replay, open_sinks
 from loadgen.run.schedule import Cursor, Unpaced
 from loadgen.run.share import Task, make_schedule
+from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.feed import owned_listeners
 from loadgen.simulate.impair import KINDS, Impairer, Leaving, n_impaired
@@ -54,8 +56,7 @@ class CoordinatorGone(Exception):
 
 def run_worker(task: Task, connection: Connection, place: Place) -> None:
     """Entry point of the process: be one worker until told to drain, or until the events are used up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore()
     worker = None
     try:
         worker = Worker(task, connection, place.open())
@@ -63,10 +64,30 @@ def run_worker(task: Task, connection: Connection, place: Place) -> None:
     except (CoordinatorGone, BrokenPipeError, ConnectionResetError):
         if worker:
             worker.abandon()
-    except LoadgenError as error:
+    except Exception as error:  # of any kind: what the coordinator is not told, nobody sees
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.send(_last_word(worker, error, task.index))
+
+
+def _last_word(worker: "Worker | None", error: Exception, index: int) -> Snapshot:
+    """What a worker has to say that an exception ends."""
+    try:
         last = worker.give_up() if worker else empty_snapshot()
-        last.done, last.error, last.error_kind = True, str(error), type(error).__name__
-        connection.send(last)
+    except Exception:  # it is in no state to sum up; the first exception is the one to tell
+        last = empty_snapshot()
+    said = error if isinstance(error, LoadgenError) else _failure(error, index)
+    last.done, last.error, last.error_kind = True, str(said), type(said).__name__
+    return last
+
+
+def _failure(error: Exception, index: int) -> LoadgenError:
+    """An exception that says nothing to a user, as one that does."""
+    if os.environ.get("LOADGEN_DEBUG"):
+        traceback.print_exception(error)
+    if isinstance(error, MemoryError):
+        return NotEnoughMemory(f"worker {index} got no more memory; lower --users or --workers, or raise the limit")
+    step = "set LOADGEN_DEBUG=1 to see all of it; a worker in its place would meet it too, so the run has ended"
+    return WorkerFailed(f"worker {index} failed: {described(error)}; {step}")
 
 
 class Worker:
@@ -88,6 +109,7 @@ class Worker:
         self._batches = Batches(task, catalog, self._shard, impairer, self._replays, self._seconds)
         self._lag = Histogram()
         self._slow_s = self._blamed_s = 0.0
+        self._is_complete = False
         self._pulse = Pulse()
         self._samples: list[tuple[int, bytes]] | None = []
         self._simulated_ms = plan.simulation.start_ms
@@ -104,14 +126,21 @@ class Worker:
         """Build, wait for the start, produce until the end, drain."""
         self._batches.warm_up()
         self._connection.send(Ready(len(self._shard.listeners), self._shard.events_per_s))
-        order = self._connection.recv()
+        order = self._first_order()
         if isinstance(order, Go):
             self._start(order)
-            self._produce()
+            self._is_complete = self._produce()
             self._production_ended_ns = time.monotonic_ns()
         elif isinstance(order, Drain):
             self._drain_order = order
         self._drain(self._drain_order.timeout_s)
+
+    def _first_order(self) -> ToWorker:
+        try:
+            order: ToWorker = self._connection.recv()
+        except (EOFError, OSError) as gone:
+            raise CoordinatorGone from gone
+        return order
 
     def abandon(self) -> None:
         """The coordinator is gone: give in-flight events a moment, then end."""
@@ -122,9 +151,9 @@ class Worker:
                 sink.close()
 
     def give_up(self) -> Snapshot:
-        """A sink has failed for good: close all of them, so that every event has an outcome, and sum up."""
+        """Something has failed for good: close all sinks, so that every event has an outcome, and sum up."""
         for sink in self._sinks:
-            with suppress(LoadgenError):
+            with suppress(Exception):
                 sink.close()
         last = self.snapshot()
         last.ended_ns = time.monotonic_ns()
@@ -140,25 +169,27 @@ class Worker:
         duration_s = self._settings.duration_s
         self._end_ns = NEVER_NS if duration_s is None else go.t0_ns + int(duration_s * NS_PER_S)
 
-    def _produce(self) -> None:
-        """Offer batch after batch until the feed ends or the coordinator says "drain"."""
+    def _produce(self) -> bool:
+        """Offer batch after batch until the feed ends or the coordinator says "drain"; whether all was offered."""
         for leaving, lines in iter(self._batches.next, None):
+            if not self._schedule.paced:
+                self._pulse.look_up(time.monotonic_ns())
             if lines is None or len(lines) == 0:
                 self._pass_over(leaving)
                 if self._told_to_drain():
-                    return
+                    return False
                 continue
             at = 0
             while at < len(lines):
                 self._report(LATE_REPORT_S)
                 if self._told_to_drain():
-                    return
+                    return False
                 limit_ns = min(self._cursor.advance(time.monotonic_ns()), self._end_ns - 1)
                 at += self._drop_overdue(leaving, lines, at)
                 n_due = int(np.searchsorted(lines.due_ns[at:], limit_ns, side="right"))
                 if self._is_over(n_due):
                     self._served_ns = limit_ns if n_due == 0 else self._served_ns
-                    return
+                    return True
                 n = min(n_due, min(sink.room() for sink in self._sinks))
                 if n:
                     self._offer(leaving, lines, slice(at, at + n))
@@ -167,6 +198,7 @@ class Worker:
                 if at < len(lines) and (n == 0 or n == n_due):  # full, or nothing more is due
                     self._report()  # now: all that is due is counted, and not what became due in a wait
                     self._wait(int(lines.due_ns[at]), full=n < n_due)
+        return True
 
     def _is_over(self, n_due: int) -> bool:
         """Whether the run's time is up, and all that was due in it is sent, or a moment has passed since."""
@@ -255,7 +287,7 @@ class Worker:
         if self._samples:  # it had fewer events than it would have shown
             self._connection.send(Samples(self._samples))
         last = self.snapshot()
-        last.done, last.ended_ns = True, ended_ns
+        last.done, last.ended_ns, last.complete = True, ended_ns, self._is_complete
         self._connection.send(last)
 
     def _told_to_drain(self) -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -218,12 +219,66 @@ def test_what_ends_a_run_is_one_line_and_an_exit_code(
     assert error.count("\n") == 1
 
 
-def test_ctrl_c_before_the_run_takes_over_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(settings: RunSettings) -> int:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("words", "number", "code"),
+    [
+        (["run"], signal.SIGINT, 130),
+        (["run"], signal.SIGTERM, 143),
+        (["run", "--events", "5"], signal.SIGHUP, 129),
+        (["run", "--continuous"], signal.SIGINT, 130),
+        (["run", "--continuous"], signal.SIGTERM, 0),
+        (["run", "--continuous"], signal.SIGHUP, 0),
+    ],
+)
+def test_a_signal_before_the_run_takes_over_ends_it_as_one_that_comes_later(
+    words: list[str], number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(settings: RunSettings) -> int:
+        signal.raise_signal(number)
+        return 5
 
-    monkeypatch.setattr(loadgen.run, "main", stop)
-    assert main(["run"]) == 130
+    monkeypatch.setattr(loadgen.run, "main", interrupted)
+    assert main(words) == code
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_every_verb_ends_by_a_signal_with_its_code_and_clears_up(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared = []
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            cleared.append(True)
+
+    for verb, module in (
+        ("analyze", "loadgen.analyze"),
+        ("verify", "loadgen.prove.verify"),
+        ("doctor", "loadgen.doctor"),
+    ):
+        monkeypatch.setattr(f"{module}.main", interrupted)
+        words = [verb, "m.json", "--store", "x"] if verb == "verify" else [verb]
+        assert main(words) == code, verb
+    assert len(cleared) == 3
+
+
+def test_what_goes_on_until_it_is_stopped_says_so() -> None:
+    goes_on = {
+        "consume --brokers a:1": True,
+        "consume --brokers a:1 --until-idle 5": False,
+        "pipeline": True,
+        "pipeline --duration 1": False,
+        "dashboard --store x": True,
+        "run --continuous": True,
+        "run --end 2030-01-01": False,
+        "run": False,
+        "analyze x": False,
+    }
+    verbs = {verb.settings.verb: verb for verb in WITH_SETTINGS}
+    found = {line: verbs[line.split()[0]].parse(line.split()[1:]).settings.goes_on for line in goes_on}
+    assert found == goes_on
 
 
 def test_a_bug_shows_where_when_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

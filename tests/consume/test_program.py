@@ -53,12 +53,19 @@ def test_kill_9_at_any_instant_loses_and_repeats_nothing(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "reason"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 0, "terminated")]
+    ("number", "flags", "code", "reason"),
+    [
+        (signal.SIGINT, (), 130, "interrupted"),
+        (signal.SIGTERM, (), 0, "terminated"),
+        (signal.SIGHUP, ("--until-idle", "60"), 129, "hung up early"),
+    ],
 )
-def test_a_signal_publishes_what_is_read(tmp_path: Path, number: signal.Signals, code: int, reason: str) -> None:
+def test_a_signal_publishes_what_is_read(
+    tmp_path: Path, number: signal.Signals, flags: tuple[str, ...], code: int, reason: str
+) -> None:
     sent = events(500)
     with filled_cluster({0: sent[:400]}) as cluster:
-        program = consuming(tmp_path, cluster.address, 400, "--rotate-interval", "0.3")
+        program = consuming(tmp_path, cluster.address, 400, "--rotate-interval", "0.3", *flags)
         fill(cluster.address, {0: sent[400:]})
         program.signal(number)
         found, summary, said = program.end()

@@ -62,7 +62,8 @@ class Program:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 0)]
+    ("number", "code"),
+    [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 0), (signal.SIGHUP, 0)],
 )
 def test_it_says_where_it_is_and_ends_cleanly(tmp_path: Path, number: signal.Signals, code: int) -> None:
     put_batch(tmp_path, 0, 9)

@@ -77,8 +77,27 @@ def test_a_run_without_a_schedule_promises_no_rate() -> None:
 
 def test_a_run_that_was_stopped_by_hand_says_so() -> None:
     stopped = run(exit_reason="interrupted")
-    assert headline(stopped) == "Stopped by hand; until then every promise was kept"
+    assert headline(stopped) == "Stopped by Ctrl-C; until then every promise was kept"
     assert exit_reason(stopped) == "Ended by: interrupted (Ctrl-C, and a clean drain)."
+
+
+def test_a_run_that_did_not_come_to_its_end_speaks_for_no_more_than_was_run() -> None:
+    stopped = run(exit_reason="terminated early", cut_short="stopped after 12.0 s of 60.0 s: SIGTERM")
+    assert not passed(stopped)
+    assert headline(stopped) == "Stopped before its end by SIGTERM; until then every promise was kept"
+    assert words(stopped, "bad") == ["Stopped after 12.0 s of 60.0 s: SIGTERM."]
+    assert words(stopped, "good") == [
+        "Every event that was planned until then was delivered: 20,000.",
+        "Until then the schedule was kept: target 1,000.0/s, achieved 999.5/s (99.95 %).",
+    ]
+    assert exit_reason(stopped) == "Ended by: terminated early (SIGTERM, and a clean drain)."
+
+
+def test_of_a_run_that_was_broken_off_nothing_is_said_of_its_schedule() -> None:
+    broken = run(exit_reason="error", limited_by="unknown", cut_short="stopped after 12.0 s of 60.0 s: an error")
+    assert headline(broken) == "Failed: not every promise was kept"
+    assert not any("schedule" in said.words for said in statements(broken))
+    assert words(broken, "hint") == ["Until it was broken off: target 1,000.0/s, achieved 999.5/s (99.95 %)."]
 
 
 def test_stalls_restarts_impairments_and_the_warm_up_are_mentioned() -> None:

@@ -1,15 +1,27 @@
 """Whatever is killed or stopped, the ledger adds up and equals what was written."""
 
 import json
+import os
+import pty
+import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.run.program import adds_up, lines_in, start, wait_until
+from tests.run.program import TRACKS, adds_up, lines_in, start, start_bare, wait_until
 
 START = ("--start", "2026-01-05", "--seed", "5")
+STREAMS = ("stdin", "stdout", "stderr")
+AS_LEADER = """
+import os, sys
+os.setsid()
+os.close(os.open(os.ttyname(2), os.O_RDWR))  # it is the terminal of this session now
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def undisturbed(folder: Path, *flags: str) -> set[bytes]:
@@ -62,16 +74,31 @@ def test_a_killed_worker_ends_the_run_where_that_is_asked_for(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "reason"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 0, "terminated")]
+    ("ends", "number", "code", "reason", "cut_short"),
+    [
+        (["--continuous"], signal.SIGINT, 130, "interrupted", None),
+        (["--continuous"], signal.SIGTERM, 0, "terminated", None),
+        (
+            ["--events", "10M"],
+            signal.SIGTERM,
+            143,
+            "terminated early",
+            r"stopped after .* of 10,000,000 events: .*",
+        ),
+        (["--duration", "60s"], signal.SIGHUP, 129, "hung up early", r"stopped after .* s of 60.0 s: SIGHUP.*"),
+    ],
 )
 def test_a_signal_drains_the_run_and_loses_nothing(
-    tmp_path: Path, number: signal.Signals, code: int, reason: str
+    tmp_path: Path, ends: list[str], number: signal.Signals, code: int, reason: str, cut_short: str | None
 ) -> None:
-    program = start(tmp_path, "--folder", "out", "--users", "2000", "--continuous", "--rate", "20k/s", *START)
+    program = start(tmp_path, "--folder", "out", "--users", "2000", *ends, "--rate", "20k/s", *START)
     wait_until(lambda: len(lines_in(tmp_path / "out")) > 5000)
     program.signal(number)
     found, summary, shown = program.end()
     assert (found, summary["exit_reason"]) == (code, reason), shown
+    assert re.fullmatch(cut_short, summary["cut_short"]) if cut_short else summary["cut_short"] is None
+    assert ("until then the schedule was kept" in shown) == bool(cut_short)
+    assert ("every planned event was delivered" in shown) != bool(cut_short)
     assert adds_up(summary)
     assert summary["planned"] == summary["delivered"] == len(lines_in(tmp_path / "out"))
     manifest = json.loads((tmp_path / summary["manifest"]).read_text())
@@ -89,8 +116,44 @@ def test_a_second_signal_ends_the_run_at_once_and_still_says_what_was_left(tmp_p
     program.signal(signal.SIGINT)
     code, summary, shown = program.end(15.0)
     assert (code, summary["exit_reason"]) == (1, "interrupted twice"), shown
+    assert summary["limited_by"] == "unknown"
+    assert "the schedule was kept" not in shown
+    assert "Ctrl-C twice" in summary["cut_short"]
+    assert "one Ctrl-C would have waited" in summary["error"]
     assert adds_up(summary)
     assert 0 < summary["delivered"] <= len(lines_in(tmp_path))
+
+
+@pytest.mark.parametrize("delay_s", [0.3, 0.9])
+def test_two_ctrl_c_during_the_start_are_no_traceback(tmp_path: Path, delay_s: float) -> None:
+    program = start_bare(tmp_path, "--users", "200", "--folder", "out", start_new_session=True, text=True)
+    time.sleep(delay_s)  # the fork server and the workers import what they need
+    for _ in range(2):
+        os.killpg(program.pid, signal.SIGINT)
+        time.sleep(0.05)
+        if program.poll() is not None:
+            break
+    _, said = program.communicate(timeout=20)
+    assert program.returncode in (1, 130), said  # 1: both came when it had begun
+    assert "Traceback" not in said
+
+
+def test_a_terminal_that_is_closed_drains_the_run(tmp_path: Path) -> None:
+    words = ["run", "--metrics-port", "0", "--tracks", TRACKS, "--users", "2000", "--duration", "60s", *START]
+    command = [sys.executable, "-m", "loadgen", *words, "--rate", "20k/s", "--folder", "out", "--manifest", "m.json"]
+    ours, theirs = pty.openpty()
+    variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    program = subprocess.Popen(
+        [sys.executable, "-c", AS_LEADER, *command], cwd=tmp_path, env=variables, **dict.fromkeys(STREAMS, theirs)
+    )
+    os.close(theirs)
+    while len(lines_in(tmp_path / "out")) < 5000:
+        os.read(ours, 1 << 16)
+    os.close(ours)
+    assert program.wait(timeout=20) == 129
+    manifest = json.loads((tmp_path / "m.json").read_text())
+    assert manifest["summary"]["exit_reason"] == "hung up early"
+    assert manifest["summary"]["delivered"] == len(lines_in(tmp_path / "out"))
 
 
 def test_workers_do_not_outlive_a_killed_coordinator(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the successor of a worker that died may send a second time is counted, and never too low."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from loadgen.errors import WorkerDied
 from loadgen.run import team as team_module
 from loadgen.run.messages import Snapshot, empty_snapshot
-from loadgen.run.team import Team
+from loadgen.run.share import Task
+from loadgen.run.team import Member, Team
 from tests.run.plans import plan_of
 
 
@@ -60,3 +62,43 @@ def test_a_worker_that_dies_too_often_has_no_successor(team: Team, monkeypatch: 
     die(team, 0, settled(kafka=[0]))
     with pytest.raises(WorkerDied, match="died 2 times"):
         die(team, 0, settled(kafka=[0]))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGKILL, r"\(signal 9\); look for the kernel's out-of-memory killer"),
+        (signal.SIGSEGV, r"\(signal 11, Segmentation fault\); a library broke"),
+    ],
+)
+def test_what_to_look_for_depends_on_how_a_worker_died(team: Team, number: signal.Signals, said: str) -> None:
+    (member,) = team.members
+    os.kill(member.process.pid or 0, number)
+    with pytest.raises(WorkerDied, match=said):
+        team.restart(member)
+
+
+def test_a_worker_that_ends_by_itself_is_not_started_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    (member,) = team.members
+    member.last = settled(kafka=[10])
+    monkeypatch.setattr(Team, "_exit_code", lambda *_: 1)
+    with pytest.raises(WorkerDied, match=r"worker 0 ended without a last word \(exit code 1\); see what it said above"):
+        team.restart(member)
+
+
+def test_a_team_that_is_stopped_while_it_is_started_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = Team._start, list[Member]()
+
+    def interrupted(self: Team, task: Task, life: int = 0) -> Member:
+        if started:
+            raise KeyboardInterrupt
+        started.append(start(self, task, life))
+        return started[0]
+
+    monkeypatch.setattr(Team, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Team(plan_of(manifest=str(tmp_path / "manifest.json"), workers=2))
+    assert not started[0].process.is_alive()
+    assert os.listdir(tmp_path) == []

@@ -1,5 +1,6 @@
 """One worker, driven over its pipe as the coordinator would: what it sends, drops, spoils and says."""
 
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import orjson
@@ -16,10 +18,12 @@ from loadgen.errors import CatalogError, OutputUnwritable
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome
 from loadgen.prove.reached import Reached
+from loadgen.run import messages as messages_module
+from loadgen.run import worker as worker_module
 from loadgen.run.batches import Batches
-from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Ready, Samples, Snapshot
+from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Pulse, Ready, Samples, Snapshot
 from loadgen.run.share import Task
-from loadgen.run.worker import Worker
+from loadgen.run.worker import Worker, run_worker
 from loadgen.simulate.impair import Leaving
 from loadgen.sink import Lines
 from loadgen.sink.null import NullSink
@@ -195,3 +199,79 @@ def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Pat
     assert tally.planned == tally.count(Outcome.FAILED) > 0
     ours.close()
     theirs.close()
+
+
+def failing(plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception, after: int) -> list[FromWorker]:
+    """What a worker's process says that meets this after so many batches."""
+    made: list[int] = []
+    make = Batches._make
+
+    def broken(self: Batches) -> Any:
+        made.append(1)
+        if len(made) > after:
+            raise error
+        return make(self)
+
+    monkeypatch.setattr(Batches, "_make", broken)
+    monkeypatch.setattr(worker_module, "ignore", lambda: None)  # this process listens to its signals
+    ours, theirs = Pipe()
+    ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
+    place = Mock(open=lambda: Reached())
+    run_worker(Task(plan, 0), theirs, place)
+    theirs.close()
+    messages: list[FromWorker] = []
+    _listen(ours, messages)
+    return messages
+
+
+@pytest.mark.parametrize("settings", [{"rate": "max"}, {"rate": 100_000.0}])
+def test_an_exception_in_a_worker_is_told_with_its_text_and_place_and_what_was_sent_is_counted(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
+) -> None:
+    told = Told(failing(plan_of(users=2000, events=500_000, **settings), monkeypatch, ValueError("two words"), 2)).last
+    assert told.error_kind == "WorkerFailed"
+    said = (
+        r"worker 0 failed: ValueError: two words \(raised at loadgen/run/batches.py:\d+, in next\); .*LOADGEN_DEBUG=1.*"
+    )
+    assert re.fullmatch(said, told.error), told.error
+    assert told.tallies["null"].planned == told.tallies["null"].counts()["delivered"] > 0
+    assert not told.complete
+
+
+def test_a_worker_without_memory_says_what_to_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told(failing(plan_of(events=1000), monkeypatch, MemoryError(), 0)).last
+    assert (told.error_kind, told.error.split(";")[0]) == ("NotEnoughMemory", "worker 0 got no more memory")
+
+
+def test_a_worker_whose_coordinator_is_gone_before_the_start_ends_in_silence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worker_module, "ignore", lambda: None)
+    ours, theirs = Pipe()
+    closing = threading.Thread(target=lambda: (ours.recv(), ours.close()))  # it hears "ready", and is gone
+    closing.start()
+    run_worker(Task(plan_of(events=10), 0), theirs, Mock(open=lambda: Reached()))
+    closing.join()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_worker_says_whether_it_has_offered_all_that_it_was_asked_for() -> None:
+    assert run(plan_of(events=500)).last.complete
+    assert run(plan_of(duration=0.1 / 60, rate=100.0)).last.complete
+    assert not run(plan_of(duration=60.0, rate=100.0), drain_after_s=0.1).last.complete
+
+
+def test_without_a_schedule_nothing_is_due_while_the_next_events_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    make, seen = Batches.next, list[Pulse]()
+
+    def slow(self: Batches) -> Any:
+        time.sleep(0.05)
+        return make(self)
+
+    monkeypatch.setattr(Batches, "next", slow)
+    monkeypatch.setattr(messages_module, "STUCK_NS", 20_000_000)
+    monkeypatch.setattr(worker_module, "SNAPSHOT_S", 0.01)
+    for message in run(plan_of(users=2000, events=200_000)).messages:
+        seen += [message.pulse] if isinstance(message, Snapshot) else []
+    assert len(seen) > 2
+    assert {pulse.waited_ns for pulse in seen} == {0}

@@ -103,6 +103,11 @@ class Settings(BaseModel):
     verb: ClassVar[str]
     one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has no end of its own: then it is done when it is stopped in good order."""
+        return False
+
     def broken_rules(self) -> Iterator[Problem]:
         """Every broken rule between settings that are each valid alone."""
         yield from ()

@@ -105,5 +105,10 @@ class ConsumeSettings(Settings):
         shared.DrainTimeout, Here("Longest wait at the end for what is read and not yet stored.", AROUND)
     ] = 30.0
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing but a signal ends it."""
+        return self.until_idle_s is None
+
     def broken_rules(self) -> Iterator[Problem]:
         return rules.of_consume(self)

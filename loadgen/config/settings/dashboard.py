@@ -64,6 +64,11 @@ class DashboardSettings(Settings):
     ] = False
     quiet: Annotated[shared.Quiet, Here("Say nothing but where the page is.")] = False
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing but a signal ends it: always."""
+        return True
+
     def broken_rules(self) -> Iterator[Problem]:
         """Not two places; no topic without brokers."""
         if self.brokers is not None and self.store is not None:

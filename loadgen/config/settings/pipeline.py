@@ -114,6 +114,11 @@ class PipelineSettings(Settings):
             yield rules.Problem("the test broker in memory keeps 5 MiB of each partition", got, step)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether nothing but a signal ends it."""
+        return self.duration_min is None
+
+    @property
     def embedded(self) -> bool:
         """Whether the pipeline brings its own broker."""
         return self.brokers in (None, "embedded")

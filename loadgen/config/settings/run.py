@@ -238,6 +238,11 @@ class RunSettings(Settings):
         return None if self.duration_min is None else self.duration_min * 60
 
     @property
+    def goes_on(self) -> bool:
+        """Whether neither a number of events, nor a window, nor a time ends the run."""
+        return self.events is None and self.end_ms is None and self.duration_min is None
+
+    @property
     def embedded(self) -> bool:
         """Whether the run brings its own broker."""
         return self.brokers == "embedded"

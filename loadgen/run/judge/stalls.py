@@ -1,7 +1,7 @@
 """When nothing was delivered although events waited: a broker or a disk that stood still, seen by all workers together.
 
 In: the totals, as they come in. Out: the stretches of at least LEAST_S, exact to how often workers look (some
-milliseconds), in which no worker saw a delivery and at least one had events in flight.
+milliseconds), in which no worker saw a delivery, at least one had events in flight, and something was due.
 """
 
 from dataclasses import dataclass, replace
@@ -95,8 +95,9 @@ class Stalls:
         since_ns = min((at_ns for at_ns in waited_ns if at_ns), default=end_ns)
         start_s = (max(self._seen.delivered_ns, since_ns, t0_ns) - t0_ns) / NS_PER_S
         end_s = (end_ns - t0_ns) / NS_PER_S
-        if end_s - start_s >= LEAST_S:
-            self.found.append(Stall(start_s, end_s, self._n_due(totals, t0_ns, end_s)))
+        n_due = self._n_due(totals, t0_ns, end_s)
+        if n_due and end_s - start_s >= LEAST_S:
+            self.found.append(Stall(start_s, end_s, n_due))
         if len(self.found) > MOST:
             self.found.remove(min(self.found, key=lambda stall: stall.length_s))
 

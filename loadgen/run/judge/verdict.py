@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from loadgen.histogram import bucket_edges_s
+from loadgen.run.judge.ending import BROKEN_OFF
 from loadgen.run.judge.history import Window
 from loadgen.run.judge.stalls import Stall
 from loadgen.run.judge.thresholds import Judged, Thresholds
@@ -36,11 +37,15 @@ class Verdict:
         achieved_per_s: events delivered per second.
         limited_by: "schedule" when the target was kept, else "generator CPU", "full queue", "broker round trip",
             "disk", or "unknown".
-        exit_reason: why it ended: "duration", "events", "end", "interrupted", "terminated", "threshold", or an error.
+        exit_reason: why it ended: "duration", "events", "end", "interrupted", "terminated" or "hung up" (each with
+            " early" where the run had an end of its own, and did not come to it), "interrupted twice", "threshold",
+            "reader gone" or "error".
         measured: all that happened after the warm-up, to the last delivery; the two rates are of it. Its outcomes
             are those of the events that were planned in it.
         stalls: when nothing was delivered although events were due, oldest first.
         thresholds: what became of each.
+        cut_short: how far a run came that did not come to its end, and why; empty for all others. What else is said
+            of it holds until then.
     """
 
     elapsed_s: float
@@ -51,6 +56,12 @@ class Verdict:
     measured: Window
     stalls: Sequence[Stall] = ()
     thresholds: Sequence[Judged] = ()
+    cut_short: str = ""
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether it ended with events that have no outcome: then nothing is said of its schedule."""
+        return self.exit_reason in BROKEN_OFF
 
     @property
     def in_warm_up(self) -> bool:
@@ -60,12 +71,14 @@ class Verdict:
     @property
     def missed_target(self) -> bool:
         """Whether the generator failed to offer what its schedule demanded."""
-        return self.target_per_s is not None and not self.in_warm_up and self.limited_by != "schedule"
+        is_judged = self.target_per_s is not None and not self.in_warm_up and not self.is_broken_off
+        return is_judged and self.limited_by != "schedule"
 
     @property
     def kept(self) -> bool:
         """Whether all that was promised of rates and latencies was kept."""
-        return not self.missed_target and not self.in_warm_up and all(judged.passed for judged in self.thresholds)
+        is_bad = self.missed_target or self.in_warm_up or self.is_broken_off
+        return not is_bad and all(judged.passed for judged in self.thresholds)
 
 
 def judge(
@@ -77,6 +90,7 @@ def judge(
     paced: bool = True,
     stalls: Sequence[Stall] = (),
     thresholds: Thresholds | None = None,
+    cut_short: str = "",
 ) -> Verdict:
     """What the figures say about the run.
 
@@ -87,9 +101,10 @@ def judge(
         exit_reason: see `Verdict`.
         paced: whether there is a schedule.
         stalls, thresholds: what was seen while the run went on.
+        cut_short: see `Verdict`.
     """
     measured = _of_its_own(measured, elapsed_s)
-    is_measured = measured.length_s > 0 or measured.start_s == 0
+    is_measured = (measured.length_s > 0 or measured.start_s == 0) and exit_reason not in BROKEN_OFF
     achieved = measured.delivered / max(measured.length_s, 1e-9)
     is_asked = paced and not np.isnan(measured.scheduled)
     target = measured.scheduled / max(measured.offered_s, 1e-9) if is_asked else None
@@ -103,6 +118,7 @@ def judge(
         measured=measured,
         stalls=[stall for stall in stalls if stall.end_s > measured.start_s],
         thresholds=thresholds.judged(measured) if thresholds else (),
+        cut_short=cut_short,
     )
 
 
@@ -166,4 +182,5 @@ def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> dict[
         "measured_from_s": None if verdict.in_warm_up else round(measured.start_s, 3),
         "stalls": [stall.as_json() for stall in verdict.stalls],
         "thresholds": [judged.as_json() for judged in verdict.thresholds],
+        "cut_short": verdict.cut_short or None,
     }

@@ -13,32 +13,53 @@ from loadgen.terminal import percentiles
 DIFFER = 1.5
 """The two latencies differ where one is so many times the other, and by more than DIFFER_MS."""
 DIFFER_MS = 10.0
+MANY, BUSY = 10_000, 0.3
+"""What an event costs in CPU is shown of so many events, where the workers were busy for this share of their time: else
+it is what a worker costs that starts and waits."""
 
 
 def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
     """What was asked for, what became of it, and why."""
+    if verdict.cut_short:
+        yield verdict.cut_short
     yield _rates(totals, verdict)
     if len(verdict.measured.intended_to_ack):
         yield _latencies(verdict)
     if verdict.stalls:
         yield _stalls(verdict)
-    yield _limit(verdict)
+    if limit := _limit(verdict):
+        yield limit
     if totals.restarts:
         yield f"{totals.restarts} workers restarted; at most {totals.repeated_possibly:,} events sent twice"
-    shortfall = "NOT every planned event was delivered, see the table"
-    yield "every planned event was delivered" if totals.perfect else shortfall
+    yield _delivery(totals, verdict)
     for judged in verdict.thresholds:
         yield f"{'✓' if judged.passed else '✗'} {judged.sentence()}"
 
 
+def _delivery(totals: Totals, verdict: Verdict) -> str:
+    if not totals.perfect:
+        return "NOT every planned event was delivered, see the table"
+    if verdict.cut_short:
+        planned = totals.headline.planned
+        return "every event that was planned until then was delivered" if planned else "no event was planned until then"
+    return "every planned event was delivered"
+
+
 def _rates(totals: Totals, verdict: Verdict) -> str:
-    measured, planned = verdict.measured, max(1, totals.headline.planned)
+    measured = verdict.measured
     target = "as fast as possible" if verdict.target_per_s is None else f"target {verdict.target_per_s:,.1f}/s"
     warm_up = f" after {measured.start_s:,.1f} s of warm-up" if measured.start_s else ""
     return (
         f"{target}, achieved {verdict.achieved_per_s:,.1f}/s over {measured.length_s:,.1f} s{warm_up}; "
-        f"schedule lag {percentiles(measured.schedule_lag)}; {totals.cpu_s / planned * 1e6:.2f} µs CPU an event"
+        f"schedule lag {percentiles(measured.schedule_lag)}{_cpu(totals, verdict)}"
     )
+
+
+def _cpu(totals: Totals, verdict: Verdict) -> str:
+    """What an event costs, where that is what the workers' CPU time went to."""
+    planned, cores = totals.headline.planned, totals.cpu_s / max(verdict.elapsed_s, 1e-9)
+    is_load = planned >= MANY and cores >= BUSY * max(1, len(totals.pulses))
+    return f"; {totals.cpu_s / planned * 1e6:.2f} µs CPU an event" if is_load else ""
 
 
 def _latencies(verdict: Verdict) -> str:
@@ -72,10 +93,14 @@ def stall_line(stall: Stall, is_paced: bool) -> str:
 
 
 def _limit(verdict: Verdict) -> str:
+    """What the rate was limited by; empty for a run that was broken off."""
+    if verdict.is_broken_off:
+        return ""
     if verdict.in_warm_up:
         return "the run ended in its warm-up: nothing was measured; lower --warm-up, or let it run longer"
     if verdict.limited_by == "schedule":
-        return "the schedule was kept: the offered load is what was asked for"
+        until = "until then " if verdict.cut_short else ""
+        return f"{until}the schedule was kept: the offered load is what was asked for"
     cause = "what limited it is not clear" if verdict.limited_by == UNKNOWN else f"limited by {verdict.limited_by}"
     if not verdict.target_per_s:
         return cause

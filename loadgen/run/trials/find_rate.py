@@ -5,6 +5,7 @@ whole run with a manifest of its own. All trials have the same listeners, seed a
 differs is how fast they come. Where there is one, a single Prometheus endpoint shows them one after another.
 """
 
+import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +16,12 @@ from loadgen.metrics_endpoint import MetricCollector, expose
 from loadgen.run.screen import Screen
 from loadgen.run.trials.search import CLOSE, Search
 from loadgen.run.trials.trial import Trial, TrialScreen, broken, kept_of, trial_settings
+from loadgen.signals import number_in, reason_of
 from loadgen.stdout import say_json
 
 LOWEST_PER_S = 1000.0
 """Where the search begins, unless --rate says where."""
-EXIT_FOUND, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 0, 1, 130
+EXIT_FOUND, EXIT_NOT_FOUND = 0, 1
 Expose = Callable[[MetricCollector], bool]
 RunOnce = Callable[[RunSettings, Screen, Expose], int]
 """Makes a run; returns its exit code."""
@@ -61,7 +63,7 @@ class Finder:
         screen: where a person is told.
         search: which rate is next.
         trials: those that are over.
-        exit_reason: "found", "lowest failed", "interrupted" or "error".
+        exit_reason: "found", "lowest failed", "interrupted", "terminated", "hung up" or "error".
     """
 
     settings: RunSettings
@@ -78,8 +80,8 @@ class Finder:
         try:
             while not self.exit_reason and (rate_per_s := self.search.next_per_s()) is not None:
                 self._try(rate_per_s, relay.show)
-        except KeyboardInterrupt:
-            self.exit_reason = "interrupted"
+        except KeyboardInterrupt as stopped:
+            self.exit_reason = reason_of(getattr(stopped, "number", signal.SIGINT), is_early=False)
         self.exit_reason = self.exit_reason or ("found" if self.search.best_per_s else "lowest failed")
 
     def _try(self, rate_per_s: float, show: Expose) -> None:
@@ -96,8 +98,9 @@ class Finder:
             return
         assert screen.ended is not None
         totals, verdict, manifest = screen.ended
-        if verdict.exit_reason.startswith(("interrupted", "terminated")):
-            self.exit_reason = "interrupted"
+        stopped_by = number_in(verdict.exit_reason.removesuffix(" twice"))
+        if stopped_by is not None:
+            self.exit_reason = reason_of(stopped_by, is_early=False)
             return
         trial = Trial(rate_per_s, broken(code == EXIT_FOUND, totals, verdict, screen.problems), verdict, manifest)
         self.trials.append(trial)
@@ -131,12 +134,15 @@ class Finder:
         return f"{found} that keeps {kept}: {best_per_s:,.0f}/s, {doubt}{failed}"
 
     def exit_code(self) -> int:
-        """0 where a rate was found, 130 where a signal ended the search, else 1."""
-        return {"found": EXIT_FOUND, "interrupted": EXIT_INTERRUPTED}.get(self.exit_reason, EXIT_NOT_FOUND)
+        """0 where a rate was found, 128 + its number where a signal ended the search, else 1."""
+        number = number_in(self.exit_reason)
+        if number is not None:
+            return 128 + number
+        return EXIT_FOUND if self.exit_reason == "found" else EXIT_NOT_FOUND
 
 
 def main(settings: RunSettings, run_once: RunOnce) -> int:
-    """Search, and say what was found; the exit code is 0 where a rate was found, 130 where it was interrupted, else 1.
+    """Search, and say what was found; for the exit code see `Finder.exit_code`.
 
     Raises:
         LoadgenError: the first trial could not start.

@@ -155,6 +155,19 @@ def test_without_a_schedule_the_events_in_flight_count() -> None:
     assert stall.n_due == pytest.approx(200, abs=55)  # as of the last word during the stall
 
 
+def test_where_nothing_is_due_there_is_no_stall() -> None:
+    resting = Worker(idle=[(2.9, 9.0)], away=[(3.0, 5.5)])  # as one that makes the next events of a backfill
+    assert stalls_of(resting, is_paced=False, every_s=3.0) == []
+
+
+def test_a_worker_that_only_made_what_comes_next_did_not_wait() -> None:
+    pulse = Pulse()
+    pulse.see(T0_NS, 5, 0)
+    pulse.look_up(T0_NS + 3_000_000_000)
+    pulse.see(T0_NS + 3_000_000_001, 9, 0)
+    assert (pulse.waited_ns, pulse.waiting_ns) == (0, 0)
+
+
 def test_of_very_many_stalls_the_longest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stalls_module, "MOST", 3)
     still = [(2.0 * n + 0.5, 2.0 * n + 1.55 + 0.05 * (n % 5)) for n in range(9)]

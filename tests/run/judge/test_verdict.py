@@ -10,7 +10,7 @@ from loadgen.run.judge.stalls import Stall
 from loadgen.run.judge.thresholds import Thresholds
 from loadgen.run.judge.verdict import Verdict, judge, summary
 from loadgen.run.judge.verdict_lines import verdict_lines
-from loadgen.run.messages import Seconds
+from loadgen.run.messages import Pulse, Seconds
 from loadgen.run.totals import Totals, sum_of
 from tests.run.judge.windows import recorded, verdict_of, window
 from tests.run.test_totals import snapshot, tally
@@ -20,7 +20,7 @@ SPEC_KEYS = [
     *("target_per_s", "achieved_per_s", "schedule_lag_ms", "ack_ms", "intended_to_ack_ms", "limited_by", "seed"),
     *("manifest", "exit_reason"),
 ]
-MORE_KEYS = ["restarts", "impaired", "sinks", "scheduled", "measured_from_s", "stalls", "thresholds"]
+MORE_KEYS = ["restarts", "impaired", "sinks", "scheduled", "measured_from_s", "stalls", "thresholds", "cut_short"]
 
 
 @pytest.mark.parametrize(
@@ -218,3 +218,47 @@ def test_a_verdict_is_kept_only_where_target_and_thresholds_are() -> None:
     assert kept("delivered == 100", 20.0)
     assert not kept("delivered == 101", 20.0)
     assert not kept("delivered == 100", 40.0)
+
+
+@pytest.mark.parametrize(
+    ("events", "cpu_s", "is_shown"),
+    [
+        (100_000, 10.0, True),
+        (100_000, 5.9, False),  # two workers that mostly waited: it is what waiting costs
+        (9_999, 10.0, False),  # it is what starting costs
+        (0, 0.5, False),
+    ],
+)
+def test_what_an_event_costs_is_shown_where_events_are_what_the_cpu_time_went_to(
+    events: int, cpu_s: float, is_shown: bool
+) -> None:
+    totals = sum_of([snapshot("kafka", delivered=events)])
+    totals.cpu_s, totals.pulses = cpu_s, [Pulse(), Pulse()]
+    rates = next(verdict_lines(totals, verdict_of(totals, 10.0, 1000.0)))
+    assert (f"{cpu_s / max(events, 1) * 1e6:.2f} µs CPU an event" in rates) == is_shown
+
+
+@pytest.mark.parametrize("reason", ["error", "interrupted twice"])
+def test_of_a_run_that_was_broken_off_nothing_is_said_of_its_schedule(reason: str) -> None:
+    totals = sum_of([snapshot("kafka", delivered=1000)])
+    verdict = judge(
+        totals, window(0, 10, scheduled=1000, planned=1000, delivered=1000), 10.0, reason, cut_short="so far"
+    )
+    lines = list(verdict_lines(totals, verdict))
+    assert lines[0] == "so far"
+    assert not any("schedule was kept" in line or "MISSED" in line for line in lines)
+    assert (verdict.kept, verdict.missed_target, verdict.limited_by) == (False, False, "unknown")
+    assert "every event that was planned until then was delivered" in lines
+
+
+def test_a_run_that_was_stopped_speaks_for_no_more_than_was_run() -> None:
+    totals = sum_of([snapshot("kafka", delivered=1000)])
+    measured = window(0, 10, scheduled=1000, planned=1000, delivered=1000)
+    verdict = judge(totals, measured, 10.0, "terminated early", cut_short="stopped after 10.0 s of 60.0 s: SIGTERM")
+    lines = list(verdict_lines(totals, verdict))
+    assert lines[0] == "stopped after 10.0 s of 60.0 s: SIGTERM"
+    assert lines[-2:] == [
+        "until then the schedule was kept: the offered load is what was asked for",
+        "every event that was planned until then was delivered",
+    ]
+    assert verdict.kept

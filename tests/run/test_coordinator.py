@@ -1,0 +1,70 @@
+"""What a coordinator makes of workers that fail, and of signals: told at once, and judged for no more than was run."""
+
+import io
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from loadgen.run import exit_code
+from loadgen.run.coordinator import Coordinator, Result
+from loadgen.run.judge.verdict_lines import verdict_lines
+from loadgen.run.messages import Plan
+from loadgen.run.screen import Screen
+from loadgen.run.team import Team
+from loadgen.run.totals import Totals
+from tests.run.plans import plan_of
+
+
+def result_of(plan: Plan, watch: Callable[[Coordinator, Totals], None] = lambda *_: None) -> Result:
+    """Run it in this process, with real workers; told the totals a few times a second."""
+    team = Team(plan)
+    screen = Screen(None, None, True, io.StringIO())
+    coordinator = Coordinator(plan, team, screen, None, [])
+    coordinator.add_watcher(lambda totals, _elapsed_s: watch(coordinator, totals))
+    try:
+        return coordinator.run()
+    finally:
+        team.forget()
+
+
+def plan(tmp_path: Path, **settings: Any) -> Plan:
+    """A plan whose files are in this folder."""
+    return plan_of(manifest=str(tmp_path / "m.json"), **settings)
+
+
+def test_a_damaged_catalogue_ends_the_run_at_once_with_what_a_worker_met(tmp_path: Path) -> None:
+    damaged = tmp_path / "catalog.arrow"
+    damaged.write_bytes(bytes(1000))
+    result = result_of(replace(plan(tmp_path, duration=1.0), catalog_path=damaged))
+    assert result.totals.restarts == 0
+    assert result.error is not None
+    assert "dmesg" not in str(result.error)
+    assert (result.verdict.exit_reason, exit_code(result)) == ("error", 1)
+    lines = list(verdict_lines(result.totals, result.verdict))
+    assert lines[0] == "stopped before its first event: an error"
+    assert not any("schedule was kept" in line or "every planned event" in line for line in lines)
+
+
+def send_once(number: signal.Signals, after: int = 1) -> Callable[[Coordinator, Totals], None]:
+    """Sends this process a signal when so many events are planned."""
+    sent: list[int] = []
+
+    def watch(_coordinator: Coordinator, totals: Totals) -> None:
+        if totals.headline.planned >= after and not sent:
+            sent.append(1)
+            signal.raise_signal(number)
+
+    return watch
+
+
+def test_a_signal_that_comes_when_all_is_offered_ends_nothing_early(tmp_path: Path) -> None:
+    result = result_of(plan(tmp_path, events=500), send_once(signal.SIGTERM, 500))
+    assert (result.verdict.exit_reason, result.verdict.cut_short, exit_code(result)) == ("events", "", 0)
+
+
+def test_an_abort_of_a_threshold_says_how_far_the_run_came(tmp_path: Path) -> None:
+    settings = {"duration": 1.0, "rate": 500.0, "threshold": ["delivered == 0 abort"]}
+    result = result_of(plan(tmp_path, **settings), lambda coordinator, _: coordinator.stop("threshold"))
+    assert result.verdict.cut_short.endswith("s of 60.0 s: a threshold was broken, and says abort")
