@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadgen.report import text
+from loadgen.report.cost import cost_us
 from loadgen.report.read import Percentiles, Run
 
 Better = Literal["more", "less", "neither"]
@@ -115,8 +116,9 @@ def share_of_target(run: Run) -> float | None:
 
 
 def cpu_us_per_event(run: Run) -> float | None:
-    """Microseconds of CPU time of all workers by planned events; None without one."""
-    return run.summary.cpu_s / run.summary.planned * 1e6 if run.summary.planned else None
+    """See `cost_us`."""
+    summary = run.summary
+    return cost_us(summary.cpu_s, summary.planned, summary.elapsed_s, max(1, len(run.workers)))
 
 
 def cores(run: Run) -> float | None:

@@ -121,7 +121,8 @@ def _tiles(run: Run) -> Element:
     per = text.NONE if per_event is None else f"{text.number(per_event)} µs"
     there = f" of {run.machine['cores']}" if run.machine.get("cores") else ""
     busy = f"{text.number(cores(run))}{there} cores busy"
-    tiles.append(_tile("cpu-per-event", "CPU per event", per, per_event, busy))
+    too_little = [] if per_event is not None else ["too little load to tell"]
+    tiles.append(_tile("cpu-per-event", "CPU per event", per, per_event, busy, *too_little))
     return tag("section", tag("dl", tiles), class_="tiles", aria_label="The most important figures")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.report.figures import FIGURES, Difference, differences
+from loadgen.report.figures import FIGURES, Difference, cost_us, differences
 from loadgen.report.read import Run, run_of
 from tests.report.manifests import manifest, summary
 
@@ -64,3 +64,13 @@ def test_an_empty_run_has_no_shares_and_no_cost_per_event() -> None:
     empty = run(planned=0, delivered=0, target_per_s=0.0, elapsed_s=0.0)
     values = {figure.key: figure.of(empty) for figure in FIGURES}
     assert (values["share_of_target"], values["cpu_us_per_event"], values["cores"]) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "n_planned", "cost"),
+    [(10.0, 100_000, 100.0), (4.9, 100_000, None), (10.0, 9_999, None), (0.0, 0, None), (0.3, 90, None)],
+)
+def test_what_an_event_costs_is_told_where_the_cpu_time_went_to_events(
+    cpu_s: float, n_planned: int, cost: float | None
+) -> None:
+    assert cost_us(cpu_s, n_planned, elapsed_s=10.0, n_workers=2) == cost

@@ -5,6 +5,7 @@ In: totals and verdict. Out: sentences. The latency is the one from the intended
 
 from collections.abc import Iterator
 
+from loadgen.report.cost import cost_us
 from loadgen.run.judge.stalls import Stall
 from loadgen.run.judge.verdict import UNKNOWN, Verdict
 from loadgen.run.totals import Totals
@@ -13,9 +14,6 @@ from loadgen.terminal import percentiles
 DIFFER = 1.5
 """The two latencies differ where one is so many times the other, and by more than DIFFER_MS."""
 DIFFER_MS = 10.0
-MANY, BUSY = 10_000, 0.3
-"""What an event costs in CPU is shown of so many events, where the workers were busy for this share of their time: else
-it is what a worker costs that starts and waits."""
 
 
 def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
@@ -57,9 +55,8 @@ def _rates(totals: Totals, verdict: Verdict) -> str:
 
 def _cpu(totals: Totals, verdict: Verdict) -> str:
     """What an event costs, where that is what the workers' CPU time went to."""
-    planned, cores = totals.headline.planned, totals.cpu_s / max(verdict.elapsed_s, 1e-9)
-    is_load = planned >= MANY and cores >= BUSY * max(1, len(totals.pulses))
-    return f"; {totals.cpu_s / planned * 1e6:.2f} µs CPU an event" if is_load else ""
+    per_event = cost_us(totals.cpu_s, totals.headline.planned, verdict.elapsed_s, max(1, len(totals.pulses)))
+    return "" if per_event is None else f"; {per_event:.2f} µs CPU an event"
 
 
 def _latencies(verdict: Verdict) -> str:

@@ -224,7 +224,7 @@ def test_a_verdict_is_kept_only_where_target_and_thresholds_are() -> None:
     ("events", "cpu_s", "is_shown"),
     [
         (100_000, 10.0, True),
-        (100_000, 5.9, False),  # two workers that mostly waited: it is what waiting costs
+        (100_000, 4.9, False),  # two workers that mostly waited: it is what waiting costs
         (9_999, 10.0, False),  # it is what starting costs
         (0, 0.5, False),
     ],
