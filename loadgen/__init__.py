@@ -28,6 +28,7 @@ The path of an event, one folder or file a line:
     places.py            where listeners live: cities, countries, time zones
     terminal.py          notes, settings and one live line, on stderr
     stdout.py            results on stdout: text, or one JSON object
+    progress.py          how far the events of each partition or lane are settled, as positions
     signals.py           which signals end a verb in good order, and the exit code of each
     compression.py       gzip and zstd in pieces that can be read alone
     disk.py              whole writes, and what can go wrong with a file, in words

@@ -1,7 +1,7 @@
 """What an event costs in CPU time, where that can be told from the CPU time of a whole run.
 
-In: figures of a run. Out: microseconds, or None. A worker that starts, and then mostly waits for its schedule, spends its
-CPU time on that: divided by its events it can be a hundred times what an event costs.
+In: figures of a run. Out: microseconds, or None. A worker that starts, and then mostly waits for its schedule, spends
+its CPU time on that: divided by its events it can be a hundred times what an event costs.
 """
 
 MANY, BUSY = 10_000, 0.25

@@ -176,7 +176,7 @@ def test_a_compressed_output_is_read_by_others_and_stdout_holds_one_object(
     assert not any(map(broken, lines))
     summary = json.loads(out)
     assert out.count("\n") == 1
-    assert list(summary) == SPEC_KEYS + MORE_KEYS
+    assert list(summary) == [*SPEC_KEYS, *MORE_KEYS, "error"]
     assert summary["bytes"] == sum(len(line) + 1 for line in lines)
     assert (summary["seed"], summary["exit_reason"], summary["target_per_s"]) == (5, "events", None)
     assert "first 3 events" not in shown
