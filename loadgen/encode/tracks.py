@@ -8,18 +8,20 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.digest import digest_of_runs
 from loadgen.encode import text
 from loadgen.event import TIERS, Format, UInt64s
 from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_texts
 
 FILE_VERSION = 3
 """Goes up with every change of the text of a track or of fingerprint.py: a file of another version is not read."""
+_DIGEST = b"loadgen.digest"
 Kind = Literal["song", "listen"]
 KIND_OF: dict[Format, Kind] = {"activity": "song", "full": "song", "listen": "listen"}
 
@@ -55,19 +57,20 @@ class TrackParts:
     genre: npt.NDArray[np.uint8]
 
 
-def open_track_parts(catalog: TrackSource, kind: Kind) -> TrackParts:
+def open_track_parts(catalog: TrackSource, kind: Kind, *, is_checked: bool = False) -> TrackParts:
     """Open the parts kept beside the catalogue, and make them first where they are missing or damaged.
 
     Args:
         catalog: the catalogue.
         kind: which formats they serve, see KIND_OF.
+        is_checked: whether this run has opened them already; their digest is then not computed again.
     """
     path = catalog.path.with_name(f"{catalog.path.stem}-{kind}-v{FILE_VERSION}-{catalog.digest[:12]}.arrow")
     try:
-        return _load(path)
-    except (OSError, pa.ArrowInvalid):
+        return _load(path, is_checked)
+    except (OSError, ValueError):  # pyarrow's own are ValueErrors, too
         _save(make_track_parts(catalog, kind), path)
-        return _load(path)
+        return _load(path, is_checked=True)
 
 
 def make_track_parts(catalog: TrackSource, kind: Kind) -> TrackParts:
@@ -150,7 +153,8 @@ def _with_no_track(
 def _save(parts: TrackParts, path: Path) -> None:
     columns = [*parts.pieces, pa.array(parts.hash), pa.array(parts.genre)]
     names = [*(f"piece_{i}" for i in range(len(parts.pieces))), "hash", "genre"]
-    table = pa.table(columns, names)
+    table = pa.table(columns, names).combine_chunks()
+    table = table.replace_schema_metadata({_DIGEST: _digest_of(table)})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
@@ -158,7 +162,24 @@ def _save(parts: TrackParts, path: Path) -> None:
     temporary.rename(path)
 
 
-def _load(path: Path) -> TrackParts:
+def _load(path: Path, is_checked: bool) -> TrackParts:
+    """Raises ValueError where it is not what was written: the text of events would differ from their hashes."""
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    if not is_checked and (table.schema.metadata or {}).get(_DIGEST) != _digest_of(table):
+        raise ValueError(f"{path} holds other contents than were written")
     *pieces, hashes, genre = (column.chunk(0) for column in table.columns)
     return TrackParts(tuple(pieces), hashes.to_numpy(), genre.to_numpy())
+
+
+def _digest_of(table: pa.Table) -> bytes:
+    """Of all values; Arrow pads what it writes, so a buffer is digested as far as it has values."""
+    runs: list[Any] = []
+    for column in table.columns:
+        array = column.chunk(0)
+        if pa.types.is_binary(array.type):
+            _, offsets, data = array.buffers()
+            ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+            runs += [ends, memoryview(data or b"")[int(ends[0]) : int(ends[-1])]]
+        else:
+            runs.append(array.to_numpy())
+    return digest_of_runs(runs).encode()

@@ -59,7 +59,7 @@ class Batches:
         """
         self._settings = settings = task.plan.settings
         words = labels(catalog, task.plan.simulation.behaviour)
-        parts = open_track_parts(catalog, KIND_OF[settings.format])
+        parts = open_track_parts(catalog, KIND_OF[settings.format], is_checked=True)
         self._encoder = make_encoder(
             settings.format, parts, words, shard.listeners, lambda ids: user_names(ids, settings.seed, words)
         )

@@ -98,7 +98,7 @@ class Worker:
         self._task, self._connection, self._reached = task, connection, reached
         self._planned = reached.planned()
         self._settings = settings
-        catalog = load(plan.catalog_path)
+        catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
         user_ids = owned_listeners(settings.users, task.owned())
         self._shard = Shard(plan.simulation, catalog, user_ids, plan.model)
         self._sinks = open_sinks(task, user_ids, connection)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadgen.errors import CatalogError
 from loadgen.simulate import catalog_file
-from loadgen.simulate.catalog import CatalogSettings, build, open_catalog
+from loadgen.simulate.catalog import CatalogSettings, build, open_catalog, open_imported
 from loadgen.simulate.catalog_file import ARTISTS, TRACKS, Contents, digest_of, load, save
 
 SETTINGS = CatalogSettings(n_tracks=12_000)
@@ -98,6 +98,46 @@ def test_a_file_that_was_overwritten_in_the_middle_is_built_anew(saved: Path, pl
     assert open_catalog(SETTINGS, tmp_path).digest == load(saved).digest
 
 
+def changed_in_two_words(path: Path, target: Path, column: pa.ChunkedArray) -> Path:
+    """A copy in which two values of this column are one more and one less: each sum of words is as before."""
+    whole = bytearray(path.read_bytes())
+    place = whole.find(column.chunk(0).to_numpy()[:64].tobytes())
+    assert place > 0
+    words = np.frombuffer(whole, np.int64, 64, place).copy()
+    words[3] += 1
+    words[9] -= 1
+    whole[place : place + words.nbytes] = words.tobytes()
+    target.write_bytes(whole)
+    return target
+
+
+def test_two_values_that_were_changed_and_keep_their_sum_are_refused(saved: Path, tmp_path: Path) -> None:
+    good = load(saved)
+    cached = changed_in_two_words(saved, tmp_path / SETTINGS.file_name, good.tracks["play_count"])
+    with pytest.raises(CatalogError, match=rf"contents with digest [0-9a-f]{{32}} instead of {good.digest}"):
+        load(cached)
+    assert open_catalog(SETTINGS, tmp_path).digest == good.digest
+    assert load(cached).tracks.equals(good.tracks)
+
+
+def test_an_imported_catalogue_that_was_changed_is_refused(saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "imported" / "mine"
+    folder.mkdir(parents=True)
+    changed_in_two_words(saved, folder / "catalog-0123456789ab.arrow", load(saved).tracks["likes"])
+    with pytest.raises(CatalogError, match="remove it and build or import it again"):
+        open_imported("mine", tmp_path)
+
+
+def test_a_worker_does_not_compute_the_digest_that_its_coordinator_found(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = load(saved).digest
+    monkeypatch.setattr(catalog_file, "digest_of", lambda _: "another one")
+    assert load(saved, digest).digest == digest
+    with pytest.raises(CatalogError, match="another one instead of"):
+        load(saved, "0" * 32)
+
+
 @given(st.binary(max_size=300), st.booleans())
 @settings(max_examples=200)
 def test_arbitrary_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes, looks_right: bool) -> None:
@@ -128,7 +168,7 @@ def test_a_file_of_another_version_is_refused(
     monkeypatch.setattr(catalog_file, "FILE_VERSION", 0)
     save(contents, path)
     monkeypatch.undo()
-    with pytest.raises(CatalogError, match="version 0 instead of 1"):
+    with pytest.raises(CatalogError, match="version 0 instead of 2"):
         load(path)
 
 
