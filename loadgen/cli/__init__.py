@@ -15,6 +15,7 @@ import typer
 from loadgen.cli import analyze, catalog, compact, compare, consume, dashboard, doctor, pipeline, realism, run, verify
 from loadgen.cli.command import Verb
 from loadgen.cli.text import examples
+from loadgen.config.masks import hidden, without_logins
 from loadgen.config.values import nearest
 from loadgen.errors import LoadgenError
 from loadgen.signals import exit_code_of, listening, stop
@@ -94,10 +95,12 @@ def _usage_line(error: typer.TyperException, words: Sequence[str]) -> str:
         return f"a verb comes first, got {flag}; write loadgen {knows[0].settings.verb} {flag} …"
     if not words[0].startswith("-") and words[0] not in VERBS:
         near = nearest(words[0], VERBS)
-        return f"unknown verb {words[0][:80]!r}; " + (f"did you mean {near}?" if near else f"one of {', '.join(VERBS)}")
+        return f"unknown verb {hidden(repr(words[0][:80]))}; " + (
+            f"did you mean {near}?" if near else f"one of {', '.join(VERBS)}"
+        )
     context: Any = getattr(error, "ctx", None)
     path = context.command_path if context else "loadgen"
-    return f"{error.format_message().rstrip('.')}; see {path} --help"
+    return f"{without_logins(error.format_message()).rstrip('.')}; see {path} --help"
 
 
 def _say_bug(bug: Exception) -> int:

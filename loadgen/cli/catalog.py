@@ -13,6 +13,7 @@ import typer
 
 from loadgen.cli.text import examples
 from loadgen.config import RunSettings, names, resolve
+from loadgen.config.masks import hidden
 from loadgen.config.values import BadValue
 from loadgen.errors import UsageError
 
@@ -130,14 +131,14 @@ def _path(text: str) -> Path:
     try:
         return names.path(text)
     except BadValue as bad:
-        raise UsageError(f"FILE {bad.rule}, got {text!r}; {bad.next_step}") from None
+        raise UsageError(f"FILE {bad.rule}, got {hidden(repr(text))}; {bad.next_step}") from None
 
 
 def _name(text: str) -> str:
     try:
         return names.name(text)
     except BadValue as bad:
-        raise UsageError(f"a catalogue's name {bad.rule}, got {text!r}; give another with --name") from None
+        raise UsageError(f"a catalogue's name {bad.rule}, got {hidden(repr(text))}; give another with --name") from None
 
 
 def _opened(settings: RunSettings) -> "Catalog":

@@ -13,9 +13,11 @@ from typing import Annotated, Any, Generic, TypeVar, get_origin
 
 import typer
 
+from loadgen.cli.elsewhere import instead, renamed
 from loadgen.cli.gather import MANY, PROBLEMS, GatheringCommand, told_apart, value_line
 from loadgen.cli.text import as_json, as_toml, examples
 from loadgen.config import KafkaOptions, Resolved, Settings, resolve
+from loadgen.config.masks import MASK, hidden, without_login
 from loadgen.config.settings import ALL
 from loadgen.config.values import nearest
 from loadgen.signals import exit_code, reason_of
@@ -168,9 +170,10 @@ class Verb(Generic[S]):
         flags = {name: given[name] for name in self._flags if given.get(name) not in (None, [], ())}
         flags |= {name: False for name in self._switches if given.get(f"no_{name}")}
         flags.pop(self.word or "", None)
+        may_be_secret = any("=" not in option for option in flags.get("kafka_option", ()))  # --kafka-option NAME VALUE
         eaten = [name for name, value in flags.items() if self._is_flag(value)]
         lines = [value_line(f"--{self._flags[name].key}", "", self.settings.verb) for name in eaten]
-        problems = [*ctx.meta.get(PROBLEMS, ()), *lines, *self._unknown(words)]
+        problems = [*ctx.meta.get(PROBLEMS, ()), *lines, *self._unknown(words, may_be_secret)]
         kept = {name: value for name, value in flags.items() if name not in eaten}
         return resolve(self.settings, kept | self._taken(words), os.environ, problems)
 
@@ -185,7 +188,7 @@ class Verb(Generic[S]):
             return {}
         return {self.word: plain if self._is_tuple(self.word) else plain[0]}
 
-    def _unknown(self, words: list[tuple[str, bool]]) -> list[str]:
+    def _unknown(self, words: list[tuple[str, bool]], may_be_secret: bool) -> list[str]:
         """A line for each flag that does not exist, and for each word that belongs to nothing."""
         lines, n_free = [], (len(words) if self._is_tuple(self.word) else 1) if self.word else 0
         for word, is_flag in words:
@@ -195,11 +198,15 @@ class Verb(Generic[S]):
                 n_free -= 1
             else:
                 step = f"flags begin with --, see loadgen {self.settings.verb} --help"
-                lines.append(f"unexpected word {word[:80]!r}; {step}")
+                lines.append(f"unexpected word {MASK if may_be_secret else hidden(repr(word[:80]))}; {step}")
         return lines
 
     def _unknown_flag(self, flag: str) -> str:
         others = [f"loadgen {kind.verb}" for kind in ALL if flag in spellings(kind)]
         near = nearest(flag, self.spellings, "--")
-        step = f"did you mean {near}?" if near else f"see loadgen {self.settings.verb} --help"
-        return f"unknown flag {flag[:80]!r}; " + (f"it belongs to {' and '.join(others)}" if others else step)
+        step = (
+            renamed(flag, self.spellings)
+            or (f"it belongs to {' and '.join(others)}" if others else instead(flag, self.spellings))
+            or (f"did you mean {near}?" if near else f"see loadgen {self.settings.verb} --help")
+        )
+        return f"unknown flag {without_login(repr(flag[:80]))}; {step}"

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from loadgen.config.masks import hidden
 from loadgen.errors import UsageError
 
 PROBLEMS = "loadgen.problems"
@@ -43,7 +44,7 @@ class GatheringCommand(TyperCommand):
 def value_line(flag: str, word: str, verb: str) -> str:
     """The line for a flag that has no value, or (as in --json=4) one that it does not take."""
     if "=" in word:
-        return f"{flag} must stand alone, got {word[:80]!r}; write {flag} to switch it on"
+        return f"{flag} must stand alone, got {hidden(repr(word[:80]))}; write {flag} to switch it on"
     return f"{flag} must have a value, got none; write {flag} VALUE, see loadgen {verb} --help"
 
 

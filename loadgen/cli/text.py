@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from loadgen.config import Resolved, Settings
-from loadgen.config.secrets import is_secret
+from loadgen.config.masks import is_secret
 from loadgen.config.shape_files import in_short
 
 S = TypeVar("S", bound=Settings)

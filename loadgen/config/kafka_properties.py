@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
+from loadgen.config.masks import hidden
 from loadgen.config.values import duration_s, nearest, read_number, size_bytes
 
 VERSION = "2.16.0"
@@ -85,7 +86,7 @@ def problem(name: str, value: str, origin: str = "") -> str | None:
     if found.type == "callback":
         return f"Kafka option {name} cannot be set as text{where}; leave it out"
     rule, step = _CHECKS.get(found.type, _no_rule)(found, value)
-    return f"Kafka option {name} must be {rule}, got {value[:80]!r}{where}; {step}" if rule else None
+    return f"Kafka option {name} must be {rule}, got {hidden(repr(value[:80]))}{where}; {step}" if rule else None
 
 
 def _instead_of(name: str) -> str:

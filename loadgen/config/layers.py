@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from loadgen.config.given import Given, Layer
+from loadgen.config.kafka_properties import properties
 from loadgen.config.names import path
 from loadgen.config.report import shown, unknown, validated
 from loadgen.config.settings import ALL, Settings
@@ -97,10 +98,17 @@ def _variables(given: Given, environment: Mapping[str, str]) -> Layer:
             option = variable.removeprefix(OPTION_PREFIX).lower().replace("_", ".")
             layer.append(("kafka_option", {option: value}, origin))
         elif variable not in known:
-            given.problems.append(unknown("variable", variable, known, "unset it", prefix=PREFIX))
+            given.problems.append(_unknown_variable(variable, known))
         elif known[variable] in fields:
             layer.append((fields[known[variable]], value, origin))
     return [item for item in layer if item[0] in given.kind.model_fields]
+
+
+def _unknown_variable(variable: str, known: Iterable[str]) -> str:
+    option = variable.removeprefix(PREFIX)
+    if option.lower().replace("_", ".") in properties():
+        return f"unknown variable {variable!r}; did you mean {OPTION_PREFIX}{option}?"
+    return unknown("variable", variable, known, "unset it", prefix=PREFIX)
 
 
 def _is_other(variable: str, value: str) -> bool:

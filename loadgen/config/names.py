@@ -16,6 +16,8 @@ _BROKER = re.compile(
 )
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 STORE_KINDS = ("file", "hdfs")
+_LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/]*@")
+"""How a URL with a user's name in it begins."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -28,6 +30,8 @@ def path(value: Any) -> Path:
     text = str(value) if isinstance(value, str | Path) else ""
     if not text or "\0" in text or not is_utf8(text):
         raise BadValue("must be the path of a file or folder, in UTF-8", "write for example ./events.jsonl")
+    if _LOGIN.match(text):
+        raise BadValue("must be a path without a user name or a password", "write for example ./events.jsonl")
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -55,6 +59,9 @@ def store(value: Any) -> str:
     kind, scheme, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
     if not scheme:
         return str(path(value))
+    if _LOGIN.match(value):
+        step = "leave them out, and set HADOOP_USER_NAME to be another user"
+        raise BadValue("must have no user name and no password in it", step)
     if kind.lower() not in STORE_KINDS or not rest.strip("/") or not rest.isprintable() or not is_utf8(rest):
         rule = "must be a folder, file:///PATH or hdfs://HOST:PORT/PATH"
         raise BadValue(rule, "write for example hdfs://localhost:8020/music_events")
@@ -81,6 +88,9 @@ def brokers(value: Any) -> str:
     names = [part.strip() if isinstance(part, str) else "?" for part in parts if part]
     if names == ["embedded"] or (names and all(_is_broker(name) for name in names)):
         return ",".join(names)
+    if any("@" in name for name in names):
+        step = "leave them out, and set sasl.username and sasl.password in --kafka-config"
+        raise BadValue("must be HOST:PORT,… without a user name and a password", step)
     raise BadValue("must be embedded or HOST:PORT,…", "write for example localhost:9092 or kafka1:9092,kafka2:9092")
 
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from loadgen.config.given import Given
+from loadgen.config.masks import hidden, without_login
 from loadgen.config.rules import Contradiction, Problem
-from loadgen.config.secrets import MASK, is_secret
 from loadgen.config.settings.base import Settings
 from loadgen.config.values import BadValue, nearest
 
@@ -82,7 +82,9 @@ def _contradiction_line(problem: Problem, given: Given) -> str:
 def unknown(kind: str, word: str, known: Iterable[str], else_step: str, where: str = "", prefix: str = "") -> str:
     """The line for a word that nobody knows, with the nearest one that somebody does."""
     near = nearest(word, known, prefix)
-    return f"unknown {kind} {shown(word)}{where}; " + (f"did you mean {near}?" if near else else_step)
+    return f"unknown {kind} {without_login(repr(word[:80]))}{where}; " + (
+        f"did you mean {near}?" if near else else_step
+    )
 
 
 def shown(value: Any) -> str:
@@ -91,5 +93,5 @@ def shown(value: Any) -> str:
         return "none"
     text = repr(value) if isinstance(value, str) else str(value)
     text = text.encode("ascii", "backslashreplace").decode() if not text.isprintable() else text
-    text = MASK if is_secret(text) else text
+    text = hidden(text)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -8,26 +8,22 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from loadgen.config.kafka_properties import properties
+from loadgen.config.masks import MASK, is_secret, without_login
 from loadgen.config.names import is_utf8
 from loadgen.config.values import BadValue
 
-MASK = "***"
-_SECRET = re.compile(r"password|passwd|secret|token|jaas|credential|key\.pem|private|oauthbearer\.config|assertion")
 _OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _EXAMPLE = "write for example linger.ms=5"
-
-
-def is_secret(option: str) -> bool:
-    """Whether the option's value must never be shown; the location of a key file is no secret."""
-    return _SECRET.search(option.lower()) is not None and not option.lower().endswith(".location")
 
 
 class KafkaOptions(dict[str, str]):
     """librdkafka options by name; printing it shows *** for each secret."""
 
     def public(self) -> dict[str, str]:
-        """The options with each secret as ***."""
-        return {name: MASK if is_secret(name) else value for name, value in self.items()}
+        """The options with each secret as ***; also what is no option of Kafka's, which may be a password misspelt."""
+        known = properties()
+        return {name: without_login(v) if name in known and not is_secret(name) else MASK for name, v in self.items()}
 
     def __repr__(self) -> str:
         return repr(self.public())
@@ -35,11 +31,16 @@ class KafkaOptions(dict[str, str]):
     __str__ = __repr__
 
 
+def is_option_name(text: str) -> bool:
+    """Whether it may be the name of an option; what else stands in front of a = may be a part of a secret."""
+    return _OPTION.fullmatch(text) is not None
+
+
 def kafka_options(value: Any) -> KafkaOptions:
     """Options from one K=V text or one a line, a list of them, or a table; raises BadValue, which hides the value."""
     options = KafkaOptions()
     for name, text in _named(value):
-        if not _OPTION.fullmatch(name):
+        if not is_option_name(name):
             raise BadValue("must name an option of letters, digits, dots, - and _", _EXAMPLE, secret=True)
         if "\0" in text or not is_utf8(text):
             raise BadValue(f"must give {name} a UTF-8 text without NUL", _EXAMPLE, secret=True)

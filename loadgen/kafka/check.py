@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
-from loadgen.errors import BrokerUnreachable, SinkError
+from loadgen.errors import BrokerUnreachable, LoadgenError, SinkError, TopicMissing
 from loadgen.kafka.errors import (
     ANY_MS,
     FUTURE,
@@ -22,6 +22,7 @@ from loadgen.kafka.errors import (
     REFUSALS,
     n_partitions_of,
     refused,
+    topic_missing,
     unreachable,
 )
 from loadgen.kafka.monitor import Monitor
@@ -47,7 +48,18 @@ def check_topic(settings: KafkaSettings, timeout_s: float = METADATA_S) -> int:
         AccessRefused: TLS, SASL or an ACL said no.
         TopicMissing: the topic is not there.
     """
-    return n_partitions_of(_metadata(settings, timeout_s), settings)
+    try:
+        return n_partitions_of(_metadata(settings, timeout_s), settings)
+    except TopicMissing:
+        raise topic_missing(settings, _topics(settings)) from None
+
+
+def _topics(settings: KafkaSettings) -> list[str]:
+    """The topics that this user may see; none where the cluster does not say."""
+    try:
+        return list(_metadata(settings, ALL_DOWN_S, every_topic=True).topics)
+    except LoadgenError:
+        return []
 
 
 def create_topic(
@@ -95,8 +107,8 @@ def create_topic(
     return replication_factor
 
 
-def _metadata(settings: KafkaSettings, timeout_s: float) -> ClusterMetadata:
-    """What the cluster says of the topic. A consumer asks, since asking as a producer would make the topic."""
+def _metadata(settings: KafkaSettings, timeout_s: float, *, every_topic: bool = False) -> ClusterMetadata:
+    """What the cluster says of the topic, or of all. A consumer asks: asking as a producer would make the topic."""
     monitor = Monitor(settings.options)
     config = {**client_config(settings), "group.id": "loadgen-check", **monitor.callbacks()}
     consumer = Consumer(config, logger=monitor.logger)
@@ -104,7 +116,8 @@ def _metadata(settings: KafkaSettings, timeout_s: float) -> ClusterMetadata:
     try:
         while (waited_s := time.monotonic() - start_s) < timeout_s:
             try:
-                metadata: ClusterMetadata = consumer.list_topics(settings.topic, min(ASK_S, timeout_s - waited_s))
+                topic = None if every_topic else settings.topic
+                metadata: ClusterMetadata = consumer.list_topics(topic, min(ASK_S, timeout_s - waited_s))
                 return metadata
             except KafkaException as error:
                 if error.args[0].code() not in NO_ANSWER:
@@ -167,6 +180,8 @@ def _not_created(settings: KafkaSettings, topic: NewTopic, error: KafkaError) ->
         KafkaError.TOPIC_EXCEPTION: "use letters, digits, dots, - and _ in --topic",
         KafkaError.POLICY_VIOLATION: "ask whoever runs the brokers what they allow",
     }
+    if "collides" in error.str():  # in the names of metrics, . and _ are the same
+        steps[KafkaError.TOPIC_EXCEPTION] = "choose a --topic that differs from it in more than . and _"
     step = steps.get(error.code() or 0, "make it with kafka-topics.sh, and leave --create-topic out")
     return SinkError(
         f"topic {settings.topic!r} could not be made with {topic.num_partitions} partitions and replication factor "

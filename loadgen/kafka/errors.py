@@ -3,9 +3,12 @@
 In: librdkafka's errors and metadata. Out: SinkErrors to raise. Secrets are taken out of every message.
 """
 
+from collections.abc import Iterable
+
 from confluent_kafka import KafkaError
 from confluent_kafka.admin._metadata import ClusterMetadata
 
+from loadgen.config.values import nearest
 from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing
 from loadgen.kafka.options import KafkaSettings, hide_secrets
 
@@ -77,11 +80,13 @@ def refused(settings: KafkaSettings, kind: str, reason: str) -> AccessRefused:
     return AccessRefused(f"{settings.brokers} refused access ({kind}): {reason}; {step}")
 
 
-def topic_missing(settings: KafkaSettings) -> TopicMissing:
-    """The topic is not there."""
+def topic_missing(settings: KafkaSettings, topics: Iterable[str] = ()) -> TopicMissing:
+    """The topic is not there; the nearest of those that are is named."""
+    near = nearest(settings.topic, topics)
+    meant = f" did you mean {near}? Otherwise" if near else ""
     first = "produce to it with loadgen run --create-topic" if settings.reading else "add --create-topic"
     return TopicMissing(
-        f"topic {settings.topic!r} is not on {settings.brokers}; {first}, or make it with\n"
+        f"topic {settings.topic!r} is not on {settings.brokers};{meant} {first}, or make it with\n"
         f"  kafka-topics.sh --create --topic {settings.topic} --partitions 12 --bootstrap-server {settings.brokers}"
     )
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from loadgen.config.kafka_properties import problem
-from loadgen.config.secrets import is_secret
+from loadgen.config.masks import is_secret
+from loadgen.config.secrets import is_option_name
 from loadgen.errors import UsageError
 
 CLIENT_PREFIXES = ("ssl.", "sasl.", "https.", "socket.", "broker.", "client.", "metadata.", "reconnect.")
@@ -89,7 +90,7 @@ def read_kafka_config(path: str | Path) -> dict[str, str]:
     problems: list[str | None] = []
     for number, line in _logical_lines(text):
         name, equals, value = (part.strip() for part in line.partition("="))
-        if not equals or not name:
+        if not equals or not is_option_name(name):
             problems.append(f"{path}, line {number}: must be name=value, or begin with #")  # the line may be a secret
             continue
         problems.append(problem(name, value, f"{path}, line {number}"))

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from loadgen.config.masks import hidden
 from loadgen.errors import UsageError
 from loadgen.store import Store
 from loadgen.store.local import LocalStore
@@ -23,20 +24,22 @@ def store_at(url: str) -> Store:
     """
     scheme = _SCHEME.match(url)
     if not url or "\0" in url:
-        raise UsageError(f"the store must be a URL or a path, got {url!r}; name {_FORMS}")
+        raise UsageError(f"the store must be a URL or a path, got {hidden(repr(url))}; name {_FORMS}")
     if scheme is None:
         return LocalStore(Path(url).expanduser())
     if scheme[0].lower() == "file":
         return LocalStore(_local_path(url))
     if scheme[0].lower() == "hdfs":
         return _hdfs(url)
-    raise UsageError(f"a store must be HDFS or a local folder, got {url!r}; name {_FORMS}")
+    raise UsageError(f"a store must be HDFS or a local folder, got {hidden(repr(url))}; name {_FORMS}")
 
 
 def _local_path(url: str) -> Path:
     found = re.fullmatch(r"file:(?://(?:localhost)?)?(/.*)", url, re.IGNORECASE | re.DOTALL)
     if found is None or found[1].startswith("//"):
-        raise UsageError(f"a file: URL names a path of this machine, got {url!r}; write file:///srv/music_events")
+        raise UsageError(
+            f"a file: URL names a path of this machine, got {hidden(repr(url))}; write file:///srv/music_events"
+        )
     return Path(unquote(found[1]))
 
 
@@ -49,6 +52,6 @@ def _hdfs(url: str) -> Store:
     path = found[3].strip("/") if found else ""
     if found is None or not 0 < int(found[2] or 8020) < 65_536 or {"", ".", ".."} & set(path.split("/")):
         raise UsageError(
-            f"an hdfs: URL needs a host and a folder, got {url!r}; write hdfs://namenode:8020/music_events"
+            f"an hdfs: URL needs a host and a folder, got {hidden(repr(url))}; write hdfs://namenode:8020/music_events"
         )
     return HdfsStore(found[1].lower(), int(found[2]) if found[2] else None, "/" + path)

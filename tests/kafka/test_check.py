@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from confluent_kafka import KafkaError
+from confluent_kafka.cimpl import NewTopic
 
 from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing
 from loadgen.kafka import check as kafka_check
@@ -74,6 +76,18 @@ def test_a_missing_topic_is_named_with_both_ways_to_make_it_and_is_not_made():
     assert f"kafka-topics.sh --create --topic nowhere --partitions 12 --bootstrap-server {broker.address}" in str(
         caught.value
     )
+
+
+def test_a_topic_that_is_nearly_there_is_named():
+    said = r"; did you mean music-streaming-events\? Otherwise add --create-topic"
+    with EmbeddedBroker("music-streaming-events") as broker, pytest.raises(TopicMissing, match=said):
+        check_topic(KafkaSettings(broker.address, "music-streaming-event"))
+
+
+def test_a_name_that_collides_is_answered_with_what_has_to_differ():
+    collision = KafkaError(KafkaError.TOPIC_EXCEPTION, "Topic 'my_topic.x' collides with existing topic: my.topic_x")
+    said = str(kafka_check._not_created(KafkaSettings("b:1", "my_topic.x"), NewTopic("my_topic.x", 1, 1), collision))
+    assert said.endswith("; choose a --topic that differs from it in more than . and _")
 
 
 def test_nobody_listening_is_said_with_the_address():

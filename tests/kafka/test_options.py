@@ -53,11 +53,12 @@ def test_wrong_options_of_a_properties_file_are_named_with_their_lines(tmp_path)
 
 def test_all_bad_lines_of_a_properties_file_are_named_but_not_shown(tmp_path):
     path = tmp_path / "client.properties"
-    path.write_text("linger.ms=5\nhunter2\n=x\n")
+    path.write_text("linger.ms=5\nhunter2\n=x\nsasl.password: hunter2=\n")
     with pytest.raises(UsageError) as caught:
         read_kafka_config(path)
     assert "line 2: must be name=value" in str(caught.value)
     assert "line 3: must be name=value" in str(caught.value)
+    assert "line 4: must be name=value" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
