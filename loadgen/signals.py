@@ -45,7 +45,7 @@ def listening(handler: Handler) -> Iterator[None]:
 
     def hear(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
-            _let_go_of_the_terminal()
+            let_go_of_the_terminal()
         handler(number, frame)
 
     numbers = _heard() if threading.current_thread() is threading.main_thread() else []
@@ -115,7 +115,7 @@ def exit_code_of(stopped: BaseException) -> int:
     return 128 + number
 
 
-def _let_go_of_the_terminal() -> None:
+def let_go_of_the_terminal() -> None:
     """What is said from now on goes nowhere: every write to a terminal that is gone fails, and would end the drain."""
     for descriptor in (0, 1, 2):
         try:

@@ -79,12 +79,16 @@ class Accounts:
         stop: ends the test, when a threshold that says so is broken.
         by_worker: name → account.
         happened: what became of workers, in words.
+        reason: why the test ended.
+        cut_short: how far a test came that was stopped before its end; empty for others.
     """
 
     settings: RunSettings
     stop: Callable[[], None]
     by_worker: dict[str, Account] = field(default_factory=dict)
     happened: list[dict[str, Any]] = field(default_factory=list)
+    reason: str = "end"
+    cut_short: str = ""
     _began_ns: int = field(default_factory=time.monotonic_ns)
     _t0_ns: int = 0
     _t0_wall_ms: int = 0
@@ -162,14 +166,19 @@ class Accounts:
         totals.scheduled_ns = until_ns or (totals.scheduled_ns and [max(totals.scheduled_ns)])
         return totals
 
-    def verdict(self, reason: str = "end") -> Verdict:
-        """What became of it."""
+    def verdict(self) -> Verdict:
+        """What became of it; where a worker failed, it speaks for no more than was run."""
+        failed = [account for account in self.by_worker.values() if account.end == "failed" and account.last]
+        cut_short, reason = self.cut_short, "error" if failed else self.reason
+        if failed and failed[0].last:
+            error = f"{failed[0].worker}: {failed[0].last.error}"
+            cut_short = f"broken off: {len(failed)} of {len(self.by_worker)} workers failed; {error}"
         totals = self.totals()
         last_ns = max((account.last.at_ns for account in self.by_worker.values() if account.last), default=0)
         elapsed_s = max(0, last_ns - self._t0_ns) / NS_PER_S
         measured = self._history.measured(totals, self._t0_ns)
         paced = not self.settings.unpaced
-        return judge(totals, measured, elapsed_s, reason, paced=paced, thresholds=self._thresholds)
+        return judge(totals, measured, elapsed_s, reason, paced=paced, thresholds=self._thresholds, cut_short=cut_short)
 
     def end(self) -> None:
         """No more snapshots come."""

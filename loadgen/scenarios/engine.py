@@ -15,7 +15,7 @@ import numpy as np
 
 from loadgen.encode.lines import make_encoder
 from loadgen.encode.tracks import KIND_OF, open_track_parts
-from loadgen.errors import LoadgenError
+from loadgen.errors import LoadgenError, WorkerFailed, described
 from loadgen.event import N_SLICES, EventBatch, Int64s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
@@ -127,9 +127,7 @@ class Engine:
         except LoadgenError as error:
             self._error = error
         except Exception as error:  # nobody else sees what happens in this thread
-            self._error = LoadgenError(
-                f"the engine broke: {type(error).__name__}: {error}; its events are in the ledger"
-            )
+            self._error = WorkerFailed(f"the engine failed: {described(error)}; its events are in the ledger")
         finally:
             self._close()
 

@@ -5,6 +5,7 @@ exit code. A station that falls silent is written off once its lease has run out
 """
 
 import logging
+import signal
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from loadgen.scenarios.engine import Part
 from loadgen.scenarios.roster import LEASE_S, Roster
 from loadgen.scenarios.settings import settings_of
 from loadgen.scenarios.wire import unpacked
+from loadgen.signals import CALLED, exit_code, reason_of
 
 WATCH_S = 0.25
 LAST_WORD_S = 15.0
@@ -51,6 +53,8 @@ class Headquarters:
         self._lives: list[int] = []
         self._accounts: Accounts | None = None
         self._is_kept, self._is_ending = True, False
+        self._signal: signal.Signals | None = None
+        self._code = 0
         self._broker: EmbeddedBroker | None = None
         if self.settings.embedded:
             self._broker = EmbeddedBroker(self.settings.topic)
@@ -109,7 +113,19 @@ class Headquarters:
         finally:
             self._accounts, self._is_ending = None, False
 
+    def hear_signal(self, number: int) -> None:
+        """Somebody wants Locust to end; the first signal counts."""
+        self._signal = self._signal or signal.Signals(number)
+
+    def _note_how_it_ended(self, accounts: Accounts, stopped_s: float) -> None:
+        """A test that was to last for --run-time, and was ended by a signal before, is cut short."""
+        run_s = self._options.run_time
+        if self._signal is not None and self._options.headless and run_s and stopped_s < run_s:
+            accounts.reason = reason_of(self._signal, is_early=True)
+            accounts.cut_short = f"stopped after {stopped_s:,.1f} s of {run_s:,.1f} s: {CALLED[self._signal]}"
+
     def _end(self, accounts: Accounts, drain: Callable[[list[str]], None]) -> None:
+        stopped_s = accounts.now_s()
         drain([account.worker for account in accounts.going_on()])
         deadline_s = time.monotonic() + self.settings.drain_timeout_s + LAST_WORD_S
         while accounts.going_on() and time.monotonic() < deadline_s:
@@ -117,6 +133,7 @@ class Headquarters:
         for account in accounts.going_on():
             accounts.lose(account.worker)
         self._lives = self._roster.lives()
+        self._note_how_it_ended(accounts, stopped_s)
         accounts.end()
         self._report(accounts)
 
@@ -126,6 +143,7 @@ class Headquarters:
         path = Path(self._options.ledger or FOLDER / f"{self._run_id}.locust.json")
         users, cohort = int(self._options.num_users or 0), int(self._options.cohort)
         self._is_kept = totals.perfect and verdict.kept and not accounts.failed and bool(totals.tallies)
+        self._code = exit_code(verdict.exit_reason)
         try:
             write_json(path, accounts.ledger(str(path), users, cohort))
         except LoadgenError as error:
@@ -140,9 +158,11 @@ class Headquarters:
         log.info(f"ledger: {path}")
 
     def judge(self) -> None:
-        """Tell Locust the exit code, where something was not kept."""
+        """Tell Locust the exit code, where something was not kept, or not run to its end."""
         if not self._is_kept:
             self._environment.process_exit_code = EXIT_FAILED
+        elif self._code:
+            self._environment.process_exit_code = self._code
 
     def close(self) -> None:
         """Stop the embedded broker."""

@@ -11,9 +11,12 @@ With --master and --worker, or --processes, each worker has the listeners of one
 """
 
 import logging
+import os
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import suppress
+from types import FrameType
 from typing import Any, ClassVar
 
 import gevent
@@ -28,6 +31,7 @@ from loadgen.scenarios.headquarters import Headquarters
 from loadgen.scenarios.settings import add_options
 from loadgen.scenarios.shapes import shape_class
 from loadgen.scenarios.station import Station
+from loadgen.signals import let_go_of_the_terminal
 from loadgen.simulate.attendance import TASTES
 
 AN_HOUR_S = 3600
@@ -188,8 +192,27 @@ def _be_alone(environment: Environment, headquarters: Headquarters) -> None:
     _judge_at_the_end(environment, headquarters)
 
 
+def _listen_to_signals(headquarters: Headquarters) -> None:
+    """Note who ends Locust, which does so on Ctrl-C and SIGTERM. SIGHUP does the same, unless nohup keeps it away."""
+
+    def on_ctrl_c(number: int, frame: FrameType | None) -> None:
+        headquarters.hear_signal(number)
+        signal.default_int_handler(number, frame)
+
+    def on_hangup() -> None:
+        headquarters.hear_signal(signal.SIGHUP)
+        let_go_of_the_terminal()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGINT, on_ctrl_c)
+    gevent.signal_handler(signal.SIGTERM, headquarters.hear_signal, signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        gevent.signal_handler(signal.SIGHUP, on_hangup)
+
+
 def _judge_at_the_end(environment: Environment, headquarters: Headquarters) -> None:
     """Before Locust chooses its exit code."""
+    _listen_to_signals(headquarters)
 
     def quit_in_order(**_more: Any) -> None:
         if environment.runner is not None:

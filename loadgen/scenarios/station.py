@@ -17,6 +17,7 @@ import gevent
 from gevent.threadpool import ThreadPool
 from locust.env import Environment
 
+from loadgen.errors import LoadgenError, WorkerFailed, described
 from loadgen.ledger import Tally
 from loadgen.run.messages import Snapshot, empty_snapshot
 from loadgen.run.prepare import prepare
@@ -132,8 +133,9 @@ class Station:
             plan = prepare(settings, Screen(None, None, quiet=True), getattr(options, "embedded_address", None))
             engine = Engine(plan, part, self._lease)
         except Exception as error:  # of any kind: nobody else sees what happens in this thread
+            said = error if isinstance(error, LoadgenError) else WorkerFailed(f"no engine: {described(error)}")
             failure = empty_snapshot()
-            failure.done, failure.error, failure.error_kind = True, str(error), type(error).__name__
+            failure.done, failure.error, failure.error_kind = True, str(said), type(said).__name__
             self._failure = failure
             return
         engine.stopping = self._stopping

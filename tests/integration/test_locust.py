@@ -1,6 +1,7 @@
 """Locust in one process and in many: what it is told, what it says, and a ledger that adds up whoever dies."""
 
 import csv
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,20 @@ def test_a_signal_drains_and_leaves_a_ledger(locusts: Locusts, embedded: Embedde
     ledger = locusts.ledger()
     assert [worker["end"] for worker in ledger["workers"]] == ["drained", "drained"]
     assert ledger["summary"]["delivered"] == ledger["summary"]["planned"] == n_in_topic(embedded.address) > 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_test_that_is_stopped_before_its_run_time_is_up_is_not_done(
+    locusts: Locusts, embedded: EmbeddedBroker, number: signal.Signals, code: int
+) -> None:
+    words = ("-u", "300", "-r", "300", "-t", "60s", "--speed", "50", "--brokers", embedded.address)
+    locusts.start("alone", *QUIET, *LEDGER, *words)
+    wait_until(lambda: n_in_topic(embedded.address) > 0, 60)
+    locusts.kill("alone", number)
+    assert locusts.end("alone") == code
+    summary = locusts.ledger()["summary"]
+    assert re.match(r"stopped after .* s of 60.0 s: ", summary["cut_short"])
+    assert summary["delivered"] == summary["planned"] == n_in_topic(embedded.address)
 
 
 def _workers(locusts: Locusts, port: int, names: str, *more: str) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from loadgen.ledger import Outcome, Tally
+from loadgen.run.judge.verdict_lines import verdict_lines
 from loadgen.run.messages import Snapshot, empty_snapshot
 from loadgen.scenarios.accounts import Accounts
 from loadgen.scenarios.engine import Part
@@ -13,13 +14,15 @@ from tests.scenarios.worlds import options
 NEVER = 0.0
 
 
-def _snapshot(n_delivered: int, n_in_flight: int = 0, at_ns: int = 10**9, done: bool = False) -> Snapshot:
+def _snapshot(
+    n_delivered: int, n_in_flight: int = 0, at_ns: int = 10**9, done: bool = False, error: str = ""
+) -> Snapshot:
     tally = Tally()
     tally.settle(Outcome.DELIVERED, np.zeros(n_delivered, np.uint8))
     tally.in_flight = n_in_flight
     found = empty_snapshot()
     found.tallies, found.at_ns, found.scheduled_ns, found.active, found.done = {"kafka": tally}, at_ns, at_ns, 5, done
-    found.scheduled = float(n_delivered + n_in_flight)
+    found.scheduled, found.error = float(n_delivered + n_in_flight), error
     return found
 
 
@@ -83,3 +86,14 @@ def test_a_worker_that_left_early_does_not_hold_back_the_clock(accounts: Account
     assert verdict.achieved_per_s == pytest.approx(120 / 11)
     assert verdict.target_per_s == pytest.approx(120 / 11)
     assert [judged.passed for judged in verdict.thresholds] == [True]
+
+
+def test_where_a_worker_failed_the_verdict_speaks_for_no_more_than_was_run(accounts: Accounts) -> None:
+    accounts.take("a", _snapshot(10, at_ns=2 * 10**9, done=True, error="the engine failed: ValueError: two words"), 1.0)
+    accounts.take("b", _snapshot(110, at_ns=12 * 10**9, done=True), 11.0)
+    accounts.end()
+    verdict = accounts.verdict()
+    assert verdict.exit_reason == "error"
+    assert verdict.cut_short == "broken off: 1 of 2 workers failed; a: the engine failed: ValueError: two words"
+    lines = list(verdict_lines(accounts.totals(), verdict))
+    assert not any("schedule was kept" in line or line == "every planned event was delivered" for line in lines)
