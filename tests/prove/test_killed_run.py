@@ -1,6 +1,7 @@
 """Runs that were killed with kill -9, coordinator and all: what they sent can be verified all the same."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,11 @@ import pytest
 
 from loadgen.errors import ManifestError
 from loadgen.event import N_SLICES
+from loadgen.kafka.embedded import EmbeddedBroker
+from loadgen.kafka.options import KafkaSettings
 from loadgen.prove.plan import read_promises
 from loadgen.prove.reached import LIVES, Board, path_beside, read_planned
+from loadgen.prove.topic import TopicSource
 from tests.prove.runs import START, counts_of, verified
 from tests.run.program import lines_in, start, wait_until
 
@@ -107,3 +111,69 @@ def test_a_run_that_ends_leaves_its_manifest_alone(tmp_path: Path) -> None:
     assert code == 0, shown
     assert [path.name for path in (tmp_path / "loadgen_runs").iterdir()] == [Path(summary["manifest"]).name]
     assert not read_promises([tmp_path / summary["manifest"]], "folder")[0].was_killed
+
+
+def test_without_its_oldest_events_they_are_lost_however_many_were_still_open(killed: Path, tmp_path: Path) -> None:
+    lines = [line for path in sorted((killed / "out").rglob("*.jsonl")) for line in path.read_bytes().splitlines()]
+    oldest = set(sorted(lines, key=lambda line: orjson.loads(line)["ts"])[:10])
+    assert spoilt(killed, tmp_path, lines) == {}
+    assert spoilt(killed, tmp_path, [line for line in lines if line not in oldest]) == {"lost": 10}
+
+
+@pytest.fixture(scope="module")
+def topic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[bytes]]]:
+    """The folder of a run to Kafka whose coordinator was killed, and the topic's values, oldest first."""
+    folder = tmp_path_factory.mktemp("topic")
+    with EmbeddedBroker("t") as broker:
+        to = ("--brokers", broker.address, "--topic", "t", "--kafka-option", "linger.ms=200")
+        size = ("--users", "300", "--workers", "2", "--rate", "4000/s")
+        program = start(folder, *START, *size, *to, "--continuous", "--manifest", "m.json")
+        wait_until(lambda: (folder / "m.json").exists() and delivered(folder) > 2000)
+        workers = program.workers()
+        program.signal(signal.SIGKILL)
+        program.process.communicate(timeout=20)
+        for worker in workers:
+            worker.wait(15)
+        source = TopicSource(KafkaSettings(broker.address, "t"))
+        yield folder, [value for block in source.blocks() for value in block.content]
+
+
+def delivered(folder: Path) -> int:
+    return int(orjson.loads((folder / "m.json").read_bytes())["sinks"]["kafka"]["delivered"])
+
+
+@pytest.mark.parametrize("n_absent", [1, 10, 100])
+def test_a_topic_without_its_oldest_events_is_not_proved(
+    topic: tuple[Path, list[bytes]], tmp_path: Path, n_absent: int
+) -> None:
+    folder, values = topic
+    assert spoilt(folder, tmp_path, values) == {}
+    oldest = set(sorted(values, key=lambda value: orjson.loads(value)["ts"])[:n_absent])
+    assert spoilt(folder, tmp_path, [value for value in values if value not in oldest]) == {"lost": n_absent}
+
+
+ENDS: dict[str, tuple[str, ...]] = {
+    "a worker killed": ("--on-worker-death", "fail"),
+    "two Ctrl-C": (),
+    "a hang-up": (),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ENDS)
+def test_a_run_that_is_cut_short_promises_all_but_what_was_open(how: str, tmp_path: Path) -> None:
+    size = ("--users", "300", "--workers", "2", "--rate", "3000/s")
+    program = start(tmp_path, *START, *size, "--continuous", "--folder", "out", "--manifest", "m.json", *ENDS[how])
+    wait_until(lambda: len(lines_in(tmp_path / "out")) > 6000)
+    if how == "a worker killed":
+        program.kill_a_worker()
+    elif how == "a hang-up":
+        program.signal(signal.SIGHUP)
+    else:
+        program.signal(signal.SIGINT)
+        program.signal(signal.SIGINT)
+    program.end()
+    report = verified(tmp_path / "m.json", files=[str(tmp_path / "out")])
+    assert (counts_of(report), report.findings.is_proved) == ({}, True)
+    lines = lines_in(tmp_path / "out")
+    assert spoilt(tmp_path, tmp_path, lines[1:]) == {"lost": 1}
