@@ -4,7 +4,8 @@ The hash of an event is `mix` of the sum of the terms of its fields; a field tha
 field's term depends on the field's name and on its value alone, so that unchanging parts (a listener's, a track's, a
 page's) are made once and their sums gathered. The term of an integer is a mix of its value, that of a length in
 seconds of the bits of its float64, that of a string of its UTF-8 bytes; that of null is a constant. No term is linear
-in its value: otherwise a few integers changed together could leave the sum as it was.
+in its value, and those of integers depend on a key of the run: otherwise a few integers changed together could leave
+the sum as it was. (The popularity of a track has no key, since the sums of tracks are kept with the catalogue.)
 
 The mixing function is SplitMix64's finaliser (Steele, Lea and Flood, OOPSLA 2014).
 """
@@ -19,6 +20,8 @@ import pyarrow as pa
 from loadgen.event import Int64s, UInt64s
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+NO_KEY = np.uint64(0)
+_WITHOUT_KEY = ("song_popularity",)
 NULL_VALUE = np.uint64(0x6E756C6C6E756C6C)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
@@ -41,9 +44,26 @@ def field_key(field: str) -> np.uint64:
     return cast(np.uint64, hash_strings(pa.array([field]))[0])
 
 
-def hash_integers(field: str, values: npt.NDArray[np.integer[Any]]) -> UInt64s:
-    """The terms of integers (any integer dtype, any shape) as values of this field: uint64, same shape."""
-    return mix(values.astype(np.int64).view(np.uint64) * GOLDEN + ~field_key(field))
+def run_key(seed: int, timeless: bool = False) -> np.uint64:
+    """The key of all runs with this seed: shards of one run have the same.
+
+    Runs whose times only the fingerprint tells have none, so that those of several seeds can be added up.
+    """
+    if timeless:
+        return NO_KEY
+    return cast(np.uint64, mix(np.array([seed & (1 << 64) - 1], np.uint64) + GOLDEN)[0])
+
+
+def hash_integers(field: str, values: npt.NDArray[np.integer[Any]], key: np.uint64 = NO_KEY) -> UInt64s:
+    """The terms of integers (any integer dtype, any shape) as values of this field: uint64, same shape.
+
+    Args:
+        field: the field's name.
+        values: the integers.
+        key: see `run_key`.
+    """
+    start = ~field_key(field) if field in _WITHOUT_KEY else ~field_key(field) ^ key
+    return mix(values.astype(np.int64).view(np.uint64) * GOLDEN + start)
 
 
 def hash_floats(field: str, values: npt.NDArray[np.float64]) -> UInt64s:

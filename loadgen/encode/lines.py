@@ -29,7 +29,7 @@ from loadgen.event import (
     Page,
     UInt64s,
 )
-from loadgen.fingerprint import hash_integers, hash_null, hash_texts, mix
+from loadgen.fingerprint import NO_KEY, hash_integers, hash_null, hash_texts, mix
 
 STATUS = 200
 OLDEST = 128  # ages are 0..127
@@ -46,7 +46,12 @@ class Encoder(Protocol):
 
 
 def make_encoder(
-    wire_format: Format, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames
+    wire_format: Format,
+    tracks: TrackParts,
+    labels: Labels,
+    listeners: Listeners,
+    user_names: UserNames,
+    key: np.uint64 = NO_KEY,
 ) -> Encoder:
     """The encoder of a wire format for these listeners.
 
@@ -56,26 +61,27 @@ def make_encoder(
         labels: the words behind the codes.
         listeners: the shard's listeners; a batch's `row` points into them.
         user_names: gives the user names of user ids.
+        key: of the hashes, see fingerprint.run_key.
     """
     if wire_format == "activity":
-        return ActivityEncoder(tracks, labels, listeners)
+        return ActivityEncoder(tracks, labels, listeners, key)
     if wire_format == "full":
-        return FullEncoder(tracks, labels, listeners, user_names)
-    return ListenEncoder(tracks, labels, listeners, user_names)
+        return FullEncoder(tracks, labels, listeners, user_names, key)
+    return ListenEncoder(tracks, labels, listeners, user_names, key)
 
 
 class ActivityEncoder:
     """`{"ts":…,"userId":…,…,"age":…}`, with the five song fields where the page is NextSong."""
 
-    def __init__(self, tracks: TrackParts, labels: Labels, listeners: Listeners) -> None:
-        self._tracks = tracks
+    def __init__(self, tracks: TrackParts, labels: Labels, listeners: Listeners, key: np.uint64) -> None:
+        self._tracks, self._key = tracks, key
         self._place = (listeners.city.astype(np.int32) * OLDEST + listeners.age).astype(np.int32)
         self._place_text = _place_texts(labels)
-        self._visit_text, self._visit_hash = _visit_table()
+        self._visit_text, self._visit_hash = _visit_table(key)
         self._listener_hash = (
-            hash_integers("userId", listeners.user_id)
+            hash_integers("userId", listeners.user_id, key)
             + hash_texts("location", pa.array(labels.locations))[listeners.city]
-            + hash_integers("age", listeners.age)
+            + hash_integers("age", listeners.age, key)
         )
 
     def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
@@ -108,9 +114,9 @@ class ActivityEncoder:
             self._listener_hash[batch.row]
             + self._tracks.hash[song]
             + self._visit_hash[_visit_row(batch)]
-            + hash_integers("ts", batch.ts_ms)
-            + hash_integers("sessionId", batch.session_id)
-            + hash_integers("itemInSession", batch.item)
+            + hash_integers("ts", batch.ts_ms, self._key)
+            + hash_integers("sessionId", batch.session_id, self._key)
+            + hash_integers("itemInSession", batch.item, self._key)
         )
 
 
@@ -120,8 +126,10 @@ class FullEncoder(ActivityEncoder):
     Every event about a track has the song fields, not only NextSong: a thumb up without its song says little.
     """
 
-    def __init__(self, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames) -> None:
-        super().__init__(tracks, labels, listeners)
+    def __init__(
+        self, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames, key: np.uint64
+    ) -> None:
+        super().__init__(tracks, labels, listeners, key)
         self._person = _Person(labels, listeners, user_names)
         self._genre_text = text.dumped([*labels.genres, None])
         self._genre_hash = np.append(hash_texts("genre", pa.array(labels.genres)), hash_null("genre"))
@@ -152,8 +160,10 @@ class FullEncoder(ActivityEncoder):
 class ListenEncoder:
     """One flat record: user, artist, track, timestamp, genre, duration, platform, device, action, country."""
 
-    def __init__(self, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames) -> None:
-        self._tracks = tracks
+    def __init__(
+        self, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames, key: np.uint64
+    ) -> None:
+        self._tracks, self._key = tracks, key
         self._person = _Person(labels, listeners, user_names)
         self._times = text.IsoTimes()
 
@@ -174,7 +184,7 @@ class ListenEncoder:
             self._person.hash_of_row[batch.row]
             + self._tracks.hash[track]
             + self._person.action_hash[_action_row(batch)]
-            + hash_integers("timestamp", batch.ts_ms)
+            + hash_integers("timestamp", batch.ts_ms, self._key)
         )
         return lines, mix(hashes)
 
@@ -234,7 +244,7 @@ def _action_row(batch: EventBatch) -> npt.NDArray[np.uint8]:
     return np.where(batch.skipped, np.uint8(N_PAGES), batch.page)
 
 
-def _visit_table() -> tuple[pa.BinaryArray, UInt64s]:
+def _visit_table(key: np.uint64) -> tuple[pa.BinaryArray, UInt64s]:
     """Text and hash of page, method, status and level, row = page * 2 + level."""
     rows = [(page, level) for page in range(N_PAGES) for level in LEVELS]
     texts = [
@@ -245,7 +255,7 @@ def _visit_table() -> tuple[pa.BinaryArray, UInt64s]:
     hashes = (
         hash_texts("page", pa.array([PAGE_NAMES[page] for page, _ in rows]))
         + hash_texts("method", pa.array([PAGE_METHODS[page] for page, _ in rows]))
-        + hash_integers("status", np.full(len(rows), STATUS))
+        + hash_integers("status", np.full(len(rows), STATUS), key)
         + hash_texts("level", pa.array([level for _, level in rows]))
     )
     return pa.array([line.encode() for line in texts]), hashes

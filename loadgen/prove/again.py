@@ -140,8 +140,9 @@ def _loaded(path: Path) -> Catalog | None:
 class Remake:
     """One run, ready to be made again."""
 
-    def __init__(self, promise: Promise, catalog: Catalog) -> None:
-        """Prepare the tables that all its slices share; the catalogue is `find_catalog`'s."""
+    def __init__(self, promise: Promise, catalog: Catalog, key: np.uint64) -> None:
+        """Prepare the tables that all its slices share; the catalogue is `find_catalog`'s; key: of the hashes."""
+        self._key = key
         settings = promise.settings
         self.promise = promise
         self._catalog = catalog
@@ -199,7 +200,7 @@ class Remake:
         feed = feed_of(settings, owned, shard, impairer, n_events)
         encoder = make_encoder(
             settings.format, self._parts, self._labels, shard.listeners,
-            lambda ids: user_names(ids, settings.seed, self._labels),
+            lambda ids: user_names(ids, settings.seed, self._labels), self._key,
         )  # fmt: skip
         clock = self._clock(owned)
         reached = np.zeros(N_SLICES, np.int64)
@@ -240,7 +241,7 @@ class Remake:
         if not timeless:
             return hashes
         field = "timestamp" if self.promise.settings.format == "listen" else "ts"
-        keys = mix(_unmixed(hashes) - hash_integers(field, leaving.events.ts_ms))
+        keys = mix(_unmixed(hashes) - hash_integers(field, leaving.events.ts_ms, self._key))
         return np.where(leaving.marked("malform"), SHAPELESS, keys)
 
     def _made(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS, Int64s, UInt64s
-from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_spans, mix_field, words_of
+from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_spans, mix_field, words_of
 from loadgen.prove.columns import ISO_BYTES, SCHEMA, Hashed, iso_times
 
 Bools = npt.NDArray[np.bool_]
@@ -123,8 +123,11 @@ class Canonical:
     bounds: Int64s
 
 
-def hash_canonical(data: bytes) -> Canonical:
-    """Hash the lines of a block (at least one, each with its newline) that are just as the encoder writes them."""
+def hash_canonical(data: bytes, key: np.uint64 = NO_KEY) -> Canonical:
+    """Hash the lines of a block (at least one, each with its newline) that are just as the encoder writes them.
+
+    `key`: see fingerprint.run_key.
+    """
     lines = _Lines.of(data)
     found = Hashed.empty(len(lines.ends))
     is_other = (lines.text[lines.ends - 1] != _CLOSE) | (lines.ends - lines.starts > MOST_BYTES)
@@ -133,7 +136,7 @@ def hash_canonical(data: bytes) -> Canonical:
     for shape in _SHAPES:
         rows = np.flatnonzero((lines.n_colons == len(shape)) & ~is_other & ~is_done)
         if len(rows):
-            is_done[_hash_shape(lines, shape, rows, found)] = True
+            is_done[_hash_shape(lines, shape, rows, found, key)] = True
     others = np.flatnonzero(~is_done)
     return Canonical(found, others, np.array([lines.starts[others], lines.ends[others]]) - _MARGIN)
 
@@ -149,13 +152,13 @@ def _positions(data: bytes, marks: bytes) -> list[int]:
     return found
 
 
-def _hash_shape(lines: _Lines, shape: tuple[Key, ...], rows: Int64s, found: Hashed) -> Int64s:
+def _hash_shape(lines: _Lines, shape: tuple[Key, ...], rows: Int64s, found: Hashed, run_key: np.uint64) -> Int64s:
     """Hash those of these lines that have the keys of this shape, and values that fit; returns their rows."""
     colons = lines.colons[lines.first_colon[rows] + np.arange(len(shape))[:, None]]
     rows, colons = _with_keys(lines, shape, rows, colons)
     if len(rows) == 0:
         return rows
-    part = _Part(lines, len(rows))
+    part = _Part(lines, len(rows), run_key)
     for at, key in enumerate(shape):
         start = colons[at] + 2
         end = colons[at + 1] - len(shape[at + 1].text) if at + 1 < len(shape) else lines.ends[rows] - 1
@@ -175,8 +178,8 @@ def _with_keys(lines: _Lines, shape: tuple[Key, ...], rows: Int64s, colons: Int6
 class _Part:
     """Lines of one shape, hashed field by field."""
 
-    def __init__(self, lines: _Lines, n: int) -> None:
-        self._lines = lines
+    def __init__(self, lines: _Lines, n: int, key: np.uint64) -> None:
+        self._lines, self._key = lines, key
         self._is_good = np.ones(n, np.bool_)
         self._total = np.zeros(n, np.uint64)
         self._kept: dict[str, Int64s | UInt64s] = {}
@@ -217,7 +220,7 @@ class _Part:
 
     def _add_integers(self, name: str, start: Int64s, end: Int64s) -> None:
         values, is_good = _integers(self._lines, start, end)
-        terms = hash_integers(name, values)
+        terms = hash_integers(name, values, self._key)
         self._take(terms, is_good)
         if name == "ts":
             self._kept.update(time_ms=values, time_term=terms)
@@ -229,7 +232,7 @@ class _Part:
         characters = np.ascontiguousarray(words.T).view(np.uint8)
         times, is_good = iso_times(characters)
         is_good &= (end - start == ISO_BYTES + 2) & _is_quoted(self._lines, start, end)
-        terms = hash_integers("timestamp", times)
+        terms = hash_integers("timestamp", times, self._key)
         self._take(terms, is_good)
         self._kept.update(time_ms=times, time_term=terms)
         self._is_listen = True

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.event import Int64s, UInt64s
-from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_texts, mix
+from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_texts, mix
 from loadgen.store.table import RAW
 from loadgen.store.table import SCHEMA as STORED
 
@@ -73,11 +73,12 @@ class Hashed:
         return mix(self.total - self.time_term if timeless else self.total)
 
 
-def hash_columns(table: pa.Table) -> Hashed | None:
+def hash_columns(table: pa.Table, key: np.uint64 = NO_KEY) -> Hashed | None:
     """Hash every record; None where a text is not UTF-8.
 
     Args:
         table: columns of SCHEMA, any of them may be missing.
+        key: see fingerprint.run_key.
     """
     n = len(table)
     found = Hashed.empty(n)
@@ -85,17 +86,17 @@ def hash_columns(table: pa.Table) -> Hashed | None:
     columns = {name: column for name, column in columns.items() if column.null_count < n}
     try:
         for name, column in columns.items():
-            _add(found, name, column)
+            _add(found, name, column, key)
     except pa.ArrowInvalid:
         return None
     _add_nulls(found, columns)
     return found
 
 
-def _add(found: Hashed, name: str, column: pa.Array) -> None:
+def _add(found: Hashed, name: str, column: pa.Array, key: np.uint64) -> None:
     """Add the terms of a field."""
     if name == "timestamp":
-        _add_timestamps(found, column)
+        _add_timestamps(found, column, key)
         return
     if pa.types.is_string(column.type):
         terms = _text_terms(name, column)
@@ -105,7 +106,7 @@ def _add(found: Hashed, name: str, column: pa.Array) -> None:
         terms = hash_floats(name, _filled(column).astype(np.float64, copy=False))
     else:
         values = _filled(column).astype(np.int64, copy=False)
-        terms = hash_integers(name, values)
+        terms = hash_integers(name, values, key)
         _keep(found, name, column, values, terms)
     if column.null_count:
         terms[column.is_null().to_numpy(zero_copy_only=False)] = 0
@@ -142,12 +143,12 @@ def _text_terms(name: str, column: pa.Array) -> UInt64s:
     return gathered
 
 
-def _add_timestamps(found: Hashed, column: pa.Array) -> None:
+def _add_timestamps(found: Hashed, column: pa.Array, key: np.uint64) -> None:
     """The times of the format `listen`, which are written in one way only."""
     rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
     texts = column.drop_null() if column.null_count else column
     times, is_good = iso_ms(texts)
-    terms = hash_integers("timestamp", times)
+    terms = hash_integers("timestamp", times, key)
     found.listens, found.odd = rows, rows[~is_good]
     found.time_ms[rows], found.time_term[rows] = times, terms
     found.total[rows] += terms

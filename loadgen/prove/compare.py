@@ -5,7 +5,8 @@
 3. Only where something is wrong are the promised events made again, and matched with those found.
 
 Runs whose listeners are named differently (`listen` with several seeds) cannot be told apart by slice: their buckets
-are made of the names, and all of them are looked at as soon as the grand total differs.
+are made of the names, and all of them are looked at as soon as the grand total differs. Fingerprints of runs with
+different seeds have different keys and cannot be added up: their events are all made again, with one key for all.
 """
 
 from collections import Counter
@@ -109,6 +110,13 @@ class Comparison:
         self._promises, self._source, self._names = promises, source, names
         self._show, self._progress = show, progress
         self._timeless = any(promise.timeless for promise in promises)
+        keys = {int(promise.key) for promise in promises}
+        if len(keys) > 1 and self._timeless:
+            raise ManifestError(
+                "runs with --timestamps wall and no schedule must be verified with others of that kind only, got some "
+                "without; verify each kind against a place of its own"
+            )
+        self.key, self._has_one_key = np.uint64(min(keys, default=0)), len(keys) <= 1
         self._is_coarse = isinstance(names, HashedNames)
         self._is_repartitioned = is_repartitioned
         n_partitions = frozenset(len(promise.progress.ended) for promise in promises if not is_repartitioned)
@@ -140,7 +148,7 @@ class Comparison:
 
     def _read(self, spill: Spill) -> None:
         """One pass over everything that is there."""
-        reader = Reader(self._names, self._timeless)
+        reader = Reader(self._names, self._timeless, self.key)
         n_before: Counter[int] = Counter()
         for block in self._source.blocks():
             seen = reader.of_block(block)
@@ -173,6 +181,8 @@ class Comparison:
 
     def _differing(self) -> Bools:
         """In which buckets the fingerprint is not the promised one: bool[N_BUCKETS]."""
+        if not self._has_one_key:
+            return np.ones(N_BUCKETS, np.bool_)
         counts, totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
         for promise in self._promises:
             counts[:N_SLICES] += promise.delivered.count
@@ -226,7 +236,8 @@ class Comparison:
             leftovers.add(outcome.strange, outcome.absent)
             self._progress("comparing", self._findings.n_found, bucket / N_BUCKETS)
         is_told = self._settle(leftovers, remakes, n_absent, n_required)
-        self._explain(differs & is_clean & ~is_told, n_absent)
+        if self._has_one_key:
+            self._explain(differs & is_clean & ~is_told, n_absent)
 
     def _settle(self, leftovers: Leftovers, remakes: list[Remake], n_absent: Int64s, n_required: Int64s) -> Bools:
         """Pair leftovers; what stays alone is foreign or lost. Returns of which buckets that tells what is wrong."""

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from loadgen.config import RunSettings
 from loadgen.errors import LoadgenError, ManifestError
 from loadgen.event import N_SLICES, Int64s
+from loadgen.fingerprint import run_key
 from loadgen.ledger import Fingerprint
 from loadgen.progress import Progress
 from loadgen.prove.manifest import MANIFEST_VERSION, versions
@@ -76,9 +77,14 @@ class Promise:
         return missing
 
     @property
+    def key(self) -> np.uint64:
+        """Of the hashes in its fingerprint."""
+        return run_key(self.settings.seed, self.timeless)
+
+    @property
     def timeless(self) -> bool:
-        """Whether the times of its events cannot be made again: they are those of the clock, without a schedule."""
-        return self.settings.timestamps == "wall" and self.settings.unpaced
+        """Whether the times of its events cannot be made again, see RunSettings.timeless."""
+        return self.settings.timeless
 
     @property
     def shuffled(self) -> bool:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
-from loadgen.fingerprint import hash_strings, mix
+from loadgen.fingerprint import NO_KEY, hash_strings, mix
 from loadgen.prove.canonical import MOST_BYTES, hash_canonical
 from loadgen.prove.columns import SCHEMA, Hashed, hash_columns
 from loadgen.prove.names import NOBODY, Names
@@ -98,14 +98,15 @@ class Seen:
 class Reader:
     """Makes `Seen` of whatever a source gives."""
 
-    def __init__(self, names: Names, timeless: bool = False) -> None:
+    def __init__(self, names: Names, timeless: bool = False, key: np.uint64 = NO_KEY) -> None:
         """Prepare to read.
 
         Args:
             names: tells listeners by their user names.
             timeless: keys leave the time out.
+            key: of the hashes, see fingerprint.run_key.
         """
-        self._names, self._timeless = names, timeless
+        self._names, self._timeless, self._key = names, timeless, key
 
     def of_block(self, block: Block) -> Seen:
         """Whatever a source gives."""
@@ -129,7 +130,7 @@ class Reader:
         """What the encoder could have written at once, the others together or one by one."""
         if not data:
             return self._one_by_one(values(), keys)
-        found = hash_canonical(data)
+        found = hash_canonical(data, self._key)
         others = found.others.tolist()
         if len(others) * MOST_OTHERS > len(found.hashed.total):
             return self._by_arrow(data, values, keys)
@@ -143,7 +144,7 @@ class Reader:
     def _by_arrow(self, data: bytes, values: Callable[[], Sequence[bytes]], keys: Keys | None) -> Seen:
         """Records that somebody else has written, all at once if they are plain."""
         table = parsed(data)
-        found = None if table is None else hash_columns(table)
+        found = None if table is None else hash_columns(table, self._key)
         if found is None:
             return self._one_by_one(values(), keys)
         seen = self._identified(found)
@@ -158,7 +159,7 @@ class Reader:
         seen = Seen.empty(len(values))
         if len(rows):
             table = parsed(b"\n".join(filter(None, plain)) + b"\n")
-            found = None if table is None else hash_columns(table)
+            found = None if table is None else hash_columns(table, self._key)
             if found is None:
                 raise ValueError("records that orjson has written must be plain")
             seen.put(rows, self._identified(found))
@@ -176,7 +177,7 @@ class Reader:
 
     def of_table(self, table: pa.Table) -> Seen:
         """Rows of a Parquet file of a store, see store/table.py."""
-        found = hash_columns(table.select([name for name in table.column_names if name != RAW]))
+        found = hash_columns(table.select([name for name in table.column_names if name != RAW]), self._key)
         if found is None:
             raise ValueError("a table of a Parquet file has texts that are not UTF-8")
         seen = self._identified(found)

@@ -89,7 +89,7 @@ def compared(
         source.expect_torn_ends()
     catalogs = _Catalogs(progress)
     comparison = Comparison(promises, source, _names(promises, catalogs.of), show, progress, is_repartitioned)
-    remake = cache(lambda promise: Remake(promise, catalogs.of(promise)))
+    remake = cache(lambda promise: Remake(promise, catalogs.of(promise), comparison.key))
     findings = comparison.run(remake)
     shown = _shown(findings.named, source, lambda wanted: texts_of([remake(one) for one in promises], wanted))
     return Report(source.name, promises, findings, shown, time.monotonic() - began_s)

@@ -16,6 +16,7 @@ from loadgen.encode.lines import make_encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.event import N_SLICES, Int64s, UInt16s
+from loadgen.fingerprint import run_key
 from loadgen.run.messages import Go, Seconds
 from loadgen.run.outputs import Replay
 from loadgen.run.schedule import Unpaced
@@ -61,7 +62,12 @@ class Batches:
         words = labels(catalog, task.plan.simulation.behaviour)
         parts = open_track_parts(catalog, KIND_OF[settings.format], is_checked=True)
         self._encoder = make_encoder(
-            settings.format, parts, words, shard.listeners, lambda ids: user_names(ids, settings.seed, words)
+            settings.format,
+            parts,
+            words,
+            shard.listeners,
+            lambda ids: user_names(ids, settings.seed, words),
+            run_key(settings.seed, settings.timeless),
         )
         self._feed = make_feed(task, shard, impairer)
         self._replays, self._seconds = replays, seconds

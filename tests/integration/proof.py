@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 from confluent_kafka import Message
 
+from loadgen.fingerprint import run_key
 from loadgen.kafka.partition import murmur2_partitions
 from loadgen.prove.manifest import fingerprint_json
 from tests.prove.recompute import fingerprint_of
@@ -33,7 +34,9 @@ def assert_delivered_once(folder: Path, summary: dict[str, Any], brokers: str, t
     assert len(set(values)) == len(values), "an event is in the topic twice"
     assert summary["bytes"] == sum(map(len, values))
     manifest = json.loads((folder / summary["manifest"]).read_text())
-    assert manifest["sinks"]["kafka"]["fingerprint"] == fingerprint_json(fingerprint_of(values))
+    assert manifest["sinks"]["kafka"]["fingerprint"] == fingerprint_json(
+        fingerprint_of(values, run_key(manifest["seed"]))
+    )
     _assert_placed(messages)
     return messages
 

@@ -19,7 +19,7 @@ N_QUICK = 96
 def remake(tmp_path_factory: pytest.TempPathFactory) -> Remake:
     run = one_file(tmp_path_factory.mktemp("run"), events=400, users=40)
     (promise,) = read_promises([run.manifest], "file")
-    return Remake(promise, find_catalog(promise, lambda *_: None))
+    return Remake(promise, find_catalog(promise, lambda *_: None), promise.key)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from loadgen.fingerprint import run_key
 from loadgen.prove.manifest import fingerprint_json
 from tests.prove.recompute import fingerprint_of, hashes_of
 from tests.run.program import lines_in, start
@@ -18,14 +19,18 @@ def test_the_manifest_holds_the_fingerprint_of_the_files(tmp_path: Path, wire_fo
     _, summary, _ = start(tmp_path, "--folder", "out", "--format", wire_format, *FLAGS).end()
     manifest = json.loads((tmp_path / summary["manifest"]).read_text())
     lines = lines_in(tmp_path / "out")
-    assert manifest["sinks"]["files"]["fingerprint"] == fingerprint_json(fingerprint_of(lines))
+    assert manifest["sinks"]["files"]["fingerprint"] == fingerprint_json(
+        fingerprint_of(lines, run_key(manifest["seed"]))
+    )
     spoilt = [lines[0].replace(b'"status":200', b'"status":201'), *lines[1:]]
-    assert manifest["sinks"]["files"]["fingerprint"] != fingerprint_json(fingerprint_of(spoilt))
+    assert manifest["sinks"]["files"]["fingerprint"] != fingerprint_json(
+        fingerprint_of(spoilt, run_key(manifest["seed"]))
+    )
 
 
 def test_the_format_without_user_ids_has_the_same_sum_over_all_slices(tmp_path: Path) -> None:
     _, summary, _ = start(tmp_path, "--folder", "out", "--format", "listen", *FLAGS).end()
     manifest = json.loads((tmp_path / summary["manifest"]).read_text())
-    hashes = hashes_of([orjson.loads(line) for line in lines_in(tmp_path / "out")])
+    hashes = hashes_of([orjson.loads(line) for line in lines_in(tmp_path / "out")], run_key(manifest["seed"]))
     totals = [int(total, 16) for total in manifest["sinks"]["files"]["fingerprint"]["total"]]
     assert sum(totals) % 2**64 == int(hashes.sum())

@@ -14,7 +14,7 @@ from loadgen.encode.lines import make_encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.tracks import KIND_OF, make_track_parts
 from loadgen.event import FORMATS, SESSIONS_PER_LISTENER, Format, Int64s, UInt64s
-from loadgen.fingerprint import hash_integers, hash_strings, hash_texts, mix
+from loadgen.fingerprint import hash_integers, hash_strings, hash_texts, mix, run_key
 from loadgen.prove.again import _unmixed
 from loadgen.prove.columns import iso_ms
 from loadgen.prove.names import NOBODY, KnownNames
@@ -225,3 +225,14 @@ def test_a_text_that_looks_like_a_key_is_no_key() -> None:
     found = Reader(KnownNames(None)).of_values([line])
     assert (found.user_id.tolist(), found.time_ms.tolist()) == ([2], [1])
     assert found.hash[0] != hash_strings(pa.array([line], pa.binary()))[0]
+
+
+@pytest.mark.parametrize("wire_format", FORMATS)
+def test_hashes_have_the_key_of_their_run(wire_format: Format) -> None:
+    lines, expected, names = encoded(wire_format, 50, 4)
+    data = b"\n".join(lines) + b"\n"
+    spaced = b"\n".join(json.dumps(orjson.loads(line)).encode() for line in lines) + b"\n"
+    one, other = (Reader(names, key=run_key(seed)) for seed in (1, 2))
+    assert not set(one.of_lines(data).hash.tolist()) & {*other.of_lines(data).hash.tolist(), *expected.hash.tolist()}
+    for found in (one.of_lines(spaced), one.of_table(table_of(lines))):
+        assert found.hash.tolist() == one.of_lines(data).hash.tolist()

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from loadgen.fingerprint import run_key
 from loadgen.prove.manifest import fingerprint_json
 from tests.mock_cluster import MockCluster
 from tests.prove.recompute import fingerprint_of
@@ -26,7 +27,9 @@ def check(folder: Path, summary: dict[str, Any], cluster: MockCluster) -> None:
     assert adds_up(summary)
     assert summary["delivered"] == len(values)
     manifest = json.loads((folder / summary["manifest"]).read_text())
-    assert manifest["sinks"]["kafka"]["fingerprint"] == fingerprint_json(fingerprint_of(values))
+    assert manifest["sinks"]["kafka"]["fingerprint"] == fingerprint_json(
+        fingerprint_of(values, run_key(manifest["seed"]))
+    )
     items: dict[int, tuple[int, int]] = {}
     for message in messages:
         record = orjson.loads(message.value())

@@ -252,6 +252,11 @@ class RunSettings(Settings):
         """Whether events are offered as fast as possible: --rate max, or a backfill."""
         return self.rate == "max" or self.end_ms is not None
 
+    @property
+    def timeless(self) -> bool:
+        """Whether the times of its events cannot be made again: they are those of the clock, without a schedule."""
+        return self.timestamps == "wall" and self.unpaced
+
     def manifest_path(self, run_id: str) -> Path:
         """Where this run's manifest goes."""
         return self.manifest or DEFAULT_MANIFESTS / f"{run_id}.json"
