@@ -86,6 +86,42 @@ def test_a_second_pipeline_into_the_same_folder_proves_its_own_events(tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("flags", "number", "code", "reason"),
+    [
+        ((), signal.SIGHUP, 0, "hung up"),
+        (("--duration", "60s"), signal.SIGTERM, 143, "terminated early"),
+        (("--duration", "60s"), signal.SIGINT, 130, "interrupted early"),
+    ],
+)
+def test_stopped_before_its_time_is_up_it_is_not_done_though_all_is_stored(
+    tmp_path: Path, flags: tuple[str, ...], number: signal.Signals, code: int, reason: str
+) -> None:
+    with pipeline(tmp_path, *flags) as running:
+        running.wait_for_events()
+        found, summary, said = running.end(number)
+    assert (found, summary["exit_reason"]) == (code, reason), said
+    assert_proved(summary, said)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_producer_that_somebody_else_stops_is_started_again(tmp_path: Path) -> None:
+    with pipeline(tmp_path, "--duration", "60s") as running:
+        running.wait_for_events()
+        producer = running.child("run")
+        assert producer is not None
+        producer.send_signal(signal.SIGTERM)
+        running.wait_for_another("run", producer.pid)
+        running.wait_for_events()
+        code, summary, said = running.end()
+    assert code == 130, said
+    assert_proved(summary, said)
+    assert "the producer ended (exit code 143); it is started again" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_the_page_stays_until_ctrl_c_where_that_is_asked_for(tmp_path: Path) -> None:
     with pipeline(tmp_path, "--duration", "2s", "--stay") as running:
         wait_until(lambda: "proved" in running.shown())

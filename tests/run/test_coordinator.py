@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import pytest
+
+from loadgen.errors import LoadgenError
 from loadgen.run import exit_code
 from loadgen.run.coordinator import Coordinator, Result
 from loadgen.run.judge.verdict_lines import verdict_lines
@@ -68,3 +72,19 @@ def test_an_abort_of_a_threshold_says_how_far_the_run_came(tmp_path: Path) -> No
     settings = {"duration": 1.0, "rate": 500.0, "threshold": ["delivered == 0 abort"]}
     result = result_of(plan(tmp_path, **settings), lambda coordinator, _: coordinator.stop("threshold"))
     assert result.verdict.cut_short.endswith("s of 60.0 s: a threshold was broken, and says abort")
+
+
+def test_the_second_signal_ends_the_run_at_once_and_a_third_does_not_keep_it_from_summing_up(tmp_path: Path) -> None:
+    coordinator = Coordinator(plan(tmp_path, events=5), Mock(members=[]), Mock(), None, [])
+    coordinator._on_signal(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt):
+        coordinator._on_signal(signal.SIGINT, None)
+    coordinator._on_signal(signal.SIGINT, None)
+
+
+def test_a_signal_during_the_drain_does_not_hide_what_ended_the_run(tmp_path: Path) -> None:
+    coordinator = Coordinator(plan(tmp_path, events=5), Mock(members=[]), Mock(), None, [])
+    coordinator._fail(LoadgenError("the disk is full"))
+    coordinator._on_signal(signal.SIGTERM, None)
+    coordinator._keep_time()
+    assert coordinator._reason == "error"

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,19 @@ def test_a_team_that_is_stopped_while_it_is_started_leaves_nothing(
         Team(plan_of(manifest=str(tmp_path / "manifest.json"), workers=2))
     assert not started[0].process.is_alive()
     assert os.listdir(tmp_path) == []
+
+
+def test_ctrl_c_while_a_worker_is_started_waits_until_its_task_is_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = ForkServerProcess.start, list[ForkServerProcess]()
+
+    def interrupted(self: ForkServerProcess) -> None:
+        signal.raise_signal(signal.SIGINT)
+        start(self)
+        started.append(self)
+
+    monkeypatch.setattr(ForkServerProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Team(plan_of(manifest=str(tmp_path / "manifest.json")))
+    assert len(started) == 1

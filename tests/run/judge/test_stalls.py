@@ -1,5 +1,6 @@
 """Stalls are found where all workers stood still although events waited, exactly, and nowhere else."""
 
+import math
 from dataclasses import dataclass, field
 
 import pytest
@@ -155,9 +156,19 @@ def test_without_a_schedule_the_events_in_flight_count() -> None:
     assert stall.n_due == pytest.approx(200, abs=55)  # as of the last word during the stall
 
 
-def test_where_nothing_is_due_there_is_no_stall() -> None:
-    resting = Worker(idle=[(2.9, 9.0)], away=[(3.0, 5.5)])  # as one that makes the next events of a backfill
-    assert stalls_of(resting, is_paced=False, every_s=3.0) == []
+@pytest.mark.parametrize(
+    ("scheduled", "n_stalls"), [((math.nan, math.nan), 0), ((200.0, 200.0), 0), ((200.0, 300.0), 1)]
+)
+def test_where_nothing_is_due_there_is_no_stall(scheduled: tuple[float, float], n_stalls: int) -> None:
+    found, pulse = Stalls(), Pulse()
+    for at_s, n_delivered, asked in zip((1.0, 4.0), (200, 300), scheduled, strict=True):  # it did not look in between
+        pulse.see(T0_NS + int(at_s * 1e9), n_delivered, 0)
+        tally = Tally()
+        tally.by_page[Outcome.DELIVERED, 0] = n_delivered
+        totals = Totals(tallies={"files": tally}, pulses=[pulse.taken()], taken_ns=[T0_NS + int(at_s * 1e9)])
+        totals.scheduled = asked
+        found.watch(totals, T0_NS)
+    assert len(found.found) == n_stalls
 
 
 def test_a_worker_that_only_made_what_comes_next_did_not_wait() -> None:
