@@ -27,7 +27,6 @@ The path of an event, one folder or file a line:
     metrics_endpoint.py  metrics and what they say now → Prometheus
     places.py            where listeners live: cities, countries, time zones
     terminal.py          notes, settings and one live line, on stderr
-    progress.py          how far a listener's events have got, on columns
     stdout.py            results on stdout: text, or one JSON object
     progress.py          how far the events of each partition or lane are settled, as positions
     signals.py           which signals end a verb in good order, and the exit code of each

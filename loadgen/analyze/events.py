@@ -156,18 +156,36 @@ def _struct(fields: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in fields.items()) + "}"
 
 
-def from_table(name: str, present: Sequence[str], fields: Mapping[str, str] = FIELDS) -> str:
+def from_table(
+    name: str, present: Sequence[str], fields: Mapping[str, str] = FIELDS, *, beside_texts: bool = False
+) -> str:
     """The SQL of a source: a table, a view or Parquet files of the consumer, of which these columns are there.
 
-    Rows of `raw` hold the text of a record that is not exactly one of the formats; what can be read of it is.
+    Args:
+        name: of the table, or what SQL reads of files.
+        present: its columns.
+        fields: what is read of a record.
+        beside_texts: whether there are rows of `raw` too, the texts of records that are not exactly one of the formats.
+            They are left out, as they are to be read as lines: SQL would hold many long texts at once. They are told by
+            the columns that each format fills, because a look at `raw` itself would read all texts.
     """
     columns = ", ".join(
         f"""try_cast({f'"{field}"' if field in present else "NULL"} AS {kind}) AS "{field}\""""
         for field, kind in fields.items()
     )
-    if "raw" not in present:
-        return f"(SELECT {columns} FROM {name})"
-    texts = ", ".join(f"""try_cast(raw ->> '$."{field}"' AS {kind}) AS "{field}\"""" for field, kind in fields.items())
+    told = [f'"{field}"' for field in ("page", "user", "action") if field in present]
+    where = f" WHERE coalesce({', '.join(told)}) IS NOT NULL" if beside_texts and told else ""
+    return f"(SELECT {columns} FROM {name}{where})"
+
+
+def parquet(paths: Sequence[str]) -> str:
+    """The SQL of all rows of these Parquet files."""
+    return f"read_parquet({_texts(paths)}, union_by_name = true, hive_partitioning = false)"
+
+
+def groups_with_texts(paths: Sequence[str]) -> str:
+    """The SQL that tells which row groups of these Parquet files have rows of `raw`: file name, number."""
     return (
-        f"(SELECT {columns} FROM {name} WHERE raw IS NULL UNION ALL SELECT {texts} FROM {name} WHERE raw IS NOT NULL)"
+        f"SELECT DISTINCT file_name, row_group_id FROM parquet_metadata({_texts(paths)}) WHERE path_in_schema = 'raw' "
+        "AND coalesce(stats_null_count < num_values, true) ORDER BY ALL"
     )

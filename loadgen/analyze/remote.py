@@ -30,8 +30,13 @@ class Remotes:
 
     def path(self, store: Store, path: str) -> str:
         """What the connection reads a file by; no pattern, whatever its name has in it."""
+        name = self.name(store, path)
+        return escaped(name) if isinstance(store, LocalStore) else name
+
+    def name(self, store: Store, path: str) -> str:
+        """What the connection calls a file."""
         if isinstance(store, LocalStore):
-            return escaped(f"{store.url.rstrip('/')}/{path}")
+            return f"{store.url.rstrip('/')}/{path}"
         if store.url not in self._names:
             name = f"store{len(self._names)}"
             self._connection.register_filesystem(_StoreFiles(store, name, self._add))

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +22,8 @@ import psutil  # type: ignore[import-untyped]
 from loadgen.analyze import events
 from loadgen.analyze.files import Batch, File, Interval
 from loadgen.analyze.remote import Remotes
-from loadgen.errors import LoadgenError
+from loadgen.errors import LoadgenError, StoreError
+from loadgen.store.read import kept_texts
 
 MEMORY_BYTES = 512 << 20
 MOST_THREADS = 8
@@ -234,18 +237,19 @@ class Tally:
         """All of these, or, where duckdb.Error is raised, none."""
         if not files:
             return
-        sources = list(self._sources(files))
+        n_sources = 0
         self.connection.begin()
         try:
-            for source in sources:
+            for source in self._sources(files):
                 self._run(f"INSERT INTO parts {self.kept(source)}")
+                n_sources += 1
             self.connection.commit()
         except BaseException:
             with suppress(duckdb.Error):
                 self.connection.rollback()
             raise
         self.reading.n_files += len(files)
-        self._n_parts += len(sources)
+        self._n_parts += n_sources
 
     def _run(self, sql: str) -> None:
         """In another thread: Ctrl-C reaches this one, and DuckDB would go on to the end of the query."""
@@ -258,16 +262,42 @@ class Tally:
             raise
 
     def _sources(self, files: Sequence[File]) -> Iterator[str]:
-        """The SQL of these files' records, lines and rows apart."""
+        """The SQL of these files' records, lines and rows apart; each is to be read before the next is asked for."""
         lines = [self._remotes.path(file.store, file.path) for file in files if not file.is_parquet]
-        rows = [self._remotes.path(file.store, file.path) for file in files if file.is_parquet]
+        of_rows = [file for file in files if file.is_parquet]
         if lines:
             yield events.from_json(lines, self.fields)
-        if rows:
-            listed = "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in rows) + "]"
-            table = f"read_parquet({listed}, union_by_name = true, hive_partitioning = false)"
-            present = [row[0] for row in self.ask(f"DESCRIBE SELECT * FROM {table}")]
-            yield events.from_table(table, present, self.fields)
+        if of_rows:
+            yield from self._of_rows(of_rows)
+
+    def _of_rows(self, files: Sequence[File]) -> Iterator[str]:
+        """The SQL of Parquet files: their rows, and a few megabytes at a time of the records that they keep as text."""
+        paths = [self._remotes.path(file.store, file.path) for file in files]
+        groups = self.ask(events.groups_with_texts(paths))
+        have_texts = {name for name, _ in groups}
+        for is_kind in (False, True):
+            of_kind = [
+                path
+                for path, file in zip(paths, files, strict=True)
+                if (self._remotes.name(file.store, file.path) in have_texts) is is_kind
+            ]
+            if of_kind:
+                table = events.parquet(of_kind)
+                present = [row[0] for row in self.ask(f"DESCRIBE SELECT * FROM {table}")]
+                yield events.from_table(table, present, self.fields, beside_texts=is_kind)
+        yield from self._kept_texts(files, groups)
+
+    def _kept_texts(self, files: Sequence[File], groups: Sequence[tuple[str, int]]) -> Iterator[str]:
+        """The SQL of records that Parquet keeps as text: a few megabytes of lines at a time."""
+        by_name = {self._remotes.name(file.store, file.path): file for file in files}
+        for name, rows in groupby(groups, itemgetter(0)):
+            file = by_name[name]
+            try:
+                for lines in kept_texts(file.store, file.path, [number for _, number in rows], events.RECORD_BYTES):
+                    with events.as_file(self.connection, lines) as path:
+                        yield events.from_json([path], self.fields)
+            except StoreError as error:
+                raise duckdb.IOException(str(error)) from error
 
     def kept(self, source: str) -> str:
         """The SQL of what is kept of the records of a source."""

@@ -79,7 +79,8 @@ class Feed:
                 if self._n_bytes >= CHUNK_BYTES:
                     self._count_lines()
             else:
-                self._count(self._normaliser.of_table(content))
+                for piece in self._normaliser.of_table(content):
+                    self._count(piece)
             self._say_if_due()
         self._count_lines()
         self._say_if_due()

@@ -5,14 +5,17 @@ listeners, artists and tracks in them. What is no event is counted, never an err
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from loadgen.analyze.events import FIELDS, ROW, connect, from_table, rows_of_lines, select
+from loadgen.analyze.events import FIELDS, RECORD_BYTES, ROW, connect, from_table, rows_of_lines, select
 from loadgen.event import UInt64s
+from loadgen.store.read import lines_of_texts
+from loadgen.store.table import RAW
 
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999; the consumer takes no later event either."""
@@ -61,9 +64,17 @@ class Normaliser:
             middle = lines.rfind(b"\n", 0, len(lines) - 1) + 1
         return [*self.of_lines(lines[:middle]), *self.of_lines(lines[middle:])]
 
-    def of_table(self, table: pa.Table) -> Piece:
-        """Rows of a Parquet file, some of the columns of `loadgen.store.table`."""
-        records = table.select([name for name in (*FIELDS, "raw") if name in table.column_names])
+    def of_table(self, table: pa.Table) -> list[Piece]:
+        """Rows of a Parquet file, some of the columns of `loadgen.store.table`; records kept as text are lines."""
+        if RAW not in table.column_names:
+            return [self._of_rows(table)]
+        is_row = table[RAW].is_null()
+        texts = table[RAW].drop_null().cast(pa.large_binary())
+        of_texts = (self.of_lines(lines) for lines in lines_of_texts((text.as_py() for text in texts), RECORD_BYTES))
+        return [self._of_rows(table.drop_columns([RAW]).filter(is_row)), *chain.from_iterable(of_texts)]
+
+    def _of_rows(self, table: pa.Table) -> Piece:
+        records = table.select([name for name in FIELDS if name in table.column_names])
         query = select(from_table("records", records.column_names), COLUMNS)
         self._connection.register("records", records)
         try:

@@ -3,7 +3,7 @@
 In: a store and a file in it. Out: whole lines of JSON, or tables of Parquet's row groups.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import orjson
@@ -15,8 +15,10 @@ from loadgen.disk import reason
 from loadgen.errors import StoreError
 from loadgen.store import Store, StoredFile
 from loadgen.store.layout import PublishedFile
+from loadgen.store.table import RAW
 
 CHUNK_BYTES = 8 << 20
+_BUFFER_BYTES = 1 << 20
 
 
 def read_lines(
@@ -71,6 +73,51 @@ def parquet_tables(store: Store, file: StoredFile | PublishedFile) -> Iterator[A
                 yield parquet.read_row_group(row_group)
         except (OSError, pa.ArrowInvalid) as error:
             raise damaged(store, file.path, error) from error
+
+
+def kept_texts(store: Store, path: str, row_groups: Sequence[int], most_bytes: int) -> Iterator[bytes]:
+    """The records that a Parquet file keeps as text (column `raw`), as lines, about CHUNK_BYTES at a time.
+
+    Args:
+        store, path: where it is.
+        row_groups: those that have such records.
+        most_bytes: of a record; a longer one is no event, and a line that is no JSON stands for it.
+
+    Raises:
+        StoreError: it cannot be read, or is damaged.
+    """
+    with store.open(path) as opened:
+        try:
+            parquet = pq.ParquetFile(opened, buffer_size=_BUFFER_BYTES)
+            for row_group in row_groups:
+                n_rows = _rows_at_once(parquet.metadata.row_group(row_group))
+                for batch in parquet.iter_batches(n_rows, [row_group], [RAW]):
+                    texts = batch.column(0).drop_null().cast(pa.binary()).to_pylist()
+                    yield from lines_of_texts(texts, most_bytes)
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(store, path, error) from error
+
+
+def lines_of_texts(texts: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
+    """Records as lines, about CHUNK_BYTES at a time; for one of more than `most_bytes` a line that is no JSON."""
+    held: list[bytes] = []
+    n_held = 0
+    for text in texts:
+        held.append(text.replace(b"\n", b" ") if len(text) <= most_bytes else b"?")
+        n_held += len(held[-1])
+        if n_held >= CHUNK_BYTES:
+            yield b"\n".join(held) + b"\n"
+            held, n_held = [], 0
+    if held:
+        yield b"\n".join(held) + b"\n"
+
+
+def _rows_at_once(row_group: Any) -> int:
+    """As many rows as come to about CHUNK_BYTES of text."""
+    columns = (row_group.column(number) for number in range(row_group.num_columns))
+    n_bytes = next(column.total_uncompressed_size for column in columns if column.path_in_schema == RAW)
+    rows: int = CHUNK_BYTES * row_group.num_rows // max(n_bytes, 1)
+    return min(max(rows, 1), 50_000)
 
 
 def damaged(store: Store, path: str, error: Exception) -> StoreError:

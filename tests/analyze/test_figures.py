@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.compression import compressed
-from loadgen.store.table import table_of
+from loadgen.store.table import SCHEMA, table_of
 from tests.analyze.reading import LINES, MIXED, figures_of, wrote
 from tests.analyze.recompute import figures_of_lines
 
@@ -125,3 +125,31 @@ def test_only_plays_count_as_plays_though_other_events_of_full_name_their_track(
             (one["name"], one["plays"]) for one in of_activity[name]
         ]
     assert sum(one["events"] - one["plays"] for one in of_full["genres"]) == len(about)
+
+
+def odd(number: int, n_bytes: int) -> bytes:
+    """An event with a field of its own, which Parquet keeps as text."""
+    record = json.loads(LINES["full"][number])
+    return json.dumps(record | {"extra": "x" * n_bytes}, separators=(",", ":")).encode()
+
+
+def test_parquet_with_records_of_ten_megabytes_is_counted_within_the_memory_of_others(tmp_path: Path) -> None:
+    long = [odd(number, 10 << 20) for number in range(3)]
+    pq.write_table(table_of([*LINES["full"][:200], *long, *LINES["full"][200:]]), tmp_path / "a.parquet")
+    short = [odd(number, 1) for number in range(3)]
+    assert figures_of(tmp_path) == figures_of_lines([*LINES["full"], *short])
+
+
+def test_records_kept_as_text_in_some_row_groups_and_files_count_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadgen.store.read.CHUNK_BYTES", 5000)
+    pieces = [LINES["full"][:100], [odd(number, 1) for number in range(100)], LINES["listen"][:100], MIXED[300:400]]
+    pieces.append([line for pair in zip(pieces[1], LINES["activity"], strict=False) for line in pair])
+    with pq.ParquetWriter(tmp_path / "a [1]*?.parquet", SCHEMA) as writer:
+        for piece in pieces:
+            writer.write_table(table_of(piece))
+    pq.write_table(table_of(LINES["full"]), tmp_path / "b.parquet")
+    pq.write_table(table_of(pieces[1]), tmp_path / "c.parquet")
+    lines = [line for piece in pieces for line in piece]
+    assert figures_of(tmp_path) == figures_of_lines([*lines, *LINES["full"], *pieces[1]])

@@ -40,7 +40,7 @@ class Reader:
                 self.items.clear()
                 self.n_anew, self.n_unreadable = self.n_anew + 1, 0
                 continue
-            pieces = NORMALISER.of_lines(content) if isinstance(content, bytes) else [NORMALISER.of_table(content)]
+            pieces = NORMALISER.of_lines(content) if isinstance(content, bytes) else NORMALISER.of_table(content)
             for piece in pieces:
                 self.n_unreadable += piece.n_unreadable
                 self.items.update(piece.rows["item"].to_pylist())

@@ -221,6 +221,17 @@ def test_records_that_parquet_keeps_as_text_are_read_too(tmp_path: Path) -> None
     assert reader_of(tmp_path).look().items == expected(0, 2)
 
 
+def test_long_records_that_parquet_keeps_as_text_are_read_within_memory(tmp_path: Path) -> None:
+    from loadgen.consume.encoders import ParquetEncoder
+
+    odd = [orjson.dumps({**record(number), "extra": "x" * (10 << 20)}) + b"\n" for number in range(1, 4)]
+    encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 4, "parquet")), None)
+    encoder.write(some(0, 0) + b"".join(odd) + some(4, 4))
+    encoder.close()
+    reader = reader_of(tmp_path).look()
+    assert (reader.items, reader.n_unreadable) == (expected(0, 4), 0)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES[1:])
 def test_a_damaged_file_is_named_and_does_not_stop_the_others(tmp_path: Path, suffix: str) -> None:
     put(tmp_path, batch_name(0, 9, suffix), b"\x1f\x8b damaged, of course" * 9)

@@ -13,7 +13,7 @@ from loadgen.compression import compressed
 from loadgen.errors import NotThere, StoreError
 from loadgen.store import StoredFile
 from loadgen.store.local import LocalStore
-from loadgen.store.read import parquet_tables, read_lines
+from loadgen.store.read import lines_of_texts, parquet_tables, read_lines
 
 LINES = b"".join(b'{"n":%d}\n' % number for number in range(50_000))
 
@@ -87,3 +87,10 @@ def test_damage_inside_a_parquet_file_is_named(store: LocalStore) -> None:
 def test_a_file_that_is_gone_is_not_there(store: LocalStore, read) -> None:
     with pytest.raises(NotThere):
         list(read(store, StoredFile("a.jsonl", 1, 0.0)))
+
+
+def test_texts_become_lines_some_at_a_time_and_one_too_long_stands_as_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.store.read.CHUNK_BYTES", 8)
+    found = list(lines_of_texts([b"{}", b"{\n}", b"x" * 20, b'{"a":5}', b"[]"], most_bytes=19))
+    assert found == [b'{}\n{ }\n?\n{"a":5}\n', b"[]\n"]
+    assert list(lines_of_texts([], most_bytes=19)) == []
