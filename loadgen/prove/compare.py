@@ -29,7 +29,7 @@ from loadgen.prove.source import Source
 from loadgen.prove.spill import N_BUCKETS, NOWHERE, Rows, Spill, may_be_absent, places_of, rows_of
 
 KINDS = ("lost", "repeated", "altered", "foreign", "out_of_order")
-Progress = Callable[[str, int, float], None]
+ShowProgress = Callable[[str, int, float], None]
 """Called with what is being done, how many events have been seen, and the share of this that is done."""
 Bools = npt.NDArray[np.bool_]
 
@@ -94,7 +94,7 @@ class Comparison:
         source: Source,
         names: Names,
         show: int,
-        progress: Progress,
+        progress: ShowProgress,
         is_repartitioned: bool = False,
     ) -> None:
         """Prepare.
@@ -104,7 +104,7 @@ class Comparison:
             source: where events are.
             names: tells the listeners of the format `listen`.
             show: how many events of each kind are named.
-            progress: see `Progress`.
+            progress: see `ShowProgress`.
             is_repartitioned: events may be in any partition, since another system has put them there.
         """
         self._promises, self._source, self._names = promises, source, names
@@ -118,7 +118,7 @@ class Comparison:
             )
         self.key, self._has_one_key = np.uint64(min(keys, default=0)), len(keys) <= 1
         self._is_coarse = isinstance(names, HashedNames)
-        self._is_repartitioned = is_repartitioned
+        self._is_repartitioned, self._has_checked_partitions = is_repartitioned, False
         n_partitions = frozenset(len(promise.progress.ended) for promise in promises if not is_repartitioned)
         self._addressing = Addressing(n_partitions, by_user_id=not self._is_coarse)
         self._counts, self._totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
@@ -153,6 +153,7 @@ class Comparison:
         for block in self._source.blocks():
             seen = reader.of_block(block)
             if block.envelope is not None:
+                self._has_checked_partitions = not self._is_repartitioned
                 seen.alter(self._addressing.differs(block.envelope, seen.user_id, seen.time_ms))
             bucket = np.where(seen.user_id == NOBODY, NOWHERE, seen.user_id % N_SLICES).astype(np.uint16)
             self._counts += np.bincount(bucket, minlength=N_BUCKETS)
@@ -168,15 +169,17 @@ class Comparison:
 
     def _n_split(self, spill: Spill) -> int:
         """Listeners whose events are in more than one Kafka partition: their order cannot be told."""
-        partitions, n_split = self._source.partitions(), 0
-        if len(np.unique(partitions[partitions >= 0])) < 2:
+        topic, partition = self._source.partitions()
+        if self._has_checked_partitions or len(np.unique(partition[partition >= 0])) < 2:
             return 0
+        n_topics, n_partitions, n_split = int(topic.max()) + 1, int(partition.max()) + 1, 0
         for bucket in range(N_SLICES):
             rows = spill.read(bucket)
-            partition, listener = partitions[unit_of(rows)], listener_of(rows)
-            is_known = (partition >= 0) & (listener >= 0)
-            pairs = np.unique(np.column_stack([listener[is_known], partition[is_known]]), axis=0)
-            n_split += int(np.count_nonzero(np.unique(pairs[:, 0], return_counts=True)[1] > 1))
+            unit, listener = unit_of(rows), listener_of(rows)
+            is_known = (partition[unit] >= 0) & (listener >= 0)
+            in_topic = listener[is_known] * n_topics + topic[unit[is_known]]
+            places = np.unique(in_topic * n_partitions + partition[unit[is_known]])
+            n_split += int(np.count_nonzero(np.unique(places // n_partitions, return_counts=True)[1] > 1))
         return n_split
 
     def _differing(self) -> Bools:

@@ -91,10 +91,16 @@ class FileSource:
         numbers: dict[tuple[object, ...], int] = {}
         return np.array([numbers.setdefault(unit.order, len(numbers)) for unit in self._units], np.int64)
 
-    def partitions(self) -> Int64s:
+    def partitions(self) -> tuple[Int64s, Int64s]:
         """What the names of files of a store say."""
         batches = [None if unit.is_dead else BatchName.parse(unit.file.path.rpartition("/")[2]) for unit in self._units]
-        return np.array([-1 if batch is None else batch.partition for batch in batches], np.int64)
+        topics: dict[str, int] = {}
+        found = [
+            (-1, -1) if batch is None else (topics.setdefault(batch.source, len(topics)), batch.partition)
+            for batch in batches
+        ]
+        topic, partition = np.array(found, np.int64).reshape(-1, 2).T
+        return topic, partition
 
     def where(self, place: int) -> str:
         """FILE:LINE, lines counted from 1; for Parquet the row."""

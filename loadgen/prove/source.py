@@ -55,8 +55,8 @@ class Source(Protocol):
     def groups(self) -> Int64s:
         """For each unit its group: between events of different groups the order is unknown."""
 
-    def partitions(self) -> Int64s:
-        """For each unit the Kafka partition that its events are from; -1 where that is not known."""
+    def partitions(self) -> tuple[Int64s, Int64s]:
+        """For each unit the topic (a number) and its partition that the events are from; -1 where that is not known."""
 
     def where(self, place: int) -> str:
         """A place as a person would say it."""

@@ -80,9 +80,9 @@ class TopicSource:
         """Each partition is a group of its own."""
         return np.arange(self._n_partitions, dtype=np.int64)
 
-    def partitions(self) -> Int64s:
+    def partitions(self) -> tuple[Int64s, Int64s]:
         """Each unit is one."""
-        return np.arange(self._n_partitions, dtype=np.int64)
+        return np.zeros(self._n_partitions, np.int64), np.arange(self._n_partitions, dtype=np.int64)
 
     def where(self, place: int) -> str:
         """Partition and offset."""

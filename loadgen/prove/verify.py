@@ -56,7 +56,7 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
 
     Args:
         settings: what with what.
-        progress: see compare.Progress.
+        progress: see compare.ShowProgress.
 
     Raises:
         LoadgenError: see `main`.
@@ -78,7 +78,7 @@ def compared(
         promises: of all manifests.
         source: where events are.
         show: how many events of each kind of difference are named.
-        progress: see compare.Progress.
+        progress: see compare.ShowProgress.
         is_repartitioned: see Comparison.
 
     Raises:

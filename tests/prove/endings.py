@@ -104,8 +104,9 @@ class Found:
             np.arange(len(self.units)) if self.is_store or self.has_envelopes else np.zeros(len(self.units), np.int64)
         )
 
-    def partitions(self) -> Int64s:
-        return np.arange(len(self.units)) if self.is_store or self.has_envelopes else np.full(len(self.units), -1)
+    def partitions(self) -> tuple[Int64s, Int64s]:
+        n_units, is_known = len(self.units), self.is_store or self.has_envelopes
+        return np.zeros(n_units, np.int64), np.arange(n_units) if is_known else np.full(n_units, -1)
 
     def where(self, place: int) -> str:
         return str(place)

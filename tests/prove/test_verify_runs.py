@@ -267,3 +267,28 @@ def test_the_planned_events_of_each_slice_add_up_to_those_of_the_run(tmp_path: P
     assert sum(content["planned"]["count"]) == content["summary"]["planned"] == 3000
     assert content["planned"]["count"] == content["sinks"]["null"]["fingerprint"]["count"]
     assert content["settings"]["tracks"] == int(TRACKS)
+
+
+def in_store(folder: Path, lines_of: dict[tuple[str, int], list[bytes]]) -> Path:
+    """A store with one file for each topic (its tag) and partition."""
+    for (topic, partition), lines in lines_of.items():
+        name = f"batch_20260105_000000_p{partition:03}_{0:020}_{len(lines) - 1:020}_{topic}.jsonl"
+        write_day(folder, name, b"".join(line + b"\n" for line in lines))
+    return folder
+
+
+def test_listeners_in_several_partitions_of_a_topic_have_an_order_that_cannot_be_told(tmp_path: Path) -> None:
+    run = one_file(tmp_path, events=500)
+    two = {("0123abcd", number): run.lines[number::2] for number in range(2)}
+    report = verified(run.manifest, files=[str(in_store(tmp_path / "store", two))])
+    assert (counts_of(report), report.findings.is_proved) == ({}, False)
+    assert report.findings.n_split > 50
+    assert "NOT proved: the order of" in list(report.as_text())[-1]
+    report = verified(run.manifest, files=[str(tmp_path / "store")], repartitioned=True)
+    assert report.findings.is_proved
+
+
+def test_the_same_listeners_in_partitions_of_different_topics_are_no_such_case(tmp_path: Path) -> None:
+    run = one_file(tmp_path, events=500)
+    two = {("0123abcd", 0): run.lines[:250], ("4567cdef", 1): run.lines[250:]}
+    assert verified(run.manifest, files=[str(in_store(tmp_path / "store", two))]).findings.is_proved
