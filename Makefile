@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ARGS ?= --users 1000 --duration 1
+ARGS ?= --users 1000 --duration 1m
 TEST_PROCESSES ?= 3  # on two cores: the tests wait as much as they compute
 SERVICES ?=
 export PYTHONDONTWRITEBYTECODE := # what the tests start again and again is compiled once
@@ -16,7 +16,7 @@ SERVICES_PROGRAM := $(PYTHON) deploy/local/services.py
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18 | sed 's/^/  make /'
 
-run: $(VENV)/ready ## the main job: make run ARGS="--users 50000 --duration 30"
+run: $(VENV)/ready ## the main job: make run ARGS="--users 50000 --duration 30m"
 	@echo "loadgen run $(ARGS)"
 	@$(BIN)/python -m loadgen run $(ARGS)
 

@@ -91,7 +91,7 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[Figures, Rea
 def _nothing(settings: AnalyzeSettings) -> str:
     """What to say where there is no file."""
     if settings.since_ms is None and settings.until_ms is None:
-        step = "make events with loadgen run --duration 1, or name another store: loadgen analyze STORE"
+        step = "make events with loadgen run --duration 1m, or name another store: loadgen analyze STORE"
         return f"there is no file of events in {', '.join(settings.stores)}; {step}"
     step = "give an earlier --since or a later --until"
     return f"there is no file of events of that time in {', '.join(settings.stores)}; {step}"

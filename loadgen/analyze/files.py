@@ -180,7 +180,7 @@ def _place(name: str) -> File | Folder:
     if os.path.isdir(path):
         return _folder(path)
     if not os.path.exists(path):
-        step = "make events with loadgen run --duration 1, or name the store: loadgen analyze STORE"
+        step = "make events with loadgen run --duration 1m, or name the store: loadgen analyze STORE"
         raise NotThere(f"there is no store and no file {name!r}; {step}")
     folder, _, file = path.rpartition("/")
     return File(LocalStore(folder or "/"), file, os.path.getsize(path))

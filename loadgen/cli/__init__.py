@@ -37,7 +37,7 @@ VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
 app = typer.Typer(
     help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both; "
     "store what Kafka holds, each event once; prove that nothing was lost, repeated or changed on the way.",
-    epilog=examples("loadgen run --users 50000 --workers 8 --duration 30", "loadgen catalog show"),
+    epilog=examples("loadgen run --users 50000 --workers 8 --duration 30m", "loadgen catalog show"),
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )

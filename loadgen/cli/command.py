@@ -104,6 +104,9 @@ class Verb(Generic[S]):
 
         def run(ctx: typer.Context, **given: Any) -> int:
             resolved = self._resolved(ctx, given)
+            if not getattr(resolved.settings, "quiet", False):
+                for note in resolved.notes:
+                    typer.echo(f"note: {note}", err=True)
             if not _is_dry(resolved.settings):
                 return self._started(resolved.settings)
             typer.echo(self._dry(resolved))

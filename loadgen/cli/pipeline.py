@@ -19,7 +19,7 @@ def _start(settings: PipelineSettings) -> int:
 verb = Verb(
     PipelineSettings,
     _start,
-    "loadgen pipeline --duration 1",
+    "loadgen pipeline --duration 1m",
     "loadgen pipeline --users 50k --store /tmp/listeners --port 8080",
     "loadgen pipeline --brokers kafka:9092 --store hdfs://namenode/music_events",
 )

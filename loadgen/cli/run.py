@@ -23,7 +23,7 @@ def _expects(settings: RunSettings) -> dict[str, Any]:
 verb = Verb(
     RunSettings,
     _start,
-    "loadgen run --users 50000 --workers 8 --duration 30",
+    "loadgen run --users 50000 --workers 8 --duration 30m",
     "loadgen run --brokers localhost:9092 --create-topic --users 50k --rate 100k/s",
     "loadgen run --start 2026-01-01 --end 2026-02-01 --output january.jsonl.zst",
     expects=_expects,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from loadgen.config import Resolved, Settings
 from loadgen.config.masks import is_secret
 from loadgen.config.shape_files import in_short
+from loadgen.config.values import say_duration
 
 S = TypeVar("S", bound=Settings)
 
@@ -44,6 +45,8 @@ def _toml_value(name: str, value: Any) -> str | None:
         return None
     if name in ("start_ms", "end_ms", "since_ms", "until_ms"):
         return json.dumps(datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds"))
+    if name == "duration_min":
+        return json.dumps(say_duration(value * 60))
     if name == "shape":
         return _quoted(in_short(value))
     if isinstance(value, dict):

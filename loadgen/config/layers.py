@@ -9,7 +9,7 @@ that takes 0.3 s longer to import, and does not say where a bad value came from.
 import re
 import time
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,7 +19,7 @@ from loadgen.config.kafka_properties import properties
 from loadgen.config.names import path
 from loadgen.config.report import shown, unknown, validated
 from loadgen.config.settings import ALL, Settings
-from loadgen.config.values import BadValue
+from loadgen.config.values import BadValue, bare_number
 from loadgen.errors import UsageError
 
 S = TypeVar("S", bound=Settings)
@@ -36,10 +36,17 @@ MAX_FILE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Resolved(Generic[S]):
-    """Settings with, for each field, where its value comes from ("default", "from --users" …)."""
+    """Settings, and how they came about.
+
+    Attributes:
+        settings: complete and valid.
+        origins: field name → where its value comes from ("default", "from --users" …).
+        notes: lines for the user about values that may mean something else than was thought.
+    """
 
     settings: S
     origins: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def resolve(
@@ -69,7 +76,20 @@ def resolve(
     settings = validated(kind, given, int(time.time() * 1000) if now_ms is None else now_ms)
     if settings is None or given.problems:
         raise UsageError("\n".join(given.problems))
-    return Resolved(settings, {name: given.origins.get(name, "default") for name in kind.model_fields})
+    origins = {name: given.origins.get(name, "default") for name in kind.model_fields}
+    return Resolved(settings, origins, tuple(_notes(given)))
+
+
+def _notes(given: Given) -> Iterator[str]:
+    """A line for each number without a unit, where that is another one than seconds."""
+    for name, flag in given.kind.flags().items():
+        number = bare_number(given.values.get(name)) if flag.bare else None
+        if number is not None:
+            meant = f"{number.normalize():f}"
+            yield (
+                f"{flag.key} {meant} ({given.origins[name]}) is in minutes; "
+                f"write {meant}{flag.bare}, or {meant}s for seconds"
+            )
 
 
 def _origin(kind: type[Settings], name: str) -> str:

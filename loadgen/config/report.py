@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from loadgen.config import values
 from loadgen.config.given import Given
 from loadgen.config.masks import hidden, without_login
 from loadgen.config.rules import Contradiction, Problem
@@ -75,7 +76,10 @@ def _contradiction_line(problem: Problem, given: Given) -> str:
     got = []
     for name, value in problem.values.items():
         origin = given.origins.get(name, "default")
-        got.append(f"{given.kind.keys()[name]} {shown(given.values.get(name, value))} ({origin})")
+        said = given.values.get(name, value)
+        if name.endswith("_ms") and isinstance(said, int):
+            said = values.say_moment(said)
+        got.append(f"{given.kind.keys()[name]} {shown(said)} ({origin})")
     return f"{problem.rule}, got {' and '.join(got)}; {problem.next_step}"
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loadgen.config.values import say_moment
+
 if TYPE_CHECKING:
     from loadgen.config.settings.base import Settings
     from loadgen.config.settings.consume import ConsumeSettings
@@ -29,7 +31,8 @@ class Problem:
     next_step: str
 
     def __str__(self) -> str:
-        got = " and ".join(f"{name} {value}" for name, value in self.values.items())
+        moments = {name: say_moment(value) for name, value in self.values.items() if name.endswith("_ms") and value}
+        got = " and ".join(f"{name} {value}" for name, value in (self.values | moments).items())
         return f"{self.rule}, got {got}; {self.next_step}"
 
 

@@ -18,13 +18,20 @@ Parser = Callable[[Any], Any]
 
 _NUMBER = re.compile(r"([+-]?[0-9](?:[0-9_]{0,30}[0-9])?(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?) ?([kKmMgG]?)")
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-_DURATION = re.compile(r"(?:[0-9][0-9.]{0,19} ?(?:ms|sec|s|min|m|h|d) ?){1,6}")
+_DURATION = re.compile(r"(?:[0-9][0-9.]{0,19} ?(?:ms|sec|s|min|m|h|d|w) ?){1,6}")
 _DURATION_PART = re.compile(r"([0-9.]+) ?([a-z]+)")
-_DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION_UNITS_S = {
+    "ms": 0.001,
+    "s": 1.0,
+    "sec": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 604800.0,
+}
 _SIZE = re.compile(r"([0-9][0-9_]{0,20}(?:\.[0-9]{1,6})?) ?(?:([kKmMgGtT])(?:i?[bB])?|[bB])?")
 _RATE = re.compile(r"(.{1,40}?)(?: ?/ ?(s|sec|m|min|h))?")
-_RELATIVE_TIME = re.compile(r"([+-])([0-9]{1,9})([smhdw])")
-_RELATIVE_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = datetime(2200, 1, 1, tzinfo=UTC)
@@ -136,7 +143,7 @@ def _say_size(size_bytes: int) -> str:
 
 
 def duration(unit_s: float, low_s: float, high_s: float, example: str) -> Parser:
-    """A parser of durations in units of unit_s; a bare number is in that unit, and 90s, 2m, 2h, 1d say their own."""
+    """A parser of durations in units of unit_s; a bare number is in that unit; 90s, 1m30s, 0.5h say their own."""
 
     def parse(value: Any) -> float:
         length_s = duration_s(value, unit_s)
@@ -151,17 +158,33 @@ def duration(unit_s: float, low_s: float, high_s: float, example: str) -> Parser
 def duration_s(value: Any, unit_s: float) -> float | None:
     """Seconds from 1m30s, 90s, 0.5h or 2 h, or from a number of units; None where it is no duration."""
     if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
-        number = read_number(value)
-        return None if number is None or _has_factor(value) else float(number) * unit_s
+        number = bare_number(value)
+        return None if number is None else float(number) * unit_s
     parts = [(read_number(number), unit) for number, unit in _DURATION_PART.findall(value)]
     if any(number is None for number, _ in parts):
         return None
     return float(sum(number * Decimal(str(_DURATION_UNITS_S[unit])) for number, unit in parts if number is not None))
 
 
-def _has_factor(value: Any) -> bool:
-    """Whether a number ends in k, M or G, of which no time is counted."""
-    return isinstance(value, str) and value.strip()[-1:].isalpha()
+def bare_number(value: Any) -> Decimal | None:
+    """A number without any unit; None where it is none, or has one: of times no k, M or G is counted."""
+    return None if isinstance(value, str) and value.strip()[-1:].isalpha() else read_number(value)
+
+
+def say_duration(length_s: float) -> str:
+    """A duration as it is written: 20s, 1m30s, 30m, 2h; `duration_s` reads it back."""
+    left, said = Decimal(str(round(length_s, 9))), ""
+    for unit, unit_s in (("d", 86400), ("h", 3600), ("m", 60)):
+        n_units, left = divmod(left, unit_s)
+        said += f"{n_units:f}{unit}" if n_units else ""
+    return f"{said}{left.normalize():f}s" if left or not said else said
+
+
+def say_moment(time_ms: int) -> str:
+    """A time in milliseconds since 1970 as a date that `moment_ms` reads back."""
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(
+        timespec="milliseconds" if time_ms % 1000 else "seconds"
+    )
 
 
 def _say_s(length_s: float) -> str:
@@ -183,7 +206,7 @@ def rate(value: Any) -> str | float:
 
 
 def moment_ms(value: Any, now_ms: int | None = None) -> int:
-    """Milliseconds since 1970 (UTC) from ISO 8601 (UTC where no zone is given), a date, `now`, or -1d, +2h from now."""
+    """Milliseconds since 1970 (UTC) from ISO 8601 (UTC where no zone is given), a date, `now`, or -1d, +1h30m."""
     if isinstance(value, int) and not isinstance(value, bool):
         found_ms: int | None = value
     else:
@@ -196,10 +219,9 @@ def moment_ms(value: Any, now_ms: int | None = None) -> int:
 
 
 def _text_moment_ms(text: str, now_ms: int) -> int | None:
-    relative = _RELATIVE_TIME.fullmatch(text)
-    if relative:
-        shift_ms = int(relative[2]) * _RELATIVE_UNITS_S[relative[3]] * 1000
-        return now_ms + shift_ms if relative[1] == "+" else now_ms - shift_ms
+    if text[:1] in ("+", "-") and _DURATION.fullmatch(text[1:]):
+        shift_s = duration_s(text[1:], 1.0)
+        return None if shift_s is None else now_ms + round(shift_s * 1000) * (1 if text[0] == "+" else -1)
     if text == "now":
         return now_ms
     try:

@@ -8,6 +8,7 @@ import time
 
 from loadgen.config import PipelineSettings
 from loadgen.config.names import url
+from loadgen.config.values import say_duration
 from loadgen.pipeline.figures import Figures
 from loadgen.pipeline.prepare import Ground
 from loadgen.prove.report import Report
@@ -38,7 +39,7 @@ class Screen:
         kafka = f"{ground.kafka.brokers}, topic {ground.kafka.topic} ({ground.n_partitions} partitions)"
         if settings.embedded:
             kafka += ", a test broker in memory that keeps the last 5 MiB of each"
-        until = "until Ctrl-C" if settings.duration_s is None else f"{settings.duration_min:g} min"
+        until = "until Ctrl-C" if settings.duration_s is None else say_duration(settings.duration_s)
         rate = f"{settings.rate:,g} events/s" if isinstance(settings.rate, float) else f"{settings.rate} rate"
         self._terminal.settings(
             [

@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from loadgen.config import RunSettings
+from loadgen.config.values import say_duration
 from loadgen.disk import check_writable
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import UsageError
@@ -150,7 +151,7 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     from loadgen.terminal import utc
 
     how_long = [
-        f"{settings.duration_min:g} min" if settings.duration_min is not None else "",
+        say_duration(settings.duration_s) if settings.duration_s is not None else "",
         f"{settings.events:,} events" if settings.events is not None else "",
         f"simulated {utc(settings.start_ms)} to {utc(settings.end_ms)}" if settings.end_ms is not None else "",
         "until stopped" if settings.continuous else "",

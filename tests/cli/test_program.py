@@ -269,7 +269,7 @@ def test_what_goes_on_until_it_is_stopped_says_so() -> None:
         "consume --brokers a:1": True,
         "consume --brokers a:1 --until-idle 5": False,
         "pipeline": True,
-        "pipeline --duration 1": False,
+        "pipeline --duration 1m": False,
         "dashboard --store x": True,
         "run --continuous": True,
         "run --end 2030-01-01": False,
@@ -334,6 +334,22 @@ def test_a_dry_run_says_where_each_setting_comes_from(
         'rate = "natural" # default',
         "seed = 3 # from --seed",
     ]
+
+
+def test_a_duration_is_shown_as_it_was_typed_and_a_bare_one_is_explained_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for typed, shown, note in (
+        ("20s", "20s", ""),
+        ("1m30s", "1m30s", ""),
+        ("2", "2m", "note: duration 2 (from --duration) is in minutes; write 2m, or 2s for seconds\n"),
+    ):
+        assert main(["run", "--dry-run", "--duration", typed]) == 0
+        said = capsys.readouterr()
+        assert f'duration = "{shown}" ' in said.out
+        assert said.err == note
+    assert main(["run", "--dry-run", "--quiet", "--duration", "2"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_dry_run_says_what_to_expect(capsys: pytest.CaptureFixture[str]) -> None:

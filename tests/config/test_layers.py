@@ -1,11 +1,20 @@
 """flag > variable > file > default, and what is said about what nobody knows."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadgen.config import CompactSettings, ConsumeSettings, RunSettings, Settings, VerifySettings, resolve
+from loadgen.config import (
+    CompactSettings,
+    ConsumeSettings,
+    PipelineSettings,
+    RunSettings,
+    Settings,
+    VerifySettings,
+    resolve,
+)
 from loadgen.errors import UsageError
 
 
@@ -143,3 +152,42 @@ def test_a_file_may_name_several_files(file: Path) -> None:
     file.write_text("[verify]\nmanifests = ['a', 'b']\nfiles = 'x y'\n")
     settings = resolve(VerifySettings, {"config": str(file)}, {}).settings
     assert (settings.manifests, settings.files) == ((Path("a"), Path("b")), ("x y",))
+
+
+@pytest.mark.parametrize("kind", [RunSettings, PipelineSettings])
+def test_a_bare_duration_is_minutes_and_says_so(kind: type[Any]) -> None:
+    note = "duration 30 (from --duration) is in minutes; write 30m, or 30s for seconds"
+    resolved = resolve(kind, {"duration_min": "30"}, {})
+    assert (resolved.settings.duration_s, resolved.notes) == (1800.0, (note,))
+    assert resolve(kind, {"duration_min": "30m"}, {}).notes == ()
+    assert resolve(kind, {"continuous": True}, {}).notes == ()
+    assert resolve(kind, {}, {"LOADGEN_DURATION": "0.5"}).notes == (
+        "duration 0.5 (from LOADGEN_DURATION) is in minutes; write 0.5m, or 0.5s for seconds",
+    )
+
+
+def test_a_moment_in_a_message_is_a_date() -> None:
+    with pytest.raises(UsageError) as refused:
+        resolve(RunSettings, {"end_ms": "2020-01-01"}, {})
+    start = r"got start '20\d\d-\d\d-\d\dT[0-9:.]+\+00:00' \(default\) and end '2020-01-01'"
+    assert re.search(start, str(refused.value))
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        (ConsumeSettings, "until_idle_s"),
+        (ConsumeSettings, "rotate_interval_s"),
+        (RunSettings, "warm_up_s"),
+        (RunSettings, "max_lag_s"),
+        (RunSettings, "drain_timeout_s"),
+        (CompactSettings, "grace_s"),
+        (PipelineSettings, "rotate_interval_s"),
+        (PipelineSettings, "drain_timeout_s"),
+    ],
+)
+def test_every_length_of_time_takes_the_same_units(kind: type[Any], field: str) -> None:
+    needed = {"brokers": "a:1"} if kind is ConsumeSettings else {"store": "x"} if kind is CompactSettings else {}
+    longer = {"duration_min": "1h"} if kind is RunSettings else {}
+    for text, length_s in (("1m30s", 90.0), ("90s", 90.0), ("0.05h", 180.0), ("5", 5.0)):
+        assert getattr(resolve(kind, {field: text, **needed, **longer}, {}).settings, field) == length_s

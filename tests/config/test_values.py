@@ -79,13 +79,39 @@ def test_what_is_no_rate_is_refused(text: Any) -> None:
 
 @pytest.mark.parametrize(
     ("text", "minutes"),
-    [("30", 30.0), (30, 30.0), ("0.5", 0.5), ("90s", 1.5), ("2h", 120.0), ("1 d", 1440.0), ("5min", 5.0)],
+    [
+        ("30", 30.0),
+        (30, 30.0),
+        ("0.5", 0.5),
+        ("90s", 1.5),
+        ("2h", 120.0),
+        ("1 d", 1440.0),
+        ("5min", 5.0),
+        ("1m30s", 1.5),
+        ("0.5h", 30.0),
+        ("1h 30m", 90.0),
+        ("1w", 10080.0),
+    ],
 )
 def test_a_duration_has_its_own_unit_or_the_settings(text: Any, minutes: float) -> None:
     assert values.duration(60, 0.001, 86400 * 365, "30")(text) == minutes
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.2.3", ".", "5 weeks", "99999999h", None, []])
+@pytest.mark.parametrize(
+    ("length_s", "said"),
+    [
+        (0, "0s"), (20, "20s"), (0.25, "0.25s"), (90, "1m30s"), (1800, "30m"), (7200, "2h"), (20 / 60 * 60, "20s"),
+        (86400 * 36500, "36500d"), (100_000.5, "1d3h46m40.5s"),
+    ],
+)  # fmt: skip
+def test_a_duration_is_said_as_it_is_written(length_s: float, said: str) -> None:
+    assert values.say_duration(length_s) == said
+    assert values.duration_s(said, 1.0) == length_s
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "1.2.3", "1.2.3s", ".", "5 weeks", "30k", "1m30", "s", "1m-30s", "99999999h", None, []]
+)
 def test_what_is_no_duration_is_refused(text: Any) -> None:
     with pytest.raises(BadValue, match=r"must be a duration of 0\.001 s to 365 days"):
         values.duration(60, 0.001, 86400 * 365, "30")(text)
@@ -102,6 +128,9 @@ def test_what_is_no_duration_is_refused(text: Any) -> None:
         ("-1d", NOW_MS - DAY_MS),
         ("+2h", NOW_MS + 7_200_000),
         ("-1w", NOW_MS - 7 * DAY_MS),
+        ("-1h30m", NOW_MS - 5_400_000),
+        ("+0.5h", NOW_MS + 1_800_000),
+        ("-500ms", NOW_MS - 500),
         (date(2026, 1, 1), NOW_MS),
         (datetime(2026, 1, 1, tzinfo=UTC), NOW_MS),
         (NOW_MS, NOW_MS),
@@ -237,3 +266,8 @@ def test_a_parser_gives_a_value_or_says_why_not(value: Any) -> None:
             parse(value)
         except BadValue:
             continue
+
+
+def test_a_moment_is_said_as_a_date() -> None:
+    assert values.say_moment(NOW_MS) == "2026-01-01T00:00:00+00:00"
+    assert values.moment_ms(values.say_moment(NOW_MS + 7)) == NOW_MS + 7

@@ -50,6 +50,7 @@ class Flag:
         short: another spelling of the flag: "-b".
         is_word: it is no flag but the words that belong to none: FILE….
         needed: for a setting without a default.
+        bare: the unit of a number without one, as "m"; said to the user where it is not the seconds of all other flags.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Flag:
     short: str = ""
     is_word: bool = False
     needed: Needed | None = None
+    bare: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ class PipelineSettings(Settings):
     verb: ClassVar[str] = "pipeline"
 
     users: Annotated[shared.Users, Here("Simulated listeners; 10,000 cause about 100 events/s.")] = 10_000
-    duration_min: Annotated[shared.Duration, Here("Minutes of events; also 90s, 2h.")] = None
+    duration_min: Annotated[
+        shared.Duration, Here("How long events are made: 30m, 1m30s, 2h; a bare number is minutes.")
+    ] = None
     continuous: Annotated[shared.Continuous, Here("Go on until Ctrl-C. Default, unless there is --duration.")] = Field(
         default_factory=_default_continuous
     )

@@ -80,8 +80,14 @@ Workers = Annotated[
 Continuous = Annotated[bool, BeforeValidator(values.switch), Flag("continuous", "", "Run until stopped.", HOW_MUCH)]
 Duration = Annotated[
     float | None,
-    or_none(values.duration(60, 0.001, 86400 * 36500, "30 (minutes), 0.5, 90s or 2h")),
-    Flag("duration", "MIN", "Minutes of wall-clock time; also 90s, 2h. Default: 1 if nothing ends it.", HOW_MUCH),
+    or_none(values.duration(60, 0.001, 86400 * 36500, "30m, 1m30s or 2h; 30 is minutes")),
+    Flag(
+        "duration",
+        "MIN",
+        "Wall-clock time: 30m, 1m30s, 2h; a bare number is minutes. Default: 1 if nothing ends it.",
+        HOW_MUCH,
+        bare="m",
+    ),
 ]
 Rate = Annotated[
     Literal["natural", "max"] | float,
