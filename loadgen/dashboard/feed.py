@@ -6,6 +6,7 @@ In: where events come from. Out: snapshots of all figures, as JSON, at least onc
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from loadgen.dashboard.reading import CHUNK_BYTES, Content
 from loadgen.dashboard.rows import Normaliser, Piece
 from loadgen.dashboard.state import Anew, State
 from loadgen.dashboard.topic import Begin
+from loadgen.errors import LoadgenError, described
 from loadgen.kafka.options import KafkaSettings
 from loadgen.signals import ignore
 
@@ -139,5 +141,9 @@ def main(pipe: Connection, origin: Origin) -> None:
             feed.turn()
     except (BrokenPipeError, EOFError, ConnectionResetError):
         pass
+    except Exception as error:  # of any kind: the other process is the one that can say it
+        said = str(error) if isinstance(error, LoadgenError) else described(error)
+        with suppress(OSError):
+            pipe.send_bytes(orjson.dumps({"failed": said}))
     finally:
         source.close()

@@ -61,6 +61,7 @@ class Link:
         self._origin, self._note, self._target, self._clock = origin, note, target, clock
         self._latest = Latest()
         self._heard_s = clock()
+        self._failure = ""
         self._ending = threading.Event()
         self._process: BaseProcess | None = None
         self._thread = threading.Thread(target=self._listen, name="reader", daemon=True)
@@ -89,10 +90,11 @@ class Link:
         wait_s = AGAIN_S
         while not self._ending.is_set():
             heard = self._listen_to_one()
-            wait_s = AGAIN_S if heard else min(2 * wait_s, MOST_AGAIN_S)
+            wait_s = AGAIN_S if heard and not self._failure else min(2 * wait_s, MOST_AGAIN_S)
             if not self._ending.is_set():
                 code = self._process.exitcode if self._process else None
-                reason = f"the reading process ended (exit code {code}); it is started anew, and reads all again"
+                ended = f"failed: {self._failure}" if self._failure else f"ended (exit code {code})"
+                reason = f"the reading process {ended}; it is started anew, and reads all again"
                 self._latest = Latest(self._latest.snapshot, State("stale", reason))
                 self._note(reason)
                 self._ending.wait(wait_s)
@@ -106,9 +108,14 @@ class Link:
             self._process.start()
         theirs.close()
         heard = False
+        self._failure = ""
         with suppress(EOFError, OSError):
             while not self._ending.is_set():
-                self._take(orjson.loads(ours.recv_bytes()))
+                said = orjson.loads(ours.recv_bytes())
+                if "failed" in said:
+                    self._failure = said["failed"]
+                    break
+                self._take(said)
                 heard = True
         ours.close()
         self._process.join(END_S)

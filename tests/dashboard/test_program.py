@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import orjson
@@ -17,6 +19,7 @@ import psutil
 import pytest
 
 from loadgen.cli import main
+from loadgen.dashboard import feed as feeds
 from loadgen.dashboard import link as links
 from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.feed import Feed, Origin, source_of
@@ -127,6 +130,39 @@ def test_a_reading_process_that_dies_is_started_anew(monkeypatch: pytest.MonkeyP
         assert link.latest().snapshot["name"] == "x"
     finally:
         link.close()
+
+
+def _fails(pipe: Connection, _: Origin) -> None:
+    """A reading process that says something, and then meets what nobody has thought of."""
+    _dies(pipe, _)
+    pipe.send_bytes(orjson.dumps({"failed": "ValueError: two words (raised at loadgen/x.py:1, in f)"}))
+
+
+def test_what_a_reading_process_met_is_told_and_it_is_tried_again_later_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "AGAIN_S", 0.05)
+    waited: list[float] = []
+    link = Link(Origin(store="x"), lambda _: None, _fails)
+    ending = Mock(is_set=lambda: len(waited) >= 1, wait=waited.append)
+    monkeypatch.setattr(link, "_ending", ending)
+    link._listen()
+    assert waited == [0.1]  # twice as long, although it had said something
+    assert link.latest().state.reason == (
+        "the reading process failed: ValueError: two words (raised at loadgen/x.py:1, in f); it is started anew, "
+        "and reads all again"
+    )
+    link.close()
+
+
+def test_a_reading_process_says_what_it_met_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = Pipe()
+    monkeypatch.setattr(feeds, "ignore", lambda: None)  # this process listens to its signals
+    monkeypatch.setattr(Feed, "turn", lambda _: int("two words"))
+    feeds.main(theirs, Origin(store="."))
+    said = orjson.loads(ours.recv_bytes())["failed"]
+    assert said.startswith("ValueError: invalid literal for int()")
+    assert "raised at loadgen/dashboard/feed.py:" in said
 
 
 def test_a_reading_process_that_says_nothing_is_stale() -> None:

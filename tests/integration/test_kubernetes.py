@@ -1,14 +1,16 @@
 """What the pods of deploy/k8s run, as processes: shards of a run, their manifests, one verify; and Locust's list."""
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from loadgen.kafka.embedded import EmbeddedBroker
 from tests.deploy.kubernetes import FOLDER, here, named, words
-from tests.integration.locusts import ROOT, TOPIC
+from tests.integration.locusts import ROOT, TOPIC, n_in_topic, wait_until
 
 SMALL = {
     "LOADGEN_USERS": "2000",
@@ -47,6 +49,23 @@ def test_shards_by_index_make_manifests_that_one_verify_takes(tmp_path: Path) ->
         command = here(words("loadgen-verify"), etc, lib)
         verify = subprocess.run(command, cwd=lib, env=environment, capture_output=True, text=True, check=False)
     assert verify.returncode == 0, verify.stdout + verify.stderr
+
+
+def test_a_shard_that_is_evicted_fails_its_index(tmp_path: Path) -> None:
+    etc, lib, programs = (tmp_path / name for name in ("etc", "lib", "bin"))
+    for folder in (etc, lib, programs):
+        folder.mkdir()
+    shutil.copy(FOLDER / "scenario.toml", etc)
+    with EmbeddedBroker(TOPIC) as broker:
+        environment = _environment(broker.address, programs) | {"LOADGEN_DURATION": "60s"}
+        command = here(words("loadgen-run", JOB_COMPLETION_INDEX="0"), etc, lib)
+        pod = subprocess.Popen(command, cwd=lib, env=environment, stderr=subprocess.PIPE)
+        wait_until(lambda: n_in_topic(broker.address) > 0, 60)
+        pod.send_signal(signal.SIGTERM)
+        said = pod.communicate(timeout=60)[1].decode()
+    assert pod.returncode == 143, said
+    summary = json.loads((lib / "shard-0.json").read_text())["summary"]
+    assert (summary["exit_reason"], summary["delivered"]) == ("terminated early", summary["planned"])
 
 
 def test_the_locust_pods_have_loadgens_crowds() -> None:

@@ -16,6 +16,7 @@ from loadgen.run.totals import Totals
 from loadgen.run.trials.find_rate import Finder, Relay
 from loadgen.run.trials.search import Search
 from loadgen.run.trials.trial import TrialScreen, trial_settings
+from loadgen.signals import Stopped
 from tests.prove.runs import verified
 from tests.run.judge.windows import verdict_of
 from tests.run.program import start, wait_until
@@ -84,11 +85,20 @@ def test_where_the_lowest_rate_fails_there_is_none() -> None:
     assert "begin lower, such as --rate 500/s" in shown
 
 
-def test_ctrl_c_in_a_trial_ends_the_search_with_what_is_known() -> None:
-    machine = Machine(1e5, "duration", "duration", "interrupted")
+@pytest.mark.parametrize(
+    ("ended", "reason", "code"),
+    [
+        ("interrupted early", "interrupted", 130),
+        ("interrupted twice", "interrupted", 130),
+        ("terminated early", "terminated", 143),
+        ("hung up early", "hung up", 129),
+    ],
+)
+def test_a_signal_in_a_trial_ends_the_search_with_what_is_known(ended: str, reason: str, code: int) -> None:
+    machine = Machine(1e5, "duration", "duration", ended)
     finder, shown = searched(machine, run_settings())
-    assert (finder.exit_code(), finder.exit_reason, len(finder.trials)) == (130, "interrupted", 2)
-    assert "interrupted; the highest rate so far" in shown
+    assert (finder.exit_code(), finder.exit_reason, len(finder.trials)) == (code, reason, 2)
+    assert f"{reason}; the highest rate so far" in shown
     assert "2,000/s, NOT confirmed" in shown
 
 
@@ -96,6 +106,8 @@ def test_ctrl_c_between_trials_does_too() -> None:
     finder, shown = searched(Machine(1e5, KeyboardInterrupt()), run_settings())
     assert (finder.exit_code(), finder.trials) == (130, [])
     assert shown == "interrupted before any trial had passed"
+    finder, shown = searched(Machine(1e5, Stopped(signal.SIGTERM)), run_settings())
+    assert (finder.exit_code(), finder.exit_reason) == (143, "terminated")
 
 
 def test_an_error_ends_the_search_and_the_first_trials_is_the_runs_own() -> None:
