@@ -2,7 +2,7 @@
 
 `events` makes rows of the three wire formats; `files` says what is to be read, `remote` how DuckDB reaches HDFS;
 `tally` reads every event once and counts combinations; `figures` asks these for what `report`, `tables` and `charts`
-show; `output` writes it; `screen` says how far it is.
+(in `fonts` that have the letters) show; `output` writes it; `screen` says how far it is.
 """
 
 import tempfile

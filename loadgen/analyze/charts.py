@@ -1,7 +1,7 @@
 """The figures as charts: PNG files, drawn by matplotlib without a screen.
 
-In: figures. Out: the bytes of each picture. Names are drawn in the fonts that this machine has for them, one after
-another; where none has a letter, a box stands for it. Names are never read as mathematics.
+In: figures. Out: the bytes of each picture. Names are drawn in the fonts that this machine has for them (`fonts`);
+where none has a letter, the picture says so. Names are never read as mathematics.
 """
 
 import io
@@ -15,6 +15,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from loadgen.analyze.figures import BIN_S, Count, Figures
+from loadgen.analyze.fonts import Letters, letters_of
 from loadgen.analyze.report import plain
 
 N_BARS = 12
@@ -24,44 +25,26 @@ CELL = 0.0105
 """The width of a letter, as a share of the picture."""
 DAY_MS = 86_400_000
 BLUE, LIGHT, GREY, INK = "#2563a8", "#a9c6e6", "#d8dde3", "#1f2933"
-FONTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK JP",
-    "Noto Sans CJK KR",
-    "Noto Sans KR",
-    "Noto Sans JP",
-    "Source Han Sans",
-    "WenQuanYi Zen Hei",
-    "Apple SD Gothic Neo",
-    "Hiragino Sans",
-    "Arial Unicode MS",
-    "Malgun Gothic",
-    "Yu Gothic",
-    "Noto Sans Arabic",
-    "Noto Sans Thai",
-    "Noto Sans Devanagari",
-    "Noto Emoji",
-)
-"""DejaVu Sans comes with matplotlib; the others are used for the letters that it lacks, where they are installed."""
 
 
 def charts_of(figures: Figures) -> dict[str, bytes]:
     """Name of the chart → PNG."""
     import matplotlib
-    from matplotlib import font_manager
 
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [font for font in FONTS if font in there]
+    lists = (figures.genres, figures.platforms, figures.actions, figures.top_artists)
+    letters = letters_of(plain(one.name) for counts in lists for one in counts[:N_BARS])
     drawings: dict[str, Callable[[Any], None]] = {
-        "genres": lambda axes: _bars(axes, "Top genres", figures.genres, "plays"),
-        "platforms": lambda axes: _bars(axes, "Platforms", figures.platforms, "events"),
-        "actions": lambda axes: _bars(axes, "Actions", figures.actions, "events"),
-        "artists": lambda axes: _bars(axes, "Top artists", figures.top_artists, "plays"),
+        "genres": lambda axes: _bars(axes, "Top genres", figures.genres, "plays", letters),
+        "platforms": lambda axes: _bars(axes, "Platforms", figures.platforms, "events", letters),
+        "actions": lambda axes: _bars(axes, "Actions", figures.actions, "events", letters),
+        "artists": lambda axes: _bars(axes, "Top artists", figures.top_artists, "plays", letters),
         "durations": lambda axes: _durations(axes, figures),
         "over_time": lambda axes: _over_time(axes, figures),
     }
-    with matplotlib.rc_context({"font.family": fonts, "text.parse_math": False, "axes.unicode_minus": False}):
+    with matplotlib.rc_context(
+        {"font.family": list(letters.fonts), "text.parse_math": False, "axes.unicode_minus": False}
+    ):
         return {name: _png(draw) for name, draw in drawings.items()}
 
 
@@ -88,7 +71,7 @@ def _png(draw: Callable[[Any], None]) -> bytes:
     return file.getvalue()
 
 
-def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str) -> None:
+def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str, letters: Letters) -> None:
     """The longest bar on top, its value behind it."""
     shown = [one for one in counts[:N_BARS] if getattr(one, unit)]
     more = len(counts) - len(shown)
@@ -98,7 +81,10 @@ def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str) -> None:
     values = [getattr(one, unit) for one in shown]
     bars = axes.barh(range(len(shown)), values, color=BLUE, height=0.72)
     axes.bar_label(bars, [f"{value:,}" for value in values], padding=4, color=INK, fontsize=9)
-    names = [_cut(one.name) for one in shown]
+    texts = [plain(one.name) for one in shown]
+    names = [_cut(letters.text(text)) for text in texts]
+    if letters.missing.intersection("".join(texts)):
+        axes.figure.text(0.02, 0.015, letters.note, color=INK, fontsize=7)
     left = 0.02 + max(map(cell_len, names)) * CELL
     axes.set_position((left, 0.13, 0.97 - left, 0.75))
     axes.set_yticks(range(len(shown)), names)
@@ -201,6 +187,5 @@ def _step(minutes: int) -> str:
     raise ValueError(f"steps are whole minutes, got {minutes}")
 
 
-def _cut(name: str) -> str:
-    text = plain(name)
+def _cut(text: str) -> str:
     return text if cell_len(text) <= NAME else f"{set_cell_size(text, NAME - 1).rstrip()}…"

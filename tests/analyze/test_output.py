@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from loadgen.analyze.charts import charts_of
 from loadgen.analyze.figures import Count, Figures, Spread
+from loadgen.analyze.fonts import Letters
 from loadgen.analyze.report import report_of
 from loadgen.analyze.tables import FORMULA, harmless, tables_of
 from tests.analyze.reading import LINES, figures_of, wrote
@@ -111,7 +112,7 @@ def test_a_bar_is_as_long_as_its_value() -> None:
     from loadgen.analyze.charts import _bars, _durations, _over_time
 
     axes: Any = Figure().subplots()
-    _bars(axes, "Top genres", counts(["a", "b", "c"]), "plays")
+    _bars(axes, "Top genres", counts(["a", "b", "c"]), "plays", Letters())
     assert [bar.get_width() for bar in axes.patches] == [1, 2, 3]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     axes = Figure().subplots()

@@ -1,0 +1,129 @@
+"""Names are drawn in a font that has their letters, wherever one is installed; else the picture says what it shows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+
+from loadgen.analyze import fonts
+from loadgen.analyze.charts import _bars
+from loadgen.analyze.figures import Count
+from loadgen.analyze.fonts import BASE, Letters, letters_of
+
+
+def square() -> Any:
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    pen.lineTo((0, 500))
+    pen.lineTo((500, 500))
+    pen.lineTo((500, 0))
+    pen.closePath()
+    return pen.glyph()
+
+
+def font_file(path: Path, family: str, letters: str) -> str:
+    """A font of this family that has these letters, each a square."""
+    names = [f"u{ord(letter):04X}" for letter in letters]
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", *names])
+    builder.setupCharacterMap(dict(zip(map(ord, letters), names, strict=True)))
+    builder.setupGlyf({name: square() for name in (".notdef", *names)})
+    builder.setupHorizontalMetrics(dict.fromkeys((".notdef", *names), (600, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": family, "styleName": "Regular"})
+    builder.setupOS2(usWeightClass=400)
+    builder.setupPost()
+    builder.save(path)
+    return str(path)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The files of the fonts that are installed, beside those that come with matplotlib."""
+    files: list[str] = []
+    manager = font_manager.fontManager
+    before = list(manager.ttflist)
+    bundled = [font for font in before if "mpl-data" in font.fname]
+    manager.ttflist[:] = bundled
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: files)
+    manager._findfont_cached.cache_clear()
+    yield files
+    manager.ttflist[:] = before
+    manager._findfont_cached.cache_clear()
+
+
+def test_latin_names_need_no_other_font(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts, "_families", lambda: pytest.fail("looked for fonts"))
+    assert letters_of(["Björk", "Ça va", "Молчат", ""]) == Letters((BASE,), frozenset())
+
+
+def test_a_font_is_found_by_its_letters_whatever_its_name(installed: list[str], tmp_path: Path) -> None:
+    installed += [
+        font_file(tmp_path / "a.ttf", "Handwriting of Nobody", "김서연"),
+        font_file(tmp_path / "b.ttf", "Some Gothic", "김"),
+        font_file(tmp_path / "c.ttf", "Third", "ヒカル"),
+        font_file(tmp_path / "d.ttf", "Unused", "ñ"),
+    ]
+    found = letters_of(["김서연", "ヒカル", "Björk"])
+    assert (found.fonts[0], {*found.fonts[1:]}) == (BASE, {"Handwriting of Nobody", "Third"})
+    assert (found.text("김서연 x"), found.note) == ("김서연 x", "")
+
+
+def test_a_liked_font_comes_before_one_with_as_many_letters(installed: list[str], tmp_path: Path) -> None:
+    installed += [
+        font_file(tmp_path / "a.ttf", "Zzz Decorative", "김서연"),
+        font_file(tmp_path / "b.ttf", "Noto Sans CJK KR", "김서연"),
+    ]
+    assert letters_of(["김서연"]).fonts == (BASE, "Noto Sans CJK KR")
+
+
+def test_files_that_are_no_fonts_are_passed_over(installed: list[str], tmp_path: Path) -> None:
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    installed += [str(tmp_path / "broken.ttf"), font_file(tmp_path / "a.ttf", "Good", "김")]
+    assert letters_of(["김"]).fonts == (BASE, "Good")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("김서연", "Gimseoyeon"),
+        ("아이유 (IU)", "Aiyu (IU)"),
+        ("さくら", "Sakura"),
+        ("ヒカル", "Hikaru"),
+        ("スーパー", "Su-pa-"),
+        ("宇多田ヒカル", "???Hikaru"),
+        ("Ｑ８", "Q8"),
+        ("Björk 김", "Björk Gim"),
+    ],
+)
+def test_letters_that_no_font_has_are_romanised_or_a_question_mark(
+    installed: list[str], name: str, expected: str
+) -> None:
+    found = letters_of([name])
+    assert found.fonts == (BASE,)
+    assert found.text(name) == expected
+
+
+def test_a_picture_says_where_letters_were_replaced_and_only_there(installed: list[str]) -> None:
+    names = ["아이유", "宇多田", "Björk"]
+    letters = letters_of(names)
+    for shown, expected in ((names, ["Aiyu", "???", "Björk"]), (["Björk"], ["Björk"])):
+        axes: Any = Figure().subplots()
+        _bars(axes, "Top artists", [Count(name, 2, 1) for name in shown], "plays", letters)
+        assert [label.get_text() for label in axes.get_yticklabels()] == expected
+        notes = [text.get_text() for text in axes.figure.texts]
+        assert notes == ([letters.note] if len(shown) > 1 else [])
+    assert letters.note.startswith("No installed font has Chinese characters, Korean: romanised, or a question mark.")
+
+
+def test_each_chosen_font_is_drawn_from(installed: list[str], tmp_path: Path) -> None:
+    installed.append(font_file(tmp_path / "a.ttf", "Good", "김"))
+    families = list(letters_of(["김"]).fonts)
+    properties = font_manager.FontProperties(family=families)
+    paths = font_manager.fontManager._find_fonts_by_props(properties)
+    assert str(tmp_path / "a.ttf") in paths
