@@ -115,7 +115,9 @@ def _schedule(run: Run) -> Iterator[Statement]:
     is_clear = summary.limited_by not in ("", "unknown")
     limit = f"limited by {summary.limited_by}" if is_clear else "what limited it is not clear"
     achieved = f"achieved {text.rate(summary.achieved_per_s)}"
-    if summary.measured_from_s is None:
+    if _is_cut(run) and not summary.planned:
+        yield Statement("hint", "No event was planned until then.")
+    elif summary.measured_from_s is None:
         yield Statement("bad", "The run ended in its warm-up: nothing was measured.")
     elif summary.target_per_s is None:
         yield Statement("hint", f"As fast as possible: {achieved}, {limit}.")

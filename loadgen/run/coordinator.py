@@ -129,9 +129,9 @@ class Coordinator:
         for member, message in self._team.hear(HEAR_S):
             self._take(member, message)
         self._write_back()
-        if self._go is None and all(member.ready for member in self._team.members):
-            self._start()
         self._keep_time()
+        if self._go is None and not self._reason and all(member.ready for member in self._team.members):
+            self._start()
         if self._go is not None:
             self._totals = self._totals or self._team.totals()
             self._history.watch(self._totals, self._go.t0_ns)

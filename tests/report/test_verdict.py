@@ -93,6 +93,12 @@ def test_a_run_that_did_not_come_to_its_end_speaks_for_no_more_than_was_run() ->
     assert exit_reason(stopped) == "Ended by: terminated early (SIGTERM, and a clean drain)."
 
 
+def test_a_run_that_was_stopped_before_its_first_event_claims_no_rate() -> None:
+    stopped = run(exit_reason="terminated early", cut_short="stopped before its first event: SIGTERM", planned=0)
+    assert "No event was planned until then." in words(stopped, "hint")
+    assert not any("schedule" in said.words for said in statements(stopped))
+
+
 def test_of_a_run_that_was_broken_off_nothing_is_said_of_its_schedule() -> None:
     broken = run(exit_reason="error", limited_by="unknown", cut_short="stopped after 12.0 s of 60.0 s: an error")
     assert headline(broken) == "Failed: not every promise was kept"

@@ -74,6 +74,18 @@ def test_an_abort_of_a_threshold_says_how_far_the_run_came(tmp_path: Path) -> No
     assert result.verdict.cut_short.endswith("s of 60.0 s: a threshold was broken, and says abort")
 
 
+def test_a_run_that_is_stopped_before_its_first_event_claims_nothing(tmp_path: Path) -> None:
+    stopped = plan(tmp_path, events=500, rate=100.0)
+    team = Team(stopped)
+    coordinator = Coordinator(stopped, team, Screen(None, None, True, io.StringIO()), None, [])
+    coordinator._on_signal(signal.SIGTERM, None)
+    result = coordinator.run()
+    team.forget()
+    assert (result.verdict.exit_reason, exit_code(result)) == ("terminated early", 143)
+    lines = ["stopped before its first event: SIGTERM", "no event was planned until then"]
+    assert list(verdict_lines(result.totals, result.verdict)) == lines
+
+
 def test_the_second_signal_ends_the_run_at_once_and_a_third_does_not_keep_it_from_summing_up(tmp_path: Path) -> None:
     coordinator = Coordinator(plan(tmp_path, events=5), Mock(members=[]), Mock(), None, [])
     coordinator._on_signal(signal.SIGTERM, None)

@@ -20,6 +20,9 @@ def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
     """What was asked for, what became of it, and why."""
     if verdict.cut_short:
         yield verdict.cut_short
+        if not totals.headline.planned:
+            yield "no event was planned until then"
+            return
     yield _rates(totals, verdict)
     if len(verdict.measured.intended_to_ack):
         yield _latencies(verdict)
@@ -38,8 +41,7 @@ def _delivery(totals: Totals, verdict: Verdict) -> str:
     if not totals.perfect:
         return "NOT every planned event was delivered, see the table"
     if verdict.cut_short:
-        planned = totals.headline.planned
-        return "every event that was planned until then was delivered" if planned else "no event was planned until then"
+        return "every event that was planned until then was delivered"
     return "every planned event was delivered"
 
 
