@@ -189,7 +189,7 @@ def read_toml(file: Path) -> dict[str, Any]:
             content = stream.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise UsageError(f"a configuration file must be at most 1 MiB, got more in {file}; name the right file")
-        return tomllib.loads(content.decode())
+        return tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}; name a TOML file that can be read") from None
     except (ValueError, RecursionError) as error:

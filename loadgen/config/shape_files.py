@@ -5,12 +5,14 @@ file holds. A file is read here, once: what follows works with what it said.
 """
 
 import csv
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loadgen.config import names
+from loadgen.config.masks import hidden
 from loadgen.config.shape_tables import MAX_POINTS, checked_points, spec_of, within
 from loadgen.config.shapes import Points, ShapeSpec
 from loadgen.config.values import BadValue, nearest
@@ -46,6 +48,7 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """Each name: what it does, in words, where R is --rate; and its phases."""
 MAX_FILE_BYTES = 8 << 20
+_CSV_STEP = "write seconds, a comma and events per second on each line, such as 30,12000"
 _STEP = "write for example spike, phases.toml or day.csv"
 
 
@@ -115,17 +118,21 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def _read_csv(file: Path) -> tuple[Points, bool]:
     """The points of a file, and whether they are events per second: yes, unless the second column is named factor."""
+    lines = _text(file).splitlines()
+    reader = csv.reader(lines)
     try:
-        rows = [row for row in csv.reader(_text(file).splitlines()) if any(cell.strip() for cell in row)]
+        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise BadValue(f"must be comma-separated: {error}", "write a line for each point, such as 30,12000") from None
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    if header and not _is_number(header[0]):
+        raise BadValue(f"must be comma-separated: {error}", _CSV_STEP) from None
+    header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    if header and not _is_number(re.split("[;\t|]", header[0])[0]):
         del rows[0]
+    for number, row in rows:
+        if len(row) != 2 or not all(map(_is_number, row)):
+            raise BadValue(f"line {number} must be two numbers, here {hidden(repr(lines[number - 1][:60]))}", _CSV_STEP)
     if len(rows) < 2:
-        step = "write a line for each point: seconds,events_per_s, such as 30,12000"
-        raise BadValue(f"must have at least two points, has {len(rows)}", step)
-    points = checked_points([[cell.strip() for cell in row] for row in rows])
+        raise BadValue(f"must have at least two points, has {len(rows)}", _CSV_STEP)
+    points = checked_points([[cell.strip() for cell in row] for _, row in rows])
     return points, header[1:2] != ["factor"]
 
 

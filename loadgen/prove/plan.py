@@ -5,6 +5,7 @@ can be made again, how many events of each slice were planned, and the fingerpri
 place of this kind.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def read_promises(paths: Iterable[Path], place: Place) -> list[Promise]:
 
 def _read(path: Path, place: Place) -> Promise:
     try:
-        content = orjson.loads(path.read_bytes())
+        content = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
     except OSError as error:
         raise ManifestError(f"manifest {path} must be readable: {error.strerror}; check the path") from error
     except (ValueError, RecursionError) as error:

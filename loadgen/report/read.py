@@ -4,6 +4,7 @@ Bytes of a file, or a manifest's dict, go in; a `Run` comes out, every figure of
 older versions did not write is None or empty. What cannot be used is a ManifestError with its next step.
 """
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -251,7 +252,7 @@ def read_run(path: Path) -> Run:
     if len(text) > MOST_BYTES:
         raise ManifestError(f"{path} must be at most {MOST_BYTES >> 20} MiB, got more; {_NAME_IT}")
     try:
-        content = orjson.loads(text)
+        content = orjson.loads(text.removeprefix(BOM_UTF8))
     except ValueError as error:
         raise ManifestError(f"{path} must be JSON as loadgen run wrote it, got {error}; {_NAME_IT}") from error
     return _run(content, str(path))

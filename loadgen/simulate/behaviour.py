@@ -237,7 +237,7 @@ class Behaviour(Section):
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"behaviour file {path} must be readable: {error.strerror}; correct --behaviour") from None
     except (ValueError, RecursionError) as error:

@@ -6,6 +6,7 @@ a sentence for its owner.
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -103,6 +104,10 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (_is_in_one_line, "all objects stand in one line; convert it with: jq -c . '{file}' > events.jsonl"),
     (_has_commas, "its lines end in commas; convert it with: sed 's/,$//' '{file}' > events.jsonl"),
     (_is_utf16, "it is UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 '{file}' > events.jsonl"),
+    (
+        lambda head: head.startswith(BOM_UTF8),
+        "a byte order mark stands in front; take it away with: sed '1s/^\\xEF\\xBB\\xBF//' '{file}' > events.jsonl",
+    ),
     (lambda head: head.startswith(b"\x1f\x8b"), "it is compressed with gzip; give it a name that ends in .jsonl.gz"),
     (
         lambda head: head.startswith(b"\x28\xb5\x2f\xfd"),

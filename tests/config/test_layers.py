@@ -191,3 +191,9 @@ def test_every_length_of_time_takes_the_same_units(kind: type[Any], field: str) 
     longer = {"duration_min": "1h"} if kind is RunSettings else {}
     for text, length_s in (("1m30s", 90.0), ("90s", 90.0), ("0.05h", 180.0), ("5", 5.0)):
         assert getattr(resolve(kind, {field: text, **needed, **longer}, {}).settings, field) == length_s
+
+
+def test_a_byte_order_mark_in_front_of_a_file_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "windows.toml"
+    file.write_bytes(b"\xef\xbb\xbfusers = 500\r\n")
+    assert resolve(RunSettings, {"config": str(file)}, {}).settings.users == 500

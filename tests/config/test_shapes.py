@@ -182,9 +182,16 @@ def test_what_is_wrong_with_a_phase_is_said_with_its_place(content: Any, words: 
         ("x.csv", "0,5\n1,-2\n", "0..1,000,000,000 events/s, here -2"),
         ("x.csv", "0,5\n2,5\n1,5\n", "point 3 must be later"),
         ("x.csv", "0,5\n0,6\n", "point 2 must be later"),
-        ("x.csv", "0,5,6\n1,5,6\n", "point 1 must be two numbers"),
+        (
+            "x.csv",
+            "0,5,6\n1,5,6\n",
+            "line 1 must be two numbers, here '0,5,6'",
+        ),
+        ("x.csv", "seconds;events_per_s\n0;100\n30;200\n", "line 2 must be two numbers, here '0;100'"),
+        ("x.csv", "seconds,events_per_s\n\n0,100\n30,x\n", "line 4 must be two numbers, here '30,x'"),
+        ("x.csv", "0\t100\n30\t200\n", "line 1 must be two numbers"),
         ("x.csv", "0,0\n1,0\n", "a rate above 0"),
-        ("x.csv", b"0,5\n1,\x00\n", "point 2 must be two numbers"),
+        ("x.csv", b"0,5\n1,\x00\n", "line 2 must be two numbers"),
         ("x.csv", "0,5\n" * (MAX_POINTS + 1), "2..100,000 points"),
         ("x.csv", b"1" * (MAX_FILE_BYTES + 1), "at most 8 MiB"),
         ("x.csv", '0,"' + "5" * 200_000, "comma-separated"),
@@ -291,3 +298,14 @@ def test_whatever_is_in_a_file_is_a_shape_or_a_bad_value(content: bytes, is_csv:
         file.write(content)
         file.flush()
         as_spec(file.name)
+
+
+def test_a_byte_order_mark_in_front_of_a_shape_is_passed_over(tmp_path: Path) -> None:
+    assert shape_spec(written(tmp_path, "day.csv", "\ufeff0,100\r\n9,200\r\n")) is not None
+    assert shape_spec(written(tmp_path, "x.toml", "\ufeff" + PHASES)) is not None
+
+
+def test_a_wrong_line_of_a_series_is_answered_with_a_line_of_csv(tmp_path: Path) -> None:
+    with pytest.raises(BadValue) as refused:
+        shape_spec(written(tmp_path, "day.csv", "seconds;events_per_s\n0;100\n30;200\n"))
+    assert refused.value.next_step == "write seconds, a comma and events per second on each line, such as 30,12000"

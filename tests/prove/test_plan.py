@@ -69,6 +69,12 @@ def test_what_does_not_fit_is_named(
     assert message in str(refused.value)
 
 
+def test_a_byte_order_mark_in_front_of_a_manifest_is_passed_over(run: Run, tmp_path: Path) -> None:
+    marked = tmp_path / "marked.json"
+    marked.write_bytes(b"\xef\xbb\xbf" + run.manifest.read_bytes())
+    assert read_promises([marked], "file")[0].run_id == read_promises([run.manifest], "file")[0].run_id
+
+
 def test_a_missing_manifest_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(ManifestError, match="must be readable"):

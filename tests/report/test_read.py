@@ -39,6 +39,11 @@ def test_a_manifest_is_read_whole(tmp_path: Path) -> None:
     assert (run.summary.achieved_per_s, run.summary.intended_to_ack_ms.max) == (999.5, 1234.5)
 
 
+def test_a_byte_order_mark_in_front_of_a_manifest_is_passed_over(tmp_path: Path) -> None:
+    whole = read_run(written(tmp_path, manifest()))
+    assert read_run(written(tmp_path, b"\xef\xbb\xbf" + orjson.dumps(manifest()))) == whole
+
+
 def test_what_the_run_itself_writes_is_what_is_read_from_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, manifest())
     assert run_of(manifest(), str(path)) == read_run(path)

@@ -54,6 +54,10 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
     assert changed.transitions == BEHAVIOUR.transitions
 
 
+def test_a_byte_order_mark_in_front_of_a_file_is_passed_over(tmp_path: Path) -> None:
+    assert _load(tmp_path, "\ufeff[session]\r\nlogout_prob = 0.5\r\n").session.logout_prob == 0.5
+
+
 def test_a_row_replaces_the_whole_row(tmp_path: Path) -> None:
     changed = _load(tmp_path, "[transitions]\nHome = { NextSong = 0.5, Settings = 0.5 }\n")
     assert changed.transitions["Home"] == {"NextSong": 0.5, "Settings": 0.5}

@@ -78,3 +78,9 @@ def test_a_manifest_is_a_document_and_printed_events_are_none(tmp_path: Path) ->
     for name, content in contents.items():
         (tmp_path / name).write_text(json.dumps(content, indent=2))
     assert [name for name in contents if is_document(LocalStore(tmp_path), name)] == ["run.json"]
+
+
+def test_a_byte_order_mark_is_named_because_the_first_event_would_be_lost_by_it() -> None:
+    said = what_else(b"\xef\xbb\xbf" + IN_LINES, "x.jsonl")
+    assert said is not None
+    assert said.endswith(r"take it away with: sed '1s/^\xEF\xBB\xBF//' 'x.jsonl' > events.jsonl")
