@@ -115,13 +115,18 @@ def _variables(given: Given, environment: Mapping[str, str]) -> Layer:
         if not variable.startswith(PREFIX) or _is_other(variable, value):
             continue
         if variable.startswith(OPTION_PREFIX):
-            option = variable.removeprefix(OPTION_PREFIX).lower().replace("_", ".")
-            layer.append(("kafka_option", {option: value}, origin))
+            layer.append(("kafka_option", {_option_of(variable): value}, origin))
         elif variable not in known:
             given.problems.append(_unknown_variable(variable, known))
         elif known[variable] in fields:
             layer.append((fields[known[variable]], value, origin))
     return [item for item in layer if item[0] in given.kind.model_fields]
+
+
+def _option_of(variable: str) -> str:
+    """The option that a variable means: a _ stands for a dot, and for itself where an option has one (log_level)."""
+    word = variable.removeprefix(OPTION_PREFIX).lower()
+    return word if word in properties() else word.replace("_", ".")
 
 
 def _unknown_variable(variable: str, known: Iterable[str]) -> str:

@@ -197,3 +197,8 @@ def test_a_byte_order_mark_in_front_of_a_file_is_passed_over(tmp_path: Path) -> 
     file = tmp_path / "windows.toml"
     file.write_bytes(b"\xef\xbb\xbfusers = 500\r\n")
     assert resolve(RunSettings, {"config": str(file)}, {}).settings.users == 500
+
+
+def test_a_variable_may_mean_an_option_with_an_underscore() -> None:
+    variables = {"LOADGEN_KAFKA_OPTION_LOG_LEVEL": "7", "LOADGEN_KAFKA_OPTION_LINGER_MS": "5"}
+    assert resolve(RunSettings, {}, variables).settings.kafka_option == {"log_level": "7", "linger.ms": "5"}
