@@ -9,6 +9,7 @@ from typing import Any, Literal
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from loadgen.config.masks import hidden
 from loadgen.errors import UsageError
 from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
 from loadgen.kafka.monitor import Monitor
@@ -71,7 +72,7 @@ def consumer_config(settings: KafkaSettings, group: str) -> dict[str, str]:
     """
     given = {ALIASES.get(name, name): value for name, value in settings.options.items()}
     problems = [
-        f"Kafka option {name} is not yours to set, got {given[name]!r}: {why}"
+        f"Kafka option {name} is not yours to set, got {hidden(repr(given[name]))}: {why}"
         for name, why in REFUSED.items()
         if name in given
     ]

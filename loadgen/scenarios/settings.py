@@ -9,6 +9,7 @@ from typing import Any
 
 from loadgen.config import RunSettings
 from loadgen.config.layers import PREFIX, resolve
+from loadgen.config.masks import hidden
 from loadgen.config.shape_files import shape_spec
 from loadgen.config.threshold import threshold
 from loadgen.config.values import BadValue
@@ -92,7 +93,7 @@ def _shape(text: str) -> str:
     try:
         shape_spec(text)
     except BadValue as bad:
-        raise ArgumentTypeError(f"{bad.rule}, got {text!r}; {bad.next_step}") from None
+        raise ArgumentTypeError(f"{bad.rule}, got {hidden(repr(text))}; {bad.next_step}") from None
     return text
 
 
@@ -100,5 +101,5 @@ def _threshold(text: str) -> str:
     try:
         threshold(text)
     except BadValue as bad:
-        raise ArgumentTypeError(f"{bad.rule}, got {text!r}; {bad.next_step}") from None
+        raise ArgumentTypeError(f"{bad.rule}, got {hidden(repr(text))}; {bad.next_step}") from None
     return text

@@ -6,6 +6,7 @@ watermarks (see lanes.py).
 
 from confluent_kafka import KafkaException, Producer
 
+from loadgen.config.masks import hidden
 from loadgen.errors import UsageError
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, usage_error
@@ -58,7 +59,7 @@ def producer_config(settings: KafkaSettings) -> dict[str, str]:
 
 def _not_theirs(chosen: dict[str, str]) -> list[str]:
     return [
-        f"Kafka option {name} is not yours to set, got {chosen[name]!r}: {REFUSED[name]}"
+        f"Kafka option {name} is not yours to set, got {hidden(repr(chosen[name]))}: {REFUSED[name]}"
         for name in REFUSED
         if name in chosen and not (name == "partitioner" and chosen[name].startswith("murmur2"))
     ]

@@ -65,3 +65,8 @@ def test_each_embedded_broker_is_another_cluster_and_one_stays_the_same() -> Non
 def test_an_identity_is_never_guessed() -> None:
     with pytest.raises(BrokerUnreachable):
         identity_of(KafkaSettings("127.0.0.1:1", "t", reading=True), 0.5)
+
+
+def test_a_password_in_front_of_an_address_is_not_shown() -> None:
+    with pytest.raises(UsageError, match=r"got '\*\*\*@b:1': use --brokers"):
+        consumer_config(KafkaSettings("b", "t", {"metadata.broker.list": "user:hunter2@b:1"}), "g")
