@@ -15,7 +15,7 @@ from itertools import groupby
 
 from loadgen.errors import NotThere
 from loadgen.store import Store, StoredFile, open_store
-from loadgen.store.json_lines import is_document, why_not_lines
+from loadgen.store.json_lines import is_document, is_named_by_loadgen, why_not_lines
 from loadgen.store.layout import BatchName, day_of, is_covered, published
 from loadgen.store.local import LocalStore
 
@@ -75,9 +75,9 @@ class File:
     def why_not_lines(self) -> str | None:
         """What it is instead of JSON lines, and how to convert it; None where it may be such lines, or is Parquet.
 
-        Only files are looked at that a user may have made: loadgen's own lie in the folders of days.
+        Only files are looked at that have no name of loadgen's: a store may hold many thousands of those.
         """
-        return why_not_lines(self.store, self.path) if self.day is None else None
+        return None if is_named_by_loadgen(self.path) else why_not_lines(self.store, self.path)
 
 
 @dataclass(frozen=True, slots=True)

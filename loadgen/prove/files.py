@@ -19,7 +19,7 @@ from loadgen.event import Int64s
 from loadgen.prove.source import CHUNK_BYTES, Block
 from loadgen.prove.spill import NUMBER_MASK, PLACE_BITS
 from loadgen.store import Store, StoredFile
-from loadgen.store.json_lines import is_document, why_not_lines
+from loadgen.store.json_lines import is_document, is_named_by_loadgen, why_not_lines
 from loadgen.store.layout import DEAD, BatchName, PublishedFile, day_of, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import parquet_tables, read_lines
@@ -177,8 +177,10 @@ def _units_at(path: Path) -> Iterator[Unit]:
 
 def _refuse_if_not_lines(unit: Unit) -> None:
     """Raise StoreError for a JSON array and the like, in which every event would count as lost."""
-    why = None if day_of(unit.file.path) is not None or unit.is_dead else why_not_lines(unit.store, unit.file.path)
-    if why is not None:
+    path = unit.file.path
+    if unit.is_dead or is_named_by_loadgen(path):
+        return
+    if (why := why_not_lines(unit.store, path)) is not None:
         raise StoreError(why)
 
 

@@ -15,12 +15,19 @@ import pyarrow as pa
 from loadgen.compression import compression_of, decompressed
 from loadgen.errors import StoreError
 from loadgen.store import Store
+from loadgen.store.layout import BatchName, day_of
 
 HEAD_BYTES = 1 << 16
 _ARRAY = re.compile(rb"\s*\[\s*(\{|\]\s*\Z|\Z)")
 _PRINTED = re.compile(rb"\s*\{[ \t]*\r?\n\s*[\"}]")
 _TIME = re.compile(rb'"(ts|timestamp)"\s*:')
 _DECODER = json.JSONDecoder()
+
+
+def is_named_by_loadgen(path: str) -> bool:
+    """Whether a file has a name of `loadgen consume` or `loadgen run`: there is no need to look into it."""
+    name = path.rpartition("/")[2]
+    return (name.startswith("events_") and day_of(path) is not None) or BatchName.parse(name) is not None
 
 
 def why_not_lines(store: Store, path: str) -> str | None:

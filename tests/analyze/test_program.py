@@ -154,9 +154,12 @@ def test_a_json_array_is_told_from_lines_with_the_way_to_convert_it(
     assert "is it the right place" not in said
 
 
-def test_other_files_count_beside_one_that_is_no_lines(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "array.json").write_text(json.dumps([json.loads(line) for line in LINES["full"]]))
-    assert main(["analyze", "music_events", "array.json", "--json", "--quiet", "--no-charts"]) == 1
+@pytest.mark.parametrize("name", ["array.json", "music_events/year=2026/month=01/day=05/array.json"])
+def test_other_files_count_beside_one_that_is_no_lines(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (here / name).write_text(json.dumps([json.loads(line) for line in LINES["full"]]))
+    assert main(["analyze", "music_events", name, "--json", "--quiet", "--no-charts"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["events"], found["unreadable"], found["files"]) == (3000, 0, 3)
     (why,) = found["failed_files"].values()
