@@ -12,7 +12,6 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from importlib.resources import files
-from ipaddress import ip_address
 from types import FrameType
 from typing import Any
 
@@ -24,6 +23,7 @@ from starlette.routing import Route
 
 from loadgen.dashboard.answers import Answers
 from loadgen.errors import LoadgenError
+from loadgen.hosts import hosts_for, without_port
 from loadgen.signals import listening
 
 Scope = MutableMapping[str, Any]
@@ -51,7 +51,6 @@ STATIC = {
     "/dashboard.js": ("dashboard.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 BACKLOG = 128
 KEEP_ALIVE_S = 20
 """Longer than pages wait between two questions."""
@@ -89,16 +88,6 @@ def _static(name: str, media_type: str) -> Callable[[Request], Awaitable[Respons
     return answer
 
 
-def hosts_for(host: str) -> tuple[str, ...] | None:
-    """The names in Host headers that are answered; None for all, where others are meant to reach the server."""
-    try:
-        is_loopback = ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host.lower() == "localhost"
-    own = f"[{host}]" if ":" in host else host.lower()
-    return (*LOOPBACK, own) if is_loopback else None
-
-
 class Guard:
     """Adds the headers to every answer, and refuses requests that mean another host."""
 
@@ -125,12 +114,7 @@ class Guard:
         if self._hosts is None:
             return True
         named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
-        return len(named) == 1 and _without_port(named[0]) in self._hosts
-
-
-def _without_port(host: str) -> str:
-    name, colon, port = host.rpartition(":")
-    return name if colon and port.isdigit() else host
+        return len(named) == 1 and without_port(named[0]) in self._hosts
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 import gevent
+from flask import Response, jsonify, request
 from locust import User, constant, events, tag, task
 from locust.env import Environment
 from locust.exception import RPCError
@@ -27,14 +28,16 @@ from locust.runners import STATE_INIT, MasterRunner, WorkerRunner
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadgen.errors import LoadgenError
+from loadgen.hosts import hosts_for, is_own_origin, without_port
 from loadgen.scenarios.headquarters import Headquarters
-from loadgen.scenarios.settings import add_options
+from loadgen.scenarios.settings import add_options, wrong_in_form
 from loadgen.scenarios.shapes import shape_class
 from loadgen.scenarios.station import Station
 from loadgen.signals import let_go_of_the_terminal
 from loadgen.simulate.attendance import TASTES
 
 AN_HOUR_S = 3600
+PAGE_HOST = "127.0.0.1"
 REPORT, ANSWER, DRAIN = "loadgen_report", "loadgen_answer", "loadgen_drain"
 EXIT_USAGE = 2
 log = logging.getLogger("loadgen")
@@ -100,12 +103,38 @@ def _options(environment: Environment) -> Namespace:
 
 def _on_parser(parser: ArgumentParser) -> None:
     add_options(parser)
+    parser.set_defaults(web_host=PAGE_HOST)  # Locust's own default is every interface
+
+
+def _guard_page(environment: Environment) -> None:
+    """Let no page from elsewhere start a load, and say where the page can be reached from."""
+    page = environment.web_ui
+    if page is None or page.app is None:
+        return
+    hosts = hosts_for(page.host) if page.host else None
+    if hosts is None:
+        log.warning("Locust's page can be reached from other machines, without a login: anyone there can start load")
+
+    def refuse_others() -> tuple[str, int] | Response | None:
+        if hosts is not None and without_port(request.host) not in hosts:
+            return "this page answers on this machine only: open it as http://127.0.0.1, or give --web-host", 421
+        if request.method not in ("GET", "HEAD", "OPTIONS") and not is_own_origin(
+            request.headers.get("Origin"), request.headers.get("Host")
+        ):
+            return "only Locust's own page may do that, not one from elsewhere", 403
+        if request.method == "POST" and request.path.endswith("/swarm"):
+            wrong = wrong_in_form(_options(environment), request.form)
+            return jsonify(success=False, message=wrong, host=environment.host) if wrong else None
+        return None
+
+    page.app.before_request(refuse_others)
 
 
 def _on_init(environment: Environment, **_more: Any) -> None:
     """Get ready for what this process is: a worker, the master, or the only one."""
     gevent.get_hub().loop.update_now()  # the imports took a while, and --run-time is counted from gevent's last look
     _keep_tagged(environment)
+    _guard_page(environment)
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
         _be_worker(environment, runner)

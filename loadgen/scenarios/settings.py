@@ -5,6 +5,7 @@ LOADGEN_* variable; and `RunSettings`, or one UsageError with all problems. No L
 """
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Mapping
 from typing import Any
 
 from loadgen.config import RunSettings
@@ -68,12 +69,32 @@ def settings_of(options: Namespace, part: Part) -> RunSettings:
         UsageError: with a line for each problem.
     """
     given = {name: getattr(options, name, None) for name in TAKEN_OVER}
-    flags = {**DEFAULTS, **{name: value for name, value in given.items() if value not in (None, [], False)}}
+    flags = {**DEFAULTS, **{name: value for name, value in given.items() if not _is_left_out(value)}}
     flags |= {"users": str(options.listeners), "workers": "1", "shard": f"{part.shard}/{part.of}"}
     found = resolve(RunSettings, {**flags, "continuous": True, "presence": "online"}, {}).settings
     if isinstance(found.rate, float):
         raise UsageError(f"rate must be natural or max with Locust, got {found.rate:g}; set the load by --users")
     return found
+
+
+def wrong_in_form(options: Namespace, form: Mapping[str, str]) -> str:
+    """What is wrong with the form that Locust's page sends, with the next step; empty where nothing is."""
+    wanted = Namespace(**vars(options))
+    try:
+        for name, value in form.items():
+            if name in _NUMBERS:
+                setattr(wanted, name, _NUMBERS[name](value))
+            elif name in IN_WEB_UI:
+                setattr(wanted, name, value)
+        settings_of(wanted, Part(0, 1))
+    except (ArgumentTypeError, UsageError) as error:
+        return str(error)
+    return ""
+
+
+def _is_left_out(value: Any) -> bool:
+    """Whether it was not given: Locust's page sends every field of its form, those left empty as an empty text."""
+    return value in (None, [], False) or (isinstance(value, str) and not value.strip())
 
 
 def _number(least: int, most: int) -> Any:
@@ -103,3 +124,6 @@ def _threshold(text: str) -> str:
     except BadValue as bad:
         raise ArgumentTypeError(f"{bad.rule}, got {hidden(repr(text))}; {bad.next_step}") from None
     return text
+
+
+_NUMBERS = {"listeners": _number(1, 10_000_000), "cohort": _number(1, MAX_COHORT)}

@@ -13,9 +13,10 @@ from loadgen import __version__
 from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.answers import KEEP_S, Answers
 from loadgen.dashboard.link import Latest
-from loadgen.dashboard.server import HEADERS, STATIC, app_of, hosts_for, listen
+from loadgen.dashboard.server import HEADERS, STATIC, app_of, listen
 from loadgen.dashboard.state import State
 from loadgen.errors import LoadgenError
+from loadgen.hosts import hosts_for
 from tests.dashboard.records import FIRST_MS
 
 PLACE = {"store": "/srv/music_events", "topic": None, "brokers": None}

@@ -4,7 +4,7 @@ import pytest
 
 from loadgen.errors import UsageError
 from loadgen.scenarios.engine import Part
-from loadgen.scenarios.settings import settings_of
+from loadgen.scenarios.settings import settings_of, wrong_in_form
 from tests.scenarios.worlds import options
 
 
@@ -53,3 +53,23 @@ def test_a_bad_value_ends_locust_before_it_begins(
 def test_an_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOADGEN_TOPIC", "from-the-environment")
     assert settings_of(options(), Part()).topic == "from-the-environment"
+
+
+def test_what_the_page_leaves_empty_was_not_given() -> None:
+    empty = options()
+    for name in ("rate", "seed", "speed", "topic"):
+        setattr(empty, name, "")
+    assert settings_of(empty, Part()).speed == settings_of(options(), Part()).speed == 1.0
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"speed": "fast", "user_count": "5"}, "speed must be"),
+        ({"listeners": "many"}, "must be a number 1..10,000,000"),
+        ({"listeners": "5000", "seed": "7", "rate": ""}, ""),
+    ],
+)
+def test_what_is_wrong_in_the_form_is_told_with_the_next_step(form: dict[str, str], said: str) -> None:
+    wrong = wrong_in_form(options(), form)
+    assert (said in wrong) if said else wrong == ""
