@@ -28,7 +28,8 @@ The path of an event, one folder or file a line:
     places.py            where listeners live: cities, countries, time zones
     terminal.py          notes, settings and one live line, on stderr
     stdout.py            results on stdout: text, or one JSON object
-    progress.py          how far the events of each partition or lane are settled, as positions
+    progress.py          how far a run came in each partition: which events may be absent, by position
+    hosts.py             which Host and Origin headers a server on this machine answers to
     signals.py           which signals end a verb in good order, and the exit code of each
     compression.py       gzip and zstd in pieces that can be read alone
     digest.py            BLAKE2 of large arrays, by all cores
