@@ -1,6 +1,7 @@
 """What all tests share: no LOADGEN_* variable of the developer's, and reproducible property tests."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("loadgen")
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # programs that are started under nohup inherit that it is ignored
 
 
 @pytest.fixture(autouse=True)

@@ -8,18 +8,24 @@ name its owner lets point to 127.0.0.1 (DNS rebinding), could read the figures t
 """
 
 import asyncio
+import resource
 import socket
+import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from types import FrameType
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from loadgen.dashboard.answers import Answers
 from loadgen.errors import LoadgenError
@@ -53,6 +59,10 @@ STATIC = {
 }
 BACKLOG = 128
 KEEP_ALIVE_S = 20
+HEADERS_S = 10.0
+"""A request must be whole by then."""
+MOST_CONNECTIONS = 256
+COMPLAIN_EVERY_S = 60.0
 """Longer than pages wait between two questions."""
 
 
@@ -158,11 +168,78 @@ class _Server(uvicorn.Server):
         self.force_exit = True
 
 
+class _Connection(H11Protocol):
+    """A connection that is closed where its headers do not come in time, or where there are too many at once."""
+
+    _headers_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for headers."""
+        super().connection_made(transport)
+        if len(self.connections) > most_connections():
+            _complaints.say("more connections at once than the dashboard takes: the newest are closed")
+            transport.abort()
+        self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a part of a request."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._cancel()
+        elif self._headers_due is None:
+            self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _expect_headers(self) -> None:
+        self._headers_due = self.loop.call_later(HEADERS_S, self._give_up)
+
+    def _cancel(self) -> None:
+        if self._headers_due is not None:
+            self._headers_due.cancel()
+            self._headers_due = None
+
+    def _give_up(self) -> None:
+        self._headers_due = None
+        if self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete):
+            _complaints.say(f"a connection whose request was not whole after {HEADERS_S:g} s was closed")
+            self.transport.abort()
+
+
+def most_connections() -> int:
+    """How many connections are held at once: files that are open for other ends are left, too."""
+    return min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+
+@dataclass
+class _Complaints:
+    """Says on stderr what goes wrong with connections, one line a minute at most."""
+
+    said_s: float = float("-inf")
+    n_unsaid: int = 0
+
+    def say(self, text: str) -> None:
+        """Say it, or count it."""
+        now_s = time.monotonic()
+        if now_s - self.said_s < COMPLAIN_EVERY_S:
+            self.n_unsaid += 1
+            return
+        more = f" ({self.n_unsaid:,} more such lines were left out)" if self.n_unsaid else ""
+        self.said_s, self.n_unsaid = now_s, 0
+        sys.stderr.write(f"dashboard: {text}{more}\n")
+
+
+_complaints = _Complaints()
+
+
 def serve(app: App, bound: socket.socket) -> int:
     """Answer until SIGINT, SIGTERM or SIGHUP; returns its number."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=_Connection,
         ws="none",
         lifespan="off",
         log_config=None,
