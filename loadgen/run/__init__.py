@@ -71,18 +71,20 @@ def run_once(settings: RunSettings, screen: "Screen", show: "Callable[[MetricCol
     """
     with ExitStack() as stack:
         result, plan, team = _run(settings, screen, show, stack)
-    return _report(result, plan, team, screen)
+        return _report(result, plan, team, screen)
 
 
 def _run(
     settings: RunSettings, screen: "Screen", show: "Callable[[MetricCollector], bool]", stack: ExitStack
 ) -> "tuple[Result, Plan, Team]":
+    from loadgen.run.claims import check_apart, claim
     from loadgen.run.coordinator import Coordinator
     from loadgen.run.keeper import Keeper
     from loadgen.run.prepare import check_files, prepare, setting_rows
     from loadgen.run.team import Team
     from loadgen.sink.stream import OutputFile
 
+    check_apart(settings)
     check_files(settings)
     address = None
     if settings.embedded:
@@ -94,6 +96,7 @@ def _run(
             f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests"
         )
     plan = prepare(settings, screen, address)
+    claim(settings, plan.run_id, stack, screen.note)
     screen.settings(setting_rows(settings, plan))
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)

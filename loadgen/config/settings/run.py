@@ -125,6 +125,11 @@ class RunSettings(Settings):
             WHERE,
         ),
     ] = Field(default_factory=_default_folder)
+    overwrite: Annotated[
+        bool,
+        BeforeValidator(values.switch),
+        Flag("overwrite", "", "Replace files that loadgen did not write, and this run's events in --folder.", WHERE),
+    ] = False
     compress: Annotated[shared.Compress, Here("Compression of the files in --folder.")] = "none"
     format: Annotated[
         Literal["activity", "listen", "full"],
