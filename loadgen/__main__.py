@@ -1,6 +1,7 @@
 """The program `loadgen`, also as `python -m loadgen`."""
 
 import atexit
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> int:
     """Run the program; a signal makes no traceback, while modules are imported or at the end either."""
+    open_closed_streams()
     try:
         from loadgen.cli import main as run
 
@@ -22,6 +24,22 @@ def main() -> int:
         signal.signal(number, lambda *_: os._exit(code))  # all is said; a thread that hangs must not keep the program
     atexit.register(_ignore_signals)  # once no thread is waited for
     return code
+
+
+def open_closed_streams() -> None:
+    """Open those of the descriptors 0 to 2 that are closed on /dev/null: else the next socket would be stdout.
+
+    And what the encoding of stdout or stderr cannot show is replaced, since it is no reason to end.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            os.set_inheritable(number, True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _ignore_signals() -> None:

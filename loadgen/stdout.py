@@ -10,6 +10,8 @@ from typing import Any
 
 def say(text: str) -> None:
     """Print text as it is; what the reader's encoding lacks becomes a question mark."""
+    if sys.stdout is None:  # it was closed before the program began
+        return
     try:
         sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
         sys.stdout.buffer.flush()

@@ -5,6 +5,7 @@ done: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 One file per verb. What does the work is imported inside the verbs, so that --help and a wrong flag answer at once.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from loadgen.cli.command import Verb
 from loadgen.cli.text import examples
 from loadgen.config.masks import hidden, without_logins
 from loadgen.config.values import nearest
+from loadgen.disk import reason
 from loadgen.errors import LoadgenError
 from loadgen.signals import exit_code_of, listening, stop
 
@@ -33,6 +35,9 @@ WITH_SETTINGS: tuple[Verb[Any], ...] = (
     doctor.verb,
 )
 VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
+
+OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
+"""What a full disk or a limit answers, wherever it is met: no bug."""
 
 app = typer.Typer(
     help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both; "
@@ -69,15 +74,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with listening(stop):
             code = typer.main.get_command(app)(words, prog_name="loadgen", standalone_mode=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except LoadgenError as error:
         return _say_problems(str(error).splitlines(), error.exit_code)
     except typer.TyperException as error:
         return _say_problems([_usage_line(error, words)], 2)
     except (KeyboardInterrupt, typer.Abort) as stopped:
         return exit_code_of(stopped)
+    except MemoryError:
+        step = "lower --users, or raise `ulimit -v` or the limit of the container"
+        return _say_problems([f"the system gives no more memory; {step}"], 1)
+    except OSError as error:
+        if error.errno not in OF_THE_SYSTEM:
+            return _say_bug(error)
+        _leave_stdout()
+        place = f"{error.filename!r}: " if error.filename else ""
+        return _say_problems([f"the system refuses: {place}{reason(error)}"], 1)
     except Exception as bug:
         return _say_bug(bug)
     return code if isinstance(code, int) else 0
+
+
+def _leave_stdout() -> None:
+    """What waits in the buffer cannot be written: without this, Python would say so once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _say_problems(lines: Sequence[str], code: int) -> int:

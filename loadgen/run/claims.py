@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import combinations
@@ -32,8 +33,10 @@ def check_apart(settings: RunSettings) -> None:
     """Compare all paths that a run writes, resolved.
 
     Raises:
-        UsageError: two of them are one place.
+        UsageError: two of them are one place, or stdout is wanted and closed.
     """
+    if str(settings.output) == "-" and sys.stdout is None:
+        raise UsageError("--output - needs a stdout, which is closed; name a file, or a pipe to a program")
     for (flag, path), (other_flag, other) in combinations(_places(settings), 2):
         if _same(path, other):
             raise UsageError(

@@ -154,3 +154,9 @@ def test_a_folder_takes_several_runs_at_once_unless_their_events_are_the_same(tm
         for overwrite in (False, True):
             with pytest.raises(OutputUnwritable, match="are being written, by run"):
                 claimed("fourth", folder=tmp_path, overwrite=overwrite)
+
+
+def test_stdout_that_is_closed_is_refused_as_an_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(UsageError, match="stdout, which is closed"):
+        check_apart(settings(output="-"))

@@ -1,0 +1,49 @@
+"""Streams that are closed, full or of another encoding, and limits of the system: said in words, and no bug."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from loadgen.cli import analyze, main
+from loadgen.config import AnalyzeSettings
+from loadgen.stdout import say
+
+
+def shell(command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a line of shell in which $L is the program."""
+    env = {**os.environ, "L": f"{sys.executable} -m loadgen"}
+    return subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "full"), OSError(errno.EMFILE, "many"), MemoryError()])
+def test_a_limit_of_the_system_is_no_bug(
+    fault: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: AnalyzeSettings) -> int:
+        raise fault
+
+    monkeypatch.setattr(analyze.verb, "_start", fail)
+    assert main(["analyze", "."]) == 1
+    said = capsys.readouterr().err
+    assert "the system" in said
+    assert "bug" not in said
+
+
+def test_a_result_that_has_nowhere_to_go_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    say("so\n")
+
+
+def test_help_goes_where_it_can_and_says_where_it_cannot() -> None:
+    narrow = shell("PYTHONIOENCODING=latin-1 $L run --help | head -c 50000 >/dev/null; exit ${PIPESTATUS[0]}")
+    assert (narrow.returncode, narrow.stderr) == (0, "")
+    full = shell("$L --help >/dev/full")
+    assert full.returncode == 1
+    assert full.stderr.startswith("error: the system refuses: ")
+    assert len(full.stderr.splitlines()) == 1
+    closed = shell("$L run --output - --events 10 >&- 2>&1 | cat; $L run --output - --events 10 --quiet >&-")
+    assert closed.returncode == 2
+    assert "stdout, which is closed" in closed.stderr
