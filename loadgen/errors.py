@@ -6,6 +6,7 @@ LoadgenError
 ├── SinkError             an output refuses its first or its next event
 │   ├── BrokerUnreachable   no broker answered in time
 │   ├── TopicMissing        the topic is not there
+│   ├── TopicRecreated      the topic was deleted and created again while it was in use
 │   ├── AccessRefused       TLS, SASL or an ACL said no
 │   ├── OutputUnwritable    a file or folder cannot be written, or the disk is full
 │   └── ReaderGone          whoever read stdout or a pipe has seen enough: ends the run quietly
@@ -56,6 +57,10 @@ class BrokerUnreachable(SinkError):
 
 class TopicMissing(SinkError):
     """The topic is not there."""
+
+
+class TopicRecreated(SinkError):
+    """The topic was deleted and created again while it was in use: another one has its name now."""
 
 
 class AccessRefused(SinkError):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from loadgen.consume.consumer import Consumer, Result, Watcher
     from loadgen.consume.prepare import Ready
     from loadgen.consume.screen import Screen
+    from loadgen.kafka.watch import TopicWatch
 
 EXIT_FAILED = 1
 N_THREADS = 16
@@ -68,19 +69,27 @@ def consume(settings: ConsumeSettings, screen: "Screen") -> "Result":
     from concurrent.futures import ThreadPoolExecutor
 
     from loadgen.consume.prepare import prepare, setting_rows
+    from loadgen.kafka.watch import TopicWatch
 
     pool = ThreadPoolExecutor(N_THREADS, "store")
     try:
         ready = prepare(settings, pool)
         screen.settings(setting_rows(settings, ready))
-        result = _consumer(settings, ready, screen, pool).run()
+        watch = TopicWatch(ready.kafka, ready.source.topic_id)
+        watch.start()
+        try:
+            result = _consumer(settings, ready, screen, pool, watch).run()
+        finally:
+            watch.close()
         ready.store.close()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return result
 
 
-def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool: "Executor") -> "Consumer":
+def _consumer(
+    settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool: "Executor", watch: "TopicWatch"
+) -> "Consumer":
     import time
 
     from loadgen.consume.client import Client
@@ -93,7 +102,8 @@ def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool:
     rotation, budget = rotation_of(settings), Budget(HELD_BYTES)
 
     def new_lane(partition: int) -> Lane:
-        return Lane(ready.store, ready.source, partition, rotation, ready.writer_id, pool, time.time, budget)
+        writer_id, confirm = ready.writer_id, watch.confirm
+        return Lane(ready.store, ready.source, partition, rotation, writer_id, pool, time.time, budget, confirm)
 
     def today() -> int | None:
         return int(time.time() // 86_400) if settings.partition_by == "ingest" else None
@@ -101,7 +111,7 @@ def _consumer(settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool:
     policy = Policy(settings.topic, begin_of(ready.kafka), settings.on_gap, today, screen.note, screen.trouble)
     client = Client(ready.kafka, settings.group)
     limits = Limits(settings.until_idle_s, settings.drain_timeout_s, session_s(ready.kafka, settings.group))
-    return Consumer(client, ready.kafka, new_lane, pool, policy, limits, _watchers(settings, screen))
+    return Consumer(client, ready.kafka, new_lane, pool, policy, limits, _watchers(settings, screen), watch)
 
 
 def _watchers(settings: ConsumeSettings, screen: "Screen") -> "list[Watcher]":

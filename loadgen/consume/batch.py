@@ -3,6 +3,7 @@
 In: blocks, in the order of their offsets. Out: one spool per day, and one for dead letters.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -51,6 +52,7 @@ class Batch:
         n_records: events and dead letters in it.
         n_dead: dead letters in it.
         spools: by day; None for dead letters.
+        added_s: when its latest block came, time.monotonic().
     """
 
     first: int
@@ -60,6 +62,7 @@ class Batch:
     n_records: int = 0
     n_dead: int = 0
     spools: dict[int | None, Spool] = field(default_factory=dict)
+    added_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.next = self.first
@@ -73,6 +76,7 @@ class Batch:
         self.n_records += len(block)
         self.n_dead += len(block.dead)
         self.next = block.next_offset
+        self.added_s = time.monotonic()
 
     def largest_bytes(self) -> int:
         """The length of its longest file, about."""

@@ -139,7 +139,7 @@ class Client:
     def is_there(self) -> bool | None:
         """Whether the brokers have the topic; None where they do not answer."""
         try:
-            topic = self._admin.list_topics(self._topic, ASK_S).topics[self._topic]
+            topic = self._consumer.list_topics(self._topic, ASK_S).topics[self._topic]  # an admin's request creates it
         except KafkaException:
             return None
         return topic.error is None

@@ -49,6 +49,10 @@ removes only what begins *below* `next`. In E: look at both names. Everywhere el
 
 **Store full, or away**: A or B fails, nothing is published, the writer recovers until it can; in C and E as above.
 
+**The topic is deleted and created again** under a running consumer: before C the brokers are asked whether the topic
+still has the id that is part of the source, later than the last message was read. If not, nothing is published and the
+consumer ends. Without an answer nothing is published either, and the writer recovers.
+
 **Dead letters** are files of the record like others, so all of this holds for them. **Another source** (a topic that
 was made anew, another cluster) has another tag, so a chain, temporary files and final names of its own.
 """

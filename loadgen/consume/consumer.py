@@ -23,6 +23,7 @@ from loadgen.consume.partition import Partition, Phase, Policy
 from loadgen.consume.totals import Totals
 from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
 from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.watch import TopicWatch
 from loadgen.signals import listening, reason_of
 
 STANDSTILL_S = 1.0
@@ -87,6 +88,7 @@ class Consumer:
         policy: Policy,
         limits: Limits,
         watchers: list[Watcher],
+        watch: TopicWatch | None = None,
     ) -> None:
         """Nothing is asked of the brokers yet.
 
@@ -98,9 +100,11 @@ class Consumer:
             policy: what all partitions do alike; its `note` is used here too.
             limits: what ends it.
             watchers: told the totals and the seconds since the start twice a second.
+            watch: of the topic, begun already; its error ends the consumer.
         """
         self._client, self._new_lane, self._pool = client, new_lane, pool
         self._policy, self._limits, self._watchers = policy, limits, watchers
+        self._topic_watch = watch
         self._partitions: dict[int, Partition] = {}
         self._gone = Totals()
         self._n_messages = FIRST_MESSAGES
@@ -137,6 +141,8 @@ class Consumer:
         self._join()
         try:
             while self._stopped_by is None:
+                if self._topic_watch and self._topic_watch.error:
+                    raise self._topic_watch.error
                 if self._client.is_stranded:
                     self._policy.note("librdkafka has lost all brokers for good; joining the group anew")
                     self._on_lost(self._client.begin_anew())
@@ -246,7 +252,7 @@ class Consumer:
                 try:
                     if partition.lane.wait(WAIT_STEP_S):
                         waiting.remove(partition)
-                except StoreError as error:
+                except (StoreError, SinkError) as error:
                     problem = str(error)
                     waiting.remove(partition)
             self._watch()

@@ -17,7 +17,7 @@ import numpy as np
 
 from loadgen.consume.batch import Batch, Block, pieces
 from loadgen.consume.commits import CLEAR_UP_EVERY, Chain, Record
-from loadgen.consume.publication import Names, Publication
+from loadgen.consume.publication import Confirm, Names, Publication
 from loadgen.consume.rotation import Budget, Rotation
 from loadgen.consume.source import Source
 from loadgen.consume.spool import Spool
@@ -76,6 +76,7 @@ class Lane:
         pool: Executor,
         clock: Callable[[], float],
         budget: Budget | None = None,
+        confirm: Confirm = lambda _: None,
     ) -> None:
         """Nothing is asked of the store yet; `recover` comes first.
 
@@ -88,6 +89,7 @@ class Lane:
             pool: writes and publishes; may be shared by all lanes, with any number of threads.
             clock: seconds since 1970.
             budget: shared by the lanes of a process; one of its own by default.
+            confirm: called before each commit; the source is beyond doubt by default.
         """
         if "/" in writer_id:
             raise ValueError(f"a writer id is part of file names and has no '/', got {writer_id!r}")
@@ -97,6 +99,7 @@ class Lane:
         self.published = Published()
         self._store, self._source, self._rotation, self._writer_id = store, source, rotation, writer_id
         self._pool, self._clock, self._budget = pool, clock, budget or Budget()
+        self._confirm = confirm
         self._active = False
         self._failure: BaseException | None = None
         self._chain = Chain(store, source.records(partition), source.temporaries(partition))
@@ -252,7 +255,9 @@ class Lane:
     def _publish(self, now_s: float) -> None:
         batches, self._sealed = self._sealed, []
         clears_up = self.published.n_publications % CLEAR_UP_EVERY == CLEAR_UP_EVERY - 1
-        self._publishing = Publication(self._chain, self._names, batches, now_s, self._pool, clears_up=clears_up)
+        self._publishing = Publication(
+            self._chain, self._names, batches, now_s, self._pool, clears_up=clears_up, confirm=self._confirm
+        )
 
     def _collect(self) -> None:
         """Take in what has come of the publication, and of the files that are being written."""

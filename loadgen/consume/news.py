@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from loadgen.consume.client import Client
 from loadgen.errors import SinkError
-from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
+from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_gone
 from loadgen.kafka.options import KafkaSettings, hide_secrets
 
 TOLD_ELSEWHERE = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
@@ -40,7 +40,7 @@ class News:
         code = error.code()
         if code in MISSING:
             if self._client.is_there() is False:  # right after an election a broker may say so of any topic
-                raise topic_missing(self._kafka)
+                raise topic_gone(self._kafka)
         elif code in REFUSALS:
             raise refused(self._kafka, REFUSALS[code], error.str())
         elif error.fatal():

@@ -5,7 +5,7 @@ It runs in the pool, when the last file is closed; no task waits for another one
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from loadgen.errors import StoreError
 from loadgen.store.layout import DEAD, BatchName, Suffix, day_folder
 
 DAY_S = 86_400
+Confirm = Callable[[float], None]
+"""Raises unless what was read until then (time.monotonic()) is known to be of the source; see `TopicWatch.confirm`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,15 @@ class Publication:
     """
 
     def __init__(
-        self, chain: Chain, names: Names, batches: Sequence[Batch], now_s: float, pool: Executor, *, clears_up: bool
+        self,
+        chain: Chain,
+        names: Names,
+        batches: Sequence[Batch],
+        now_s: float,
+        pool: Executor,
+        *,
+        clears_up: bool,
+        confirm: Confirm,
     ) -> None:
         """Begin; the batches' spools are told to close already."""
         self.batches = batches
@@ -68,7 +78,7 @@ class Publication:
         self._chain, self._names, self._now_s, self._pool = chain, names, now_s, pool
         self._since_s = time.perf_counter()
         self.elapsed_s = 0.0
-        self._clears_up = clears_up
+        self._clears_up, self._confirm = clears_up, confirm
         self._cancelled = False
         self._lock = Lock()
         spools = [spool for batch in batches for spool in batch.spools.values()]
@@ -96,6 +106,7 @@ class Publication:
             record = self._record()
             if self._cancelled:
                 raise StoreError(f"the publication of partition {record.partition} was given up")
+            self._confirm(self.batches[-1].added_s)
             self._chain.commit(record, self._names.temporary(record.first, "record"))
             self._chain.roll_forward(record)
             if self._clears_up:

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin._metadata import ClusterMetadata
 
 from loadgen.config.values import nearest
-from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing
+from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMissing, TopicRecreated
 from loadgen.kafka.options import KafkaSettings, hide_secrets
 
 METADATA_S = 10.0
@@ -88,6 +88,26 @@ def topic_missing(settings: KafkaSettings, topics: Iterable[str] = ()) -> TopicM
     return TopicMissing(
         f"topic {settings.topic!r} is not on {settings.brokers};{meant} {first}, or make it with\n"
         f"  kafka-topics.sh --create --topic {settings.topic} --partitions 12 --bootstrap-server {settings.brokers}"
+    )
+
+
+def topic_gone(settings: KafkaSettings) -> TopicMissing:
+    """The topic was there at the start, and was deleted since."""
+    what = "nothing more can be read of it" if settings.reading else "the events in it are gone, and it takes no more"
+    return TopicMissing(
+        f"topic {settings.topic!r} was deleted from {settings.brokers} in the meantime: {what}; "
+        "find out who deleted it, create it again, then start again"
+    )
+
+
+def topic_recreated(settings: KafkaSettings) -> TopicRecreated:
+    """A topic of this name is there, but another one than at the start."""
+    what = "the events that this run had delivered are gone"
+    if settings.reading:
+        what = "its offsets begin again, so nothing of the new topic is stored as if it were the old one's"
+    step = "start again to read the new topic from its beginning" if settings.reading else "start the run again"
+    return TopicRecreated(
+        f"topic {settings.topic!r} on {settings.brokers} was deleted and created again in the meantime: {what}; {step}"
     )
 
 

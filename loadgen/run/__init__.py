@@ -15,6 +15,7 @@ from loadgen.stdout import say_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadgen.kafka.watch import TopicWatch
     from loadgen.metrics_endpoint import MetricCollector
     from loadgen.run.coordinator import Coordinator, Result, Watcher
     from loadgen.run.messages import Plan
@@ -101,11 +102,24 @@ def _run(
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
     stack.callback(team.end)  # also where a signal comes before the coordinator listens
-    coordinator = Coordinator(plan, team, screen, output, [])
+    watch = _watch_of(plan, stack)
+    coordinator = Coordinator(plan, team, screen, output, [], watch)
     for watcher in _watchers(plan, team, coordinator, show):
         coordinator.add_watcher(watcher)
     coordinator.add_watcher(Keeper(plan, coordinator.so_far).watch)
     return coordinator.run(), plan, team
+
+
+def _watch_of(plan: "Plan", stack: ExitStack) -> "TopicWatch | None":
+    """Watches the topic during the run; None where there is none that somebody else could delete."""
+    if plan.kafka is None or plan.settings.embedded:
+        return None
+    from loadgen.kafka.watch import TopicWatch
+
+    watch = TopicWatch(plan.kafka)
+    watch.start()
+    stack.callback(watch.close)
+    return watch
 
 
 def _watchers(

@@ -13,8 +13,9 @@ from types import FrameType
 from typing import Any
 
 from loadgen import errors
-from loadgen.errors import LoadgenError, ReaderGone, SinkError, WorkerDied
+from loadgen.errors import LoadgenError, ReaderGone, SinkError, TopicMissing, TopicRecreated, WorkerDied
 from loadgen.event import Int64s
+from loadgen.kafka.watch import TopicWatch
 from loadgen.progress import Progress
 from loadgen.run.judge.ending import cut_short
 from loadgen.run.judge.history import History
@@ -74,12 +75,14 @@ class Coordinator:
         screen: Screen,
         output: OutputFile | None,
         watchers: list[Watcher],
+        watch: TopicWatch | None = None,
     ) -> None:
         self._settings = settings = plan.settings
         self._thresholds = Thresholds(settings.threshold, settings.warm_up_s, lambda: self.stop("threshold"))
         self._history = History(settings.warm_up_s, [self._thresholds.watch])
         self._stalls = Stalls()
         self._team, self._screen, self._output, self._watchers = team, screen, output, watchers
+        self._topic_watch = watch
         self._unwritten: deque[tuple[Member, int]] = deque()
         self._go: Go | None = None
         self._totals: Totals | None = None
@@ -129,6 +132,8 @@ class Coordinator:
         for member, message in self._team.hear(HEAR_S):
             self._take(member, message)
         self._write_back()
+        if self._topic_watch and self._topic_watch.error:
+            self._fail(self._topic_watch.error)
         self._keep_time()
         if self._go is None and not self._reason and all(member.ready for member in self._team.members):
             self._start()
@@ -179,7 +184,8 @@ class Coordinator:
     def _drain(self, reason: str) -> None:
         self._reason = reason
         self._stopped_s = self._elapsed_s() if self._go and self._stopped_s is None else self._stopped_s
-        timeout_s = 0.0 if self._error and self._output else self._settings.drain_timeout_s
+        is_hopeless = self._error and (self._output or isinstance(self._error, (TopicMissing, TopicRecreated)))
+        timeout_s = 0.0 if is_hopeless else self._settings.drain_timeout_s
         self._team.tell(Drain(timeout_s))
         self._kill_at_s = time.monotonic() + timeout_s + GRACE_S
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from loadgen.consume.batch import Block
 from loadgen.consume.lane import Lane
+from loadgen.consume.publication import Confirm
 from loadgen.consume.rotation import Budget, Rotation
 from loadgen.store.layout import published
 from loadgen.store.read import read_lines
@@ -27,7 +28,13 @@ def wide_events(first: int, n_events: int, n_bytes: int, n_days: int = 1) -> Blo
 class Scene:
     """A lane with a disk, a clock and a pool of its own."""
 
-    def __init__(self, pool: Executor | None = None, budget: Budget | None = None, **rotation: object) -> None:
+    def __init__(
+        self,
+        pool: Executor | None = None,
+        budget: Budget | None = None,
+        confirm: Confirm = lambda _: None,
+        **rotation: object,
+    ) -> None:
         self.disk = Disk()
         self.pool = pool or Inline()
         bounds = {"batch_size": 1000, "max_bytes": 1 << 30, "interval_s": 60.0, **rotation}
@@ -40,6 +47,7 @@ class Scene:
             self.pool,
             self.disk.clock,
             budget,
+            confirm,
         )
         self.lane.recover()
 

@@ -1,6 +1,7 @@
 """What a lane holds back, how it fails, and what it says of itself."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from loadgen.consume.batch import Block
 from loadgen.consume.lane import Lane
 from loadgen.consume.rotation import MIB, Budget, Rotation
-from loadgen.errors import StoreFull
+from loadgen.errors import StoreFull, TopicRecreated
 from loadgen.store.layout import DEAD, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines
@@ -242,3 +243,19 @@ def test_file_names_say_time_partition_offsets_and_source() -> None:
     assert scene.lane.wait(1.0)
     name = f"batch_20251009_085320_p003_{12:020}_{14:020}_{SOURCE.tag}.jsonl"
     assert scene.disk.paths("year=") == [f"year=2024/month=10/day=04/{name}"]
+
+
+def test_nothing_is_published_while_the_source_is_in_doubt() -> None:
+    asked: list[float] = []
+
+    def confirm(read_s: float) -> None:
+        asked.append(read_s)
+        raise TopicRecreated("another topic has its name now")
+
+    since_s = time.monotonic()
+    scene = Scene(confirm=confirm, batch_size=4)
+    scene.lane.add(events(0, 4))
+    with pytest.raises(TopicRecreated):
+        scene.lane.wait(1.0)
+    assert scene.lengths() == []
+    assert since_s < asked[0] < time.monotonic(), "it must be told when the last event was read"

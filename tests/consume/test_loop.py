@@ -14,8 +14,17 @@ from confluent_kafka import KafkaError, Message
 from loadgen.consume.consumer import Consumer, Limits, Result
 from loadgen.consume.lane import Lane, Rotation
 from loadgen.consume.partition import Policy, start_at
-from loadgen.errors import AccessRefused, OffsetGone, SinkError, StoreFull, StoreUnreachable, TopicMissing
+from loadgen.errors import (
+    AccessRefused,
+    OffsetGone,
+    SinkError,
+    StoreFull,
+    StoreUnreachable,
+    TopicMissing,
+    TopicRecreated,
+)
 from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.watch import TopicWatch
 from loadgen.store.layout import published
 from loadgen.store.read import read_lines
 from tests.consume.failing_store import Disk, FailingStore, Watch, When
@@ -62,6 +71,7 @@ class Scene:
             policy,
             Limits(given.get("until_idle_s", 0.01), 1.0, given.get("session_s", 0.0)),
             [],
+            given.get("topic_watch"),
         )
 
     def _lane(self, number: int, rotation: Rotation) -> Lane:
@@ -394,3 +404,17 @@ def test_where_to_read_on(stored: int | None, low: int, high: int, offset: int, 
 
 def test_where_to_begin_may_be_the_end() -> None:
     assert start_at(None, 7, 90, "latest").offset == 90
+
+
+@pytest.mark.parametrize("error", [TopicMissing("deleted"), TopicRecreated("created again")])
+def test_a_topic_that_is_no_longer_the_same_ends_the_consumer(error: SinkError) -> None:
+    watch = TopicWatch(KafkaSettings("b:9092", "t"))
+
+    def deleted(client: FakeClient) -> Sequence[Message]:
+        watch.error = error
+        return ()
+
+    scene = Scene(assign(0), give(*run(0, 0, 5)), deleted, give(*run(0, 5, 5)), topic_watch=watch, until_idle_s=60.0)
+    result = scene.run()
+    assert (result.exit_reason, result.error) == ("error", error)
+    assert scene.offsets() == once((0, range(5)))

@@ -10,7 +10,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from loadgen.errors import LoadgenError
+from loadgen.errors import LoadgenError, TopicMissing
+from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.watch import TopicWatch
 from loadgen.run import exit_code
 from loadgen.run.coordinator import Coordinator, Result
 from loadgen.run.judge.verdict_lines import verdict_lines
@@ -21,11 +23,15 @@ from loadgen.run.totals import Totals
 from tests.run.plans import plan_of
 
 
-def result_of(plan: Plan, watch: Callable[[Coordinator, Totals], None] = lambda *_: None) -> Result:
+def result_of(
+    plan: Plan,
+    watch: Callable[[Coordinator, Totals], None] = lambda *_: None,
+    topic_watch: TopicWatch | None = None,
+) -> Result:
     """Run it in this process, with real workers; told the totals a few times a second."""
     team = Team(plan)
     screen = Screen(None, None, True, io.StringIO())
-    coordinator = Coordinator(plan, team, screen, None, [])
+    coordinator = Coordinator(plan, team, screen, None, [], topic_watch)
     coordinator.add_watcher(lambda totals, _elapsed_s: watch(coordinator, totals))
     try:
         return coordinator.run()
@@ -100,3 +106,15 @@ def test_a_signal_during_the_drain_does_not_hide_what_ended_the_run(tmp_path: Pa
     coordinator._on_signal(signal.SIGTERM, None)
     coordinator._keep_time()
     assert coordinator._reason == "error"
+
+
+def test_a_topic_that_is_deleted_ends_the_run(tmp_path: Path) -> None:
+    topic = TopicWatch(KafkaSettings("b:9092", "t"))
+
+    def watch(_coordinator: Coordinator, totals: Totals) -> None:
+        if totals.headline.planned:
+            topic.error = topic.error or TopicMissing("deleted")
+
+    result = result_of(plan(tmp_path, duration=1.0, rate=100.0), watch, topic)
+    assert (result.error, result.verdict.exit_reason, exit_code(result)) == (topic.error, "error", 1)
+    assert result.verdict.cut_short.endswith("s of 60.0 s: an error")

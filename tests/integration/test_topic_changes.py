@@ -1,0 +1,112 @@
+"""Topics that are deleted or created again under a running program, or whose settings do not suit a run."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import orjson
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tests.integration.local import Local
+from tests.run.program import Program, lines_in, start, start_program, wait_until
+
+USERS = ("--users", "1000")
+QUICK = ("--rotate-interval", "0.2", "--metrics-port", "0")
+SOON_S = 12.0
+"""Ten seconds for the product, the rest for a busy machine."""
+
+
+def make(broker: Local, topic: str, **config: str) -> None:
+    """Create a topic of two partitions; underscores in names stand for dots."""
+    new = NewTopic(topic, 2, 1, config={name.replace("_", "."): value for name, value in config.items()})
+    admin = AdminClient({"bootstrap.servers": broker.brokers})  # kept until the answer is there
+    admin.create_topics([new])[topic].result(30)
+
+
+def delete(broker: Local, topic: str) -> None:
+    """Delete a topic."""
+    admin = AdminClient({"bootstrap.servers": broker.brokers})
+    admin.delete_topics([topic])[topic].result(30)
+
+
+def produce(broker: Local, topic: str, first: int, n_events: int) -> None:
+    """Events with ids of their own."""
+    producer = Producer({"bootstrap.servers": broker.brokers})
+    for number in range(first, first + n_events):
+        producer.produce(topic, b'{"ts":%d,"id":%d}' % (1_700_000_000_000 + number, number), b"%d" % number)
+    assert producer.flush(30) == 0
+
+
+def consume(folder: Path, broker: Local, topic: str, *flags: str) -> Program:
+    """`loadgen consume` into folder/store."""
+    words = ("consume", "--json", "--brokers", broker.brokers, "--topic", topic, "--store", str(folder / "store"))
+    return Program(start_program(folder, *words, *QUICK, *flags, text=True))
+
+
+def stored(folder: Path) -> Counter[int]:
+    """How often each id is in the store."""
+    return Counter(orjson.loads(line)["id"] for line in lines_in(folder / "store"))
+
+
+def ended(program: Program, since_s: float) -> tuple[int, dict[str, Any], str]:
+    """How it ended, soon after a moment."""
+    code, summary, said = program.end(max(0.1, since_s + 30.0 - time.monotonic()))
+    assert time.monotonic() - since_s < SOON_S, said
+    return code, summary, said
+
+
+def test_a_consumer_and_a_run_say_that_their_topic_was_deleted(tmp_path: Path, broker: Local) -> None:
+    make(broker, "deleted")
+    produce(broker, "deleted", 0, 1000)
+    consumer = consume(tmp_path, broker, "deleted", "--until-idle", "60")
+    wait_until(lambda: stored(tmp_path).total() == 1000)
+    flags = ("--brokers", broker.brokers, "--topic", "deleted", *USERS, "--rate", "20", "--duration", "60s")
+    run = start(tmp_path, *flags)
+    wait_until(lambda: len(lines_in(tmp_path / "store")) > 1000)
+    time.sleep(2.5)
+    delete(broker, "deleted")
+    since_s = time.monotonic()
+    for program in (consumer, run):
+        code, _, said = ended(program, since_s)
+        assert code == 1, said
+        assert "topic 'deleted' was deleted" in said
+
+
+def test_a_topic_that_is_created_again_ends_its_consumer_and_is_stored_once_by_the_next(
+    tmp_path: Path, broker: Local
+) -> None:
+    make(broker, "again")
+    produce(broker, "again", 0, 5000)
+    consumer = consume(tmp_path, broker, "again")
+    wait_until(lambda: stored(tmp_path).total() == 5000)
+    delete(broker, "again")
+    make(broker, "again")
+    since_s = time.monotonic()
+    produce(broker, "again", 5000, 7000)
+    code, _, said = ended(consumer, since_s)
+    assert code == 1, said
+    assert "topic 'again' on" in said
+    assert "was deleted and created again" in said
+    assert stored(tmp_path) == Counter(range(5000)), "something of the new topic was stored as the old one's"
+    code, _, said = consume(tmp_path, broker, "again", "--until-idle", "1").end()
+    assert code == 0, said
+    assert stored(tmp_path) == Counter(range(12_000))
+
+
+def test_a_run_ends_when_its_topic_is_created_again(tmp_path: Path, broker: Local) -> None:
+    make(broker, "rerun")
+    flags = ("--brokers", broker.brokers, "--topic", "rerun", *USERS, "--rate", "20", "--duration", "60s")
+    run = start(tmp_path, *flags)
+    consumer = consume(tmp_path, broker, "rerun")
+    wait_until(lambda: len(lines_in(tmp_path / "store")) > 0)
+    time.sleep(2.5)
+    delete(broker, "rerun")
+    make(broker, "rerun")
+    since_s = time.monotonic()
+    for program in (run, consumer):
+        code, _, said = ended(program, since_s)
+        assert code == 1, said
+        assert "was deleted and created again" in said
