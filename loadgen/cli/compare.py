@@ -7,8 +7,8 @@ from loadgen.config import CompareSettings
 def _start(settings: CompareSettings) -> int:
     """Compare two runs: rates, latencies, CPU, what became of the events, and the settings that differ.
 
-    Says of each figure by how much B differs from A, and whether that is better or worse. Noise is not judged: repeat
-    both runs before you believe a small difference.
+    Says of each figure by how much B differs from A, and whether that is better or worse; a change of up to 5% counts
+    as noise. --fail-if makes a change an error, for CI.
     """
     from loadgen.report.compare import main
 

@@ -118,7 +118,7 @@ def threshold(value: Any) -> Threshold:
     tail = _TAIL.fullmatch(match[3]) if match else None
     if match is None or tail is None:
         raise BadValue("must be FIGURE OP VALUE [over DURATION] [abort], OP one of < <= > >= == !=", EXAMPLE)
-    figure = _figure(match[1].strip())
+    figure = figure_named(match[1].strip())
     factor, reference = _value(tail[1].strip(), figure)
     over_s = None if tail[2] is None else _over_s(tail[2])
     found = Threshold(text, figure, match[2], factor, reference, over_s, tail[3] is not None)
@@ -145,8 +145,8 @@ def _over_s(text: str) -> float:
         raise BadValue(f"must say over what time: that {bad.rule}", bad.next_step) from None
 
 
-def _figure(text: str) -> Figure:
-    """The figure of this name."""
+def figure_named(text: str) -> Figure:
+    """The figure of this name; BadValue where there is none."""
     if text in (*COUNTS, *RATES, *GAUGES):
         return Figure(text)
     call = _CALL.fullmatch(text)
@@ -188,12 +188,12 @@ def _value(text: str, figure: Figure) -> tuple[float, Figure | None]:
     if not times:
         if text[:1].isdigit():
             return _quantity(text, figure), None
-        return 1.0, _same_kind(_figure(text), figure)
+        return 1.0, _same_kind(figure_named(text), figure)
     number, name = (left, right) if left[:1].isdigit() else (right, left)
     match = _QUANTITY.fullmatch(number)
     if match is None or match[2] not in ("", "%"):
         raise BadValue("must have a plain number or a percentage beside the *", "write for example 0.99 * target")
-    return float(match[1].replace("_", "")) / (100 if match[2] else 1), _same_kind(_figure(name), figure)
+    return float(match[1].replace("_", "")) / (100 if match[2] else 1), _same_kind(figure_named(name), figure)
 
 
 def _same_kind(reference: Figure, figure: Figure) -> Figure:

@@ -1,11 +1,12 @@
 """`loadgen compare`: two runs side by side.
 
-Settings go in; a table (or one object) on stdout, and a page where one is wanted, come out. The exit code is 0 whatever
-the runs were: files that cannot be used raise a ManifestError, whose exit code is 2.
+Settings go in; a table (or one object) on stdout, and a page where one is wanted, come out. The exit code is 1 where
+--fail-if says so, else 0 whatever the runs were: files that cannot be used raise a ManifestError, whose exit code is 2.
 """
 
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,15 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.config import CompareSettings
+from loadgen.config.regression import Regression
 from loadgen.report import text, write_page
-from loadgen.report.figures import Difference, differences
+from loadgen.report.figures import FIGURES, TOLERANCE, Difference, differences
 from loadgen.report.read import Run, read_run
 from loadgen.report.shown import differing
 from loadgen.report.verdict import headline, passed
 from loadgen.stdout import say, say_json
 from loadgen.terminal import Terminal
 
-EXIT_DONE = 0
+EXIT_DONE, EXIT_FAILED = 0, 1
 WIDTH = 132
 """Of a table that goes to no terminal."""
 MOST_CHARACTERS = 80
@@ -54,7 +56,22 @@ def main(settings: CompareSettings) -> int:
         terminal.note(note)
     if settings.report is not None:
         terminal.note(f"report: {settings.report}")
-    return EXIT_DONE
+    broken = list(failures(a, b, settings.fail_if))
+    for line in broken:
+        terminal.note(f"failed: {line}")
+    return EXIT_FAILED if broken else EXIT_DONE
+
+
+def failures(a: Run, b: Run, regressions: Sequence[Regression]) -> Iterator[str]:
+    """A line for each regression that there is, or that cannot be ruled out."""
+    figures = {figure.key: figure for figure in FIGURES}
+    for one in regressions:
+        figure = figures[one.key]
+        found = Difference(figure, figure.of(a), figure.of(b))
+        if found.a is None or found.b is None:
+            yield f"{one} cannot be judged: not both runs say it"
+        elif one.is_met(math.inf if found.change is None else found.change):
+            yield f"{one}: {figure.shown(found.a)} became {figure.shown(found.b)} ({found.change_words})"
 
 
 def as_json(a: Run, b: Run) -> dict[str, Any]:
@@ -106,7 +123,7 @@ def notes(a: Run, b: Run) -> Iterator[str]:
             yield text.plain(f"{run.path} is what run --json printed: {step}")
         elif missing(run):
             yield text.plain(f"{run.path} does not say: {', '.join(missing(run))}")
-    yield "noise is not judged: repeat both runs before you believe a small difference"
+    yield f"differences up to {TOLERANCE:.0%} count as noise: repeat both runs before you believe a small one"
 
 
 def as_text(a: Run, b: Run, width: int | None) -> str:

@@ -12,7 +12,7 @@ from loadgen.report.cost import cost_us
 from loadgen.report.read import Percentiles, Run
 
 Better = Literal["more", "less", "neither"]
-Judgement = Literal["better", "worse", "equal", "different", "unknown"]
+Judgement = Literal["better", "worse", "alike", "equal", "different", "unknown"]
 LATENCIES = {
     "intended_to_ack": "Intended to ack",
     "ack": "Send to ack",
@@ -23,6 +23,8 @@ MEANINGS = {
     "ack": "from the send to the delivery report: the broker, or the disk",
     "schedule_lag": "from the moment the schedule asked for an event to its send: the generator",
 }
+TOLERANCE = 0.05
+"""A smaller change of a measurement is noise: two runs of the same settings differ by as much."""
 ALIKE = 0.0005
 """A smaller change is 0.0 % where it is shown."""
 PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "max"}
@@ -38,6 +40,7 @@ class Figure:
         of: its value; None where the run does not say it.
         shown: the value in words.
         better: in which direction.
+        is_exact: whether it counts what went wrong, so that no change is noise.
         is_rare: whether it is not worth mentioning when it is zero.
     """
 
@@ -47,6 +50,7 @@ class Figure:
     shown: Callable[[float | None], str]
     better: Better = "neither"
     is_rare: bool = False
+    is_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,15 @@ class Difference:
 
     @property
     def judgement(self) -> Judgement:
-        """What the difference means; noise is not judged."""
+        """What the difference means; one within TOLERANCE means nothing."""
         if self.a is None or self.b is None:
             return "unknown"
         if self.a == self.b or (self.change is not None and abs(self.change) < ALIKE):
             return "equal"
         if self.figure.better == "neither":
             return "different"
+        if not self.figure.is_exact and self.change is not None and abs(self.change) <= TOLERANCE:
+            return "alike"
         return "better" if (self.b > self.a) == (self.figure.better == "more") else "worse"
 
     @property
@@ -89,7 +95,7 @@ class Difference:
     @property
     def mark(self) -> str:
         """An arrow in the direction of the change, and the word for what it means."""
-        words = {"equal": "equal", "unknown": text.NONE}
+        words = {"equal": "equal", "alike": "≈ within noise", "unknown": text.NONE}
         if self.judgement in words:
             return words[self.judgement]
         arrow = "▲" if (self.b or 0) > (self.a or 0) else "▼"
@@ -159,13 +165,21 @@ FIGURES = (
     Figure("cores", "Cores busy", cores, text.number),
     Figure("planned", "Planned events", lambda run: run.summary.planned, text.count),
     Figure("delivered", "Delivered events", lambda run: run.summary.delivered, text.count),
-    Figure("failed", "Failed events", lambda run: run.summary.failed, text.count, "less"),
-    Figure("dropped", "Dropped events", lambda run: run.summary.dropped, text.count, "less"),
-    Figure("unfinished", "Unfinished events", lambda run: run.summary.unfinished, text.count, "less"),
+    Figure("failed", "Failed events", lambda run: run.summary.failed, text.count, "less", is_exact=True),
+    Figure("dropped", "Dropped events", lambda run: run.summary.dropped, text.count, "less", is_exact=True),
+    Figure("unfinished", "Unfinished events", lambda run: run.summary.unfinished, text.count, "less", is_exact=True),
     Figure(
-        "repeated_possibly", "Possibly repeated", lambda run: run.summary.repeated_possibly, text.count, "less", True
+        "repeated_possibly",
+        "Possibly repeated",
+        lambda run: run.summary.repeated_possibly,
+        text.count,
+        "less",
+        True,
+        True,
     ),
-    Figure("restarts", "Worker restarts", lambda run: run.summary.restarts, text.count, "less", True),
+    Figure(
+        "restarts", "Worker restarts", lambda run: run.summary.restarts, text.count, "less", is_rare=True, is_exact=True
+    ),
     Figure("bytes", "Bytes delivered", lambda run: run.summary.bytes, text.size),
     Figure("elapsed_s", "Elapsed", lambda run: run.summary.elapsed_s, text.seconds),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from loadgen.report import text
-from loadgen.report.figures import LATENCIES, MEANINGS, PERCENTILES, differences, percentiles_of, sides
+from loadgen.report.figures import LATENCIES, MEANINGS, PERCENTILES, TOLERANCE, differences, percentiles_of, sides
 from loadgen.report.markup import Child, tag
 from loadgen.report.read import Run, Threshold, Window
 from loadgen.report.shown import about_rows, differing, proof, setting_rows
@@ -17,8 +17,8 @@ from loadgen.report.tables import bars, exact, fold, pairs, panel, table
 OUTCOMES = ("planned", "delivered", "failed", "dropped", "unfinished")
 JUDGED = {"better": "good", "worse": "bad"}
 NOISE = (
-    "More throughput is better, less latency is better. Noise is not judged: repeat both runs before you believe "
-    "a small difference."
+    f"More throughput is better, less latency is better. Differences up to {TOLERANCE:.0%} count as noise: repeat both "
+    "runs before you believe a small one."
 )
 
 

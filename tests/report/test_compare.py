@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from loadgen.cli import main
-from loadgen.report.compare import as_json, as_text, missing, notes
+from loadgen.config.regression import regression
+from loadgen.report.compare import as_json, as_text, failures, missing, notes
 from loadgen.report.read import Run, run_of
 from tests.report.manifests import manifest, settings, summary
 
@@ -42,7 +43,7 @@ def test_the_table_says_what_is_better_and_what_is_worse(files: list[str], capsy
     assert rows["verdict"][:2] == ["Passed: every promise was kept", "Failed: not every promise was kept"]
     assert rows["limited by"][:2] == ["schedule", "full queue"]
     assert "│ users │ 5,000 │ 10,000 │" in out
-    assert err == "noise is not judged: repeat both runs before you believe a small difference\n"
+    assert err == "differences up to 5% count as noise: repeat both runs before you believe a small one\n"
 
 
 def test_json_prints_one_object_with_the_exact_figures(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,3 +123,42 @@ def test_texts_of_a_manifest_are_never_commands_of_the_terminal() -> None:
     assert "\u202e" not in shown
     assert "[red]" in shown
     assert b"\x1b" not in orjson.dumps(as_json(hostile, run()))
+
+
+@pytest.mark.parametrize(
+    ("expr", "code", "said"),
+    [
+        ("rate < -5%", 1, "rate < -5%: 999.5/s became 899.5/s (-10.0 %)"),
+        ("rate < -15%", 0, ""),
+        ("p99(ack) <= -50%", 1, "p99(ack) <= -50%: 30.0 ms became 15.0 ms (-50.0 %)"),
+        ("p99(latency) > +10%", 0, ""),
+        ("failed > +0%", 0, ""),
+    ],
+)
+def test_a_change_that_fails_the_comparison_is_named_and_ends_with_1(
+    expr: str, code: int, said: str, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", *files, "--fail-if", "dropped > +10%", "--fail-if", expr]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_failure_where_there_was_none_fails_the_comparison_and_so_does_a_figure_that_is_unknown() -> None:
+    exprs = [regression("failed > +10%"), regression("target > +10%")]
+    found = list(failures(run(), run(summary=summary(failed=5, target_per_s=None)), exprs))
+    assert found == ["failed > +10%: 0 became 5 (from 0)", "target > +10% cannot be judged: not both runs say it"]
+
+
+@pytest.mark.parametrize(
+    ("expr", "said"),
+    [
+        ("p99(latency) > 50ms", "CHANGE a percentage"),
+        ("p99(latncy) > +10%", "must name figures that there are"),
+        ("p75(ack) > +10%", "must name a figure that is in the files of both runs"),
+        ("in_flight > +10%", "must name a figure that is in the files of both runs"),
+    ],
+)
+def test_a_change_that_cannot_be_compared_is_a_wrong_usage(
+    expr: str, said: str, files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", *files, "--fail-if", expr]) == 2
+    assert said in capsys.readouterr().err

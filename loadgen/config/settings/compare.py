@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
 from loadgen.config import names
+from loadgen.config.regression import Regression, regression
 from loadgen.config.rules import Problem
 from loadgen.config.settings import load, shared
 from loadgen.config.settings.base import AROUND, Flag, Here, Needed, Settings
+from loadgen.config.threshold import expressions
 from loadgen.config.values import BadValue
 
 WHAT = "What is compared"
@@ -42,6 +44,17 @@ class CompareSettings(Settings):
         ),
     ]
 
+    fail_if: Annotated[
+        tuple[Annotated[Regression, PlainValidator(regression), PlainSerializer(str, return_type=str)], ...],
+        BeforeValidator(expressions),
+        Flag(
+            "fail-if",
+            "EXPR",
+            "Exit with code 1 where B differs from A like this: 'p99(latency) > +10%', 'rate < -5%', 'failed > +0%'; "
+            "may be given many times.",
+            WHAT,
+        ),
+    ] = ()
     config: shared.Config = None
     json_summary: Annotated[shared.JsonSummary, Here("Print the figures as one JSON object to stdout.")] = False
     report: Annotated[load.Report, Here("Write one page with both runs laid over each other.", AROUND)] = None
