@@ -47,10 +47,16 @@ def test_the_figures_are_shown_though_the_page_cannot_be_written_at_the_end(tmp_
     assert "error: cannot write 'place/run.html'" in said
 
 
-@pytest.mark.parametrize("flags", [["--report", "m.json", "--manifest", "m.json"], ["--report", "x", "--output", "x"]])
+@pytest.mark.parametrize("flags", [["--report", "m.html", "--manifest", "m.html"], ["--report", "x", "--output", "x"]])
 def test_the_page_has_a_file_of_its_own(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *flags, "--dry-run"]) == 2
     assert "each file has its own content, got report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["run"], ["compare", "a.json", "b.json"]])
+def test_a_page_in_a_file_of_another_kind_is_refused(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*verb, "--report", "x.pdf", "--dry-run"]) == 2
+    assert "must end in .html, got 'x.pdf'" in capsys.readouterr().err
 
 
 def test_a_run_without_a_page_does_not_load_what_draws_it(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The settings of a load test: what is measured and what must be kept, each declared once, as in shared.py."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
@@ -10,8 +10,17 @@ from loadgen.config.settings.base import AROUND, HOW_MUCH, Flag, or_none
 from loadgen.config.shape_files import NAMED, shape_spec
 from loadgen.config.shapes import ShapeSpec
 from loadgen.config.threshold import Threshold, expressions, threshold
+from loadgen.config.values import BadValue
 
 MEASURED = "What is measured and must be kept"
+
+
+def _page(value: Any) -> Path:
+    path = names.path(value)
+    if path.suffix.lower() not in (".html", ".htm", ""):
+        raise BadValue("is one page, so it must end in .html", "write for example run.html")
+    return path
+
 
 Shape = Annotated[
     ShapeSpec | None,
@@ -70,6 +79,6 @@ PercentileLog = Annotated[
 ]
 Report = Annotated[
     Path | None,
-    or_none(names.path),
+    or_none(_page),
     Flag("report", "FILE.html", "Write one page of figures and charts, which needs no network to open.", MEASURED),
 ]
