@@ -46,8 +46,12 @@ def unwritable(path: str | os.PathLike[str], error: OSError, next_step: str | No
     return OutputUnwritable(f"cannot write {os.fspath(path)!r}: {reason(error, next_step)}")
 
 
-def check_writable(folder: str | os.PathLike[str]) -> None:
+def check_writable(folder: str | os.PathLike[str], next_step: str | None = None) -> None:
     """Find out early whether files can be written in a folder, which is made where missing.
+
+    Args:
+        folder: which.
+        next_step: what to do where they cannot, instead of the usual advice.
 
     Raises:
         OutputUnwritable: with the path, the reason and the next step.
@@ -58,7 +62,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
             probe.write(b"\n")
             probe.flush()
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder, error, next_step) from error
 
 
 def write_whole(path: Path, content: Bytes) -> None:

@@ -43,7 +43,8 @@ def check_files(settings: RunSettings) -> None:
     Raises:
         OutputUnwritable: the first that cannot.
     """
-    for folder in (settings.manifest_path("").parent, settings.folder, settings.percentile_log):
+    check_writable(settings.manifest_path("").parent, "name another place for the manifest with --manifest PATH")
+    for folder in (settings.folder, settings.percentile_log):
         if folder is not None:
             check_writable(folder)
     if settings.report is not None:

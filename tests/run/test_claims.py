@@ -15,6 +15,7 @@ from loadgen.errors import OutputUnwritable, UsageError
 from loadgen.prove.manifest import write_manifest
 from loadgen.report import write_report
 from loadgen.run.claims import RECORDS, check_apart, claim
+from loadgen.run.prepare import check_files
 from tests.report.manifests import manifest as manifest_of_a_run
 
 LINE = b'{"ts":1767571200041,"userId":161}\n'
@@ -160,3 +161,9 @@ def test_stdout_that_is_closed_is_refused_as_an_output(monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(UsageError, match="stdout, which is closed"):
         check_apart(settings(output="-"))
+
+
+def test_a_place_where_no_manifest_can_be_written_names_the_flag(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputUnwritable, match="--manifest PATH"):
+        check_files(settings(discard=True, manifest=tmp_path / "file/m.json"))
