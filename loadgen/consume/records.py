@@ -1,9 +1,10 @@
 """From polled messages to what is stored: which records are events, of which day, and what is said of the others.
 
 In: messages of one Kafka partition, in the order of their offsets. Out: a `Block`, in which each of them is either a
-line to store or a dead letter, byte for byte, and the latest event's time.
+line to store or a dead letter, and the latest event's time. Both are kept byte for byte, but for line feeds around and
+between the fields of an event, which are white space there.
 
-An event is a JSON object on one line with a time: `ts`, an integer of milliseconds since 1970 (UTC), or else
+An event is a JSON object with a time: `ts`, an integer of milliseconds since 1970 (UTC), or else
 `timestamp`, ISO 8601 text (UTC where it names no offset), in the years 1970 to 9999. orjson decides what is JSON. All
 records of a call are judged at once by `map`; only where one of them is no event is each judged alone.
 """
@@ -21,10 +22,13 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from loadgen.consume.batch import Block
 from loadgen.event import Int32s, Int64s
+from loadgen.kafka.lines import folded
 
 DAY_MS = 86_400_000
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
+FIRST_S, LAST_S = 946_684_800, 4_102_444_800
+"""The years 2000 to 2099 in seconds; in milliseconds these numbers are five weeks of 1970."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
 _NOT_ALL = (ValueError, TypeError, KeyError, OverflowError)
@@ -62,7 +66,7 @@ def judge(messages: Sequence[Message], day: int | None = None) -> Judged:
         times_ms = _times_of_all(values)
     except _NOT_ALL:
         times_ms, rows, dead = _one_by_one(messages, values)
-        values, offsets = [values[row] for row in rows], offsets[rows]
+        values, offsets = [folded(values[row] or b"") for row in rows], offsets[rows]
     days = _days(times_ms) if day is None else np.full(len(times_ms), day, np.int32)
     lines: Any = values  # none of them is None
     latest_ms = int(times_ms.max()) if len(times_ms) else -1
@@ -97,7 +101,7 @@ def _iso_times(values: Sequence[bytes]) -> Int64s:
 
 
 def _within(times_ms: Int64s) -> Int64s:
-    if times_ms.min() < 0 or times_ms.max() > LAST_MS:
+    if times_ms.min() < 0 or times_ms.max() > LAST_MS or bool(((times_ms >= FIRST_S) & (times_ms < LAST_S)).any()):
         raise ValueError
     return times_ms
 
@@ -122,8 +126,6 @@ def time_of(value: bytes | None) -> int:
     """
     if not value:
         raise NoEvent("the value is null" if value is None else "the value is empty")
-    if b"\n" in value:
-        raise NoEvent("the value has a line feed in it, so it cannot be one line of a file")
     try:
         record = orjson.loads(value)
     except orjson.JSONDecodeError as error:
@@ -131,8 +133,13 @@ def time_of(value: bytes | None) -> int:
     if not isinstance(record, dict):
         raise NoEvent("the value is JSON, but no object")
     time_ms = _milliseconds(record)
+    if FIRST_S <= time_ms < LAST_S:
+        raise NoEvent(
+            f"the time is {time_ms}, which are seconds since 1970, it seems: {datetime.fromtimestamp(time_ms, UTC)}; "
+            "ts must be in milliseconds"
+        )
     if not 0 <= time_ms <= LAST_MS:
-        raise NoEvent("the time lies outside the years 1970 to 9999")
+        raise NoEvent("the time lies outside the years 1970 to 9999; ts must be in milliseconds since 1970")
     return time_ms
 
 

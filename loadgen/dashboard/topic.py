@@ -20,6 +20,7 @@ from loadgen.dashboard.state import State
 from loadgen.errors import SinkError
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
+from loadgen.kafka.lines import folded_if_json
 from loadgen.kafka.options import KafkaSettings, hide_secrets
 
 Begin = Literal["recent", "beginning", "end"]
@@ -180,11 +181,11 @@ class TopicEvents:
 
 
 def _lines(messages: list[Message]) -> bytes:
-    """The messages' values as lines; one that is null, or has a newline in it, as a line that is no event."""
+    """The messages' values as lines; of null, nothing, and line feeds in no JSON one that is no event."""
     values: list[Any] = list(map(Message.value, messages))
     if None in values:
         values = [b"null" if value is None else value for value in values]
     lines = b"\n".join(values) + b"\n"
     if lines.count(b"\n") != len(values) or b"" in values:
-        lines = b"\n".join(b"?" if b"\n" in value or not value.strip() else value for value in values) + b"\n"
+        lines = b"\n".join(folded_if_json(value) or b"?" if value.strip() else b"?" for value in values) + b"\n"
     return lines

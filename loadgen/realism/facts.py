@@ -12,6 +12,7 @@ from loadgen.analyze import events
 from loadgen.analyze.files import Interval
 from loadgen.analyze.tally import Tally
 from loadgen.event import LEVELS, PAGE_ACTIONS, PAGE_NAMES, TIERS
+from loadgen.kafka.lines import folded_if_json
 from loadgen.realism.zones import zone_table
 
 PLAY, LIKE, DISLIKE, ADD, OTHER = range(5)
@@ -106,7 +107,8 @@ class Facts(Tally):
 
     def take(self, values: Iterable[bytes]) -> None:
         """Keep the events in the values of these messages."""
-        self._pending += [value for value in values if value.strip() and b"\n" not in value]
+        lines = map(folded_if_json, values)
+        self._pending += [line for line in lines if line is not None and line.strip()]
         if len(self._pending) >= LINES_AT_ONCE:
             self._insert_pending()
 

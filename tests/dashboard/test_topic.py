@@ -107,11 +107,22 @@ def test_end_is_what_comes_from_now_on(cluster: MockCluster) -> None:
 
 
 def test_messages_that_are_no_events_are_counted_and_nothing_else(cluster: MockCluster) -> None:
-    odd = [None, b"", b"no json", b'{"a":\n1}', b"[]", b"null", b"\xff", b" "]
+    odd = [None, b"", b"no json", b'{"a":"\n"}', b"\n", b"[]", b"null", b"\xff", b" "]
     produce(cluster.address, *values_of(0, 1), *odd, *values_of(2, 3))
     watched = Watched(cluster.address)
     try:
         watched.until(lambda one: one.items == expected(0, 3) and one.n_unreadable == len(odd))
+    finally:
+        watched.events.close()
+
+
+def test_line_feeds_around_and_between_fields_are_no_fault(cluster: MockCluster) -> None:
+    odd = [value.replace(b",", b",\n") + b"\n" for value in values_of(2, 5)]
+    produce(cluster.address, *values_of(0, 1), *odd)
+    watched = Watched(cluster.address)
+    try:
+        watched.until(lambda one: one.items == expected(0, 5))
+        assert watched.n_unreadable == 0
     finally:
         watched.events.close()
 

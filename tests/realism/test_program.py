@@ -126,7 +126,8 @@ def test_a_topic_is_read_from_its_beginning(here: Path, capsys: pytest.CaptureFi
     (here / "events.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     with EmbeddedBroker("plays") as broker:
         producer = Producer({"bootstrap.servers": broker.address})
-        for line in [*lines, b"no event", b""]:
+        pretty = [json.dumps(json.loads(line), indent=2).encode() + b"\n" for line in lines[:500]]
+        for line in [*pretty, *lines[500:], b"no event", b"", b"\n"]:
             producer.produce("plays", line)
         assert producer.flush(20) == 0
         found = said_by(capsys, "--brokers", broker.address, "--topic", "plays", "--json", code=0)
