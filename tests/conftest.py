@@ -17,7 +17,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("loadgen")
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # programs that are started under nohup inherit that it is ignored
+# where the tests run in the background or under nohup, these are ignored, and the programs they start inherit that
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
