@@ -14,17 +14,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import combinations
 from pathlib import Path
 
+import orjson
+
 from loadgen.compression import compression_of, decompressed
 from loadgen.config import RunSettings
 from loadgen.disk import unwritable
 from loadgen.errors import OutputUnwritable, UsageError
+from loadgen.event import ACTIVITY_FIELDS, LISTEN_FIELDS
 from loadgen.prove.reached import path_beside
 
-LINE_STARTS = (b'{"ts":', b'{"user":')
-"""How a line of any format begins."""
+FIRST_KEYS = {ACTIVITY_FIELDS[:5], LISTEN_FIELDS[:5]}
+"""The first keys of a line of any format."""
 MANIFEST_START = b'{"manifest_version":'
-REPORT_STARTS = (b"<!doctypehtml>",)
-LOOK_BYTES = 64
+REPORT_MARK = b'<meta name="generator" content="loadgen'
+LOOK_BYTES = 4096
 RECORDS = ".loadgen"
 """The folder, in a folder of events, that has a file for each run that wrote there."""
 
@@ -104,8 +107,19 @@ def _is_ours(path: Path, flag: str) -> bool:
             head: bytes = decompressed(file, how).read(LOOK_BYTES) if how else file.read(LOOK_BYTES)
     except OSError:  # not readable, or not compressed
         return False
-    starts = {"--output": LINE_STARTS, "--manifest": (MANIFEST_START,), "--report": REPORT_STARTS}[flag]
-    return bytes(head).translate(None, b" \n").startswith(starts)
+    if flag == "--report":
+        return REPORT_MARK in head
+    if flag == "--manifest":
+        return bytes(head).translate(None, b" \n").startswith(MANIFEST_START)
+    return _is_event(bytes(head).partition(b"\n")[0])
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(record, dict) and tuple(record)[:5] in FIRST_KEYS
 
 
 @contextmanager

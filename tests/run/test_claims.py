@@ -18,7 +18,7 @@ from loadgen.run.claims import RECORDS, check_apart, claim
 from loadgen.run.prepare import check_files
 from tests.report.manifests import manifest as manifest_of_a_run
 
-LINE = b'{"ts":1767571200041,"userId":161}\n'
+LINE = b'{"ts":1,"userId":2,"sessionId":2000001,"page":"Home","method":"GET"}\n'
 
 
 def settings(**given: Any) -> RunSettings:
@@ -108,6 +108,22 @@ def test_a_file_of_somebody_else_is_left_as_it_is(flag: str, tmp_path: Path) -> 
         claimed(**{flag: path}, discard=flag != "output")
     assert path.read_text() == '{"chapter": 1}\n'
     assert len(claimed(**{flag: path}, discard=flag != "output", overwrite=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "content"),
+    [
+        ("output", '{"ts": 5, "temperature": 20.1}\n'),
+        ("output", '{"user": "ann", "age": 30}\n'),
+        ("report", "<!doctype html>\n<title>My page</title>\n"),
+    ],
+)
+def test_a_file_of_the_same_kind_is_not_therefore_ours(flag: str, content: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.html"
+    path.write_text(content)
+    with pytest.raises(OutputUnwritable, match="loadgen did not write it"):
+        claimed(**{flag: path}, discard=flag != "output")
+    assert path.read_text() == content
 
 
 def test_what_a_former_run_wrote_is_replaced_and_a_line_says_so(tmp_path: Path) -> None:
