@@ -9,7 +9,6 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, libversion
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from loadgen.doctor.check import Finding, Mark, bad, good, untried
@@ -18,6 +17,7 @@ from loadgen.errors import LoadgenError, TopicMissing
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+from loadgen.kafka.topic_config import MAX_BATCH, OUR_BATCH_BYTES, described, problems
 
 ASK_S = 5.0
 GROUP_S = SESSION_S + 3.0
@@ -70,30 +70,28 @@ def looked_at(kafka: KafkaSettings, cluster: Cluster) -> Finding:
     """The topic: partitions, copies, how long events are kept."""
     if cluster.missing is not None:
         return bad("topic", "topic", cluster.missing)
-    admin = admin_of(kafka)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, kafka.topic)
     try:
-        partitions = admin.list_topics(kafka.topic, ASK_S).topics[kafka.topic].partitions
-        config = _config(admin, resource)
+        partitions = admin_of(kafka).list_topics(kafka.topic, ASK_S).topics[kafka.topic].partitions
     except KafkaException as error:
         return bad("topic", f"topic {kafka.topic}", LoadgenError(_reason(kafka, error)), "look at the broker's log")
+    config, _ = described(kafka)
+    found = problems(kafka, config, partitions)
     n_copies = min((len(partition.replicas) for partition in partitions.values()), default=0)
     said = f"topic {kafka.topic}: {len(partitions)} partitions, {n_copies} cop{'y' if n_copies == 1 else 'ies'} of each"
-    return good("topic", said + _kept(config))
+    if found:
+        said = "; ".join([said, *(problem.said for problem in found)])
+        return Finding("topic", Mark.BAD, said, "\n".join(problem.step for problem in found))
+    return good("topic", said + _kept(config) + _taken(config))
 
 
-def _config(admin: AdminClient, resource: ConfigResource) -> dict[str, str]:
-    """The topic's configuration; empty where this user may not ask."""
-    try:
-        entries = admin.describe_configs([resource], request_timeout=ASK_S)[resource].result(ASK_S)
-    except (KafkaException, TimeoutError):
-        return {}
-    return {name: str(entry.value) for name, entry in entries.items()}
+def _taken(config: dict[str, str]) -> str:
+    n_bytes = int(config.get(MAX_BATCH, OUR_BATCH_BYTES))
+    return f", takes batches of up to {n_bytes:,} bytes (batch.size is fitted)" if n_bytes < OUR_BATCH_BYTES else ""
 
 
 def _kept(config: dict[str, str]) -> str:
-    if "delete" not in config.get("cleanup.policy", "delete") or "retention.ms" not in config:
-        return ", compacted" if "cleanup.policy" in config else ""
+    if "retention.ms" not in config:
+        return ""
     kept_ms = int(config["retention.ms"])
     if kept_ms < 0:
         return ", kept for ever"

@@ -47,6 +47,8 @@ def stopped(settings: KafkaSettings, error: KafkaError) -> SinkError:
     step = "look at the broker's log, then run again"
     if INVALID_TIMESTAMP in reason:
         step = f"the topic takes no events so far ahead of the brokers' clock: {out_of_the_future(settings)}"
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        step = "the topic's max.message.bytes is below the size of a batch: lower --kafka-option batch.size=N"
     return SinkError(f"Kafka takes no more events of topic {settings.topic!r}: {reason}; {step}")
 
 
@@ -55,7 +57,7 @@ def out_of_the_future(settings: KafkaSettings) -> str:
     return f"--timestamps wall, an earlier --start, or\n  {set_topic(settings, FUTURE, ANY_MS)}"
 
 
-def set_topic(settings: KafkaSettings, name: str, value: int) -> str:
+def set_topic(settings: KafkaSettings, name: str, value: int | str) -> str:
     """The command that changes a setting of the topic."""
     return (
         f"kafka-configs.sh --alter --topic {settings.topic} --add-config {name}={value} "

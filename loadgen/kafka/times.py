@@ -8,20 +8,14 @@ would no longer know their producer. Who may not ask is told nothing.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
 
 from loadgen.errors import SinkError
-from loadgen.kafka.errors import FUTURE, METADATA_S, out_of_the_future, set_topic
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config
+from loadgen.kafka.errors import FUTURE, out_of_the_future, set_topic
+from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.topic_config import EXPIRY, config_of
 
 NO_LIMIT = -1
 RETENTION = "retention.ms"
-EXPIRY = "producer.id.expiration.ms"
 MARGIN_MS = 60_000
 """The brokers' clock is not this one, and some time passes before the first event."""
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000}
@@ -48,7 +42,7 @@ def check_times(settings: KafkaSettings, reach: Reach, note: Callable[[str], Non
     Raises:
         SinkError: it is sure to refuse some.
     """
-    config = _config_of(settings)
+    config = config_of(settings)
     if config.get("message.timestamp.type") == "LogAppendTime":  # the broker puts its own time in
         return
     takes_ms = int(config.get(FUTURE, NO_LIMIT))
@@ -86,30 +80,3 @@ def _about(time_ms: float) -> str:
     """A length of time in its largest unit: 2.5 d."""
     unit = next((unit for unit, unit_ms in UNITS_MS.items() if time_ms >= unit_ms), "s")
     return f"{time_ms / UNITS_MS[unit]:.3g} {unit}"
-
-
-def _config_of(settings: KafkaSettings) -> dict[str, str]:
-    """The topic's configuration, broker defaults included; empty where the brokers do not tell."""
-    monitor = Monitor(settings.options)
-    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
-    admin = AdminClient(config, logger=monitor.logger)
-    topic = ConfigResource(ConfigResource.Type.TOPIC, settings.topic)
-    try:
-        cluster = admin.list_topics(settings.topic, METADATA_S)
-        if cluster.controller_id not in cluster.brokers:
-            return {}  # a test broker: the client would wait for a controller that never comes
-        entries = admin.describe_configs([topic], request_timeout=METADATA_S)[topic].result()
-    except KafkaException:
-        return {}
-    config = {name: entry.value for name, entry in entries.items() if entry.value}
-    return config | _expiry_of(admin, cluster.controller_id)
-
-
-def _expiry_of(admin: AdminClient, broker_id: int) -> dict[str, str]:
-    """When this broker forgets a producer; empty where it does not tell, which takes a right of its own."""
-    broker = ConfigResource(ConfigResource.Type.BROKER, str(broker_id))
-    try:
-        entry = admin.describe_configs([broker], request_timeout=METADATA_S)[broker].result().get(EXPIRY)
-    except KafkaException:
-        return {}
-    return {EXPIRY: entry.value} if entry and entry.value else {}

@@ -17,6 +17,7 @@ from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.ends import ends_if_known
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.times import check_times
+from loadgen.kafka.topic_config import check_config
 from loadgen.report import check_report
 from loadgen.run.memory import available_bytes, check_memory
 from loadgen.run.messages import Plan
@@ -144,6 +145,7 @@ def _kafka(
         n_partitions = settings.partitions
     else:
         n_partitions = check_topic(kafka)
+    kafka = check_config(kafka, screen.note)
     return kafka, ends_if_known(kafka, n_partitions)
 
 

@@ -110,3 +110,44 @@ def test_a_run_ends_when_its_topic_is_created_again(tmp_path: Path, broker: Loca
         code, _, said = ended(program, since_s)
         assert code == 1, said
         assert "was deleted and created again" in said
+
+
+def doctor(folder: Path, broker: Local, topic: str) -> tuple[int, dict[str, Any]]:
+    """The exit code, and what `loadgen doctor` finds about the topic."""
+    program = Program(
+        start_program(folder, "doctor", "--json", "--brokers", broker.brokers, "--topic", topic, text=True)
+    )
+    code, found, _ = program.end(60.0)
+    return code, next(check for check in found["checks"] if check["name"] == "topic")
+
+
+def test_a_topic_of_small_messages_takes_every_event(tmp_path: Path, broker: Local) -> None:
+    make(broker, "small", max_message_bytes="100000")
+    run = start(tmp_path, "--brokers", broker.brokers, "--topic", "small", *USERS, "--events", "20000", "--rate", "max")
+    code, summary, said = run.end()
+    assert (code, summary["delivered"]) == (0, 20_000), said
+    assert "batch.size is 99,488" in said
+    code, found = doctor(tmp_path, broker, "small")
+    assert "takes batches of up to 100,000 bytes" in found["said"]
+
+
+def test_a_compacted_topic_is_told_and_doctor_finds_it(tmp_path: Path, broker: Local) -> None:
+    make(broker, "compacted", cleanup_policy="compact")
+    flags = ("--brokers", broker.brokers, "--topic", "compacted", *USERS, "--events", "100", "--rate", "max")
+    code, _, said = start(tmp_path, *flags).end()
+    assert code == 0, said
+    assert "topic 'compacted' is compacted" in said
+    code, found = doctor(tmp_path, broker, "compacted")
+    assert (code, found["status"]) == (1, "failed")
+    assert "is compacted" in found["said"]
+
+
+def test_a_topic_that_wants_more_replicas_than_it_has_is_refused_at_once(tmp_path: Path, broker: Local) -> None:
+    make(broker, "replicas", min_insync_replicas="2")
+    flags = ("--brokers", broker.brokers, "--topic", "replicas", *USERS, "--events", "100", "--rate", "max")
+    code, _, said = start(tmp_path, *flags).end()
+    assert code == 1, said
+    assert "min.insync.replicas is 2, and its partitions have 1 copy" in said
+    code, found = doctor(tmp_path, broker, "replicas")
+    assert (code, found["status"]) == (1, "failed")
+    assert "min.insync.replicas is 2" in found["said"]

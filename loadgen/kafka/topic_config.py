@@ -1,0 +1,169 @@
+"""The settings of a topic that matter to a run, asked before it starts.
+
+In: how to reach the topic. Out: its configuration; what of it does not suit a run; the largest batch that it takes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._metadata import PartitionMetadata
+
+from loadgen.errors import SinkError
+from loadgen.kafka.errors import METADATA_S, set_topic
+from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.options import KafkaSettings, client_config
+
+EXPIRY = "producer.id.expiration.ms"
+MAX_BATCH = "max.message.bytes"
+IN_SYNC = "min.insync.replicas"
+BATCH_SIZE = "batch.size"
+OUR_BATCH_BYTES = 1_000_000
+"""loadgen's own batch.size: a topic that takes as much needs no smaller one."""
+OVERHEAD_BYTES = 512
+"""What a batch may have besides its messages."""
+SMALL_BYTES = 4096
+"""The largest events of loadgen's formats have about a quarter of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What does not suit a run.
+
+    Attributes:
+        said: what it is, and what comes of it.
+        step: what to do.
+        is_fatal: no event would be delivered.
+    """
+
+    said: str
+    step: str
+    is_fatal: bool = False
+
+
+def check_config(settings: KafkaSettings, note: Callable[[str], None]) -> KafkaSettings:
+    """Hold the topic's configuration against a run; where the brokers do not tell it, nothing is checked.
+
+    Returns:
+        The settings, with a batch.size that the topic takes.
+
+    Raises:
+        SinkError: the topic would take no event.
+    """
+    config, partitions = described(settings)
+    for problem in problems(settings, config, partitions):
+        if problem.is_fatal:
+            raise SinkError(f"{problem.said}; {problem.step}")
+        note(f"note: {problem.said}; {problem.step}")
+    return _fitted(settings, config, note)
+
+
+def problems(
+    settings: KafkaSettings, config: dict[str, str], partitions: dict[int, PartitionMetadata]
+) -> list[Problem]:
+    """What of the topic's configuration does not suit a run."""
+    found = [_compacted(settings, config), _too_few_copies(settings, config, partitions), _too_small(settings, config)]
+    return [problem for problem in found if problem is not None]
+
+
+def _compacted(settings: KafkaSettings, config: dict[str, str]) -> Problem | None:
+    if "compact" not in config.get("cleanup.policy", ""):
+        return None
+    return Problem(
+        f"topic {settings.topic!r} is compacted (cleanup.policy={config['cleanup.policy']}): Kafka keeps only the "
+        "latest event of each listener, whose id is the key, so that verify and consume find the others missing",
+        f"use another topic, or\n  {set_topic(settings, 'cleanup.policy', 'delete')}",
+    )
+
+
+def _too_few_copies(
+    settings: KafkaSettings, config: dict[str, str], partitions: dict[int, PartitionMetadata]
+) -> Problem | None:
+    """With acks=all a broker refuses every event while too few replicas are in sync."""
+    acks = settings.options.get("acks", settings.options.get("request.required.acks", "all"))
+    n_wanted = int(config.get(IN_SYNC, 1))
+    if acks.lower() not in ("all", "-1") or not partitions:
+        return None
+    n_copies = min(len(partition.replicas) for partition in partitions.values())
+    if n_copies < n_wanted:
+        return Problem(
+            f"topic {settings.topic!r} takes no events: {IN_SYNC} is {n_wanted}, and its partitions have "
+            f"{n_copies} cop{'y' if n_copies == 1 else 'ies'}",
+            f"add replicas with kafka-reassign-partitions.sh, or\n  {set_topic(settings, IN_SYNC, n_copies)}",
+            is_fatal=True,
+        )
+    short = [number for number, partition in sorted(partitions.items()) if len(partition.isrs) < n_wanted]
+    if not short:
+        return None
+    which = ", ".join(map(str, short[:5])) + ("…" if len(short) > 5 else "")
+    return Problem(
+        f"topic {settings.topic!r} takes no events in partition{'s' * (len(short) > 1)} {which} at the moment: "
+        f"{IN_SYNC} is {n_wanted}, and fewer replicas are in sync",
+        "see which broker is down; events wait until it is back",
+    )
+
+
+def _too_small(settings: KafkaSettings, config: dict[str, str]) -> Problem | None:
+    n_bytes = int(config.get(MAX_BATCH, OUR_BATCH_BYTES))
+    if n_bytes >= SMALL_BYTES:
+        return None
+    return Problem(
+        f"topic {settings.topic!r} takes messages of up to {n_bytes:,} bytes ({MAX_BATCH}), "
+        "and single events may be larger",
+        f"allow more with\n  {set_topic(settings, MAX_BATCH, OUR_BATCH_BYTES)}",
+    )
+
+
+def _fitted(settings: KafkaSettings, config: dict[str, str], note: Callable[[str], None]) -> KafkaSettings:
+    """Batches of a size that the topic takes; librdkafka does not ask for it."""
+    n_bytes = int(config.get(MAX_BATCH, OUR_BATCH_BYTES))
+    chosen = int(settings.options.get(BATCH_SIZE, OUR_BATCH_BYTES))
+    if chosen <= n_bytes:
+        return settings
+    if BATCH_SIZE in settings.options:
+        note(
+            f"note: {BATCH_SIZE}={chosen} is more than topic {settings.topic!r} takes ({MAX_BATCH}={n_bytes}), "
+            f"so full batches will fail; leave {BATCH_SIZE} out, or lower it"
+        )
+        return settings
+    fitting = max(1, n_bytes - OVERHEAD_BYTES)
+    note(
+        f"note: {BATCH_SIZE} is {fitting:,}, because topic {settings.topic!r} takes batches of up to {n_bytes:,} "
+        f"bytes ({MAX_BATCH})"
+    )
+    return replace(settings, options={**settings.options, BATCH_SIZE: str(fitting)})
+
+
+def config_of(settings: KafkaSettings) -> dict[str, str]:
+    """The topic's configuration, broker defaults included; empty where the brokers do not tell."""
+    return described(settings)[0]
+
+
+def described(settings: KafkaSettings) -> tuple[dict[str, str], dict[int, PartitionMetadata]]:
+    """The topic's configuration, as above, and its partitions."""
+    monitor = Monitor(settings.options)
+    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
+    admin = AdminClient(config, logger=monitor.logger)
+    topic = ConfigResource(ConfigResource.Type.TOPIC, settings.topic)
+    try:
+        cluster = admin.list_topics(settings.topic, METADATA_S)
+        if cluster.controller_id not in cluster.brokers:
+            return {}, {}  # a test broker: the client would wait for a controller that never comes
+        entries = admin.describe_configs([topic], request_timeout=METADATA_S)[topic].result()
+    except KafkaException:
+        return {}, {}
+    config = {name: entry.value for name, entry in entries.items() if entry.value}
+    return config | _expiry_of(admin, cluster.controller_id), cluster.topics[settings.topic].partitions
+
+
+def _expiry_of(admin: AdminClient, broker_id: int) -> dict[str, str]:
+    """When this broker forgets a producer; empty where it does not tell, which takes a right of its own."""
+    broker = ConfigResource(ConfigResource.Type.BROKER, str(broker_id))
+    try:
+        entry = admin.describe_configs([broker], request_timeout=METADATA_S)[broker].result().get(EXPIRY)
+    except KafkaException:
+        return {}
+    return {EXPIRY: entry.value} if entry and entry.value else {}
