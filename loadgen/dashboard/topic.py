@@ -17,11 +17,12 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from loadgen.consume.client import Client
 from loadgen.dashboard.state import State
-from loadgen.errors import SinkError
+from loadgen.errors import SinkError, TopicRecreated
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
 from loadgen.kafka.lines import folded_if_json
 from loadgen.kafka.options import KafkaSettings, hide_secrets
+from loadgen.kafka.watch import TopicWatch
 
 Begin = Literal["recent", "beginning", "end"]
 
@@ -52,6 +53,7 @@ class TopicEvents:
         self.name = f"topic {kafka.topic} on {kafka.brokers}"
         self._kafka, self._begin, self._clock = kafka, begin, clock
         self._client: Client | None = None
+        self._watch: TopicWatch | None = None
         self._next: dict[int, int] = {}
         self._first: dict[int, int] = {}
         self._goal: dict[int, int] = {}
@@ -86,6 +88,7 @@ class TopicEvents:
 
     def _connect(self) -> None:
         n_partitions = check_topic(self._kafka, ASK_S)
+        self._recognise()
         client = Client(self._kafka, GROUP)
         try:
             for partition in range(n_partitions):
@@ -96,6 +99,18 @@ class TopicEvents:
         self._client = client
         self._probe_s, self._look_s = self._clock() + PROBE_S, self._clock() + LOOK_S
         self._well()
+
+    def _recognise(self) -> None:
+        """See whether the topic is still the one that was read; another one of its name is read from its beginning."""
+        known = self._watch.topic_id if self._watch is not None else None
+        self._watch = TopicWatch(self._kafka, known)
+        try:
+            self._watch.look()
+        except TopicRecreated:
+            for offsets in (self._next, self._first, self._goal):
+                offsets.clear()
+            self._begin, self._watch = "beginning", TopicWatch(self._kafka)
+            self._watch.look()
 
     def _start(self, client: Client, partition: int, n_partitions: int) -> None:
         """Go on where reading ended, or begin."""
@@ -149,6 +164,8 @@ class TopicEvents:
         now_s = self._clock()
         if now_s >= self._probe_s:
             self._probe_s = now_s + PROBE_S
+            if self._watch is not None and not self._is_confirmed(self._watch):
+                return
             ends = client.ends(list(self._next))
             if any(self._next[partition] > end for partition, end in ends.items()):
                 self._give_up("the topic was made anew; reading it from its first message")
@@ -160,6 +177,16 @@ class TopicEvents:
             for partition in set(range(n_partitions)) - set(self._next):
                 self._next[partition] = 0
                 self._start(client, partition, n_partitions)
+
+    def _is_confirmed(self, watch: TopicWatch) -> bool:
+        """Whether the topic is still the same; raises TopicMissing, TimeoutError."""
+        try:
+            if not watch.look():
+                raise TimeoutError("no answer")
+        except TopicRecreated:
+            self._give_up("the topic was deleted and created again; reading it from its first message")
+            return False
+        return True
 
     def _well(self) -> None:
         n_all = sum(self._goal.values()) - sum(self._first.values())

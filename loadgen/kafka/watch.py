@@ -32,6 +32,7 @@ class TopicWatch:
 
     Attributes:
         error: why the topic is of no more use; None while it is.
+        topic_id: its UUID; None before it is known.
     """
 
     def __init__(self, kafka: KafkaSettings, topic_id: str | None = None, ask: Ask | None = None) -> None:
@@ -43,7 +44,7 @@ class TopicWatch:
             ask: returns the topic's UUID, or None where the brokers do not answer, and raises TopicMissing.
         """
         self.error: SinkError | None = None
-        self._kafka, self._topic_id = kafka, topic_id
+        self._kafka, self.topic_id = kafka, topic_id
         self._ask = ask or _Asker(kafka).ask
         self._confirmed_s = float("-inf")
         self._lock = threading.Lock()
@@ -80,7 +81,7 @@ class TopicWatch:
             StoreError: the brokers do not answer.
         """
         with self._lock:
-            if self._topic_id == "" or since_s < self._confirmed_s:
+            if self.topic_id == "" or since_s < self._confirmed_s:
                 return
             try:
                 is_confirmed = self._look()
@@ -111,16 +112,16 @@ class TopicWatch:
             time.sleep(AGAIN_S)
         if topic_id is None:
             return False
-        if self._topic_id is None:
-            self._topic_id = topic_id
-        if topic_id != self._topic_id:
+        if self.topic_id is None:
+            self.topic_id = topic_id
+        if topic_id != self.topic_id:
             self.error = topic_recreated(self._kafka)
             raise self.error
         self._confirmed_s = asked_s
         return True
 
     def _run(self) -> None:
-        while self.error is None and self._topic_id != "":
+        while self.error is None and self.topic_id != "":
             try:
                 self.look()
             except SinkError:

@@ -15,6 +15,7 @@ from loadgen.config.handover import environment
 from loadgen.errors import BrokerUnreachable, LoadgenError
 from loadgen.kafka.embedded import AT_ONCE
 from loadgen.kafka.ends import ends_of
+from loadgen.kafka.watch import TopicWatch
 from loadgen.pipeline import parts
 from loadgen.pipeline.child import Child
 from loadgen.pipeline.ending import Storing, end_orphans, end_part, verify
@@ -52,6 +53,7 @@ class Pipeline:
         self._producer = Part("producer", self._begin_producer, self._is_produced, self._note)
         self._consumer = Part("consumer", self._begin_consumer, _never, self._note)
         self._dashboard = Part("dashboard", self._begin_dashboard, _never, self._note)
+        self._watch = TopicWatch(ground.kafka, ground.source.topic_id)
         self._parts = (self._dashboard, self._consumer, self._producer)
         self._producers: list[Child] = []
         self._figures, self._asked_s = Figures(), 0.0
@@ -65,6 +67,7 @@ class Pipeline:
         report = None
         with listening(self._on_signal):
             try:
+                self._watch.start()
                 reason = self._until_it_ends()
                 report = self._end()
                 self._say(report)
@@ -74,6 +77,7 @@ class Pipeline:
                 reason = "interrupted twice"
                 self._problem("ended at once: what is not stored stays in the topic; one Ctrl-C would have waited")
             finally:
+                self._watch.close()
                 self._kill_all()
         if self._settings.json_summary:
             self._say_json(report, reason)
@@ -93,6 +97,9 @@ class Pipeline:
         """Keep all parts alive until there is nothing more to produce, or somebody says so; returns why it ends."""
         while not self._signals:
             self._turn()
+            if self._watch.error is not None:
+                self._problem(str(self._watch.error))
+                return "error"
             if any(part.state is State.GIVEN_UP for part in self._parts):
                 return "error"
             if self._producer.state is State.ENDED:
@@ -170,8 +177,9 @@ class Pipeline:
         self._doing = "ending the producer"
         self._end_part(self._producer)
         end_orphans(self._producers, self._turn)
-        self._doing = "storing what was sent"
-        self._store_the_rest()
+        if self._watch.error is None:  # else there is nothing left to store
+            self._doing = "storing what was sent"
+            self._store_the_rest()
         self._end_part(self._consumer)
         return self._verified()
 

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from loadgen.dashboard.topic import TopicEvents
+from loadgen.kafka.options import KafkaSettings
 from tests.integration.local import Local
+from tests.pipeline.program import pipeline
 from tests.run.program import Program, lines_in, start, start_program, wait_until
 
 USERS = ("--users", "1000")
@@ -110,6 +114,48 @@ def test_a_run_ends_when_its_topic_is_created_again(tmp_path: Path, broker: Loca
         code, _, said = ended(program, since_s)
         assert code == 1, said
         assert "was deleted and created again" in said
+
+
+def until(events: TopicEvents, seen: list[bytes], what: Callable[[], bool]) -> None:
+    """Read on until this is true."""
+    deadline_s = time.monotonic() + SOON_S
+    while not what():
+        assert time.monotonic() < deadline_s, events.state
+        seen += [line for content in events.contents() for line in content.splitlines()]
+
+
+def test_a_dashboard_says_that_its_topic_is_gone_and_reads_the_next_from_its_beginning(broker: Local) -> None:
+    make(broker, "shown")
+    produce(broker, "shown", 0, 100)
+    events, seen = TopicEvents(KafkaSettings(broker.brokers, "shown", reading=True), "end"), list[bytes]()
+    try:
+        until(events, seen, lambda: events.state.status == "ok")
+        produce(broker, "shown", 100, 10)
+        until(events, seen, lambda: len(seen) == 10)
+        delete(broker, "shown")
+        until(events, seen, lambda: "was deleted" in events.state.reason)
+        make(broker, "shown")
+        produce(broker, "shown", 110, 200)
+        until(events, seen, lambda: len(seen) == 210)
+        delete(broker, "shown")
+        make(broker, "shown")
+        produce(broker, "shown", 310, 300)
+        until(events, seen, lambda: events.state.status == "stale")
+        until(events, seen, lambda: {orjson.loads(line)["id"] for line in seen} == set(range(100, 610)))
+    finally:
+        events.close()
+
+
+def test_a_pipeline_ends_when_its_topic_is_deleted(tmp_path: Path, broker: Local) -> None:
+    make(broker, "piped")
+    store = str(tmp_path / "store")
+    flags = ("--brokers", broker.brokers, "--topic", "piped", "--store", store, *USERS)
+    with pipeline(tmp_path, *flags) as running:
+        wait_until(lambda: len(lines_in(tmp_path / "store")) > 0, 60.0)
+        delete(broker, "piped")
+        code, summary, said = running.end(None, 60.0)
+    assert code == 1, said
+    assert "topic 'piped' was deleted" in summary["errors"][0]
 
 
 def doctor(folder: Path, broker: Local, topic: str) -> tuple[int, dict[str, Any]]:
