@@ -106,8 +106,8 @@ def topic_recreated(settings: KafkaSettings) -> TopicRecreated:
     """A topic of this name is there, but another one than at the start."""
     what = "the events that this run had delivered are gone"
     if settings.reading:
-        what = "its offsets begin again, so nothing of the new topic is stored as if it were the old one's"
-    step = "start again to read the new topic from its beginning" if settings.reading else "start the run again"
+        what = "its offsets begin again, and nothing of the new topic is taken for the old one's"
+    step = "start again to read the new one from its beginning" if settings.reading else "start the run again"
     return TopicRecreated(
         f"topic {settings.topic!r} on {settings.brokers} was deleted and created again in the meantime: {what}; {step}"
     )

@@ -16,6 +16,7 @@ from loadgen.kafka.check import check_topic
 from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+from loadgen.kafka.watch import TopicWatch
 from loadgen.prove.envelope import UNKNOWN, Envelope
 from loadgen.prove.source import Block
 from loadgen.prove.spill import NUMBER_MASK, PLACE_BITS, places_of
@@ -24,6 +25,8 @@ FETCH_MESSAGES = 20_000
 FETCH_S = 0.2
 SILENT_S = 30.0
 """A broker that sends nothing for so long, though there is more to read, is given up."""
+QUIET_S = 3.0
+"""After so long without a message it is asked whether the topic is still there."""
 _CONFIG = {
     "group.id": "loadgen-verify",
     "enable.auto.commit": "false",
@@ -47,6 +50,8 @@ class TopicSource:
         """
         self._settings = settings
         self._n_partitions = check_topic(settings)
+        self._watch = TopicWatch(settings)
+        self._watch.look()
         self._monitor = Monitor(settings.options)
         self._n_read, self._n_all = 0, 1
         self._sets_times = False
@@ -67,6 +72,7 @@ class TopicSource:
                 block = _block(messages)
                 self._note_times(block)
                 yield block
+            self._watch.look()  # offsets of a topic that was created again mean something else
         except KafkaException as error:
             raise self._failed(error.args[0]) from error
         finally:
@@ -134,7 +140,9 @@ class TopicSource:
             polled = consumer.consume(FETCH_MESSAGES, FETCH_S)
             if polled:
                 heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > SILENT_S:
+            elif time.monotonic() - heard_s > QUIET_S:
+                self._watch.look()
+            if time.monotonic() - heard_s > SILENT_S:
                 complaint = self._monitor.last_errors[-1] if self._monitor.last_errors else ""
                 raise unreachable(self._settings, SILENT_S, complaint)
             unread -= self._ended(polled)

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from loadgen.dashboard.topic import TopicEvents
+from loadgen.errors import TopicMissing, TopicRecreated
 from loadgen.kafka.options import KafkaSettings
+from loadgen.prove.topic import TopicSource
 from tests.integration.local import Local
 from tests.pipeline.program import pipeline
 from tests.run.program import Program, lines_in, start, start_program, wait_until
@@ -144,6 +147,21 @@ def test_a_dashboard_says_that_its_topic_is_gone_and_reads_the_next_from_its_beg
         until(events, seen, lambda: {orjson.loads(line)["id"] for line in seen} == set(range(100, 610)))
     finally:
         events.close()
+
+
+@pytest.mark.parametrize("is_created_again", [False, True])
+def test_a_topic_that_changes_while_it_is_read_to_its_end_is_an_error(broker: Local, is_created_again: bool) -> None:
+    name = f"read-{is_created_again}"
+    make(broker, name)
+    produce(broker, name, 0, 1000)
+    source = TopicSource(KafkaSettings(broker.brokers, name, reading=True))
+    blocks = source.blocks()
+    next(blocks)
+    delete(broker, name)
+    if is_created_again:
+        make(broker, name)
+    with pytest.raises(TopicRecreated if is_created_again else TopicMissing):
+        list(blocks)
 
 
 def test_a_pipeline_ends_when_its_topic_is_deleted(tmp_path: Path, broker: Local) -> None:
