@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from loadgen.consume.client import Client
 from loadgen.dashboard.state import State
-from loadgen.errors import SinkError, TopicRecreated
+from loadgen.errors import SinkError, StoreError, TopicRecreated
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
 from loadgen.kafka.lines import folded_if_json
@@ -36,6 +36,7 @@ PROBE_S = 5.0
 LOOK_S = 60.0
 """New partitions are looked for so often."""
 ASK_S = 5.0
+CREATED_AGAIN = "the topic was deleted and created again; reading it from its first message"
 GONE = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
@@ -75,7 +76,9 @@ class TopicEvents:
             if self._client is not None:
                 yield from self._fetched(self._client)
                 self._look(self._client)
-        except SinkError as error:
+        except TopicRecreated:
+            self._give_up(CREATED_AGAIN)
+        except (SinkError, StoreError) as error:
             self._give_up(str(error))
         except (KafkaException, TimeoutError) as error:
             self._trouble(hide_secrets(str(error.args[0] if error.args else error), self._kafka.options))
@@ -130,6 +133,8 @@ class TopicEvents:
                 self._take_error(client, message)
             messages = [message for message in messages if message.error() is None]
         if messages:
+            if self._watch is not None:  # else messages of another topic would be shown now, and again from its start
+                self._watch.confirm(time.monotonic())
             self._count(messages)
             self._well()
             yield _lines(messages)
@@ -184,7 +189,7 @@ class TopicEvents:
             if not watch.look():
                 raise TimeoutError("no answer")
         except TopicRecreated:
-            self._give_up("the topic was deleted and created again; reading it from its first message")
+            self._give_up(CREATED_AGAIN)
             return False
         return True
 

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from confluent_kafka import Producer
 from loadgen.dashboard import topic as topics
 from loadgen.dashboard.rows import Normaliser
 from loadgen.dashboard.topic import Begin, TopicEvents
+from loadgen.errors import TopicMissing
 from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.watch import TopicWatch
 from tests.dashboard.reader import expected
 from tests.dashboard.records import some
 from tests.mock_cluster import MockCluster
@@ -180,3 +183,48 @@ def test_no_message_is_shown_with_a_secret(cluster: MockCluster) -> None:
         list(events.contents())
     assert (events.state.status, "s3cret" in f"{events.state}{events.name}") == ("waiting", False)
     events.close()
+
+
+def test_a_topic_that_was_created_again_is_read_from_its_first_message(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic_id = ["the first"]
+    watch = partial(TopicWatch, ask=lambda: topic_id[0])
+    monkeypatch.setattr(topics, "TopicWatch", watch)
+    produce(cluster.address, *values_of(0, 49), partition=0)
+    watched = Watched(cluster.address)
+    try:
+        watched.until(lambda one: one.items == expected(0, 49) and one.status == "ok")
+        topic_id[0] = "another"
+        produce(cluster.address, *values_of(50, 59), partition=0)
+        watched.until(lambda one: one.status == "stale")
+        assert watched.events.state.reason == topics.CREATED_AGAIN
+        assert watched.items == expected(0, 49), "offsets of the first topic were used for the second one"
+        watched.until(lambda one: one.status == "ok" and one.items == expected(0, 49) + expected(0, 59))
+    finally:
+        watched.events.close()
+
+
+def test_a_deleted_topic_is_said_to_be_deleted_and_its_offsets_are_forgotten(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_there, n_times = [True], [0]
+
+    def ask() -> str:
+        if not is_there[0]:
+            raise TopicMissing("t")
+        return f"id {n_times[0]}"
+
+    monkeypatch.setattr(topics, "TopicWatch", partial(TopicWatch, ask=ask))
+    monkeypatch.setattr("loadgen.kafka.watch.GONE_S", 0.0)
+    produce(cluster.address, *values_of(0, 9), partition=0)
+    watched = Watched(cluster.address, "end")
+    try:
+        watched.until(lambda one: one.status == "ok")
+        is_there[0] = False
+        watched.until(lambda one: one.status == "stale")
+        assert "was deleted" in watched.events.state.reason
+        is_there[0], n_times[0] = True, 1
+        watched.until(lambda one: one.items == expected(0, 9) and one.status == "ok")
+    finally:
+        watched.events.close()

@@ -215,3 +215,24 @@ def test_a_topic_that_wants_more_replicas_than_it_has_is_refused_at_once(tmp_pat
     code, found = doctor(tmp_path, broker, "replicas")
     assert (code, found["status"]) == (1, "failed")
     assert "min.insync.replicas is 2" in found["said"]
+
+
+def test_a_dashboard_shows_each_event_once_where_the_topic_created_again_has_more_of_them(broker: Local) -> None:
+    make(broker, "larger")
+    produce(broker, "larger", 0, 1000)
+    events, lines = TopicEvents(KafkaSettings(broker.brokers, "larger", reading=True), "beginning"), Counter[bytes]()
+
+    def has(n_events: int) -> bool:
+        for content in events.contents():
+            lines.update(content.splitlines())
+        return lines.total() >= n_events
+
+    try:
+        wait_until(lambda: has(1000))
+        delete(broker, "larger")
+        make(broker, "larger")
+        produce(broker, "larger", 1000, 3000)
+        wait_until(lambda: has(4000))
+        assert set(lines.values()) == {1}
+    finally:
+        events.close()
