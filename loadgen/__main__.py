@@ -20,6 +20,11 @@ def main() -> int:
         code = run()
     except KeyboardInterrupt as stopped:
         code = 128 + getattr(stopped, "number", signal.SIGINT)
+    except (ImportError, MemoryError) as error:
+        if isinstance(error, ImportError) and "failed to map segment" not in str(error):
+            raise  # an installation that is not whole
+        os.write(2, b"error: the system gives no more memory; raise `ulimit -v` or the limit of the container\n")
+        code = 1
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(code))  # all is said; a thread that hangs must not keep the program
     atexit.register(_ignore_signals)  # once no thread is waited for

@@ -39,6 +39,10 @@ VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
 OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
 """What a full disk or a limit answers, wherever it is met: no bug."""
 
+NO_MEMORY = "the system gives no more memory; lower --users, or raise `ulimit -v` or the limit of the container"
+WITHOUT_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
+"""What libraries say, in errors of other kinds, where a library, a file or a thread finds no memory."""
+
 app = typer.Typer(
     help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both; "
     "store what Kafka holds, each event once; prove that nothing was lost, repeated or changed on the way.",
@@ -83,15 +87,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort) as stopped:
         return exit_code_of(stopped)
     except MemoryError:
-        step = "lower --users, or raise `ulimit -v` or the limit of the container"
-        return _say_problems([f"the system gives no more memory; {step}"], 1)
+        return _say_problems([NO_MEMORY], 1)
     except OSError as error:
+        if error.errno == errno.ENOMEM or any(words in str(error) for words in WITHOUT_MEMORY):
+            return _say_problems([NO_MEMORY], 1)
         if error.errno not in OF_THE_SYSTEM:
             return _say_bug(error)
         _leave_stdout()
         place = f"{error.filename!r}: " if error.filename else ""
         return _say_problems([f"the system refuses: {place}{reason(error)}"], 1)
     except Exception as bug:
+        if any(words in str(bug) for words in WITHOUT_MEMORY):
+            return _say_problems([NO_MEMORY], 1)
         return _say_bug(bug)
     return code if isinstance(code, int) else 0
 

@@ -5,16 +5,25 @@ Nothing heavy is imported here, so that it can be the first thing that a run doe
 
 import multiprocessing
 import os
+import resource
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import ensure_running
 
+from loadgen.errors import LoadgenError
 from loadgen.signals import held_back
 
 PRELOADED = ["loadgen.run.warm"]
+LEAST_FILES = 20
+"""Open files without which no worker can be started: the fork server would die with a traceback of its own."""
 
 
 def start_fork_server() -> None:
-    """Begin importing, in the background; Python's own fork server ignores Ctrl-C only once it has imported all."""
+    """Begin importing, in the background; Python's own fork server ignores Ctrl-C only once it has imported all.
+
+    Raises:
+        LoadgenError: the limit of open files is too low for a run.
+    """
+    _check_open_files()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are not used, and threads do not survive a fork
     context().set_forkserver_preload(PRELOADED)
     with held_back():  # workers inherit the mask
@@ -24,3 +33,11 @@ def start_fork_server() -> None:
 def context() -> ForkServerContext:
     """How workers are started."""
     return multiprocessing.get_context("forkserver")
+
+
+def _check_open_files() -> None:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_FILES:
+        raise LoadgenError(
+            f"a run needs at least {LEAST_FILES} open files, and the system allows {allowed}; raise `ulimit -n`"
+        )

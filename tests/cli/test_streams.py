@@ -18,7 +18,17 @@ def shell(command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("fault", [OSError(errno.ENOSPC, "full"), OSError(errno.EMFILE, "many"), MemoryError()])
+FAULTS = [
+    OSError(errno.ENOSPC, "full"),
+    OSError(errno.EMFILE, "many"),
+    OSError("Memory mapping file failed: Cannot allocate memory"),
+    MemoryError(),
+    ImportError("libarrow.so: failed to map segment from shared object"),
+    RuntimeError("can't start new thread"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_limit_of_the_system_is_no_bug(
     fault: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -47,3 +57,17 @@ def test_help_goes_where_it_can_and_says_where_it_cannot() -> None:
     closed = shell("$L run --output - --events 10 >&- 2>&1 | cat; $L run --output - --events 10 --quiet >&-")
     assert closed.returncode == 2
     assert "stdout, which is closed" in closed.stderr
+
+
+def test_a_run_without_enough_open_files_or_memory_says_which_limit_to_raise() -> None:
+    files = shell("ulimit -n 12; $L run --events 1 --output /dev/null")
+    assert (files.returncode, files.stderr.splitlines()[-1:]) == (
+        1,
+        ["error: a run needs at least 20 open files, and the system allows 12; raise `ulimit -n`"],
+    )
+    memory = shell("ulimit -v 400000; $L run --events 1 --output /dev/null")
+    assert memory.returncode == 1
+    assert "`ulimit -v`" in memory.stderr
+    for said in (files.stderr, memory.stderr):
+        assert "Traceback" not in said
+        assert "bug" not in said
