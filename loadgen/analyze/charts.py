@@ -26,12 +26,13 @@ CELL = 0.0105
 DAY_MS = 86_400_000
 BLUE, LIGHT, GREY, INK = "#2563a8", "#a9c6e6", "#d8dde3", "#1f2933"
 
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that is read-only is no news: it caches elsewhere
+
 
 def charts_of(figures: Figures) -> dict[str, bytes]:
     """Name of the chart → PNG."""
     import matplotlib
 
-    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     lists = (figures.genres, figures.platforms, figures.actions, figures.top_artists)
     letters = letters_of(plain(one.name) for counts in lists for one in counts[:N_BARS])
     drawings: dict[str, Callable[[Any], None]] = {
