@@ -4,9 +4,12 @@ In: pieces of rows, each event once, in any order. Out: figures for JSON. Nothin
 groups and window are bounded, and distinct counts take 8 bytes for each different listener, artist and track.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from loadgen.dashboard.distinct import Distinct
 from loadgen.dashboard.groups import Groups
@@ -21,6 +24,9 @@ GROUPS = {
     "countries": ("country", 12),
 }
 """Panel → column, and how many values are shown."""
+N_TOP_PLAYED = 10
+PLAYS = pa.array(["play", "skip"])
+"""The actions that start a track."""
 BIN_S = 30.0
 N_BINS = 21
 """Durations are counted in bins of 30 s; the last is for 10 minutes and more."""
@@ -40,6 +46,7 @@ class Aggregates:
         self.n_unreadable = 0
         self._listeners, self._artists, self._tracks = Distinct(), Distinct(), Distinct()
         self._groups = {panel: Groups() for panel in GROUPS}
+        self._played = {"top_artists": Groups(), "top_tracks": Groups()}
         self._window, self._newest = Window(), Newest()
         self._durations = np.zeros(N_BINS, np.int64)
         self._durations_s = 0.0
@@ -56,13 +63,13 @@ class Aggregates:
         self._tracks.add(piece.tracks)
         for panel, (column, _) in GROUPS.items():
             self._groups[panel].add(rows[column])
+        self._add_played(rows)
         self._window.add(rows["ts_ms"].to_numpy())
         self._newest.add(rows)
         self._add_durations(rows["duration_s"].drop_null().to_numpy())
 
     def figures(self) -> dict[str, Any]:
         """Everything that the page shows, as JSON types. Costs the same however many events there were."""
-        first_ms, minutes = self._window.minutes()
         newest = self._newest.figures()
         n_durations = int(self._durations.sum())
         return {
@@ -75,8 +82,9 @@ class Aggregates:
             },
             "newest_ms": newest[0]["ts_ms"] if newest else None,
             "last_minute": self._window.last_minute(),
-            "minutes": {"first_ms": first_ms if newest else None, "counts": minutes},
+            "timeline": asdict(self._window.timeline()),
             "groups": {panel: self._groups[panel].figures(n_top) for panel, (_, n_top) in GROUPS.items()},
+            "played": {panel: groups.figures(N_TOP_PLAYED) for panel, groups in self._played.items()},
             "durations": {
                 "bin_s": BIN_S,
                 "counts": self._durations.tolist(),
@@ -84,6 +92,12 @@ class Aggregates:
             },
             "newest": newest,
         }
+
+    def _add_played(self, rows: pa.Table) -> None:
+        """Count the artist and the track of each track that was started; where either is missing, the pair is none."""
+        plays = rows.filter(pc.is_in(rows["action"], value_set=PLAYS))
+        self._played["top_artists"].add(plays["artist"])
+        self._played["top_tracks"].add(pc.binary_join_element_wise(plays["title"], plays["artist"], " · "))
 
     def _add_durations(self, durations_s: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
         bins = np.minimum(durations_s / BIN_S, N_BINS - 1).astype(np.int64)

@@ -1,4 +1,4 @@
-"""How many events there were of each genre, platform, action or country.
+"""How many events there were of each genre, platform, action, country, artist or track.
 
 In: columns of text. Out: the most frequent values with their counts.
 """
@@ -31,7 +31,7 @@ class Groups:
 
     def add(self, column: pa.ChunkedArray) -> None:
         """Count the values of a column of text; null is none. Costs a step for each different value, not each event."""
-        counted = pc.value_counts(column.combine_chunks() if column.num_chunks != 1 else column.chunk(0))
+        counted = pc.value_counts(column.combine_chunks())
         for value, count in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True):
             if value is not None:
                 self._count(value[:MOST_LETTERS], count)

@@ -25,7 +25,9 @@ class Screen:
         """Begin."""
         self._terminal = Terminal(settings.quiet)
         self._settings = settings
-        self._began_s = self._shown_s = time.monotonic()
+        self._shown_s = time.monotonic()
+        self._first_s: float | None = None
+        self._ended_s: float | None = None
         self.note = self._terminal.note
 
     @property
@@ -54,15 +56,27 @@ class Screen:
     def progress(self, figures: Figures, doing: str) -> None:
         """Show how far it is, if it is time to."""
         now_s = time.monotonic()
+        if figures.sent.total and self._first_s is None:
+            self._first_s = now_s
+        if doing and self._ended_s is None:
+            self._ended_s = now_s
         every_s = LIVE_EVERY_S if self._terminal.is_terminal else LOG_EVERY_S
         if self._terminal.quiet or now_s - self._shown_s < every_s:
             return
         self._shown_s = now_s
         lag = "–" if figures.lag is None else f"{figures.lag:,}"
         self._terminal.line(
-            f"{clock(now_s - self._began_s)}  {figures.sent.total:,} events sent  {figures.stored.total:,} stored  "
+            f"{self._clock(now_s)}  {figures.sent.total:,} events sent  {figures.stored.total:,} stored  "
             f"consumer lag {lag}  {doing or self.url}"
         )
+
+    def _clock(self, now_s: float) -> str:
+        """The time since the first event was sent, and of how much; it stands still once the pipeline is ending."""
+        end_s = now_s if self._ended_s is None else self._ended_s
+        passed_s = 0.0 if self._first_s is None else max(0.0, end_s - self._first_s)
+        if self._settings.duration_s is None:
+            return clock(passed_s)
+        return f"{clock(min(passed_s, self._settings.duration_s))} of {clock(self._settings.duration_s)}"
 
     def checking(self, what: str, n_events: int, share: float) -> None:
         """Show how far the comparison is."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from loadgen.dashboard.window import WIDTHS_S
+
 FIRST_MS = 1_767_571_200_000
 """2026-01-05, midnight UTC."""
 PAGES = {"NextSong": "play", "Thumbs Up": "like", "Search": "search", "Logout": "logout"}
@@ -66,6 +68,7 @@ def recount(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     times = [time_ms(one) for one in records]
     newest_s = max(times) // 1000
     plays = [one for one in records if one.get("page") == "NextSong" or one.get("action") in ("play", "skip")]
+    started = [one for one in records if action(one) in ("play", "skip")]
     lengths = [one.get("length", one.get("duration")) for one in plays]
     kept = [float(length) for length in lengths if length is not None]
     return {
@@ -74,7 +77,11 @@ def recount(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "artists": len({one.get("artist") for one in records} - {None}),
         "tracks": len({(one.get("artist"), titles(one)) for one in records if titles(one) is not None}),
         "last_minute": sum(newest_s - 60 < ms // 1000 for ms in times),
-        "minutes": dict(Counter(ms // 60_000 for ms in times if newest_s // 60 - ms // 60_000 < 60)),
+        "timeline": over_time(times),
+        "top_artists": Counter(one["artist"] for one in started if one.get("artist") is not None),
+        "top_tracks": Counter(
+            f"{titles(one)} · {one['artist']}" for one in started if None not in (titles(one), one.get("artist"))
+        ),
         "genres": Counter(one["genre"] for one in records if one.get("genre") is not None),
         "platforms": Counter(one["platform"] for one in records if one.get("platform") is not None),
         "actions": Counter(action(one) for one in records if action(one) is not None),
@@ -84,14 +91,27 @@ def recount(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def over_time(times_ms: Sequence[int]) -> tuple[int, dict[int, int]]:
+    """The width of the buckets of the chart over time, in seconds, and the events of each: 60 buckets at most."""
+    newest_ms, inside = max(times_ms), Counter[int]()
+    for width_s in WIDTHS_S:
+        newest = newest_ms // (width_s * 1000)
+        inside = Counter(ms // (width_s * 1000) for ms in times_ms if newest - ms // (width_s * 1000) < 60)
+        if inside.total() >= 0.99 * len(times_ms):
+            break
+    return width_s, dict(inside)
+
+
 def as_recounted(figures: dict[str, Any]) -> dict[str, Any]:
     """The dashboard's figures in the form of `recount`; of groups, those that are shown."""
-    first_minute = (figures["minutes"]["first_ms"] or 0) // 60_000
+    timeline = figures["timeline"]
+    width_ms = timeline["bucket_s"] * 1000
+    first = (timeline["first_ms"] or 0) // width_ms
     return {
         **{name: figures["totals"][name] for name in ("events", "listeners", "artists", "tracks")},
         "last_minute": figures["last_minute"],
-        "minutes": {first_minute + place: n for place, n in enumerate(figures["minutes"]["counts"]) if n},
-        **{name: dict(group["top"]) for name, group in figures["groups"].items()},
+        "timeline": (width_ms // 1000, {first + place: n for place, n in enumerate(timeline["counts"]) if n}),
+        **{name: dict(group["top"]) for name, group in {**figures["groups"], **figures["played"]}.items()},
         "durations": {place: n for place, n in enumerate(figures["durations"]["counts"]) if n},
         "newest": [event["ts_ms"] for event in figures["newest"]],
     }

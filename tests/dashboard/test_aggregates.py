@@ -1,5 +1,6 @@
 """Every figure equals a plain recount, whatever the order and the pieces in which events come."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.distinct import SMALLEST_MERGE, Distinct
 from loadgen.dashboard.newest import MOST_LETTERS
 from loadgen.dashboard.rows import Normaliser
-from loadgen.dashboard.window import Window
-from tests.dashboard.records import FIRST_MS, PAGES, as_recounted, lines, record, recount, some
+from loadgen.dashboard.window import N_BUCKETS, Window
+from tests.dashboard.records import FIRST_MS, PAGES, as_recounted, lines, over_time, record, recount, some
 
 NORMALISER = Normaliser()
 texts = st.sampled_from(["Rock", "Pop", "", "서울", "<script>", 'a"b', "x" * 300])
@@ -62,10 +63,14 @@ def test_figures_equal_a_recount_of_the_records_one_by_one(pieces: list[list[dic
     records = [one for piece in pieces for one in piece]
     figures, expected = counted(*map(lines, pieces)), recount(records)
     found = as_recounted(figures)
-    for panel in ("genres", "platforms", "actions", "countries"):
-        cut = {(value or "")[: groups.MOST_LETTERS]: count for value, count in expected[panel].items()}
-        assert found.pop(panel) == cut, panel
-        expected.pop(panel)
+    for panel in ("genres", "platforms", "actions", "countries", "top_artists", "top_tracks"):
+        cut = Counter[str]()
+        for value, count in expected.pop(panel).items():
+            cut[value[: groups.MOST_LETTERS]] += count
+        shown = found.pop(panel)
+        assert all(cut[value] == count for value, count in shown.items()), panel
+        assert list(shown.values()) == [count for _, count in cut.most_common(len(shown))], panel
+        assert len(shown) == min(len(cut), 10), panel
     assert found == {**expected, "durations": dict(expected["durations"])}
 
 
@@ -91,7 +96,7 @@ def test_a_line_that_is_too_long_costs_only_itself() -> None:
 def test_nothing_gives_figures_too() -> None:
     figures = Aggregates().figures()
     assert (figures["newest_ms"], figures["last_minute"], figures["newest"]) == (None, 0, [])
-    assert (figures["minutes"]["first_ms"], sum(figures["minutes"]["counts"])) == (None, 0)
+    assert (figures["timeline"]["first_ms"], figures["timeline"]["counts"]) == (None, [])
 
 
 def test_long_texts_are_cut_before_they_are_kept() -> None:
@@ -117,7 +122,7 @@ def test_of_too_many_different_values_the_late_ones_are_counted_together(monkeyp
 def test_figures_cost_the_same_after_ten_thousand_events_as_after_a_hundred() -> None:
     few, many = counted(some(0, 99)), counted(*(some(first, first + 999) for first in range(0, 10_000, 1000)))
     assert [len(one["newest"]) for one in (few, many)] == [50, 50]
-    assert [len(one["minutes"]["counts"]) for one in (few, many)] == [60, 60]
+    assert all(len(one["timeline"]["counts"]) <= N_BUCKETS for one in (few, many))
 
 
 @settings(max_examples=50)
@@ -149,15 +154,35 @@ def test_a_window_is_exact_in_any_order(pieces: list[list[int]]) -> None:
     everything = [ms for piece in pieces for ms in piece]
     newest_s = max(everything) // 1000
     assert window.last_minute() == sum(newest_s - 60 < ms // 1000 for ms in everything)
-    first_ms, counts = window.minutes()
-    assert first_ms == (newest_s // 60 - 59) * 60_000
-    assert counts == [sum(ms // 60_000 == first_ms // 60_000 + place for ms in everything) for place in range(60)]
+    found = window.timeline()
+    width_s, expected = over_time(everything)
+    first = (found.first_ms or 0) // (width_s * 1000)
+    assert (found.bucket_s, found.n_before) == (width_s, len(everything) - sum(expected.values()))
+    assert {first + place: count for place, count in enumerate(found.counts) if count} == expected
 
 
-def test_the_first_second_of_the_hour_counts_where_the_newest_event_ends_a_minute() -> None:
+@pytest.mark.parametrize(
+    ("lasts_s", "bucket_s"), [(30, 1), (60, 1), (300, 5), (3600, 60), (86_400, 3600), (30 * 86_400, 86_400)]
+)
+def test_the_chart_is_as_wide_as_the_data(lasts_s: int, bucket_s: int) -> None:
     window = Window()
-    window.add(np.array([3_600_000, 3_599_999, 7_199_000], np.int64))
-    assert window.minutes() == (3_600_000, [1, *[0] * 58, 1])
+    window.add(FIRST_MS + np.arange(0, lasts_s * 1000, max(1, lasts_s // 30) * 1000))
+    found = window.timeline()
+    assert (found.first_ms, found.bucket_s) == (FIRST_MS // (bucket_s * 1000) * bucket_s * 1000, bucket_s)
+    assert len(found.counts) <= N_BUCKETS
+    assert found.counts[0] > 0 < found.counts[-1]
+
+
+def test_one_stray_time_does_not_widen_the_chart() -> None:
+    window = Window()
+    window.add(np.append(FIRST_MS + np.arange(200) * 100, 0))
+    assert (window.timeline().bucket_s, window.timeline().n_before) == (1, 1)
+
+
+def test_only_tracks_that_were_started_count_for_the_top_artists_and_tracks() -> None:
+    records = [record(n, action=action, artist="A", song="S") for n, action in enumerate(["play", "skip", "like"])]
+    played = counted(lines(records))["played"]
+    assert (played["top_artists"]["top"], played["top_tracks"]["top"]) == ([("A", 2)], [("S · A", 2)])
 
 
 def test_of_events_of_one_time_the_later_ones_are_shown() -> None:

@@ -65,14 +65,13 @@ def test_the_figures_on_the_page_are_those_of_the_data(browser: Any, board: Dash
         for name in ("listeners", "artists", "tracks"):
             assert one.text(name) == f"{expected[name]:,}"
         assert one.text("rate") == f"{expected['last_minute']:,}"
-        for panel in ("genres", "platforms", "actions", "countries"):
+        for panel in ("genres", "platforms", "actions", "countries", "top_artists", "top_tracks"):
             shown = counts_of(one, panel)
             assert len(shown) == min(len(expected[panel]), 12 if panel == "countries" else 10)
             assert sorted(shown.values()) == sorted(count for _, count in expected[panel].most_common(len(shown)))
             assert all(expected[panel][name] == count for name, count in shown.items())
-        assert [count for count in table_of(one, "minutes") if count] == [
-            count for _, count in sorted(expected["minutes"].items())
-        ]
+        _, counts = expected["timeline"]
+        assert [count for count in table_of(one, "timeline") if count] == [count for _, count in sorted(counts.items())]
         durations = expected["durations"]
         assert table_of(one, "durations") == [durations.get(place, 0) for place in range(21)]
         assert one.page.locator("#activities li").count() == 20
@@ -202,7 +201,7 @@ def test_all_controls_work_by_keyboard(browser: Any, board: Dashboard, tmp_path:
         one.wait_for("!document.title.startsWith('Paused')")
         one.page.locator("summary").first.focus()
         one.page.keyboard.press("Enter")
-        assert one.page.locator("#minutes-rows tr").first.is_visible()
+        assert one.page.locator("#timeline-rows tr").first.is_visible()
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])

@@ -120,10 +120,11 @@ function columns(id, counts, labels, lastIsOpen) {
   const [width, height] = [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height];
   const most = Math.max(1, ...counts);
   const step = width / counts.length;
+  const gap = Math.min(2, step / 4);
   svg.replaceChildren(...counts.map((count, place) => {
     const rect = document.createElementNS(SVG, "rect");
     const tall = count === 0 ? 0 : Math.max(1, (count / most) * (height - 8));
-    const box = { x: place * step + 1, y: height - tall, width: step - 2, height: tall };
+    const box = { x: place * step + gap / 2, y: height - tall, width: step - gap, height: tall };
     for (const [name, value] of Object.entries(box)) rect.setAttribute(name, value.toFixed(2));
     if (lastIsOpen && place === counts.length - 1) rect.setAttribute("class", "unended");
     const title = document.createElementNS(SVG, "title");
@@ -139,23 +140,38 @@ function columns(id, counts, labels, lastIsOpen) {
   }));
 }
 
-function showMinutes(figures) {
-  const { first_ms: firstMs, counts } = figures.minutes;
+function bucketName(seconds) {
+  const [size, name] = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]].find(([size]) => seconds % size === 0);
+  return seconds === size ? name : `${seconds / size} ${name}s`;
+}
+
+function bucketLabel(ms, bucketS) {
+  if (bucketS >= 86400) return day(ms);
+  if (bucketS >= 3600) return `${day(ms)}, ${clock(ms, false)}`;
+  return clock(ms, bucketS < 60);
+}
+
+function showTimeline({ first_ms: firstMs, bucket_s: bucketS, counts, n_before: nBefore }) {
   if (firstMs === null) {
-    for (const id of ["minutes-first", "minutes-middle", "minutes-last"]) setText(id, "");
-    columns("minutes", counts, counts.map(() => ""), false);
-    byId("minutes").setAttribute("aria-label", "No events yet");
+    for (const id of ["timeline-first", "timeline-middle", "timeline-last"]) setText(id, "");
+    columns("timeline", [0], [""], false);
+    byId("timeline").setAttribute("aria-label", "No events yet");
     return;
   }
-  const labels = counts.map((_, place) => clock(firstMs + place * 60000, false));
-  columns("minutes", counts, labels, true);
-  setText("minutes-first", labels[0]);
-  setText("minutes-middle", labels[30]);
-  setText("minutes-last", `${labels[59]} UTC`);
+  const name = bucketName(bucketS);
+  const labels = counts.map((_, place) => bucketLabel(firstMs + place * bucketS * 1000, bucketS));
+  const last = labels[labels.length - 1];
+  columns("timeline", counts, labels, true);
+  setText("timeline-first", counts.length > 1 ? labels[0] : "");
+  setText("timeline-middle", counts.length > 4 ? labels[Math.floor(labels.length / 2)] : "");
+  setText("timeline-last", `${last} UTC`);
+  setText("timeline-column", `From (UTC), each ${name}`);
+  const before = nBefore > 0 ? `; ${number.format(nBefore)} events are older` : "";
+  setText("timeline-caption", `Events per ${name}, by the events’ own time${before}`);
   const total = counts.reduce((sum, count) => sum + count, 0);
-  const text = `Events in each of 60 minutes, ${labels[0]} to ${labels[59]} UTC: ${number.format(total)} in all, `
-    + `at most ${number.format(Math.max(...counts))} in a minute; the last minute may go on`;
-  byId("minutes").setAttribute("aria-label", text);
+  const text = `Events per ${name}, ${labels[0]} to ${last} UTC: ${number.format(total)} in all, `
+    + `at most ${number.format(Math.max(...counts))} per ${name}; the last bar may still grow`;
+  byId("timeline").setAttribute("aria-label", text);
 }
 
 function showDurations({ bin_s: binS, counts, mean_s: meanS }) {
@@ -164,7 +180,7 @@ function showDurations({ bin_s: binS, counts, mean_s: meanS }) {
   columns("durations", counts, labels, false);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const mean = meanS === null ? "" : `, on average ${Math.floor(meanS / 60)}:${String(Math.floor(meanS % 60)).padStart(2, "0")} min`;
-  setText("durations-caption", total ? `Lengths of the ${number.format(total)} tracks that were started${mean}` : "No track was started yet");
+  setText("durations-caption", total ? `Whole lengths of the ${number.format(total)} tracks that were started, not the time listened${mean}` : "No track was started yet");
   const most = counts.indexOf(Math.max(...counts));
   const text = total ? `Lengths of ${number.format(total)} tracks${mean}; most often ${labels[most]} min` : "No durations yet";
   byId("durations").setAttribute("aria-label", text);
@@ -185,7 +201,7 @@ function showBars(id, { top, n_events: nEvents, n_values: nValues }, nAll) {
     setText(`${id}-hint`, "");
     return;
   }
-  const most = top[0][1];
+  const most = Math.max(...top.map(([, count]) => count));
   list.replaceChildren(...top.map(([name, count]) => {
     const item = make("li");
     const shown = id === "countries" ? countryName(name) : id === "actions" ? name.replaceAll("_", " ") : name;
@@ -271,8 +287,9 @@ function show(answer) {
     byId("unreadable").hidden = totals.unreadable === 0;
     setText("unreadable", `${number.format(totals.unreadable)} records are no events, and are not counted`);
     showClocks(answer);
-    showMinutes(figures);
+    showTimeline(figures.timeline);
     for (const [id, group] of Object.entries(figures.groups)) showBars(id, group, totals.events);
+    for (const [id, group] of Object.entries(figures.played)) showBars(id, group, 0);
     showDurations(figures.durations);
     showNewest(figures.newest);
   }
