@@ -65,6 +65,27 @@ def check_writable(folder: str | os.PathLike[str], next_step: str | None = None)
         raise unwritable(folder, error, next_step) from error
 
 
+def replaces_own(path: Path, what: str, *marks: bytes) -> bool:
+    """Whether a file is there that loadgen wrote, as a mark in its first bytes shows.
+
+    Raises:
+        OutputUnwritable: another file is there; it is left as it is.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if not any(mark in head for mark in marks):
+        raise OutputUnwritable(
+            f"{what} {str(path)!r} is there already and loadgen did not write it, so it is left as it is; "
+            "name another path, or remove it first"
+        )
+    return True
+
+
 def write_whole(path: Path, content: Bytes) -> None:
     """Write a file whole or not at all: under a hidden name until all is there. Makes its folder; raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -75,10 +75,12 @@ def export(
     config: Config = None,
 ) -> None:
     """Write a catalogue to a file that other programs read."""
-    from loadgen.simulate.catalog_export import export_catalog, writer_for
+    from loadgen.simulate.catalog_export import export_catalog, replaces_export, writer_for
 
     target = _path(file)
     writer_for(target)  # what is wrong with the name is said before a catalogue is built
+    if replaces_export(target):
+        typer.echo(f"{target}: replaces the export that was there", err=True)
     opened = _opened(_settings(tracks=tracks, catalog=name, config=config))
     export_catalog(opened, target)
     typer.echo(f"{target}: {opened.n_tracks:,} tracks")

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loadgen.report.read import Run
 
+PAGE_MARK = b'<meta name="generator" content="loadgen'
+"""What a page has in its first bytes."""
+
 
 def check_report(path: Path) -> None:
     """Find out before the run whether the page can be written there.

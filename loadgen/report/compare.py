@@ -15,7 +15,8 @@ from rich.text import Text
 
 from loadgen.config import CompareSettings
 from loadgen.config.regression import Regression
-from loadgen.report import text, write_page
+from loadgen.disk import replaces_own
+from loadgen.report import PAGE_MARK, text, write_page
 from loadgen.report.figures import FIGURES, TOLERANCE, Difference, differences
 from loadgen.report.read import Run, read_run
 from loadgen.report.shown import differing
@@ -45,13 +46,15 @@ def main(settings: CompareSettings) -> int:
         OutputUnwritable: the page cannot be written.
     """
     a, b = (read_run(path) for path in settings.runs)
+    terminal = Terminal()
     if settings.report is not None:
+        if replaces_own(settings.report, "--report", PAGE_MARK):
+            terminal.note(f"--report {settings.report}: replaces the file that was there")
         write_page(settings.report, [a, b])
     if settings.json_summary:
         say_json(as_json(a, b))
     else:
         say(as_text(a, b, None if sys.stdout.isatty() else WIDTH))
-    terminal = Terminal()
     for note in notes(a, b):
         terminal.note(note)
     if settings.report is not None:

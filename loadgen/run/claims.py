@@ -22,11 +22,11 @@ from loadgen.disk import unwritable
 from loadgen.errors import OutputUnwritable, UsageError
 from loadgen.event import ACTIVITY_FIELDS, LISTEN_FIELDS
 from loadgen.prove.reached import path_beside
+from loadgen.report import PAGE_MARK
 
 FIRST_KEYS = {ACTIVITY_FIELDS[:5], LISTEN_FIELDS[:5]}
 """The first keys of a line of any format."""
 MANIFEST_START = b'{"manifest_version":'
-REPORT_MARK = b'<meta name="generator" content="loadgen'
 LOOK_BYTES = 4096
 RECORDS = ".loadgen"
 """The folder, in a folder of events, that has a file for each run that wrote there."""
@@ -108,7 +108,7 @@ def _is_ours(path: Path, flag: str) -> bool:
     except OSError:  # not readable, or not compressed
         return False
     if flag == "--report":
-        return REPORT_MARK in head
+        return PAGE_MARK in head
     if flag == "--manifest":
         return bytes(head).translate(None, b" \n").startswith(MANIFEST_START)
     return _is_event(bytes(head).partition(b"\n")[0])

@@ -16,10 +16,13 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from loadgen.disk import replaces_own
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS
 from loadgen.simulate.catalog_file import Catalog
 
+EXPORT_STARTS = (b'"artist","title"', b'{"artist":')
+"""How a table of text that was exported begins."""
 _ROWS_AT_ONCE = 50_000
 _Write = Callable[[Catalog, BinaryIO], None]
 
@@ -38,6 +41,17 @@ def export_catalog(catalog: Catalog, path: Path) -> None:
         raise CatalogError(
             f"{path} must be writable, got {problem.strerror or problem}; make its folder or choose another"
         ) from problem
+
+
+def replaces_export(path: Path) -> bool:
+    """Whether an exported catalogue is there already; raises OutputUnwritable where another file is."""
+    if path.suffix.lower() != ".parquet" or not path.is_file():
+        return replaces_own(path, "FILE", *EXPORT_STARTS)
+    try:
+        is_ours = pyarrow.parquet.read_schema(path).names[:2] == ["artist", "title"]
+    except (OSError, pa.ArrowException):
+        is_ours = False
+    return replaces_own(path, "FILE", *([b"PAR1"] if is_ours else []))
 
 
 def writer_for(path: Path) -> _Write:

@@ -85,3 +85,19 @@ def test_what_is_wrong_is_one_line(words: list[str], code: int, said: str, capsy
     error = capsys.readouterr().err
     assert error.startswith(f"error: {said}")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_an_export_replaces_a_former_export_and_no_other_file(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"tracks.{ending}"
+    file.write_text("a table of mine\n")
+    assert main(["catalog", "export", str(file)]) == 1
+    assert "loadgen did not write it" in capsys.readouterr().err
+    assert file.read_text() == "a table of mine\n"
+    file.unlink()
+    assert main(["catalog", "export", str(file)]) == 0
+    assert "replaces" not in capsys.readouterr().err
+    assert main(["catalog", "export", str(file)]) == 0
+    assert "replaces the export that was there" in capsys.readouterr().err

@@ -162,3 +162,17 @@ def test_a_change_that_cannot_be_compared_is_a_wrong_usage(
 ) -> None:
     assert main(["compare", *files, "--fail-if", expr]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_page_replaces_a_former_page_and_no_other_file(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("my thesis")
+    assert main(["compare", *files, "--report", str(page)]) == 1
+    assert "loadgen did not write it" in capsys.readouterr().err
+    assert page.read_text() == "my thesis"
+    page.unlink()
+    for is_there in (False, True):
+        assert main(["compare", *files, "--report", str(page)]) == 0
+        assert ("replaces the file that was there" in capsys.readouterr().err) == is_there
