@@ -59,7 +59,7 @@ def claim(settings: RunSettings, run_id: str, stack: ExitStack, note: Callable[[
         if path.exists() and not path.is_file():
             continue  # /dev/null, a named pipe; a folder is refused where it is opened
         real = Path(os.path.realpath(path))  # the same lock by whichever name
-        stack.enter_context(_locked(real.with_name(f".{real.name[:200]}.lock"), path, flag, run_id))
+        stack.enter_context(_locked(real.with_name(f".{real.name[:200]}.lock"), path, flag, run_id, note))
         if path.is_file() and path.stat().st_size:
             if not settings.overwrite and not _is_ours(path, flag):
                 raise OutputUnwritable(
@@ -123,9 +123,9 @@ def _is_event(line: bytes) -> bool:
 
 
 @contextmanager
-def _locked(lock: Path, place: Path, flag: str, run_id: str) -> Iterator[None]:
+def _locked(lock: Path, place: Path, flag: str, run_id: str, note: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock file, and remove it at the end."""
-    fd = _take(lock, flag, place, f"run {run_id}, process {os.getpid()}")
+    fd = _take(lock, flag, place, f"run {run_id}, process {os.getpid()}", note)
     try:
         yield
     finally:
@@ -134,7 +134,7 @@ def _locked(lock: Path, place: Path, flag: str, run_id: str) -> Iterator[None]:
         os.close(fd)
 
 
-def _take(lock: Path, flag: str, place: Path, holder: str) -> int:
+def _take(lock: Path, flag: str, place: Path, holder: str, note: Callable[[str], None]) -> int:
     """Lock a file that is made where missing: one that its former holder has just removed is made again."""
     while True:
         try:
@@ -149,7 +149,8 @@ def _take(lock: Path, flag: str, place: Path, holder: str) -> int:
             raise OutputUnwritable(
                 f"{flag} {str(place)!r} is being written by {first}; wait for its end, or name another path"
             ) from error
-        except OSError:  # a file system without locks: nothing to be done about it
+        except OSError as error:
+            note(f"{flag} {place}: cannot be locked there ({error.strerror}), so let no other run write to it")
             return fd
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(fd), os.stat(lock)):
@@ -166,7 +167,7 @@ def _claim_folder(
     records = folder / RECORDS
     try:
         records.mkdir(exist_ok=True)
-        with _locked(records / "lock", folder, "--folder", run_id):
+        with _locked(records / "lock", folder, "--folder", run_id, note):
             for former in sorted(records.glob("*.json")):
                 _pass(settings, folder, former, note)
             record = records / f"{run_id}.json"

@@ -1,5 +1,7 @@
 """The places of a run: apart from each other, from other runs, and from what is not loadgen's."""
 
+import errno
+import fcntl
 import gzip
 import os
 import subprocess
@@ -183,3 +185,12 @@ def test_a_place_where_no_manifest_can_be_written_names_the_flag(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(OutputUnwritable, match="--manifest PATH"):
         check_files(settings(discard=True, manifest=tmp_path / "file/m.json"))
+
+
+def test_where_the_file_system_has_no_locks_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    (said,) = claimed(output=tmp_path / "a")
+    assert said.endswith("cannot be locked there (No locks available), so let no other run write to it")
