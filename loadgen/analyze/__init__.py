@@ -51,8 +51,13 @@ def main(settings: AnalyzeSettings) -> int:
     else:
         say(report)
     _close(settings, figures, reading, terminal, stamp)
-    is_nothing_read = figures.unreadable > 0 and not figures.events
-    return EXIT_FAILED if reading.failed or is_nothing_read else EXIT_DONE
+    return EXIT_FAILED if reading.failed or _n_strange(settings, figures) else EXIT_DONE
+
+
+def _n_strange(settings: AnalyzeSettings, figures: "Figures") -> int:
+    """How many lines there are, where none of them is an event: of a part of the time, others may be."""
+    is_all = settings.since_ms is None and settings.until_ms is None
+    return figures.unreadable if is_all and not figures.events else 0
 
 
 def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[Figures, Reading, float]":
@@ -128,6 +133,6 @@ def _close(settings: AnalyzeSettings, figures: "Figures", reading: "Reading", te
     """Say on stderr where everything is, and what is wrong."""
     from loadgen.analyze.screen import note_gaps
 
-    note_gaps(terminal, reading.failed, figures.events, figures.unreadable)
+    note_gaps(terminal, reading.failed, figures.events, _n_strange(settings, figures))
     if not settings.quiet:
         terminal.note(f"written: {settings.out}/music_stats_{stamp}*")

@@ -40,14 +40,17 @@ def progress(terminal: Terminal, what: str, share: Callable[[], float]) -> Itera
             thread.join()
 
 
-def note_gaps(terminal: Terminal, failed: Mapping[str, str], n_events: int, n_unreadable: int = 0) -> None:
-    """Say what the figures are without: files that could not be read, with the reasons; or everything."""
+def note_gaps(terminal: Terminal, failed: Mapping[str, str], n_events: int, n_strange: int = 0) -> None:
+    """Say what the figures are without: files that could not be read, with the reasons; or everything.
+
+    `n_strange`: lines, where none of them is an event.
+    """
     for file, why in list(failed.items())[:N_SHOWN]:
         terminal.note(f"could not read {file}: {why}")
     if failed:
         terminal.note(f"{len(failed):,} files could not be read: the figures are without them")
-    if not n_events and n_unreadable:
-        terminal.note(f"none of {n_unreadable:,} lines is an event: events are JSON objects with ts or timestamp")
+    if n_strange:
+        terminal.note(f"none of {n_strange:,} lines is an event: events are JSON objects with ts or timestamp")
     elif not n_events and not failed:
         terminal.note("no event was found: is it the right place, and the right --since and --until?")
 

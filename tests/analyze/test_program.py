@@ -183,3 +183,13 @@ def test_lines_of_which_none_is_an_event_end_with_1(here: Path, capsys: pytest.C
     (here / "plays.csv").write_text("ts,userId\n1,2\n3,4\n")
     assert main(["analyze", "plays.csv", "--no-charts"]) == 1
     assert "none of 3 lines is an event: events are JSON objects with ts or timestamp" in capsys.readouterr().err
+
+
+def test_events_outside_the_time_asked_for_are_events_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text('{"ts":1767571200865,"userId":1,"page":"Home"}\nno event\n')
+    flags = ["--no-charts", "--out", str(tmp_path / "out"), "--since", "2027-01-01"]
+    assert main(["analyze", str(file), *flags]) == 0
+    assert "no event was found: is it the right place, and the right --since" in capsys.readouterr().err

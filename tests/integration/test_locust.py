@@ -99,7 +99,7 @@ def test_a_signal_drains_and_leaves_a_ledger(locusts: Locusts, embedded: Embedde
     words = ("-u", "300", "-r", "300", "--speed", "50", "--brokers", embedded.address, "--processes", "2")
     locusts.start("both", *QUIET, *LEDGER, *words)
     locusts.wait_for("both", "total users)")
-    time.sleep(3)
+    wait_until(lambda: n_in_topic(embedded.address) > 0, 60)
     locusts.kill("both", signal.SIGTERM)
     locusts.end("both")
     ledger = locusts.ledger()
