@@ -1,7 +1,8 @@
 """How close events come to what is published about listening: `loadgen realism`.
 
 `facts` reads every event once into compact rows; `seen` asks these for all that `statistics` (and `days`, with the
-local time of `zones`) are computed from; `targets` says what passes; `report` and `curves` show it.
+local time of `zones`) are computed from; `targets` says what passes; `report` (text),
+`curves` (pictures) and `page` show it.
 """
 
 import tempfile
@@ -43,17 +44,15 @@ def main(settings: RealismSettings) -> int:
     began_s = time.monotonic()
     seen, failed = look(settings, terminal)
     judged = report.judge(targets.targets, statistics_of(seen), sample := Sample.of(seen))
-    title = (
-        f"loadgen realism: {seen.events.sum():,} events of {sample.n_listeners:,} listeners in {sample.days:.1f} days"
-    )
+    extent = f"{seen.events.sum():,} events of {sample.n_listeners:,} listeners in {sample.days:.1f} days"
     if settings.report:
-        from loadgen.realism.curves import write
+        from loadgen.realism.page import write
 
-        write(settings.report, seen, targets.curves, report.text_of(judged, title))
+        write(settings.report, report.Report(extent, judged, tuple(failed)), seen, targets.curves)
     if settings.json_summary:
         say_json(report.as_list(judged))
     else:
-        say(report.text_of(judged, title))
+        say(report.text_of(judged, f"loadgen realism: {extent}"))
     _close(settings, seen, failed, terminal, time.monotonic() - began_s)
     return EXIT_PASSED if report.none_failed(judged) and not failed else EXIT_NOT_PASSED
 

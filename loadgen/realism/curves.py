@@ -1,68 +1,72 @@
-"""The curves behind the statistics, with the published points over them: one PNG, or one page that holds it.
+"""The curves behind the statistics, with the published points over them: all in one picture, or one by one.
 
-In: what was seen, points, and the report's text. Out: a file, written whole or not at all. matplotlib draws without a
-screen; the page needs no network.
+In: what was seen, and points. Out: PNG. matplotlib draws without a screen.
 """
 
-import base64
-import html
 import io
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from loadgen.disk import reason, write_whole
-from loadgen.errors import OutputUnwritable
 from loadgen.realism.days import NIGHT, Days
 from loadgen.realism.seen import FIRST_POSITIONS, Seen
 from loadgen.realism.targets import Curve, Point
 
+Draw = Callable[[Any, Seen], bool]
+"""Draws into axes; says whether there was something to draw."""
+Points = Mapping[Curve, tuple[Point, ...]]
 BLUE, LIGHT, RED, GREY, INK = "#2563a8", "#8fb4da", "#c2410c", "#d8dde3", "#1f2933"
 SKIP_S = 240
 """So far goes the curve of skips."""
 MOST_TRACKS = 60
 MIDDLE = 0.55
 """Labels of points to the right of it stand to their left."""
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>loadgen realism</title>
-<style>
-body {{ font-family: system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1f2933 }}
-img {{ max-width: 100% }}
-pre {{ overflow-x: auto; line-height: 1.4 }}
-</style>
-<h1>loadgen realism</h1>
-<img alt="Six curves of the events, published points over them; the figures follow as text"
-src="data:image/png;base64,{picture}">
-<pre>{text}</pre>
-</html>
-"""
 
 
-def write(path: Path, seen: Seen, points: Mapping[Curve, tuple[Point, ...]], text: str) -> None:
-    """Draw into a file: .png, or a page with the text.
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A curve that these events tell.
 
-    Raises:
-        OutputUnwritable: it cannot be written, or the disk is full.
+    Attributes:
+        key: which one.
+        title: what it is.
+        words: what it shows, for who cannot see it.
+        png: the drawing.
     """
-    picture = picture_of(seen, points)
-    if path.suffix.lower() != ".png":
-        picture = PAGE.format(picture=base64.b64encode(picture).decode(), text=html.escape(text)).encode()
-    try:
-        write_whole(path, picture)
-    except OSError as error:
-        raise OutputUnwritable(f"cannot write {str(path)!r}: {reason(error)}; give another --report") from error
+
+    key: Curve
+    title: str
+    words: str
+    png: bytes
 
 
-def picture_of(seen: Seen, points: Mapping[Curve, tuple[Point, ...]]) -> bytes:
-    """Six curves as PNG."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def picture_of(seen: Seen, points: Points) -> bytes:
+    """All curves as one PNG."""
+    with _style():
+        figure = _figure(15, 9, 100)
+        for axes, (name, draw) in zip(figure.subplots(2, 3).flat, _drawings().items(), strict=True):
+            if not _drawn(axes, draw, seen, points.get(name, ())):
+                _nothing(axes)
+        return _png(figure)
 
-    drawings: dict[Curve, Callable[[Any, Seen], bool]] = {
+
+def pictures_of(seen: Seen, points: Points) -> Iterator[Picture]:
+    """A picture of each curve that these events tell."""
+    with _style():
+        for name, draw in _drawings().items():
+            figure = _figure(4.4, 3.4, 160)
+            axes, published = figure.subplots(), points.get(name, ())
+            if _drawn(axes, draw, seen, published):
+                title = axes.get_title(loc="left")
+                axes.set_title("", loc="left")
+                yield Picture(name, title, _words(axes, title, published), _png(figure))
+
+
+def _drawings() -> dict[Curve, Draw]:
+    return {
         "day": _day,
         "sessions": _sessions,
         "hazard": _hazard,
@@ -70,18 +74,42 @@ def picture_of(seen: Seen, points: Mapping[Curve, tuple[Point, ...]]) -> bytes:
         "skips": _skips,
         "positions": _positions,
     }
-    with rc_context({"font.family": "DejaVu Sans", "text.parse_math": False, "axes.unicode_minus": False}):
-        figure = Figure(figsize=(15, 9), dpi=100, layout="constrained")
-        FigureCanvasAgg(figure)
-        for axes, (name, draw) in zip(figure.subplots(2, 3).flat, drawings.items(), strict=True):
-            _frame(axes)
-            if draw(axes, seen):
-                _points(axes, points.get(name, ()))
-            else:
-                _nothing(axes)
-        file = io.BytesIO()
-        figure.savefig(file, format="png")
+
+
+def _style() -> AbstractContextManager[None]:
+    from matplotlib import rc_context
+
+    return rc_context({"font.family": "DejaVu Sans", "text.parse_math": False, "axes.unicode_minus": False})
+
+
+def _figure(width: float, height: float, dpi: int) -> Any:
+    """An empty figure, which is drawn without a screen."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def _drawn(axes: Any, draw: Draw, seen: Seen, published: tuple[Point, ...]) -> bool:
+    """Draw a curve and its points, where there is a curve."""
+    _frame(axes)
+    is_told = draw(axes, seen)
+    if is_told:
+        _points(axes, published)
+    return is_told
+
+
+def _words(axes: Any, title: str, published: tuple[Point, ...]) -> str:
+    points = "; ".join(one.label for one in published)
+    return f"{title}: {axes.get_ylabel()}, by {axes.get_xlabel()}" + (f"; published: {points}" if points else "")
 
 
 def _day(axes: Any, seen: Seen) -> bool:
@@ -93,7 +121,7 @@ def _day(axes: Any, seen: Seen) -> bool:
             axes.plot(np.arange(24) + 0.5, hours / hours[NIGHT].mean(), color=colour, label=label, linewidth=2)
     axes.set_xticks(range(0, 25, 3))
     axes.set_ylim(bottom=0)
-    return weekday is not None or weekend is not None
+    return bool(axes.lines)
 
 
 def _sessions(axes: Any, seen: Seen) -> bool:

@@ -53,6 +53,21 @@ class Judged:
         yield from zip(self.target.numbers, self.values, strict=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a page says in words.
+
+    Attributes:
+        extent: how many events, of how many listeners, in how many days.
+        judged: every target.
+        unread: files that could not be read.
+    """
+
+    extent: str
+    judged: Sequence[Judged]
+    unread: tuple[str, ...] = ()
+
+
 def judge(targets: Sequence[Target], values: Mapping[str, Value], sample: Sample) -> list[Judged]:
     """Put values beside their bands."""
     return [

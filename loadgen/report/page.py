@@ -3,18 +3,15 @@
 In: one run, or two to be compared. Out: HTML, with its style, its scripts, and the chart library, all inside.
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from html import escape
-from importlib.resources import files
-from string import Template
 from xml.etree.ElementTree import Element
 
 from loadgen import __version__
 from loadgen.report import parts, text
 from loadgen.report.charts import Chart, charts_of
+from loadgen.report.document import document
 from loadgen.report.figures import LATENCIES, cores, cpu_us_per_event, percentiles_of, share_of_target, sides
-from loadgen.report.markup import embedded_json, html, policy, tag
+from loadgen.report.markup import tag
 from loadgen.report.read import Run
 from loadgen.report.tables import exact
 from loadgen.report.verdict import exit_reason, headline, passed, statements
@@ -22,30 +19,9 @@ from loadgen.report.verdict import exit_reason, headline, passed, statements
 
 def page_of(runs: Sequence[Run]) -> str:
     """The page of one run, or of two that are laid over each other."""
-    from plotly.offline import get_plotlyjs
-
     charts = list(charts_of(runs))
-    library, script, style = get_plotlyjs(), _own("charts.js"), _own("style.css")
-    title = text.plain(f"{' and '.join(run.name for run in runs)} – loadgen report")
-    return Template(_own("page.html")).substitute(
-        policy=escape(policy([library, script], [style, *_styles_of(library)])),
-        version=escape(__version__),
-        title=escape(title),
-        style=style,
-        body=html(*_body(runs, charts)),
-        charts=embedded_json({chart.key: chart.figure for chart in charts}),
-        library=library,
-        script=script,
-    )
-
-
-def _own(name: str) -> str:
-    return files("loadgen.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _styles_of(library: str) -> list[str]:
-    """The style sheets that the chart library adds as elements when it starts: that of its maps."""
-    return re.findall(r"\.textContent='(\.[^'\\]{1000,})'", library)
+    title = f"{' and '.join(run.name for run in runs)} – loadgen report"
+    return document(title, _body(runs, charts), {chart.key: chart.figure for chart in charts})
 
 
 def _body(runs: Sequence[Run], charts: list[Chart]) -> Iterator[Element]:

@@ -16,7 +16,9 @@ def panel(key: str, title: str, *children: Child | Iterable[Child], hint: str = 
     return tag("section", heading, said, *children, class_=f"panel {size}", id=key, aria_labelledby=f"{key}-title")
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Child]], label: str, n_texts: int = 1) -> Element:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[Child]], label: str, n_texts: int = 1, n_last: int = 0
+) -> Element:
     """A table that scrolls by itself where it is too wide.
 
     Args:
@@ -24,8 +26,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Child]], label: str, n_te
         rows: a cell for each column.
         label: what it is, for who cannot see it.
         n_texts: so many columns at the beginning are texts, the others numbers.
+        n_last: so many at the end are texts too.
     """
-    kinds = [None if place < n_texts else "number" for place in range(len(head))]
+    kinds = ["number" if n_texts <= place < len(head) - n_last else None for place in range(len(head))]
     titles = [tag("th", title, scope="col", class_=kind) for title, kind in zip(head, kinds, strict=True)]
     whole = tag("table", tag("thead", tag("tr", titles)), tag("tbody", [_row(row, kinds) for row in rows]))
     return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=label)

@@ -13,7 +13,7 @@ from tests.report.manifests import manifest, settings, summary, window
 from tests.report.test_markup import digest
 
 HOSTILE = "<script>window.owned = 1</script>"
-VOID = ("meta", "link", "br")
+VOID = ("meta", "link", "br", "img")
 
 
 class Reader(HTMLParser):
