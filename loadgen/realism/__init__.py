@@ -41,6 +41,7 @@ def main(settings: RealismSettings) -> int:
 
     targets = load_targets(settings.targets)
     terminal = Terminal(settings.quiet)
+    _check_report(settings, terminal)
     began_s = time.monotonic()
     seen, failed = look(settings, terminal)
     judged = report.judge(targets.targets, statistics_of(seen), sample := Sample.of(seen))
@@ -55,6 +56,17 @@ def main(settings: RealismSettings) -> int:
         say(report.text_of(judged, f"loadgen realism: {extent}"))
     _close(settings, seen, failed, terminal, time.monotonic() - began_s)
     return EXIT_PASSED if report.none_failed(judged) and not failed else EXIT_NOT_PASSED
+
+
+def _check_report(settings: RealismSettings, terminal: "Terminal") -> None:
+    """Find out early whether a file would be lost; raises OutputUnwritable."""
+    if settings.report:
+        from loadgen.disk import replaces_own
+        from loadgen.realism.curves import PICTURE_MARK
+        from loadgen.report import PAGE_MARK
+
+        if replaces_own(settings.report, "--report", PAGE_MARK, PICTURE_MARK):
+            terminal.note(f"--report {settings.report}: replaces the file that was there")
 
 
 def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[Seen, dict[str, str]]":

@@ -191,3 +191,18 @@ def test_a_json_array_is_told_from_lines(here: Path, capsys: pytest.CaptureFixtu
     (here / "array.json").write_bytes(b"[" + b",".join(lines) + b"]")
     assert main(["realism", "array.json"]) == 1
     assert "array.json is not JSON lines (one object a line): it is a JSON array" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["html", "png"])
+def test_a_report_replaces_a_former_report_and_no_other_file(
+    here: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    report = here / f"r.{ending}"
+    report.write_bytes(b"mine")
+    assert main(["realism", "events.jsonl", "--report", str(report)]) == 1
+    assert "loadgen did not write it" in capsys.readouterr().err
+    assert report.read_bytes() == b"mine"
+    report.unlink()
+    for _ in range(2):
+        assert main(["realism", "events.jsonl", "--report", str(report)]) == 0
+    assert f"--report {report}: replaces the file that was there" in capsys.readouterr().err
