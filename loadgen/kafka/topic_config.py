@@ -21,6 +21,8 @@ EXPIRY = "producer.id.expiration.ms"
 MAX_BATCH = "max.message.bytes"
 IN_SYNC = "min.insync.replicas"
 BATCH_SIZE = "batch.size"
+COMPRESSION = "compression.type"
+OUR_COMPRESSION = "lz4"
 OUR_BATCH_BYTES = 1_000_000
 """loadgen's own batch.size: a topic that takes as much needs no smaller one."""
 OVERHEAD_BYTES = 512
@@ -58,6 +60,7 @@ def check_config(settings: KafkaSettings, note: Callable[[str], None]) -> KafkaS
         if problem.is_fatal:
             raise SinkError(f"{problem.said}; {problem.step}")
         note(f"note: {problem.said}; {problem.step}")
+    _note_recompression(settings, config, note)
     return _fitted(settings, config, note)
 
 
@@ -115,6 +118,17 @@ def _too_small(settings: KafkaSettings, config: dict[str, str]) -> Problem | Non
         "and single events may be larger",
         f"allow more with\n  {set_topic(settings, MAX_BATCH, OUR_BATCH_BYTES)}",
     )
+
+
+def _note_recompression(settings: KafkaSettings, config: dict[str, str], note: Callable[[str], None]) -> None:
+    """A topic with a compression of its own has its brokers compress every batch once more."""
+    theirs = config.get(COMPRESSION, "producer").replace("uncompressed", "none")
+    ours = settings.options.get(COMPRESSION, settings.options.get("compression.codec", OUR_COMPRESSION))
+    if theirs not in ("producer", ours):
+        note(
+            f"note: topic {settings.topic!r} stores batches as {theirs} ({COMPRESSION}), and gets them as {ours}, so "
+            f"the brokers compress each once more; --kafka-option {COMPRESSION}={theirs} spares them that"
+        )
 
 
 def _fitted(settings: KafkaSettings, config: dict[str, str], note: Callable[[str], None]) -> KafkaSettings:

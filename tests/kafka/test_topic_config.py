@@ -75,3 +75,19 @@ def test_a_test_broker_is_not_asked() -> None:
     with MockCluster("t") as cluster:
         settings = KafkaSettings(cluster.address, "t")
         assert check_config(settings, pytest.fail) == settings
+
+
+@pytest.mark.parametrize(
+    ("theirs", "options", "is_told"),
+    [
+        ("producer", {}, False),
+        ("lz4", {}, False),
+        ("gzip", {}, True),
+        ("zstd", {"compression_type": "zstd"}, False),
+        ("uncompressed", {"compression_codec": "none"}, False),
+        ("uncompressed", {}, True),
+    ],
+)
+def test_a_topic_that_compresses_once_more_is_told(theirs: str, options: dict[str, str], is_told: bool) -> None:
+    said, _ = checked({"compression.type": theirs}, **options)
+    assert ("compress each once more; --kafka-option compression.type=" in said) == is_told
