@@ -6,6 +6,8 @@ why no event is lost or stored twice. `screen`, `endpoint` and `totals` say what
 """
 
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from loadgen.config import ConsumeSettings
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from loadgen.kafka.watch import TopicWatch
 
 EXIT_FAILED = 1
+THREADS = "consume"
+HANGING_S = 10.0
+"""A store that has not answered by then, when all is said, is waited for no longer."""
 N_THREADS = 16
 """Files are closed in threads: on HDFS each may take half a second of nothing but waiting."""
 HELD_BYTES = 20 << 20
@@ -47,9 +52,19 @@ def main(settings: ConsumeSettings) -> int:
     screen = Screen(settings.quiet)
     result = consume(settings, screen)
     code = report(settings, result, screen)
-    if result.error is not None:
+    if result.error is not None or not are_threads_done(HANGING_S):
         _leave_at_once(code)
     return code
+
+
+def are_threads_done(timeout_s: float) -> bool:
+    """Whether the store's threads end within that time: one that still closes a file of a lost partition may hang."""
+    deadline_s = time.monotonic() + timeout_s
+    for thread in [one for one in threading.enumerate() if one.name.startswith(f"{THREADS}_")]:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+        if thread.is_alive():
+            return False
+    return True
 
 
 def _leave_at_once(code: int) -> None:
@@ -71,7 +86,7 @@ def consume(settings: ConsumeSettings, screen: "Screen") -> "Result":
     from loadgen.consume.prepare import prepare, setting_rows
     from loadgen.kafka.watch import TopicWatch
 
-    pool = ThreadPoolExecutor(N_THREADS, "store")
+    pool = ThreadPoolExecutor(N_THREADS, THREADS)
     try:
         ready = prepare(settings, pool)
         screen.settings(setting_rows(settings, ready))
@@ -90,8 +105,6 @@ def consume(settings: ConsumeSettings, screen: "Screen") -> "Result":
 def _consumer(
     settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool: "Executor", watch: "TopicWatch"
 ) -> "Consumer":
-    import time
-
     from loadgen.consume.client import Client
     from loadgen.consume.consumer import Consumer, Limits
     from loadgen.consume.lane import Budget, Lane
