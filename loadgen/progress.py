@@ -109,7 +109,7 @@ class Progress:
         Args:
             partition, slice_of, place: of each event.
         """
-        is_open = place >= self.ended[partition, slice_of]
+        is_open = place >= self.settle().ended[partition, slice_of]
         keys = _keys(partition.astype(np.int64), slice_of, place)
         return (is_open | _is_within(keys, self.absent)) & ~_is_within(keys, self.ahead)
 
