@@ -6,11 +6,14 @@ TEST_REQUIRE_SERVICES=1 or CI=true turn the skips into failures.
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loadgen.kafka.embedded import EmbeddedBroker
 from tests.integration.local import PROGRAM, Local
+from tests.integration.locusts import TOPIC, Locusts
 
 UNPACKED_PROMETHEUS = PROGRAM.parents[2] / "build/services/prometheus/usr/bin/prometheus"
 REQUIRED = os.environ.get("TEST_REQUIRE_SERVICES") == "1" or os.environ.get("CI") == "true"
@@ -119,3 +122,20 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def locusts(tmp_path: Path) -> Iterator[Locusts]:
+    """Locust's processes, which end with the test."""
+    found = Locusts(tmp_path)
+    try:
+        yield found
+    finally:
+        found.stop_all()
+
+
+@pytest.fixture
+def embedded() -> Iterator[EmbeddedBroker]:
+    """A broker in memory, with Locust's topic."""
+    with EmbeddedBroker(TOPIC) as broker:
+        yield broker

@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -19,21 +17,6 @@ from tests.integration.locusts import LOCUSTFILE, QUIET, TOPIC, Locusts, adds_up
 from tests.ports import free_port
 
 LEDGER = ("--ledger", "ledger.json")
-
-
-@pytest.fixture
-def locusts(tmp_path: Path) -> Iterator[Locusts]:
-    found = Locusts(tmp_path)
-    try:
-        yield found
-    finally:
-        found.stop_all()
-
-
-@pytest.fixture
-def embedded() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker(TOPIC) as broker:
-        yield broker
 
 
 def test_a_headless_test_delivers_all_and_locusts_table_and_csv_say_so(

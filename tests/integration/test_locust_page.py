@@ -1,31 +1,13 @@
 """Locust's page as a person uses it: its real form, in a real browser."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from loadgen.kafka.embedded import EmbeddedBroker
-from tests.integration.locusts import TOPIC, Locusts, n_in_topic, wait_until
+from tests.integration.locusts import Locusts, n_in_topic, wait_until
 from tests.ports import free_port
-
-
-@pytest.fixture
-def locusts(tmp_path: Path) -> Iterator[Locusts]:
-    found = Locusts(tmp_path)
-    try:
-        yield found
-    finally:
-        found.stop_all()
-
-
-@pytest.fixture
-def embedded() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker(TOPIC) as broker:
-        yield broker
 
 
 def served(locusts: Locusts, *words: str) -> str:
