@@ -1,6 +1,8 @@
 """librdkafka's table of properties is the bundled library's, and every option is held against it."""
 
+import csv
 import re
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, libversion
@@ -126,6 +128,20 @@ def test_a_wrong_option_is_answered_with_what_was_meant(name: str, value: str, s
 )
 def test_what_librdkafka_takes_is_taken(name: str, value: str) -> None:
     assert problem(name, value) is None
+
+
+def names_of_java_clients() -> set[str]:
+    lines = Path(__file__).with_name("java_client_options.csv").read_text(encoding="utf-8").splitlines()
+    return {row["name"] for row in csv.DictReader(line for line in lines if not line.startswith("#"))}
+
+
+def test_every_option_of_the_java_clients_is_known() -> None:
+    assert len(names_of_java_clients()) == 150
+    assert names_of_java_clients() - set(properties()) - set(java_options()) == set()
+
+
+def test_every_java_name_is_one_of_the_java_clients() -> None:
+    assert set(java_options()) - names_of_java_clients() == set()
 
 
 def test_what_is_written_instead_of_a_java_name_exists() -> None:
