@@ -21,6 +21,8 @@ EXPIRY = "producer.id.expiration.ms"
 MAX_BATCH = "max.message.bytes"
 IN_SYNC = "min.insync.replicas"
 BATCH_SIZE = "batch.size"
+MESSAGE_MAX = "message.max.bytes"
+"""Bounds a producer's batches as well as its messages."""
 COMPRESSION = "compression.type"
 OUR_COMPRESSION = "lz4"
 OUR_BATCH_BYTES = 1_000_000
@@ -135,7 +137,7 @@ def _fitted(settings: KafkaSettings, config: dict[str, str], note: Callable[[str
     """Batches of a size that the topic takes; librdkafka does not ask for it."""
     n_bytes = int(config.get(MAX_BATCH, OUR_BATCH_BYTES))
     chosen = int(settings.options.get(BATCH_SIZE, OUR_BATCH_BYTES))
-    if chosen <= n_bytes:
+    if min(chosen, int(settings.options.get(MESSAGE_MAX, OUR_BATCH_BYTES))) <= n_bytes:
         return settings
     if BATCH_SIZE in settings.options:
         note(

@@ -42,6 +42,13 @@ def test_a_batch_size_of_the_users_own_that_does_not_fit_is_told() -> None:
     assert checked({"max.message.bytes": "100000"}, batch_size="50000") == ("", "50000")
 
 
+def test_batches_that_message_max_bytes_bounds_already_are_left_as_they_are() -> None:
+    config = {"max.message.bytes": "100000"}
+    assert checked(config, message_max_bytes="50000") == ("", None)
+    assert checked(config, message_max_bytes="50000", batch_size="200000") == ("", "200000")
+    assert checked(config, message_max_bytes="2000000")[1] == "99488"
+
+
 def test_a_topic_that_takes_less_than_an_event_is_told() -> None:
     said, _ = checked({"max.message.bytes": "300"})
     assert "takes messages of up to 300 bytes (max.message.bytes), and single events may be larger; allow more" in said

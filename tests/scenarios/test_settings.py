@@ -3,9 +3,12 @@
 import pytest
 
 from loadgen.errors import UsageError
+from loadgen.run.prepare import prepare
+from loadgen.run.screen import Screen
 from loadgen.scenarios.engine import Part
 from loadgen.scenarios.settings import settings_of, wrong_in_form
 from tests.scenarios.worlds import options
+from tests.sink.fake_broker import FakeBroker
 
 
 def test_options_mean_the_settings_of_a_run() -> None:
@@ -48,6 +51,15 @@ def test_a_bad_value_ends_locust_before_it_begins(
         options(*words)
     assert caught.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_batches_of_an_engine_fit_what_the_topic_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with FakeBroker(topics={"t": 2}, config={"max.message.bytes": "100000"}) as broker:
+        settings = settings_of(options("--brokers", broker.address, "--topic", "t"), Part())
+        plan = prepare(settings, Screen(None, None, quiet=True), None)
+    assert plan.kafka is not None
+    assert plan.kafka.options["batch.size"] == "99488"
+    assert "batch.size is 99,488, because topic 't'" in capsys.readouterr().err
 
 
 def test_an_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
