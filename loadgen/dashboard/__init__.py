@@ -2,8 +2,9 @@
 
 Two processes. One reads and counts: `stored` (with `lister`, `reading`, `pieces`, `spans`) or `topic` bring records,
 each once; `rows` normalises them; `aggregates` (with `distinct`, `groups`, `window`, `newest`) counts them; `feed`
-drives that. The other one answers: `link` holds the latest snapshot, `answers` makes JSON of it, `server` is HTTP,
-`static` the page. `state` is how things are, in words; `origin` what the settings say.
+drives that, with `latency`. The other one answers: `link` holds the latest snapshot, `flow` reads what a pipeline says,
+`answers` makes JSON of it, `server` is HTTP, `static` the page. `state` is how things are, in words; `origin` what the
+settings say.
 """
 
 import sys
@@ -38,7 +39,7 @@ def main(settings: DashboardSettings) -> int:
             from loadgen.dashboard.answers import Answers
             from loadgen.dashboard.server import app_of, serve
 
-            app = app_of(Answers(link.latest, place_of(settings)), settings.host)
+            app = app_of(Answers(link.latest, place_of(settings), flow=settings.flow), settings.host)
             _say_where(settings, bound.getsockname()[1])
             number = serve(app, bound)
         finally:

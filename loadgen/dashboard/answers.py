@@ -6,11 +6,13 @@ In: the latest snapshot. Out: JSON, as bytes.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from loadgen import __version__
+from loadgen.dashboard.flow import read_flow
 from loadgen.dashboard.link import Latest
 
 KEEP_S = 3.0
@@ -26,6 +28,7 @@ class Answers:
         place: dict[str, str | None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        flow: Path | None = None,
     ) -> None:
         """Nothing is asked yet.
 
@@ -34,8 +37,9 @@ class Answers:
             place: where events come from, as /health says it: `store`, `topic`, `brokers`.
             clock: seconds, monotonic; the cache goes by it.
             now: seconds since 1970; the lag goes by it.
+            flow: the file in which a pipeline says how far it is.
         """
-        self._latest, self._place, self._clock, self._now = latest, place, clock, now
+        self._latest, self._place, self._clock, self._now, self._flow = latest, place, clock, now, flow
         self._made_s = float("-inf")
         self._figures = b""
 
@@ -58,7 +62,25 @@ class Answers:
             "now_ms": int(self._now() * 1000),
             "refresh_s": REFRESH_S,
             "arrived_last_minute": snapshot.get("arrived_last_minute", 0),
+            "flow": self._flow_figures(snapshot),
             "figures": snapshot.get("figures"),
+        }
+
+    def _flow_figures(self, snapshot: dict[str, Any]) -> dict[str, Any]:
+        """How events get here; None is not known.
+
+        Where no pipeline says what clock the events' times are of, latency is told as long as they look like the
+        wall clock's.
+        """
+        flow = None if self._flow is None else read_flow(self._flow, self._now())
+        latency = snapshot.get("latency")
+        is_timed = flow.is_timed if flow is not None else latency is not None and latency["is_plausible"]
+        return {
+            "sent": None if flow is None else flow.sent,
+            "stored": None if flow is None else flow.stored,
+            "lag": None if flow is None else flow.lag,
+            "unread": snapshot.get("unread"),
+            "latency": latency if is_timed else None,
         }
 
     def _health(self, latest: Latest) -> dict[str, Any]:

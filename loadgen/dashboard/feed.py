@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from loadgen.dashboard.aggregates import Aggregates
+from loadgen.dashboard.latency import Latency
 from loadgen.dashboard.reading import CHUNK_BYTES, Content
 from loadgen.dashboard.rows import Normaliser, Piece
 from loadgen.dashboard.state import Anew, State
@@ -42,6 +43,10 @@ class Source(Protocol):
     state: State
     name: str
 
+    @property
+    def unread(self) -> int | None:
+        """Messages that are there and were not read yet; None where that is not known, or they are no messages."""
+
     def contents(self) -> Iterator[Content | Anew]:
         """What is new; may wait a little, never raises where the source does not answer."""
 
@@ -53,7 +58,11 @@ class Feed:
     """Reads, counts, and says so."""
 
     def __init__(
-        self, source: Source, say: Callable[[bytes], None], clock: Callable[[], float] = time.monotonic
+        self,
+        source: Source,
+        say: Callable[[bytes], None],
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Begin.
 
@@ -61,13 +70,15 @@ class Feed:
             source: what to read.
             say: takes a snapshot.
             clock: seconds, monotonic.
+            now: seconds since 1970; latency goes by it.
         """
-        self._source, self._say, self._clock = source, say, clock
+        self._source, self._say, self._clock, self._now = source, say, clock, now
         self._normaliser = Normaliser()
         self._aggregates = Aggregates()
         self._lines: list[bytes] = []
         self._n_bytes = 0
         self._arrived: deque[tuple[float, int]] = deque()
+        self._latency, self._is_caught_up = Latency(), False
         self._said_s = float("-inf")
 
     def turn(self) -> None:
@@ -75,6 +86,7 @@ class Feed:
         for content in self._source.contents():
             if isinstance(content, Anew):
                 self._aggregates, self._lines, self._n_bytes = Aggregates(), [], 0
+                self._latency, self._is_caught_up = Latency(), False
             elif isinstance(content, bytes):
                 self._lines.append(content)
                 self._n_bytes += len(content)
@@ -85,15 +97,18 @@ class Feed:
                     self._count(piece)
             self._say_if_due()
         self._count_lines()
+        self._is_caught_up |= self._source.state.status == "ok"
         self._say_if_due()
 
     def snapshot(self) -> dict[str, Any]:
         """All there is to say."""
-        state = self._source.state.as_json()
+        state, latency = self._source.state.as_json(), self._latency.percentiles(self._now())
         return {
             "state": state,
             "name": self._source.name,
             "arrived_last_minute": self._last_minute(),
+            "unread": self._source.unread,
+            "latency": None if latency is None else latency._asdict(),
             "figures": self._aggregates.figures(),
         }
 
@@ -106,6 +121,8 @@ class Feed:
     def _count(self, piece: Piece) -> None:
         self._aggregates.add(piece)
         self._arrived.append((self._clock(), piece.rows.num_rows))
+        if self._is_caught_up:  # what was there before it came to be read has not been on its way for so long
+            self._latency.add(piece.rows["ts_ms"].to_numpy(), self._now())
 
     def _last_minute(self) -> int:
         while self._arrived and self._arrived[0][0] < self._clock() - MINUTE_S:

@@ -61,7 +61,10 @@ class StoredEvents:
     Attributes:
         state: how things are.
         name: the store, as a person would write it.
+        unread: None, as a store has no messages.
     """
+
+    unread: int | None = None
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is asked of the store yet."""

@@ -46,6 +46,7 @@ class TopicEvents:
     Attributes:
         state: how things are.
         name: the topic, as a person would write it.
+        unread: messages in the topic that were not read yet, as of the latest answer of the brokers; None before it.
     """
 
     def __init__(self, kafka: KafkaSettings, begin: Begin, clock: Callable[[], float] = time.monotonic) -> None:
@@ -58,7 +59,15 @@ class TopicEvents:
         self._next: dict[int, int] = {}
         self._first: dict[int, int] = {}
         self._goal: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
         self._again_s = self._probe_s = self._look_s = float("-inf")
+
+    @property
+    def unread(self) -> int | None:
+        """See above."""
+        if not self._ends or self.state.status not in ("ok", "reading"):
+            return None
+        return sum(max(0, end - self._next.get(partition, end)) for partition, end in self._ends.items())
 
     def contents(self) -> Iterator[bytes]:
         """What has come, waiting a quarter of a second for it; never raises, but says so in `state`.
@@ -122,7 +131,7 @@ class TopicEvents:
         first = self._next.get(partition, begins[self._begin])
         first = first if low <= first <= high else low
         client.start(partition, first)
-        self._next[partition] = first
+        self._next[partition], self._ends[partition] = first, high
         self._first.setdefault(partition, first)
         self._goal.setdefault(partition, high)
 
@@ -149,7 +158,10 @@ class TopicEvents:
     def _take_error(self, client: Client, message: Message) -> None:
         error, partition = message.error(), message.partition()
         code = None if error is None else error.code()
-        if error is None or code == KafkaError._PARTITION_EOF:
+        if error is None:
+            return
+        if code == KafkaError._PARTITION_EOF:
+            self._take_end(partition, message.offset())
             return
         if code in GONE and partition is not None:
             self._next.pop(partition, None)
@@ -164,6 +176,12 @@ class TopicEvents:
         elif error.fatal():
             raise SinkError(hide_secrets(error.str(), self._kafka.options))
 
+    def _take_end(self, partition: int | None, offset: int | None) -> None:
+        """There is no message at or behind this offset: the ends of transactions take offsets too."""
+        if partition is not None and offset is not None and offset > self._next.get(partition, offset):
+            self._next[partition] = offset
+            self._well()
+
     def _look(self, client: Client) -> None:
         """Now and then: whether the brokers answer, and whether there are more partitions."""
         now_s = self._clock()
@@ -171,7 +189,7 @@ class TopicEvents:
             self._probe_s = now_s + PROBE_S
             if self._watch is not None and not self._is_confirmed(self._watch):
                 return
-            ends = client.ends(list(self._next))
+            self._ends = ends = client.ends(list(self._next))
             if any(self._next[partition] > end for partition, end in ends.items()):
                 self._give_up("the topic was made anew; reading it from its first message")
                 return
@@ -207,6 +225,7 @@ class TopicEvents:
     def _give_up(self, reason: str) -> None:
         """Begin anew with another client, in a while."""
         self.close()
+        self._ends = {}
         is_new = self.state.status in ("starting", "waiting") and not self._next
         self.state = State("waiting" if is_new else "stale", reason)
         self._again_s = self._clock() + AGAIN_S

@@ -6,9 +6,11 @@ In: ports. Out: events sent, events stored, consumer lag. What does not answer k
 import http.client
 import re
 import socket
+import time
 from dataclasses import dataclass, field
 
 from loadgen import metrics
+from loadgen.dashboard.flow import Flow
 
 ASK_S = 0.5
 HOST = "127.0.0.1"
@@ -59,23 +61,34 @@ class Counter:
         life: the number of the life that `latest` is of.
         latest: of this life.
         before: of all lives before.
+        is_known: whether any life has told.
     """
 
     life: int = 0
     latest: int = 0
     before: int = 0
+    is_known: bool = False
 
     def take(self, life: int, value: int | None) -> None:
         """Take note of the latest value of a life."""
         if life != self.life:
             self.life, self.latest, self.before = life, 0, self.before + self.latest
         if value is not None:
-            self.latest = value
+            self.latest, self.is_known = value, True
+
+    def settle(self, total: int) -> None:
+        """Take what is known for certain at the end, in place of what was told last."""
+        self.latest, self.before, self.is_known = total, 0, True
 
     @property
     def total(self) -> int:
         """Over all lives, as far as they have told."""
         return self.before + self.latest
+
+    @property
+    def known(self) -> int | None:
+        """The same; None while no life has told."""
+        return self.total if self.is_known else None
 
 
 @dataclass(slots=True)
@@ -98,3 +111,8 @@ class Figures:
         said = scrape(consumer[0])
         self.stored.take(consumer[1], total(said, _STORED))
         self.lag = total(said, _LAG)
+
+    def flow(self, is_timed: bool, is_over: bool) -> Flow:
+        """As the dashboard is told; a consumer that has ended has no lag."""
+        lag = None if is_over else self.lag
+        return Flow(self.sent.known, self.stored.known, lag, is_timed, is_over, time.time())

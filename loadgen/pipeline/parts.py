@@ -41,9 +41,10 @@ def consumer_words(settings: PipelineSettings, brokers: str, group: str, metrics
     return ["consume", *_kafka_words(settings, brokers, metrics_port), *where, *rotation]
 
 
-def dashboard_words(settings: PipelineSettings) -> list[str]:
-    """The words of a dashboard."""
-    return ["dashboard", "--store", settings.store, "--port", str(settings.port), "--host", settings.host]
+def dashboard_words(settings: PipelineSettings, flow: Path) -> list[str]:
+    """The words of a dashboard that shows what this file says of the pipeline."""
+    where = ("--port", str(settings.port), "--host", settings.host)
+    return ["dashboard", "--store", settings.store, "--flow", str(flow), *where]
 
 
 def _kafka_words(settings: PipelineSettings, brokers: str, metrics_port: int) -> list[str]:

@@ -6,6 +6,7 @@ In: settings, the ground on which the parts stand. Out: an exit code. It touches
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -56,7 +57,7 @@ class Pipeline:
         self._watch = TopicWatch(ground.kafka, ground.source.topic_id)
         self._parts = (self._dashboard, self._consumer, self._producer)
         self._producers: list[Child] = []
-        self._figures, self._asked_s = Figures(), 0.0
+        self._figures, self._asked_s, self._flow_file = Figures(), 0.0, ground.folder / "flow"
         self._signals: list[signal.Signals] = []
         self._problems: list[str] = []
         self._doing = ""
@@ -119,8 +120,15 @@ class Pipeline:
             self._asked_s = now_s
             lives = [max(0, part.n_lives - 1) for part in (self._producer, self._consumer)]
             self._figures.ask((self._ports[0], lives[0]), (self._ports[1], lives[1]))
+            self._tell_dashboard()
         self._screen.progress(self._figures, self._doing)
         time.sleep(TICK_S)
+
+    def _tell_dashboard(self, is_over: bool = False) -> None:
+        """Say how far it is; where that cannot be written, the page does not show it."""
+        flow = self._figures.flow(is_timed=self._settings.rate == "natural", is_over=is_over)
+        with suppress(OSError):
+            flow.write(self._flow_file)
 
     def _note(self, message: str) -> None:
         self._screen.note(message)
@@ -148,7 +156,7 @@ class Pipeline:
         return self._child("consumer", words)
 
     def _begin_dashboard(self, _life: int) -> Child:
-        return self._child("dashboard", parts.dashboard_words(self._settings))
+        return self._child("dashboard", parts.dashboard_words(self._settings, self._flow_file))
 
     def _child(self, name: str, words: list[str]) -> Child:
         variables = self._environment_of_consumers if name == "consumer" else self._environment
@@ -177,11 +185,17 @@ class Pipeline:
         self._doing = "ending the producer"
         self._end_part(self._producer)
         end_orphans(self._producers, self._turn)
+        if accounts := self._accounts():
+            self._figures.sent.settle(sum(account.counts["delivered"] for account in accounts))
         if self._watch.error is None:  # else there is nothing left to store
             self._doing = "storing what was sent"
             self._store_the_rest()
         self._end_part(self._consumer)
-        return self._verified()
+        report = self._verified()
+        if report is not None:
+            self._figures.stored.settle(report.findings.n_found)
+        self._tell_dashboard(is_over=True)
+        return report
 
     def _end_part(self, part: Part) -> None:
         if not end_part(part, self._turn):

@@ -25,8 +25,10 @@ from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.feed import Feed, Origin, source_of
 from loadgen.dashboard.link import Link
 from loadgen.dashboard.server import listen
+from loadgen.dashboard.stored import StoredEvents
+from loadgen.store import open_store
 from tests.dashboard.reader import put_batch
-from tests.dashboard.records import as_recounted, record, recount
+from tests.dashboard.records import FIRST_MS, as_recounted, record, recount
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 30.0
@@ -113,6 +115,22 @@ def test_a_feed_reads_a_store_and_says_all_figures(tmp_path: Path) -> None:
     tracks = expected["top_tracks"].items()
     expected["top_tracks"] = dict(sorted(tracks, key=lambda item: (item[1], item[0]), reverse=True)[:10])
     assert as_recounted(last["figures"]) == {**expected, "durations": dict(expected["durations"])}
+
+
+def test_latency_is_that_of_what_comes_and_not_of_what_was_there_before(tmp_path: Path) -> None:
+    put_batch(tmp_path, 0, 99)
+    clock = [0.0]
+    source = StoredEvents(open_store(str(tmp_path)), lambda: clock[0])
+    feed = Feed(source, lambda _: None, lambda: clock[0], lambda: FIRST_MS / 1000 + 200.0 + clock[0])
+    clock[0] += 3.0
+    feed.turn()
+    assert feed.snapshot()["latency"] is None
+    put_batch(tmp_path, 100, 199)
+    clock[0] += 3.0
+    feed.turn()
+    after = feed.snapshot()["latency"]
+    assert after["n_events"] == 100
+    assert (after["p50_ms"], after["p99_ms"]) == (pytest.approx(57_000, rel=0.02), pytest.approx(105_000, rel=0.02))
 
 
 def _dies(pipe: Connection, origin: Origin) -> None:

@@ -12,6 +12,7 @@ import pytest
 from loadgen import __version__
 from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.answers import KEEP_S, Answers
+from loadgen.dashboard.flow import Flow
 from loadgen.dashboard.link import Latest
 from loadgen.dashboard.server import HEADERS, STATIC, app_of, listen
 from loadgen.dashboard.state import State
@@ -146,6 +147,36 @@ def test_before_the_first_snapshot_the_dashboard_is_starting(clock: Clock) -> No
     answers = answers_of(clock)
     assert orjson.loads(answers.health())["status"] == "starting"
     assert orjson.loads(answers.figures())["figures"] is None
+
+
+LATENCY = {"n_events": 9, "p50_ms": 1500.0, "p99_ms": 3000.0, "is_plausible": True}
+NOT_KNOWN = dict.fromkeys(("sent", "stored", "lag", "unread", "latency"))
+
+
+def flow_of(clock: Clock, flow: Path | None, **snapshot: Any) -> Any:
+    """What the page is told of the way of events."""
+    clock.latest = Latest({**clock.snapshot(5), **snapshot}, State("ok"))
+    answers = Answers(lambda: clock.latest, PLACE, lambda: clock.now_s, lambda: 1000.0, flow)
+    return orjson.loads(answers.figures())["flow"]
+
+
+def test_alone_the_dashboard_tells_of_the_way_of_events_only_what_it_sees_itself(clock: Clock) -> None:
+    assert flow_of(clock, None) == NOT_KNOWN
+    assert flow_of(clock, None, unread=7, latency=LATENCY) == {**NOT_KNOWN, "unread": 7, "latency": LATENCY}
+    assert flow_of(clock, None, latency={**LATENCY, "is_plausible": False}) == NOT_KNOWN
+
+
+def test_what_the_pipeline_says_is_told_and_what_it_does_not_know_is_not_zero(clock: Clock, tmp_path: Path) -> None:
+    path = tmp_path / "flow"
+    assert flow_of(clock, path) == NOT_KNOWN
+    Flow(sent=12, stored=None, lag=0, is_timed=True, is_over=False, said_s=999.0).write(path)
+    assert flow_of(clock, path) == {**NOT_KNOWN, "sent": 12, "lag": 0}
+    late = {**LATENCY, "p50_ms": 600_000.0, "is_plausible": False}
+    assert flow_of(clock, path, latency=late)["latency"] == late  # a store that was away, and no clock of its own
+    Flow(sent=12, stored=9, lag=3, is_timed=False, is_over=False, said_s=999.0).write(path)
+    assert flow_of(clock, path, latency=LATENCY) == {**NOT_KNOWN, "sent": 12, "stored": 9, "lag": 3}
+    Flow(sent=12, stored=9, lag=3, is_timed=False, is_over=False, said_s=900.0).write(path)
+    assert flow_of(clock, path) == NOT_KNOWN
 
 
 def test_a_port_that_is_taken_is_an_error_with_the_next_step() -> None:

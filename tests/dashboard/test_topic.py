@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from loadgen.dashboard import topic as topics
 from loadgen.dashboard.rows import Normaliser
@@ -83,6 +84,35 @@ def test_everything_is_read_once_and_what_comes_after(cluster: MockCluster) -> N
         watched.until(lambda one: one.items == expected(0, 64))
     finally:
         watched.events.close()
+
+
+def test_messages_that_are_not_read_yet_are_counted_while_that_is_known(
+    cluster: MockCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "FETCH_MESSAGES", 10)
+    produce(cluster.address, *values_of(0, 99), partition=0)
+    watched = Watched(cluster.address)
+    assert watched.events.unread is None
+    try:
+        watched.until(lambda one: one.items)
+        assert watched.events.unread == 100 - watched.items.total() > 0
+        watched.until(lambda one: one.events.unread == 0)
+        assert watched.items == expected(0, 99)
+        cluster.down()
+        watched.until(lambda one: one.status == "stale")
+        assert watched.events.unread is None
+    finally:
+        watched.events.close()
+
+
+def test_the_end_of_a_transaction_is_no_message_that_is_not_read_yet() -> None:
+    events = TopicEvents(KafkaSettings("a:1", "t", reading=True), "beginning")
+    events._next, events._first, events._goal, events._ends = {0: 9}, {0: 0}, {0: 10}, {0: 10}
+    events._well()
+    assert (events.state.status, events.unread) == ("reading", 1)
+    end = Mock(error=lambda: KafkaError(KafkaError._PARTITION_EOF), partition=lambda: 0, offset=lambda: 10)
+    events._take_error(Mock(), end)
+    assert (events.state.status, events.unread) == ("ok", 0)
 
 
 def test_recent_is_the_last_messages_of_each_partition(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> None:

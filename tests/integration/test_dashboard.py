@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from loadgen.dashboard.flow import Flow
 from loadgen.store import open_store
 from tests.dashboard.reader import append, batch_name, put_batch
 from tests.dashboard.records import FIRST_MS, lines, record, recount, some
@@ -254,6 +256,26 @@ def test_the_live_mark_moves_unless_motion_is_not_wanted(
     with visit(browser, board.url, reduced_motion=motion) as one:
         one.wait_for("document.getElementById('live').dataset.state === 'ok'")
         assert one.page.evaluate("getComputedStyle(document.querySelector('.dot')).animationName") == name
+
+
+def test_the_way_of_events_is_shown_as_far_as_it_is_known(browser: Any, tmp_path: Path) -> None:
+    put_batch(tmp_path / "store", 0, 9)
+    flow = tmp_path / "flow"
+    where = ("--store", str(tmp_path / "store"), "--flow", str(flow))
+    with dashboard(*where) as running, visit(browser, running.url) as one:
+        one.wait_for_text("events", "10")
+        assert one.page.locator("#flow").is_hidden()
+        Flow(sent=1234, stored=1000, lag=None, is_timed=True, is_over=True, said_s=0.0).write(flow)
+        one.wait_for_text("flow-sent", "1,234")
+        assert one.text("flow-stored") == "1,000"
+        assert one.text("flow-stored-hint") == "234 more are on their way"
+        shown = one.page.locator("#flow dt").evaluate_all("all => all.filter((one) => one.offsetWidth)")
+        assert len(shown) == 2
+        append(tmp_path / "store", FILE, lines([record(1, ts=int(time.time() * 1000) - 2000)]))
+        one.wait_for("document.getElementById('flow-latency').textContent !== ''")
+        assert 2.0 <= float(one.text("flow-latency").removesuffix(" s")) < 20.0
+        assert "from the time an event was due until it was read" in one.text("flow-latency-hint")
+        assert one.said == []
 
 
 def test_the_page_says_which_clock_its_figures_have(browser: Any, board: Dashboard, tmp_path: Path) -> None:

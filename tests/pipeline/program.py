@@ -76,7 +76,15 @@ class Pipeline:
 
     def health(self) -> dict[str, Any]:
         """What the dashboard says of itself; empty while nobody answers."""
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
+        return self._answer("health")
+
+    def flow(self) -> dict[str, Any]:
+        """What the page shows of the way of events; empty while nobody answers."""
+        found: dict[str, Any] = self._answer("api/figures").get("flow", {})
+        return found
+
+    def _answer(self, path: str) -> dict[str, Any]:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as answer:
             found: dict[str, Any] = orjson.loads(answer.read())
             return found
         return {}

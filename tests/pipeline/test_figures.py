@@ -46,3 +46,18 @@ def test_a_count_goes_on_where_the_life_before_ended() -> None:
     for life, value in ((0, 10), (0, None), (1, None), (1, 4), (3, 2)):
         counter.take(life, value)
     assert counter.total == 16
+
+
+def test_what_no_part_has_told_is_not_known_and_the_end_is_certain() -> None:
+    figures = Figures()
+    flow = figures.flow(is_timed=True, is_over=False)
+    assert (flow.sent, flow.stored, flow.lag) == (None, None, None)
+    figures.sent.take(0, 10)
+    figures.sent.take(1, None)
+    assert figures.flow(is_timed=True, is_over=False).sent == 10
+    figures.sent.take(1, 5)
+    figures.sent.settle(17)
+    figures.sent.take(1, None)
+    figures.lag = 3
+    flow = figures.flow(is_timed=False, is_over=True)
+    assert (flow.sent, flow.lag, flow.is_timed, flow.is_over) == (17, None, False, True)

@@ -38,8 +38,8 @@ def test_a_consumer_and_a_dashboard_take_what_they_are_told() -> None:
         2,
     )
     assert (consumed.continuous, consumed.metrics_port) == (True, 4712)
-    shown = dashboard.verb.parse(dashboard_words(SETTINGS)[1:]).settings
-    assert (shown.store, shown.port, shown.host) == ("hdfs://n/x", 5001, "127.0.0.1")
+    shown = dashboard.verb.parse(dashboard_words(SETTINGS, Path("a/flow"))[1:]).settings
+    assert (shown.store, shown.port, shown.host, shown.flow) == ("hdfs://n/x", 5001, "127.0.0.1", Path("a/flow"))
 
 
 def test_kafka_options_reach_a_part_by_its_environment_and_nothing_else_of_the_parent_does() -> None:
@@ -61,6 +61,6 @@ def test_no_kafka_option_stands_on_a_command_line() -> None:
     lines = (
         producer_words(settings, "a:1", 0, None, 1, Path("m")),
         consumer_words(settings, "a:1", "g", 1),
-        dashboard_words(settings),
+        dashboard_words(settings, Path("flow")),
     )
     assert not any("sesame" in word for line in lines for word in line)

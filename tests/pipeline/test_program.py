@@ -122,6 +122,23 @@ def test_a_producer_that_somebody_else_stops_is_started_again(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+def test_the_page_shows_what_is_sent_stored_and_on_its_way_and_at_the_end_what_is_certain(tmp_path: Path) -> None:
+    with pipeline(tmp_path, "--rate", "natural", "--users", "20000", "--duration", "12s", "--stay") as running:
+        wait_until(lambda: (running.flow().get("latency") or {}).get("n_events", 0) > 100)
+        during = running.flow()
+        assert 0 < during["stored"] <= during["sent"]
+        assert during["lag"] >= 0
+        assert 0 < during["latency"]["p50_ms"] <= during["latency"]["p99_ms"] < 60_000
+        wait_until(lambda: "proved" in running.shown())
+        wait_until(lambda: running.flow()["lag"] is None)
+        after = running.flow()
+        code, summary, said = running.end()
+    assert code == 0, said
+    assert (after["sent"], after["stored"]) == (summary["delivered"], summary["found"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_the_page_stays_until_ctrl_c_where_that_is_asked_for(tmp_path: Path) -> None:
     with pipeline(tmp_path, "--duration", "2s", "--stay") as running:
         wait_until(lambda: "proved" in running.shown())

@@ -1,6 +1,7 @@
 """DashboardSettings: everything that `loadgen dashboard` can be told."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -54,6 +55,18 @@ class DashboardSettings(Settings):
             WHERE_FROM,
         ),
     ] = Field(default_factory=_default_store)
+
+    flow: Annotated[
+        Path | None,
+        or_none(names.path),
+        Flag(
+            "flow",
+            "FILE",
+            "File in which a pipeline says how many events it has sent and stored, and its consumer lag, for the page "
+            "to show; loadgen pipeline gives it to its own dashboard.",
+            WHERE_FROM,
+        ),
+    ] = None
 
     port: shared.PagePort = shared.DEFAULT_PORT
     host: shared.PageHost = "127.0.0.1"

@@ -113,6 +113,32 @@ function showClocks(answer) {
   setText("clock-hint", note + arrived);
 }
 
+function duration(ms) {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 120000) return `${(ms / 1000).toFixed(1)} s`;
+  return span(ms / 1000);
+}
+
+// how events get here; what is not known is not shown
+function showFlow({ sent, stored, lag, unread, latency }) {
+  const texts = {
+    sent: sent === null ? null : number.format(sent),
+    stored: stored === null ? null : number.format(stored),
+    lag: lag === null ? null : number.format(lag),
+    unread: unread === null ? null : number.format(unread),
+    latency: latency === null ? null : duration(latency.p50_ms),
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    byId(`flow-${name}`).parentElement.hidden = text === null;
+    setText(`flow-${name}`, text ?? "");
+  }
+  byId("flow").hidden = Object.values(texts).every((text) => text === null);
+  const way = sent === null || stored === null ? 0 : sent - stored;
+  setText("flow-stored-hint", way > 0 ? `${number.format(way)} more are on their way` : "since the pipeline began");
+  if (latency === null) return;
+  setText("flow-latency-hint", `median, 99% within ${duration(latency.p99_ms)}: from the time an event was due until it was read for this page, in the last minute`);
+}
+
 // ---- panels
 
 function columns(id, counts, labels, lastIsOpen) {
@@ -280,12 +306,14 @@ function show(answer) {
   setText("source", source(answer.health));
   setText("version", `loadgen ${answer.health.version}`);
   const { figures } = answer;
+  showFlow(answer.flow);
   if (figures) {
     const { totals } = figures;
     for (const id of ["events", "listeners", "artists", "tracks"]) setText(id, number.format(totals[id]));
     setText("rate", number.format(figures.last_minute));
     byId("unreadable").hidden = totals.unreadable === 0;
     setText("unreadable", `${number.format(totals.unreadable)} records are no events, and are not counted`);
+    setText("events-term", answer.health.brokers ? "Events read" : "Events in the store");
     showClocks(answer);
     showTimeline(figures.timeline);
     for (const [id, group] of Object.entries(figures.groups)) showBars(id, group, totals.events);
