@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 
-import loadgen.no_pandas  # noqa: F401
+import loadgen.imports  # noqa: F401
+from loadgen.errors import NO_MEMORY, lacks_memory
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,9 +22,9 @@ def main() -> int:
     except KeyboardInterrupt as stopped:
         code = 128 + getattr(stopped, "number", signal.SIGINT)
     except (ImportError, MemoryError) as error:
-        if isinstance(error, ImportError) and "failed to map segment" not in str(error):
+        if not lacks_memory(error):
             raise  # an installation that is not whole
-        os.write(2, b"error: the system gives no more memory; raise `ulimit -v` or the limit of the container\n")
+        os.write(2, f"error: {NO_MEMORY}\n".encode())
         code = 1
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(code))  # all is said; a thread that hangs must not keep the program

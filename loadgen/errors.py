@@ -26,6 +26,7 @@ Every message names the thing, the rule, the value received and the next step. A
 the program is a ValueError, not one of these.
 """
 
+from errno import ENOMEM
 from os.path import dirname, sep
 
 _HERE = dirname(__file__) + sep
@@ -121,10 +122,24 @@ class WorkerFailed(LoadgenError):
     """An exception ended a worker; another one in its place would meet it too."""
 
 
+NO_MEMORY = "the system gives no more memory; lower --users, or raise `ulimit -v` or the limit of the container"
+_WITHOUT_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
+"""What libraries say, in errors of other kinds, where a library, a file or a thread finds no memory."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception means that the system gives no more memory."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == ENOMEM:
+        return True
+    return any(words in str(error) for words in _WITHOUT_MEMORY)
+
+
 def described(error: BaseException) -> str:
     """An exception with its text and where it was raised, for a person who does not see the traceback."""
     from traceback import extract_tb  # costs the start of every verb a few milliseconds
 
+    if lacks_memory(error):
+        return NO_MEMORY
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     frames = extract_tb(error.__traceback__)
     ours = [frame for frame in frames if frame.filename.startswith(_HERE)] or frames

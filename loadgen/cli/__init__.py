@@ -19,7 +19,7 @@ from loadgen.cli.text import examples
 from loadgen.config.masks import hidden, without_logins
 from loadgen.config.values import nearest
 from loadgen.disk import reason
-from loadgen.errors import LoadgenError
+from loadgen.errors import NO_MEMORY, LoadgenError, lacks_memory
 from loadgen.signals import exit_code_of, listening, stop
 
 WITH_SETTINGS: tuple[Verb[Any], ...] = (
@@ -36,12 +36,8 @@ WITH_SETTINGS: tuple[Verb[Any], ...] = (
 )
 VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
 
-OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
+OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG)
 """What a full disk or a limit answers, wherever it is met: no bug."""
-
-NO_MEMORY = "the system gives no more memory; lower --users, or raise `ulimit -v` or the limit of the container"
-WITHOUT_MEMORY = ("failed to map segment", "annot allocate memory", "can't start new thread")
-"""What libraries say, in errors of other kinds, where a library, a file or a thread finds no memory."""
 
 app = typer.Typer(
     help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both; "
@@ -86,21 +82,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say_problems([_usage_line(error, words)], 2)
     except (KeyboardInterrupt, typer.Abort) as stopped:
         return exit_code_of(stopped)
-    except MemoryError:
-        return _say_problems([NO_MEMORY], 1)
-    except OSError as error:
-        if error.errno == errno.ENOMEM or any(words in str(error) for words in WITHOUT_MEMORY):
-            return _say_problems([NO_MEMORY], 1)
-        if error.errno not in OF_THE_SYSTEM:
-            return _say_bug(error)
-        _leave_stdout()
-        place = f"{error.filename!r}: " if error.filename else ""
-        return _say_problems([f"the system refuses: {place}{reason(error)}"], 1)
-    except Exception as bug:
-        if any(words in str(bug) for words in WITHOUT_MEMORY):
-            return _say_problems([NO_MEMORY], 1)
-        return _say_bug(bug)
+    except Exception as error:
+        return _say_unforeseen(error)
     return code if isinstance(code, int) else 0
+
+
+def _say_unforeseen(error: Exception) -> int:
+    """What no verb has words for: a limit of the system, or a bug."""
+    if lacks_memory(error):
+        return _say_problems([NO_MEMORY], 1)
+    if not isinstance(error, OSError) or error.errno not in OF_THE_SYSTEM:
+        return _say_bug(error)
+    _leave_stdout()
+    place = f"{error.filename!r}: " if error.filename else ""
+    return _say_problems([f"the system refuses: {place}{reason(error)}"], 1)
 
 
 def _leave_stdout() -> None:

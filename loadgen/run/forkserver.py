@@ -4,12 +4,12 @@ Nothing heavy is imported here, so that it can be the first thing that a run doe
 """
 
 import multiprocessing
-import os
 import resource
 from multiprocessing.context import ForkServerContext
 from multiprocessing.forkserver import ensure_running
 
 from loadgen.errors import LoadgenError
+from loadgen.imports import check_address_space
 from loadgen.signals import held_back
 
 PRELOADED = ["loadgen.run.warm"]
@@ -21,10 +21,10 @@ def start_fork_server() -> None:
     """Begin importing, in the background; Python's own fork server ignores Ctrl-C only once it has imported all.
 
     Raises:
-        LoadgenError: the limit of open files is too low for a run.
+        LoadgenError: the limit of open files or of address space is too low for a run.
     """
     _check_open_files()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # matrices are not used, and threads do not survive a fork
+    check_address_space()  # the server itself could tell nobody
     context().set_forkserver_preload(PRELOADED)
     with held_back():  # workers inherit the mask
         ensure_running()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.ma  # NumPy imports it when certain functions are first called
 import pyarrow as pa
 
-import loadgen.no_pandas
+import loadgen.imports
 import loadgen.run.worker  # noqa: F401
 from loadgen.encode import text
 from loadgen.event import Labels

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from loadgen.errors import LoadgenError, NotEnoughMemory, WorkerFailed, described
+from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
 from loadgen.event import N_SLICES, UInt16s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome
@@ -84,8 +84,8 @@ def _failure(error: Exception, index: int) -> LoadgenError:
     """An exception that says nothing to a user, as one that does."""
     if os.environ.get("LOADGEN_DEBUG"):
         traceback.print_exception(error)
-    if isinstance(error, MemoryError):
-        return NotEnoughMemory(f"worker {index} got no more memory; lower --users or --workers, or raise the limit")
+    if lacks_memory(error):
+        return NotEnoughMemory(f"worker {index}: {NO_MEMORY}")
     step = "set LOADGEN_DEBUG=1 to see all of it; a worker in its place would meet it too, so the run has ended"
     return WorkerFailed(f"worker {index} failed: {described(error)}; {step}")
 

@@ -1,14 +1,21 @@
 """Streams that are closed, full or of another encoding, and limits of the system: said in words, and no bug."""
 
 import errno
+import json
 import os
+import re
+import resource
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from loadgen.cli import analyze, main
 from loadgen.config import AnalyzeSettings
+from loadgen.errors import NotEnoughMemory
+from loadgen.imports import MIB, check_address_space
 from loadgen.stdout import say
 
 
@@ -71,3 +78,28 @@ def test_a_run_without_enough_open_files_or_memory_says_which_limit_to_raise() -
     for said in (files.stderr, memory.stderr):
         assert "Traceback" not in said
         assert "bug" not in said
+
+
+@pytest.mark.parametrize("words", ["run --events 1 --output /dev/null", "compare m.json m.json"])
+def test_numpy_is_not_imported_where_it_would_end_the_process_with_words_of_its_own(words: str, tmp_path: Path) -> None:
+    """A run starts its fork server before it imports NumPy itself."""
+    manifest = {"schema": 1, "run_id": "r"}
+    (tmp_path / "m.json").write_text(json.dumps(manifest))
+    done = shell(f"cd {tmp_path}; ulimit -v 100000; $L {words}")
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"error: loadgen needs 128 MiB of address space to begin, and the system's limit of 97 MiB leaves \d+; "
+        r"raise `ulimit -v`\n",
+        done.stderr,
+    )
+
+
+@pytest.mark.parametrize(("left", "is_enough"), [(100, False), (140, True), (None, True)])
+def test_how_much_address_space_is_left_counts(
+    left: int | None, is_enough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = resource.RLIM_INFINITY if left is None else taken + left * MIB
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    with nullcontext() if is_enough else pytest.raises(NotEnoughMemory, match=r"leaves (99|100); raise `ulimit -v`"):
+        check_address_space()

@@ -1,5 +1,6 @@
 """One worker, driven over its pipe as the coordinator would: what it sends, drops, spoils and says."""
 
+import errno
 import re
 import threading
 import time
@@ -238,9 +239,15 @@ def test_an_exception_in_a_worker_is_told_with_its_text_and_place_and_what_was_s
     assert not told.complete
 
 
-def test_a_worker_without_memory_says_what_to_lower(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told(failing(plan_of(events=1000), monkeypatch, MemoryError(), 0)).last
-    assert (told.error_kind, told.error.split(";")[0]) == ("NotEnoughMemory", "worker 0 got no more memory")
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError("Memory mapping file failed: Cannot allocate memory"), OSError(errno.ENOMEM, "so")]
+)
+def test_a_worker_without_memory_says_which_limit_to_raise(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    told = Told(failing(plan_of(events=1000), monkeypatch, error, 0)).last
+    assert (told.error_kind, told.error) == (
+        "NotEnoughMemory",
+        "worker 0: the system gives no more memory; lower --users, or raise `ulimit -v` or the limit of the container",
+    )
 
 
 def test_a_worker_whose_coordinator_is_gone_before_the_start_ends_in_silence(
