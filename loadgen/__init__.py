@@ -34,7 +34,7 @@ The path of an event, one folder or file a line:
     compression.py       gzip and zstd in pieces that can be read alone
     digest.py            BLAKE2 of large arrays, by all cores
     disk.py              whole writes, and what can go wrong with a file, in words
-    imports.py           what importing NumPy and Arrow must not do
+    imports.py           what importing NumPy, Arrow and matplotlib must not do
     errors.py            the exceptions, as a tree
 """
 

@@ -3,9 +3,10 @@
 pandas is not to be found: Arrow imports it, where it is installed, with the first array that it makes, which takes half
 a second and 35 MB per process, for nothing here. NumPy is not imported where there is too little address space: its
 OpenBLAS then ends the process, with words of its own. OpenBLAS gets one thread, because no large matrices are used and
-threads do not survive a fork.
+threads do not survive a fork. matplotlib says nothing of a home that is read-only: it caches elsewhere.
 """
 
+import logging
 import os
 import resource
 import sys
@@ -49,6 +50,8 @@ class _Watch(MetaPathFinder):
             raise ModuleNotFoundError("loadgen does without pandas", name=name)
         if name == "numpy":
             check_address_space()
+        if name == "matplotlib":
+            logging.getLogger(name).setLevel(logging.ERROR)
 
 
 sys.meta_path.insert(0, _Watch())

@@ -5,7 +5,6 @@ where none has a letter, the picture says so. Names are never read as mathematic
 """
 
 import io
-import logging
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC
@@ -25,8 +24,6 @@ CELL = 0.0105
 """The width of a letter, as a share of the picture."""
 DAY_MS = 86_400_000
 BLUE, LIGHT, GREY, INK = "#2563a8", "#a9c6e6", "#d8dde3", "#1f2933"
-
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that is read-only is no news: it caches elsewhere
 
 
 def charts_of(figures: Figures) -> dict[str, bytes]:
