@@ -1,10 +1,10 @@
 """A live page of what listeners do: `loadgen dashboard`.
 
 Two processes. One reads and counts: `stored` (with `lister`, `reading`, `pieces`, `spans`) or `topic` bring records,
-each once; `rows` normalises them; `aggregates` (with `distinct`, `groups`, `window`, `newest`) counts them; `feed`
-drives that, with `latency`. The other one answers: `link` holds the latest snapshot, `flow` reads what a pipeline says,
-`answers` makes JSON of it, `server` is HTTP, `static` the page. `state` is how things are, in words; `origin` what the
-settings say.
+each once; `rows` normalises them; `aggregates` (with `distinct`, `groups`, `window`, `listened`, `newest`) counts them;
+`feed` drives that, with `latency`. The other one answers: `link` holds the latest snapshot, `flow` reads what a
+pipeline says, `answers` makes JSON of it, `server` is HTTP, `static` the page. `state` is how things are, in words;
+`origin` what the settings say.
 """
 
 import sys

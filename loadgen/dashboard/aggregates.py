@@ -1,18 +1,19 @@
 """All figures of the page, kept up to date event by event: what is shown costs the same after ten as after ten million.
 
 In: pieces of rows, each event once, in any order. Out: figures for JSON. Nothing here grows with the number of events:
-groups and window are bounded, and distinct counts take 8 bytes for each different listener, artist and track.
+groups, window and open plays are bounded, and distinct counts take 8 bytes for each different listener, artist and
+track.
 """
 
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.dashboard.distinct import Distinct
 from loadgen.dashboard.groups import Groups
+from loadgen.dashboard.listened import STARTS, Listened
 from loadgen.dashboard.newest import Newest
 from loadgen.dashboard.rows import Piece
 from loadgen.dashboard.window import Window
@@ -25,11 +26,8 @@ GROUPS = {
 }
 """Panel → column, and how many values are shown."""
 N_TOP_PLAYED = 10
-PLAYS = pa.array(["play", "skip"])
+PLAYS = pa.array(STARTS)
 """The actions that start a track."""
-BIN_S = 30.0
-N_BINS = 21
-"""Durations are counted in bins of 30 s; the last is for 10 minutes and more."""
 
 
 class Aggregates:
@@ -48,8 +46,7 @@ class Aggregates:
         self._groups = {panel: Groups() for panel in GROUPS}
         self._played = {"top_artists": Groups(), "top_tracks": Groups()}
         self._window, self._newest = Window(), Newest()
-        self._durations = np.zeros(N_BINS, np.int64)
-        self._durations_s = 0.0
+        self._listened = Listened()
 
     def add(self, piece: Piece) -> None:
         """Count the events of a piece."""
@@ -66,12 +63,11 @@ class Aggregates:
         self._add_played(rows)
         self._window.add(rows["ts_ms"].to_numpy())
         self._newest.add(rows)
-        self._add_durations(rows["duration_s"].drop_null().to_numpy())
+        self._listened.add(rows)
 
     def figures(self) -> dict[str, Any]:
         """Everything that the page shows, as JSON types. Costs the same however many events there were."""
         newest = self._newest.figures()
-        n_durations = int(self._durations.sum())
         return {
             "totals": {
                 "events": self.n_events,
@@ -85,11 +81,7 @@ class Aggregates:
             "timeline": asdict(self._window.timeline()),
             "groups": {panel: self._groups[panel].figures(n_top) for panel, (_, n_top) in GROUPS.items()},
             "played": {panel: groups.figures(N_TOP_PLAYED) for panel, groups in self._played.items()},
-            "durations": {
-                "bin_s": BIN_S,
-                "counts": self._durations.tolist(),
-                "mean_s": self._durations_s / n_durations if n_durations else None,
-            },
+            "durations": self._listened.figures(),
             "newest": newest,
         }
 
@@ -98,8 +90,3 @@ class Aggregates:
         plays = rows.filter(pc.is_in(rows["action"], value_set=PLAYS))
         self._played["top_artists"].add(plays["artist"])
         self._played["top_tracks"].add(pc.binary_join_element_wise(plays["title"], plays["artist"], " · "))
-
-    def _add_durations(self, durations_s: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> None:
-        bins = np.minimum(durations_s / BIN_S, N_BINS - 1).astype(np.int64)
-        self._durations += np.bincount(bins, minlength=N_BINS)
-        self._durations_s += float(durations_s.sum())

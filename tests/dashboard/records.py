@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -67,10 +68,7 @@ def recount(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     times = [time_ms(one) for one in records]
     newest_s = max(times) // 1000
-    plays = [one for one in records if one.get("page") == "NextSong" or one.get("action") in ("play", "skip")]
     started = [one for one in records if action(one) in ("play", "skip")]
-    lengths = [one.get("length", one.get("duration")) for one in plays]
-    kept = [float(length) for length in lengths if length is not None]
     return {
         "events": len(records),
         "listeners": len({one.get("userId", one.get("user")) for one in records} - {None}),
@@ -86,9 +84,26 @@ def recount(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "platforms": Counter(one["platform"] for one in records if one.get("platform") is not None),
         "actions": Counter(action(one) for one in records if action(one) is not None),
         "countries": Counter(country(one) for one in records if country(one) is not None),
-        "durations": Counter(min(int(length // 30), 20) for length in kept),
+        "durations": Counter(min(int(length // 30), 20) for length in listened(records)),
         "newest": sorted(times, reverse=True)[:50],
     }
+
+
+def listened(records: Sequence[dict[str, Any]]) -> list[float]:
+    """How long each play of known length lasted that was ended by its session's next one, or by its logout."""
+    sessions: dict[Any, dict[int, float | None]] = {}
+    for one in records:
+        action = one.get("action", PAGES.get(one.get("page", "")))
+        if action in ("play", "skip", "logout"):
+            who = one.get("sessionId"), one.get("userId", one.get("user"))
+            length = None if action == "logout" else one.get("length", one.get("duration"))
+            sessions.setdefault(who, {}).setdefault(time_ms(one), length)
+    found = []
+    for marks in sessions.values():
+        for (began_ms, length), (ended_ms, _) in pairwise(sorted(marks.items())):
+            if length is not None:
+                found.append(min((ended_ms - began_ms) / 1000, float(length)))
+    return found
 
 
 def over_time(times_ms: Sequence[int]) -> tuple[int, dict[int, int]]:

@@ -200,15 +200,16 @@ function showTimeline({ first_ms: firstMs, bucket_s: bucketS, counts, n_before: 
   byId("timeline").setAttribute("aria-label", text);
 }
 
-function showDurations({ bin_s: binS, counts, mean_s: meanS }) {
+function showDurations({ bin_s: binS, counts, mean_s: meanS, n_open: nOpen }) {
   const at = (bin) => `${Math.floor((bin * binS) / 60)}:${String((bin * binS) % 60).padStart(2, "0")}`;
   const labels = counts.map((_, bin) => (bin === counts.length - 1 ? `${at(bin)} and more` : `${at(bin)} to ${at(bin + 1)}`));
   columns("durations", counts, labels, false);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const mean = meanS === null ? "" : `, on average ${Math.floor(meanS / 60)}:${String(Math.floor(meanS % 60)).padStart(2, "0")} min`;
-  setText("durations-caption", total ? `Whole lengths of the ${number.format(total)} tracks that were started, not the time listened${mean}` : "No track was started yet");
+  const open = nOpen > 0 ? `; ${number.format(nOpen)} more have no end yet` : "";
+  setText("durations-caption", `${total ? `${number.format(total)} plays${mean}` : "No play has ended yet"}${open}`);
   const most = counts.indexOf(Math.max(...counts));
-  const text = total ? `Lengths of ${number.format(total)} tracks${mean}; most often ${labels[most]} min` : "No durations yet";
+  const text = total ? `Durations listened, of ${number.format(total)} plays${mean}; most often ${labels[most]} min` : "No durations yet";
   byId("durations").setAttribute("aria-label", text);
 }
 

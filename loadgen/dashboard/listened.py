@@ -1,0 +1,138 @@
+"""How long tracks were listened to: from the start of each until the session's next track or its logout.
+
+In: rows of events, those of a session in their order. Out: counts by duration. A play is open until its end is seen. A
+track goes on while its listener likes it or looks around, so other events end no play. It lasts at most as long as the
+track: a listener who stays away after it has not listened any more. Where events have no session, as in the format
+`listen`, the listener's own order stands for it.
+
+Memory is bounded: of more than MOST_OPEN open plays, those that began to be open first are given up, and counted.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loadgen.event import Int64s, UInt64s
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+BIN_S = 30.0
+N_BINS = 21
+"""Durations are counted in bins of 30 s; the last is for 10 minutes and more."""
+MOST_OPEN = 1 << 18
+"""32 bytes each."""
+STARTS, ENDS = ("play", "skip"), ("play", "skip", "logout")
+_ENDS = pa.array(ENDS)
+_SESSION_MIX, _LISTENER_MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+"""Odd numbers without a pattern: session and listener become one number."""
+NO_LENGTH = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Starts and logouts.
+
+    Attributes:
+        keys: uint64[n], of the session and its listener.
+        times_ms: int64[n], milliseconds since 1970.
+        lengths_s: float64[n], of the track that begins, seconds; NO_LENGTH where none does, or none is known.
+        order: int64[n], rises with each that comes.
+    """
+
+    keys: UInt64s
+    times_ms: Int64s
+    lengths_s: Floats
+    order: Int64s
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def at(self, which: Bools | Int64s) -> "Marks":
+        """Those at these places."""
+        return Marks(self.keys[which], self.times_ms[which], self.lengths_s[which], self.order[which])
+
+    def with_more(self, more: "Marks") -> "Marks":
+        """These and those."""
+        return Marks(
+            np.concatenate((self.keys, more.keys)),
+            np.concatenate((self.times_ms, more.times_ms)),
+            np.concatenate((self.lengths_s, more.lengths_s)),
+            np.concatenate((self.order, more.order)),
+        )
+
+
+class Listened:
+    """Counts plays by how long they were listened to."""
+
+    def __init__(self) -> None:
+        """No play yet."""
+        self._counts = np.zeros(N_BINS, np.int64)
+        self._sum_s = 0.0
+        self._n_given_up = self._n_seen = 0
+        self._open = Marks(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
+
+    def add(self, rows: pa.Table) -> None:
+        """Count the plays that these rows end; costs no step in Python for each."""
+        marks = self._marks(rows)
+        if len(marks) == 0:
+            return
+        goes_on = np.isin(self._open.keys, marks.keys)
+        marks = _in_order(self._open.at(goes_on).with_more(marks))
+        has_next = np.append(marks.keys[1:] == marks.keys[:-1], False)
+        is_known = ~np.isnan(marks.lengths_s)
+        (ended,) = (has_next & is_known).nonzero()
+        until_next_s = (marks.times_ms[ended + 1] - marks.times_ms[ended]) / 1000
+        self._count(np.minimum(until_next_s, marks.lengths_s[ended]))
+        self._keep(self._open.at(~goes_on).with_more(marks.at(~has_next & is_known)))
+
+    def figures(self) -> dict[str, Any]:
+        """Counts by duration, the mean, and how many plays have no end that was seen."""
+        n_plays = int(self._counts.sum())
+        return {
+            "bin_s": BIN_S,
+            "counts": self._counts.tolist(),
+            "mean_s": self._sum_s / n_plays if n_plays else None,
+            "n_open": len(self._open) + self._n_given_up,
+        }
+
+    def _marks(self, rows: pa.Table) -> Marks:
+        """What begins or ends a play in these rows, where it is known whose."""
+        is_mark = pc.and_(
+            pc.is_in(rows["action"], value_set=_ENDS), pc.or_(rows["session"].is_valid(), rows["listener"].is_valid())
+        )
+        found = rows.select(["session", "listener", "ts_ms", "duration_s"]).filter(is_mark)
+        session = pc.fill_null(found["session"], -1).to_numpy().astype(np.int64).view(np.uint64)
+        listener = pc.fill_null(found["listener"], 0).to_numpy().astype(np.uint64)
+        order = self._n_seen + np.arange(found.num_rows)
+        self._n_seen += found.num_rows
+        return Marks(
+            session * _SESSION_MIX + listener * _LISTENER_MIX,
+            found["ts_ms"].to_numpy().astype(np.int64),
+            pc.fill_null(found["duration_s"], NO_LENGTH).to_numpy().astype(np.float64),
+            order,
+        )
+
+    def _count(self, durations_s: Floats) -> None:
+        bins = np.minimum(durations_s / BIN_S, N_BINS - 1).astype(np.int64)
+        self._counts += np.bincount(bins, minlength=N_BINS)
+        self._sum_s += float(durations_s.sum())
+
+    def _keep(self, marks: Marks) -> None:
+        """Keep these open plays, or the latest of them."""
+        n_too_many = len(marks) - MOST_OPEN
+        if n_too_many > 0:
+            self._n_given_up += n_too_many
+            marks = marks.at(np.argpartition(marks.order, n_too_many)[n_too_many:])
+        self._open = marks
+
+
+def _in_order(marks: Marks) -> Marks:
+    """By session, then by time; of what a session has twice at the same time, one: it was delivered twice."""
+    marks = marks.at(np.lexsort((marks.order, marks.times_ms, marks.keys)))
+    is_again = (marks.keys[1:] == marks.keys[:-1]) & (marks.times_ms[1:] == marks.times_ms[:-1])
+    return marks.at(np.append(True, ~is_again))
