@@ -3,13 +3,17 @@
 import itertools
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from loadgen.cli import VERBS, WITH_SETTINGS
+from loadgen.cli import VERBS, WITH_SETTINGS, app
 from loadgen.config.settings import Flag
 from loadgen.config.shape_files import NAMED
+from loadgen.errors import UsageError
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -17,7 +21,22 @@ BLOCKS = [block for language, block in FENCED if not language]
 LINES = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
 PARSERS = {verb.settings.verb: verb.parse for verb in WITH_SETTINGS}
 CELLS = re.findall(r"^\| [^|]+ \| `(loadgen .+?)`", README, re.MULTILINE)
-COMMANDS = [line for line in LINES + CELLS if re.search(rf"\bloadgen ({'|'.join(PARSERS)})\b", line)]
+
+
+def commands_of(line: str) -> Iterator[list[str]]:
+    """What follows `loadgen` in each command of a line of shell."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    for is_operator, words in itertools.groupby(lexer, lambda word: set(word) <= set(lexer.punctuation_chars)):
+        starts = [] if is_operator else [(Path(word).name, rest) for word, *rest in tails(list(words))]
+        yield from (rest for name, rest in starts if name == "loadgen" and rest[:1] and rest[0] in VERBS)
+
+
+def tails(words: list[str]) -> Iterator[list[str]]:
+    return (words[first:] for first in range(len(words)))
+
+
+COMMANDS = [words for line in LINES + CELLS for words in commands_of(line)]
 
 
 def table_row(flag: Flag) -> str:
@@ -40,13 +59,22 @@ def test_every_shape_is_explained_in_its_own_words() -> None:
     assert [name for name, (words, _) in NAMED.items() if f"| `{name}` | {words} |" not in README] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_line_is_taken(command: str) -> None:
-    words = shlex.split(command.partition("|")[0].rpartition("&&")[2], comments=True)
-    words = list(itertools.dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words))
-    if Path(words[0]).name == "loadgen" and words[1] in PARSERS:
-        PARSERS[words[1]](words[2:])
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_line_is_taken(words: list[str]) -> None:
+    if words[0] in PARSERS:
+        PARSERS[words[0]](words[1:])
+    else:
+        command: Any = typer.main.get_command(app)
+        for name in words[:2]:
+            command = command.commands[name]
+        command.make_context(words[1], words[2:])
 
 
-def test_there_are_command_lines_to_check() -> None:
-    assert len(COMMANDS) >= 8
+def test_a_flag_that_does_not_exist_would_be_found() -> None:
+    (words,) = commands_of("A=b docker run x loadgen run --users 10 --sped 2 && sleep 3 | cat # loadgen run")
+    with pytest.raises(UsageError, match="--sped"):
+        test_every_command_line_is_taken(words)
+
+
+def test_each_verb_has_a_command_line_but_one_that_a_sentence_shows() -> None:
+    assert {words[0] for words in COMMANDS} == set(VERBS) - {"compact"}
