@@ -10,23 +10,23 @@ million listeners at their peak 106 bytes."""
 WORKER_BYTES = 60_000_000
 RUN_BYTES = 250_000_000
 """The coordinator, the fork server and the catalogue's pages."""
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CGROUP_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
-def available_bytes() -> int:
+def available_bytes(root: Path = Path("/")) -> int:
     """Memory that can still be had: the kernel's estimate, or the container's limit where that is lower."""
-    found = [_meminfo_available()]
+    found = [_meminfo_available(root / "proc" / "meminfo")]
     for path in _CGROUP_LIMITS:
         try:
-            found.append(int(Path(path).read_text()))
+            found.append(int((root / path).read_text()))
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return min(found)
 
 
-def _meminfo_available() -> int:
+def _meminfo_available(path: Path) -> int:
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = path.read_text().splitlines()
     except OSError:  # not Linux: nothing to compare with
         return 1 << 62
     sizes = dict(line.split(":", 1) for line in lines)

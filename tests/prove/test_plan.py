@@ -14,7 +14,7 @@ from loadgen.cli import main
 from loadgen.errors import CatalogError, LoadgenError, ManifestError
 from loadgen.fingerprint import run_key
 from loadgen.prove.names import KnownNames
-from loadgen.prove.plan import read_promises
+from loadgen.prove.plan import Promise, read_promises
 from loadgen.prove.seen import Reader
 from tests.prove.runs import Run, counts_of, one_file, verified_lines
 
@@ -118,12 +118,16 @@ def test_a_manifest_with_anything_in_any_place_is_read_or_refused(
         path.write_bytes(orjson.dumps(content))
     except orjson.JSONEncodeError:
         return
+    found = read_or_refused(path)
+    assert str(path) in found if isinstance(found, str) else found.planned.sum() == 300
+
+
+def read_or_refused(path: Path) -> Promise | str:
+    """What a manifest promises, or why it is refused."""
     try:
-        (promise,) = read_promises([path], "file")
-    except LoadgenError as refused:
-        assert str(path) in str(refused)
-    else:
-        assert promise.planned.sum() == 300
+        return read_promises([path], "file")[0]
+    except LoadgenError as error:
+        return str(error)
 
 
 def test_a_catalogue_that_cannot_be_made_again_is_an_error_with_the_next_step(run: Run, tmp_path: Path) -> None:
