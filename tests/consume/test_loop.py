@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +45,27 @@ class AtOnce(Executor):
         return done
 
 
+class Held(AtOnce):
+    """Leaves what it is given undone while `is_held`, as a pool does whose threads wait for a slow store."""
+
+    def __init__(self) -> None:
+        self.is_held = False
+        self._tasks: list[tuple[Future[Any], Callable[[], Any]]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if not self.is_held:
+            return super().submit(fn, *args, **kwargs)
+        done: Future[Any] = Future()
+        self._tasks.append((done, partial(fn, *args, **kwargs)))
+        return done
+
+    def let_go(self) -> None:
+        """Carry out everything."""
+        self.is_held = False
+        for done, task in self._tasks:
+            done.set_result(task())
+
+
 class Scene:
     """A consumer with a scripted client and a store in memory."""
 
@@ -53,7 +75,7 @@ class Scene:
         self.notes: list[str] = []
         self.troubles: list[tuple[int, str]] = []
         self._watch = watch
-        self._pool = AtOnce()
+        self._pool = given.get("pool", AtOnce())
         rotation = Rotation(given.get("batch_size", 1000), 1 << 30, given.get("interval_s", 0.0))
         policy = Policy(
             "t",
@@ -224,27 +246,26 @@ def test_what_is_lost_is_dropped() -> None:
 
 
 def test_a_full_lane_pauses_its_partition_and_no_other() -> None:
-    def drain(client: FakeClient) -> Sequence[Message]:
-        full.clear()
+    """Each partition's first batch is being published when the first partition's next one is due."""
+    pool = Held()
+
+    def hold(client: FakeClient) -> Sequence[Message]:
+        pool.is_held = True
+        return [*run(0, 0, 2), *run(1, 0, 2)]
+
+    def go_on(client: FakeClient) -> Sequence[Message]:
+        assert changes() == [("pause", 0)]
+        pool.let_go()
         return ()
 
-    scene = Scene(assign(0, 1), nothing, give(*run(0, 0, 4)), nothing, drain, spans=ended(4, 0), until_idle_s=0.1)
-    full = [True]
-    make = scene.consumer._new_lane
+    def changes() -> list[tuple[Any, ...]]:
+        return [entry for entry in scene.client.log if entry[0] in ("pause", "resume")]
 
-    class Filling(Lane):
-        @property
-        def full(self) -> bool:
-            return self.partition == 0 and bool(full)
-
-    def filling(number: int) -> Lane:
-        lane = make(number)
-        lane.__class__ = Filling
-        return lane
-
-    scene.consumer._new_lane = filling
-    scene.run()
-    assert [entry for entry in scene.client.log if entry[0] in ("pause", "resume")] == [("pause", 0), ("resume", 0)]
+    steps = (assign(0, 1), nothing, hold, nothing, give(*run(0, 2, 2)), nothing, go_on)
+    scene = Scene(*steps, spans=ended(4, 2), pool=pool, batch_size=2, interval_s=60.0)
+    assert scene.run().error is None
+    assert changes() == [("pause", 0), ("resume", 0)]
+    assert scene.offsets() == once((0, range(4)), (1, range(2)))
 
 
 def failing(n_failures: int, error: Exception, at: str = ".json") -> Watch:
