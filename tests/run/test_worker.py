@@ -16,7 +16,6 @@ import orjson
 import pytest
 
 from loadgen.errors import CatalogError, OutputUnwritable
-from loadgen.event import Int64s
 from loadgen.ledger import Outcome
 from loadgen.prove.reached import Reached
 from loadgen.run import messages as messages_module
@@ -25,6 +24,7 @@ from loadgen.run.batches import Batches
 from loadgen.run.messages import Drain, FromWorker, Go, Legacy, Plan, Pulse, Ready, Samples, Snapshot
 from loadgen.run.share import Task
 from loadgen.run.worker import Worker, run_worker
+from loadgen.simulate.feed import Feed
 from loadgen.simulate.impair import Leaving
 from loadgen.sink import Lines
 from loadgen.sink.null import NullSink
@@ -150,40 +150,43 @@ def test_with_wall_clock_times_late_events_say_when_they_happened_and_copies_are
 
 
 def test_events_leave_while_the_next_batch_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    make, send = Batches._make, NullSink.send
+    """The first is made before the start; each later one takes until events of the one before have left."""
+    simulate, send = Feed.next_batch, NullSink.send
     have_left, was_seen = threading.Event(), list[bool]()
 
-    def make_once_events_leave(batches: Batches) -> Any:
+    def simulate_once_events_leave(feed: Feed) -> Leaving | None:
         have_left.clear()
         was_seen.append(have_left.wait(10.0 if was_seen else 0.0))
-        return make(batches)
+        return simulate(feed)
 
     def send_and_say_so(sink: NullSink, lines: Lines) -> None:
         send(sink, lines)
         have_left.set()
 
-    monkeypatch.setattr(Batches, "_make", make_once_events_leave)
+    monkeypatch.setattr(Feed, "next_batch", simulate_once_events_leave)
     monkeypatch.setattr(NullSink, "send", send_and_say_so)
-    run(plan_of(users=5000, rate=2000.0, continuous=True), late_by_s=-1.0, drain_after_s=4.0)
+    run(plan_of(users=5000, rate=2000.0, continuous=True), late_by_s=-0.5, drain_after_s=3.0)
     assert len(was_seen) > 3
-    assert all(was_seen[1:-1])  # before the first nothing could leave, and the last is made when the worker has stopped
+    assert all(was_seen[1:-1])  # the last is made when the worker has stopped
 
 
 def test_a_fault_in_the_making_of_a_batch_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    encode, sizes = Batches._encode, list[int]()
+    simulate, sizes = Feed.next_batch, list[int]()
 
-    def fail_in_the_third(batches: Batches, leaving: Leaving, due_ns: Int64s) -> Lines:
-        sizes.append(len(leaving))
-        if len(sizes) == 3:
+    def fail_in_the_third(feed: Feed) -> Leaving | None:
+        if len(sizes) == 2:
             raise CatalogError("the catalogue is gone")
-        return encode(batches, leaving, due_ns)
+        leaving = simulate(feed)
+        sizes.append(len(leaving or ()))
+        return leaving
 
-    monkeypatch.setattr(Batches, "_encode", fail_in_the_third)
+    monkeypatch.setattr(Feed, "next_batch", fail_in_the_third)
     worker, ours, theirs = ready(plan_of(rate=2000.0, events=3000))
     with pytest.raises(CatalogError, match="is gone"):
         worker.run()
     counts = worker.give_up().tallies["null"].counts()
-    assert counts["planned"] == counts["delivered"] == sum(sizes[:2])
+    assert counts["planned"] == counts["delivered"] == sum(sizes)
+    assert min(sizes) > 0
     ours.close()
     theirs.close()
 
@@ -205,15 +208,15 @@ def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Pat
 def failing(plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception, after: int) -> list[FromWorker]:
     """What a worker's process says that meets this after so many batches."""
     made: list[int] = []
-    make = Batches._make
+    simulate = Feed.next_batch
 
-    def broken(self: Batches) -> Any:
+    def broken(feed: Feed) -> Leaving | None:
         made.append(1)
         if len(made) > after:
             raise error
-        return make(self)
+        return simulate(feed)
 
-    monkeypatch.setattr(Batches, "_make", broken)
+    monkeypatch.setattr(Feed, "next_batch", broken)
     monkeypatch.setattr(worker_module, "ignore", lambda: None)  # this process listens to its signals
     ours, theirs = Pipe()
     ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
@@ -231,9 +234,8 @@ def test_an_exception_in_a_worker_is_told_with_its_text_and_place_and_what_was_s
 ) -> None:
     told = Told(failing(plan_of(users=2000, events=500_000, **settings), monkeypatch, ValueError("two words"), 2)).last
     assert told.error_kind == "WorkerFailed"
-    said = (
-        r"worker 0 failed: ValueError: two words \(raised at loadgen/run/batches.py:\d+, in next\); .*LOADGEN_DEBUG=1.*"
-    )
+    place = r"\(raised at loadgen/run/batches.py:\d+, in _make\)"
+    said = rf"worker 0 failed: ValueError: two words {place}; .*LOADGEN_DEBUG=1.*"
     assert re.fullmatch(said, told.error), told.error
     assert told.tallies["null"].planned == told.tallies["null"].counts()["delivered"] > 0
     assert not told.complete
