@@ -183,8 +183,11 @@ def test_an_event_that_is_too_large_for_kafka_fails_alone(cluster):
 
 
 def test_a_queue_that_is_fuller_than_thought_makes_the_sender_wait(cluster):
-    sink = open_sink(cluster, queue_buffering_max_messages="150")
-    sink._max_messages = 10_000
+    def connect(config, logger):
+        return Producer({**config, "queue.buffering.max.messages": "150"}, logger=logger)
+
+    sink = KafkaSink(KafkaSettings(cluster.address, "t", QUICK), user_ids(), n_partitions=4, connect=connect)
+    assert sink.room() > 3000
     sink.send(make_lines(3000))
     sink.flush(5)
     sink.close()
