@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,7 +18,13 @@ child = subprocess.Popen([sys.executable, "-c", CHILD, str(os.getpid())])
 print(child.pid, flush=True)
 time.sleep(60)
 """
-CHILD = "import sys, time; from loadgen.pipeline.tied import tie_to; tie_to(int(sys.argv[1])); time.sleep(60)"
+CHILD = """
+import sys, time
+from loadgen.pipeline.tied import tie_to
+tie_to(int(sys.argv[1]))
+print("tied", flush=True)
+time.sleep(60)
+"""
 
 
 def test_a_tied_process_ends_with_its_parent_even_if_it_stands_still() -> None:
@@ -26,10 +32,14 @@ def test_a_tied_process_ends_with_its_parent_even_if_it_stands_still() -> None:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
-        time.sleep(1.0)
+        assert parent.stdout.readline() == "tied\n"
         child.send_signal(signal.SIGSTOP)
         parent.kill()
-    wait_until(lambda: is_gone(child), 5.0)
+    try:
+        wait_until(lambda: is_gone(child))
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def test_one_whose_parent_ended_before_it_could_be_tied_ends_at_once() -> None:
@@ -58,5 +68,5 @@ def test_killing_it_kills_what_it_has_started(tmp_path: Path) -> None:
     wait_until(lambda: len(psutil.Process(child.pid).children()) > 0)
     others = psutil.Process(child.pid).children()
     child.kill()
-    wait_until(lambda: all(map(is_gone, others)), 5.0)
+    wait_until(lambda: all(map(is_gone, others)))
     assert child.code() == -9
