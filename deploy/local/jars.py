@@ -4,6 +4,7 @@ In: pom.xml, Maven Central or Maven's local cache. Out: build/services/lib/{kafk
 changed.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 LIB = HERE.parents[1] / "build" / "services" / "lib"
 POM = HERE / "pom.xml"
+MARK = "pom.sha256"
 JAVA_VERSION = 17
 
 
@@ -48,17 +50,33 @@ def find_java() -> str:
 def find_jars(name: str) -> Path:
     """The folder with the jars of `kafka` or `hdfs`; resolves them the first time and after pom.xml has changed.
 
+    Of several processes that ask at once one gets them, and the others wait for it.
+
     Raises:
         ServiceError: Maven is missing, or cannot get them.
     """
-    folder = LIB / name
-    mark, digest = folder / "pom.sha256", hashlib.sha256(POM.read_bytes()).hexdigest()
-    if not mark.exists() or mark.read_text() != digest:
-        _resolve(name, new := LIB / f"{name}.new")
-        (new / mark.name).write_text(digest)
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
+    folder, digest = LIB / name, hashlib.sha256(POM.read_bytes()).hexdigest()
+    if not _is_of(folder, digest):
+        LIB.mkdir(parents=True, exist_ok=True)
+        with (LIB / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_of(folder, digest):
+                _replace(folder, digest)
     return folder
+
+
+def _is_of(folder: Path, digest: str) -> bool:
+    """Whether a folder has the jars that the pom.xml with this digest names."""
+    mark = folder / MARK
+    return mark.exists() and mark.read_text() == digest
+
+
+def _replace(folder: Path, digest: str) -> None:
+    new = folder.with_suffix(".new")
+    _resolve(folder.name, new)
+    (new / MARK).write_text(digest)
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
 
 
 def _resolve(name: str, folder: Path) -> None:
