@@ -21,9 +21,13 @@ from loadgen.event import Int64s, UInt64s
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-BIN_S = 30.0
-N_BINS = 21
-"""Durations are counted in bins of 30 s; the last is for 10 minutes and more."""
+MOST_S = 600
+"""Durations are counted by the second; all from 10 minutes on together."""
+WIDTHS_S = (1, 2, 5, 10, 15, 30)
+N_BINS = 20
+"""They are shown in so many bins of one of these widths, and one more for what is longer."""
+COVERED = 0.99
+"""The share of the plays that these bins hold at least."""
 MOST_OPEN = 1 << 18
 """32 bytes each."""
 STARTS, ENDS = ("play", "skip"), ("play", "skip", "logout")
@@ -71,7 +75,7 @@ class Listened:
 
     def __init__(self) -> None:
         """No play yet."""
-        self._counts = np.zeros(N_BINS, np.int64)
+        self._counts = np.zeros(MOST_S + 1, np.int64)
         self._sum_s = 0.0
         self._n_given_up = self._n_seen = 0
         self._open = Marks(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
@@ -91,11 +95,15 @@ class Listened:
         self._keep(self._open.at(~goes_on).with_more(marks.at(~has_next & is_known)))
 
     def figures(self) -> dict[str, Any]:
-        """Counts by duration, the mean, and how many plays have no end that was seen."""
+        """Counts in bins as wide as the data ask for, the mean, and how many plays have no end that was seen."""
         n_plays = int(self._counts.sum())
+        width_s = next(
+            (one for one in WIDTHS_S if self._counts[: one * N_BINS].sum() >= COVERED * n_plays), WIDTHS_S[-1]
+        )
+        shown = self._counts[: width_s * N_BINS].reshape(N_BINS, width_s).sum(axis=1)
         return {
-            "bin_s": BIN_S,
-            "counts": self._counts.tolist(),
+            "bin_s": width_s,
+            "counts": [*shown.tolist(), n_plays - int(shown.sum())],
             "mean_s": self._sum_s / n_plays if n_plays else None,
             "n_open": len(self._open) + self._n_given_up,
         }
@@ -118,8 +126,8 @@ class Listened:
         )
 
     def _count(self, durations_s: Floats) -> None:
-        bins = np.minimum(durations_s / BIN_S, N_BINS - 1).astype(np.int64)
-        self._counts += np.bincount(bins, minlength=N_BINS)
+        seconds = np.minimum(durations_s, MOST_S).astype(np.int64)
+        self._counts += np.bincount(seconds, minlength=MOST_S + 1)
         self._sum_s += float(durations_s.sum())
 
     def _keep(self, marks: Marks) -> None:

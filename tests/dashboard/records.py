@@ -84,7 +84,7 @@ def recount(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "platforms": Counter(one["platform"] for one in records if one.get("platform") is not None),
         "actions": Counter(action(one) for one in records if action(one) is not None),
         "countries": Counter(country(one) for one in records if country(one) is not None),
-        "durations": Counter(min(int(length // 30), 20) for length in listened(records)),
+        "durations": binned(listened(records)),
         "newest": sorted(times, reverse=True)[:50],
     }
 
@@ -104,6 +104,15 @@ def listened(records: Sequence[dict[str, Any]]) -> list[float]:
             if length is not None:
                 found.append(min((ended_ms - began_ms) / 1000, float(length)))
     return found
+
+
+def binned(durations_s: Sequence[float]) -> tuple[int, list[int]]:
+    """The width of the bins of the chart of durations, in seconds, and how many are in each; the last is open."""
+    for width_s in (1, 2, 5, 10, 15, 30):
+        bins = Counter(min(int(duration_s // width_s), 20) for duration_s in durations_s)
+        if bins[20] <= 0.01 * len(durations_s):
+            break
+    return width_s, [bins[place] for place in range(21)]
 
 
 def over_time(times_ms: Sequence[int]) -> tuple[int, dict[int, int]]:
@@ -127,6 +136,6 @@ def as_recounted(figures: dict[str, Any]) -> dict[str, Any]:
         "last_minute": figures["last_minute"],
         "timeline": (width_ms // 1000, {first + place: n for place, n in enumerate(timeline["counts"]) if n}),
         **{name: dict(group["top"]) for name, group in {**figures["groups"], **figures["played"]}.items()},
-        "durations": {place: n for place, n in enumerate(figures["durations"]["counts"]) if n},
+        "durations": (figures["durations"]["bin_s"], figures["durations"]["counts"]),
         "newest": [event["ts_ms"] for event in figures["newest"]],
     }

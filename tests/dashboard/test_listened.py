@@ -1,6 +1,5 @@
 """A play lasts until its session's next track or logout, at most as long as the track; memory has a bound."""
 
-from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from loadgen.dashboard import listened as module
 from loadgen.dashboard.listened import Listened
 from loadgen.dashboard.rows import Normaliser
-from tests.dashboard.records import FIRST_MS, lines, listened, record
+from tests.dashboard.records import FIRST_MS, binned, lines, listened, record
 
 NORMALISER = Normaliser()
 GOLDEN = Path(__file__).parents[1] / "golden" / "full.jsonl"
@@ -85,7 +84,15 @@ def test_without_sessions_a_listeners_own_order_counts() -> None:
 
 
 def test_nothing_has_no_mean() -> None:
-    assert figures_of() == {"bin_s": 30.0, "counts": [0] * 21, "mean_s": None, "n_open": 0}
+    assert figures_of() == {"bin_s": 1, "counts": [0] * 21, "mean_s": None, "n_open": 0}
+
+
+@pytest.mark.parametrize(("lasts_s", "bin_s"), [(15, 1), (39, 2), (60, 5), (190, 10), (400, 30), (4000, 30)])
+def test_the_bins_are_as_wide_as_the_data(lasts_s: int, bin_s: int) -> None:
+    plays = [at(step * lasts_s, "play", 9999.0) for step in range(10)] + [at(10 * lasts_s, "logout", None)]
+    figures = figures_of(plays)
+    assert figures["bin_s"] == bin_s
+    assert figures["counts"][min(lasts_s // bin_s, 20)] == 10
 
 
 marks = st.builds(
@@ -107,8 +114,7 @@ def test_durations_equal_a_recount_wherever_the_pieces_end(records: list[dict[st
     ends = [0, *sorted(min(cut, len(ordered)) for cut in cuts), len(ordered)]
     found = figures_of(*(ordered[begin:end] for begin, end in pairwise(ends)))
     expected = listened(ordered)
-    counts = Counter(min(int(duration_s // 30), 20) for duration_s in expected)
-    assert found["counts"] == [counts[place] for place in range(21)]
+    assert (found["bin_s"], found["counts"]) == binned(expected)
     assert (found["mean_s"] or 0.0) * len(expected) == pytest.approx(sum(expected))
 
 

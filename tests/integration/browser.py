@@ -52,6 +52,25 @@ CONTRAST = """() => {
 }"""
 """In a page: the contrast of each text with what it stands on, and which text it is."""
 
+BROKEN_WORDS = """() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    if (node.parentElement.closest("svg, details, thead")) continue;
+    for (const word of node.textContent.matchAll(/[^\\s.·/-]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      const tops = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+      const mayBreak = !/^[\\p{L}\\p{N}]+$/u.test(word[0]) || /[\\u3000-\\uffff]/.test(word[0]);
+      if (tops.size > 1 && !mayBreak) found.push(word[0]);
+    }
+  }
+  return found;
+}"""
+"""In a page: the words that go over more than one line; Japanese, Chinese and Korean may."""
+
 
 @dataclass
 class Visit:

@@ -7,11 +7,13 @@ const REFRESH_MS = 5000;
 const GIVE_UP_MS = 4500;
 const N_ACTIVITIES = 20;
 const LAG_S = 120; // more than this between the newest event and this clock is worth saying
+const SHARELESS = ["top_artists", "top_tracks"]; // of so many, none has a share that could be seen as a bar
 const SVG = "http://www.w3.org/2000/svg";
 
 const number = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 0 });
+const permille = new Intl.NumberFormat("en", { style: "percent", maximumFractionDigits: 1 });
 const DONE = {
   play: "started", skip: "skipped to", like: "liked", dislike: "disliked", add_to_playlist: "added to a playlist:",
   search: "searched", browse: "browsed", home: "opened the home page", settings: "opened the settings", logout: "logged out",
@@ -204,6 +206,9 @@ function showDurations({ bin_s: binS, counts, mean_s: meanS, n_open: nOpen }) {
   const at = (bin) => `${Math.floor((bin * binS) / 60)}:${String((bin * binS) % 60).padStart(2, "0")}`;
   const labels = counts.map((_, bin) => (bin === counts.length - 1 ? `${at(bin)} and more` : `${at(bin)} to ${at(bin + 1)}`));
   columns("durations", counts, labels, false);
+  setText("durations-first", at(0));
+  setText("durations-middle", at(Math.floor((counts.length - 1) / 2)));
+  setText("durations-last", `${labels[labels.length - 1]} (min:s)`);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const mean = meanS === null ? "" : `, on average ${Math.floor(meanS / 60)}:${String(Math.floor(meanS % 60)).padStart(2, "0")} min`;
   const open = nOpen > 0 ? `; ${number.format(nOpen)} more have no end yet` : "";
@@ -221,6 +226,19 @@ function countryName(code) {
   }
 }
 
+function share(part) {
+  return (part < 0.01 ? permille : percent).format(part);
+}
+
+function bar(share) {
+  const track = make("span", "track");
+  const fill = make("span", "fill");
+  fill.style.width = `${(100 * share).toFixed(2)}%`;
+  track.append(fill);
+  track.setAttribute("aria-hidden", "true");
+  return track;
+}
+
 function showBars(id, { top, n_events: nEvents, n_values: nValues }, nAll) {
   const list = byId(id);
   if (top.length === 0) {
@@ -228,19 +246,14 @@ function showBars(id, { top, n_events: nEvents, n_values: nValues }, nAll) {
     setText(`${id}-hint`, "");
     return;
   }
-  const most = Math.max(...top.map(([, count]) => count));
+  const hasBars = !SHARELESS.includes(id);
   list.replaceChildren(...top.map(([name, count]) => {
     const item = make("li");
     const shown = id === "countries" ? countryName(name) : id === "actions" ? name.replaceAll("_", " ") : name;
     const label = make("span", "name", shown === "" ? "(empty)" : shown);
     label.title = name;
-    const track = make("span", "track");
-    const fill = make("span", "fill");
-    fill.style.width = `${((100 * count) / most).toFixed(2)}%`;
-    track.append(fill);
-    track.setAttribute("aria-hidden", "true");
-    const value = make("span", "count", number.format(count));
-    item.append(label, value, make("span", "share", percent.format(count / nEvents)), track);
+    item.append(label, make("span", "count", number.format(count)), make("span", "share", share(count / nEvents)));
+    if (hasBars) item.append(bar(count / nEvents));
     return item;
   }));
   const without = nAll - nEvents;
@@ -276,12 +289,16 @@ function streamRow(event) {
   const row = make("tr");
   const when = make("td", "time");
   when.append(time(event));
-  const action = make("td");
+  const action = make("td", "action");
   action.append(make("span", "tag", (event.action ?? "–").replaceAll("_", " ")));
   const track = make("td", "", event.title ?? "");
   if (event.artist !== null) track.append(make("span", "of", `${event.title === null ? "" : " · "}${event.artist}`));
   const extra = ["genre", "platform", "device", "country"].map((name) => make("td", "extra", event[name] ?? ""));
-  row.append(when, make("td", "who", who(event)), action, track, ...extra);
+  const name = make("td", "who");
+  who(event).split(/(?<=[.@_-])/).forEach((part) => name.append(part, make("wbr"))); // a long name may go on below
+  row.append(when, name, action, track, ...extra);
+  row.setAttribute("role", "row"); // where the screen is narrow, it is not laid out as a table
+  for (const cell of row.cells) cell.setAttribute("role", "cell");
   return row;
 }
 
