@@ -92,10 +92,14 @@ def _files(settings: RunSettings) -> Iterator[tuple[str, Path]]:
 
 
 def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are one place; a device, such as a terminal, may well be written by two."""
+    with suppress(OSError):
+        if stat.S_ISCHR(one.stat().st_mode):
+            return False
     if os.path.realpath(one) == os.path.realpath(other):
         return True
     with suppress(OSError):  # a file under two names: hard links, a file system that ignores case
-        return one.samefile(other) and not stat.S_ISCHR(one.stat().st_mode)
+        return one.samefile(other)
     return False
 
 

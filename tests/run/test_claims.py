@@ -16,8 +16,10 @@ from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable, UsageError
 from loadgen.prove.manifest import write_manifest
 from loadgen.report import write_report
+from loadgen.run import run_once
 from loadgen.run.claims import RECORDS, check_apart, claim
 from loadgen.run.prepare import check_files
+from loadgen.run.screen import Screen
 from tests.report.manifests import manifest as manifest_of_a_run
 
 LINE = b'{"ts":1,"userId":2,"sessionId":2000001,"page":"Home","method":"GET"}\n'
@@ -74,8 +76,22 @@ def test_places_apart_are_taken(tmp_path: Path) -> None:
     check_apart(settings(output=tmp_path / "a", manifest=tmp_path / "b", report=tmp_path / "c.html"))
 
 
-def test_one_device_may_be_two_places() -> None:
-    check_apart(settings(output="/dev/stdout", manifest="m.json"))
+def test_one_device_may_be_two_places(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/dev/null")
+    check_apart(settings(output="/dev/null", percentile_log="/dev/null"))
+    check_apart(settings(output="/dev/null", percentile_log=tmp_path / "link"))
+
+
+def test_a_run_takes_its_places_before_its_first_event(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="must be two places"):
+        run_once(
+            settings(output=path, manifest=path, events=10, rate="max"), Screen(None, 10, quiet=True), lambda _: True
+        )
+    with pytest.raises(OutputUnwritable, match="loadgen did not write it"):
+        run_once(settings(output=path, events=10, rate="max"), Screen(None, 10, quiet=True), lambda _: True)
+    assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("flag", ["output", "manifest", "report"])
@@ -90,6 +106,24 @@ def test_a_second_run_names_the_first(flag: str, tmp_path: Path) -> None:
                 claimed("second", **{flag: spelling}, **given)
     assert claimed("second", **{flag: path}, **given) == []
     assert os.listdir(tmp_path) == ["link"]
+
+
+def test_a_lock_that_its_holder_removes_while_it_is_waited_for_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, locked = fcntl.flock, list[int]()
+
+    def remove_first(fd: int, how: int) -> None:
+        if not locked:
+            (tmp_path / ".a.lock").unlink()
+        locked.append(fd)
+        flock(fd, how)
+
+    with ExitStack() as stack:
+        monkeypatch.setattr(fcntl, "flock", remove_first)
+        claim(settings(output=tmp_path / "a"), "first", stack, print)
+        with pytest.raises(OutputUnwritable, match="by run first"):
+            claimed("second", output=tmp_path / "a")
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
