@@ -1,6 +1,7 @@
 """Streams that are closed, full or of another encoding, and limits of the system: said in words, and no bug."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -20,8 +21,9 @@ from loadgen.stdout import say
 
 
 def shell(command: str) -> "subprocess.CompletedProcess[str]":
-    """Run a line of shell in which $L is the program."""
-    env = {**os.environ, "L": f"{sys.executable} -m loadgen"}
+    """Run a line of shell in which $L is the program, with streams that are buffered as they usually are."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    env |= {"L": f"{sys.executable} -m loadgen"}
     return subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=False)
 
 
@@ -52,6 +54,45 @@ def test_a_limit_of_the_system_is_no_bug(
 def test_a_result_that_has_nowhere_to_go_is_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     say("so\n")
+
+
+def test_a_result_that_waits_in_the_buffer_at_the_end_is_written_before_a_verb_is_called_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def only_print(_: AnalyzeSettings) -> int:
+        print("figures")
+        return 0
+
+    monkeypatch.setattr(analyze.verb, "_start", only_print)
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["analyze", "."]) == 1
+    assert "the disk is full" in capsys.readouterr().err
+
+
+def test_letters_that_the_encoding_of_a_result_lacks_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    say("Ünal 봄\n")
+    assert written.getvalue() == "Ünal ?\n".encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("MemoryError()", "error: the system gives no more memory;"),
+        ("ImportError('libarrow.so: failed to map segment from shared object')", "error: the system gives no more"),
+        ("ImportError('no such module')", "Traceback"),
+    ],
+)
+def test_memory_that_runs_out_while_modules_are_imported_is_told_from_a_broken_installation(
+    error: str, said: str
+) -> None:
+    code = "import sys, loadgen.__main__ as program; sys.modules['loadgen.cli'] = Broken(); sys.exit(program.main())"
+    broken = f"class Broken:\n    def __getattr__(self, name): raise {error}"
+    done = subprocess.run([sys.executable, "-c", f"{broken}\n{code}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
 
 
 def test_help_goes_where_it_can_and_says_where_it_cannot() -> None:
