@@ -69,18 +69,19 @@ class Answers:
     def _flow_figures(self, snapshot: dict[str, Any]) -> dict[str, Any]:
         """How events get here; None is not known.
 
-        Where no pipeline says what clock the events' times are of, latency is told as long as they look like the
-        wall clock's.
+        Where no pipeline says what clock the events' times are of, their age is told as long as they look like the
+        wall clock's; it is the latency only if the times are those at which they were due.
         """
         flow = None if self._flow is None else read_flow(self._flow, self._now())
         latency = snapshot.get("latency")
-        is_timed = flow.is_timed if flow is not None else latency is not None and latency["is_plausible"]
+        is_told = flow.is_timed if flow is not None else latency is not None and latency["is_plausible"]
         return {
             "sent": None if flow is None else flow.sent,
             "stored": None if flow is None else flow.stored,
             "lag": None if flow is None else flow.lag,
             "unread": snapshot.get("unread"),
-            "latency": latency if is_timed else None,
+            "latency": latency if is_told else None,
+            "is_timed": flow is not None and flow.is_timed,
         }
 
     def _health(self, latest: Latest) -> dict[str, Any]:

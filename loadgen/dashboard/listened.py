@@ -3,7 +3,8 @@
 In: rows of events, those of a session in their order. Out: counts by duration. A play is open until its end is seen. A
 track goes on while its listener likes it or looks around, so other events end no play. It lasts at most as long as the
 track: a listener who stays away after it has not listened any more. Where events have no session, as in the format
-`listen`, the listener's own order stands for it.
+`listen`, the listener's own order stands for it. A session counts its events: where the count does not rise, another
+run has used the session's number again, and the play before has no end.
 
 Memory is bounded: of more than MOST_OPEN open plays, those that began to be open first are given up, and counted.
 """
@@ -29,12 +30,13 @@ N_BINS = 20
 COVERED = 0.99
 """The share of the plays that these bins hold at least."""
 MOST_OPEN = 1 << 18
-"""32 bytes each."""
+"""40 bytes each."""
 STARTS, ENDS = ("play", "skip"), ("play", "skip", "logout")
 _ENDS = pa.array(ENDS)
 _SESSION_MIX, _LISTENER_MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 """Odd numbers without a pattern: session and listener become one number."""
 NO_LENGTH = float("nan")
+NO_ITEM = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +47,32 @@ class Marks:
         keys: uint64[n], of the session and its listener.
         times_ms: int64[n], milliseconds since 1970.
         lengths_s: float64[n], of the track that begins, seconds; NO_LENGTH where none does, or none is known.
+        items: int64[n], the number of the event in its session; NO_ITEM where it has none.
         order: int64[n], rises with each that comes.
     """
 
     keys: UInt64s
     times_ms: Int64s
     lengths_s: Floats
+    items: Int64s
     order: Int64s
+
+    @classmethod
+    def none(cls) -> "Marks":
+        """Not one."""
+        numbers = np.empty(0, np.int64)
+        return cls(np.empty(0, np.uint64), numbers, np.empty(0), numbers, numbers)
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def at(self, which: Bools | Int64s) -> "Marks":
         """Those at these places."""
-        return Marks(self.keys[which], self.times_ms[which], self.lengths_s[which], self.order[which])
+        return Marks(*(getattr(self, name)[which] for name in self.__slots__))
 
     def with_more(self, more: "Marks") -> "Marks":
         """These and those."""
-        return Marks(
-            np.concatenate((self.keys, more.keys)),
-            np.concatenate((self.times_ms, more.times_ms)),
-            np.concatenate((self.lengths_s, more.lengths_s)),
-            np.concatenate((self.order, more.order)),
-        )
+        return Marks(*(np.concatenate((getattr(self, name), getattr(more, name))) for name in self.__slots__))
 
 
 class Listened:
@@ -78,7 +83,7 @@ class Listened:
         self._counts = np.zeros(MOST_S + 1, np.int64)
         self._sum_s = 0.0
         self._n_given_up = self._n_seen = 0
-        self._open = Marks(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64))
+        self._open = Marks.none()
 
     def add(self, rows: pa.Table) -> None:
         """Count the plays that these rows end; costs no step in Python for each."""
@@ -88,8 +93,10 @@ class Listened:
         goes_on = np.isin(self._open.keys, marks.keys)
         marks = _in_order(self._open.at(goes_on).with_more(marks))
         has_next = np.append(marks.keys[1:] == marks.keys[:-1], False)
+        is_cut_off = has_next & ~_goes_on(marks.items)
         is_known = ~np.isnan(marks.lengths_s)
-        (ended,) = (has_next & is_known).nonzero()
+        self._n_given_up += int((is_cut_off & is_known).sum())
+        (ended,) = (has_next & ~is_cut_off & is_known).nonzero()
         until_next_s = (marks.times_ms[ended + 1] - marks.times_ms[ended]) / 1000
         self._count(np.minimum(until_next_s, marks.lengths_s[ended]))
         self._keep(self._open.at(~goes_on).with_more(marks.at(~has_next & is_known)))
@@ -113,7 +120,7 @@ class Listened:
         is_mark = pc.and_(
             pc.is_in(rows["action"], value_set=_ENDS), pc.or_(rows["session"].is_valid(), rows["listener"].is_valid())
         )
-        found = rows.select(["session", "listener", "ts_ms", "duration_s"]).filter(is_mark)
+        found = rows.select(["session", "listener", "ts_ms", "duration_s", "item"]).filter(is_mark)
         session = pc.fill_null(found["session"], -1).to_numpy().astype(np.int64).view(np.uint64)
         listener = pc.fill_null(found["listener"], 0).to_numpy().astype(np.uint64)
         order = self._n_seen + np.arange(found.num_rows)
@@ -122,6 +129,7 @@ class Listened:
             session * _SESSION_MIX + listener * _LISTENER_MIX,
             found["ts_ms"].to_numpy().astype(np.int64),
             pc.fill_null(found["duration_s"], NO_LENGTH).to_numpy().astype(np.float64),
+            pc.fill_null(found["item"], NO_ITEM).to_numpy().astype(np.int64),
             order,
         )
 
@@ -137,6 +145,12 @@ class Listened:
             self._n_given_up += n_too_many
             marks = marks.at(np.argpartition(marks.order, n_too_many)[n_too_many:])
         self._open = marks
+
+
+def _goes_on(items: Int64s) -> Bools:
+    """Whether the event after each one is a later one of the session, as far as their numbers tell."""
+    is_later = (items[1:] > items[:-1]) | (items[1:] == NO_ITEM) | (items[:-1] == NO_ITEM)
+    return np.append(is_later, True)
 
 
 def _in_order(marks: Marks) -> Marks:

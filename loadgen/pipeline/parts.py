@@ -11,6 +11,14 @@ FORMAT = "full"
 """The wire format that has data for every panel of the dashboard."""
 
 
+def is_timed(settings: PipelineSettings) -> bool:
+    """Whether an event's time is the wall-clock time at which it is due, so that its latency can be told.
+
+    At another rate than the natural one simulated time is compressed: then a track would last a fraction of its length.
+    """
+    return settings.rate == "natural"
+
+
 def producer_words(
     settings: PipelineSettings, brokers: str, life: int, left_s: float | None, metrics_port: int, manifest: Path
 ) -> list[str]:
@@ -26,9 +34,11 @@ def producer_words(
     """
     ends = ["--continuous"] if left_s is None else ["--duration", f"{left_s:.3f}s"]
     rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate!r}/s"
+    times = "wall" if is_timed(settings) else "simulated"
     return [
         *("run", "--format", FORMAT, "--users", str(settings.users), "--workers", str(settings.workers)),
         *("--seed", str((settings.seed + life) % 2**64), "--rate", rate, "--tracks", str(settings.tracks), *ends),
+        *("--timestamps", times),
         *_kafka_words(settings, brokers, metrics_port),
         *("--manifest", str(manifest), "--quiet"),
     ]

@@ -126,7 +126,7 @@ class Pipeline:
 
     def _tell_dashboard(self, is_over: bool = False) -> None:
         """Say how far it is; where that cannot be written, the page does not show it."""
-        flow = self._figures.flow(is_timed=self._settings.rate == "natural", is_over=is_over)
+        flow = self._figures.flow(parts.is_timed(self._settings), is_over)
         with suppress(OSError):
             flow.write(self._flow_file)
 

@@ -22,9 +22,9 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "full.jsonl"
 
 def at(second: float, action: str, length: float | None = 200.0, session: int = 1, **fields: Any) -> dict[str, Any]:
     """An event of a session."""
-    return record(0, ts=FIRST_MS + round(second * 1000), userId=5, sessionId=session, action=action, length=length) | (
-        {"page": {"logout": "Logout", "like": "Thumbs Up", "home": "Home"}.get(action, "NextSong")} | fields
-    )
+    return record(
+        round(second), ts=FIRST_MS + round(second * 1000), userId=5, sessionId=session, action=action, length=length
+    ) | ({"page": {"logout": "Logout", "like": "Thumbs Up", "home": "Home"}.get(action, "NextSong")} | fields)
 
 
 def figures_of(*pieces: list[dict[str, Any]]) -> dict[str, Any]:
@@ -72,6 +72,12 @@ def test_a_track_without_a_length_ends_the_one_before_and_is_not_counted_itself(
 def test_an_event_that_is_delivered_twice_counts_once() -> None:
     twice = [at(0, "play"), at(0, "play")]
     assert durations_s(twice, [at(60, "skip")], [at(60, "skip")]) == (60.0, 1, 1)
+
+
+def test_a_session_that_another_run_has_begun_again_does_not_end_what_was_open_in_the_first() -> None:
+    first = [at(0, "play", itemInSession=1), at(50, "play", itemInSession=3)]
+    second = [at(900, "play", itemInSession=1), at(950, "play", itemInSession=3)]
+    assert durations_s(first, second) == durations_s([*first, *second]) == (100.0, 2, 2)
 
 
 def test_without_sessions_a_listeners_own_order_counts() -> None:
@@ -136,6 +142,7 @@ def test_many_events_and_many_open_plays_cost_no_step_each() -> None:
             "ts_ms": FIRST_MS + ones,
             "action": pa.array(["play"]).take(pa.array(np.zeros(n_rows, np.int64))),
             "duration_s": np.full(n_rows, 100.0),
+            "item": ones,
         }
     )
     found = Listened()

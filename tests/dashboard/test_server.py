@@ -150,7 +150,7 @@ def test_before_the_first_snapshot_the_dashboard_is_starting(clock: Clock) -> No
 
 
 LATENCY = {"n_events": 9, "p50_ms": 1500.0, "p99_ms": 3000.0, "is_plausible": True}
-NOT_KNOWN = dict.fromkeys(("sent", "stored", "lag", "unread", "latency"))
+NOT_KNOWN = {**dict.fromkeys(("sent", "stored", "lag", "unread", "latency")), "is_timed": False}
 
 
 def flow_of(clock: Clock, flow: Path | None, **snapshot: Any) -> Any:
@@ -170,7 +170,7 @@ def test_what_the_pipeline_says_is_told_and_what_it_does_not_know_is_not_zero(cl
     path = tmp_path / "flow"
     assert flow_of(clock, path) == NOT_KNOWN
     Flow(sent=12, stored=None, lag=0, is_timed=True, is_over=False, said_s=999.0).write(path)
-    assert flow_of(clock, path) == {**NOT_KNOWN, "sent": 12, "lag": 0}
+    assert flow_of(clock, path) == {**NOT_KNOWN, "sent": 12, "lag": 0, "is_timed": True}
     late = {**LATENCY, "p50_ms": 600_000.0, "is_plausible": False}
     assert flow_of(clock, path, latency=late)["latency"] == late  # a store that was away, and no clock of its own
     Flow(sent=12, stored=9, lag=3, is_timed=False, is_over=False, said_s=999.0).write(path)

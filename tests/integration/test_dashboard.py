@@ -304,7 +304,12 @@ def test_the_way_of_events_is_shown_as_far_as_it_is_known(browser: Any, tmp_path
         append(tmp_path / "store", FILE, lines([record(1, ts=int(time.time() * 1000) - 2000)]))
         one.wait_for("document.getElementById('flow-latency').textContent !== ''")
         assert 2.0 <= float(one.text("flow-latency").removesuffix(" s")) < 20.0
+        assert one.text("flow-latency-term") == "End-to-end latency"
         assert "from the time an event was due until it was read" in one.text("flow-latency-hint")
+        flow.unlink()  # no pipeline says any more what the events' times are
+        one.wait_for_text("flow-latency-term", "Age of events when read")
+        assert "from an event’s own time until it was read" in one.text("flow-latency-hint")
+        assert one.page.locator("#flow-sent").is_hidden()
         assert one.said == []
 
 

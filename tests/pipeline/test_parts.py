@@ -6,7 +6,7 @@ from loadgen.cli import consume, dashboard, run
 from loadgen.config import KafkaOptions, PipelineSettings, resolve
 from loadgen.config.handover import environment
 from loadgen.config.settings import ConsumeSettings
-from loadgen.pipeline.parts import consumer_words, dashboard_words, producer_words
+from loadgen.pipeline.parts import consumer_words, dashboard_words, is_timed, producer_words
 
 SETTINGS = PipelineSettings.model_validate(
     {"brokers": "a:1,b:2", "topic": "t", "store": "hdfs://n/x", "rate": "1.5/s", "seed": 7, "duration_min": 3}
@@ -21,6 +21,13 @@ def test_a_producer_takes_what_it_is_told() -> None:
     assert not settings.continuous
     assert (settings.metrics_port, settings.manifest, settings.folder) == (4711, Path("m.json"), None)
     assert run.verb.parse(producer_words(SETTINGS, "a:1", 0, None, 1, Path("m"))[1:]).settings.continuous
+
+
+def test_events_bear_the_time_at_which_they_are_due_where_simulated_time_is_not_compressed() -> None:
+    natural = SETTINGS.model_copy(update={"rate": "natural"})
+    words = [producer_words(settings, "a:1", 0, None, 1, Path("m")) for settings in (SETTINGS, natural)]
+    assert [run.verb.parse(word[1:]).settings.timestamps for word in words] == ["simulated", "wall"]
+    assert [is_timed(settings) for settings in (SETTINGS, natural)] == [False, True]
 
 
 def test_each_life_of_a_producer_has_another_seed_also_at_the_end_of_all_seeds() -> None:

@@ -56,6 +56,19 @@ def test_a_part_that_is_killed_is_started_again_and_all_is_well(tmp_path: Path, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_events_of_the_clock_are_proved_also_where_their_producer_was_killed(tmp_path: Path) -> None:
+    with pipeline(tmp_path, "--rate", "natural", "--users", "20000") as running:
+        running.wait_for_events(200)
+        running.wait_for_another("run", running.kill("run"))
+        running.wait_for_events(200)
+        code, summary, said = running.end()
+    assert code == 130, said
+    assert_proved(summary, said)
+    assert len(summary["manifests"]) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_parts_killed_again_and_again_lose_and_repeat_nothing(tmp_path: Path) -> None:
     with pipeline(tmp_path) as running:

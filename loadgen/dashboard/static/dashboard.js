@@ -122,7 +122,7 @@ function duration(ms) {
 }
 
 // how events get here; what is not known is not shown
-function showFlow({ sent, stored, lag, unread, latency }) {
+function showFlow({ sent, stored, lag, unread, latency, is_timed: isTimed }) {
   const texts = {
     sent: sent === null ? null : number.format(sent),
     stored: stored === null ? null : number.format(stored),
@@ -138,7 +138,9 @@ function showFlow({ sent, stored, lag, unread, latency }) {
   const way = sent === null || stored === null ? 0 : sent - stored;
   setText("flow-stored-hint", way > 0 ? `${number.format(way)} more are on their way` : "since the pipeline began");
   if (latency === null) return;
-  setText("flow-latency-hint", `median, 99% within ${duration(latency.p99_ms)}: from the time an event was due until it was read for this page, in the last minute`);
+  setText("flow-latency-term", isTimed ? "End-to-end latency" : "Age of events when read");
+  const from = isTimed ? "from the time an event was due" : "from an event’s own time";
+  setText("flow-latency-hint", `median, 99% within ${duration(latency.p99_ms)}: ${from} until it was read for this page, in the last minute`);
 }
 
 // ---- panels
