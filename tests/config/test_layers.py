@@ -173,6 +173,11 @@ def test_a_moment_in_a_message_is_a_date() -> None:
     assert re.search(start, str(refused.value))
 
 
+def test_a_moment_in_a_message_to_a_caller_is_a_date_too() -> None:
+    with pytest.raises(ValueError, match=r"start_ms 2027-01-15T08:00:00\+00:00 and end_ms 2026-01-01T00:00:00\+00:00;"):
+        RunSettings.model_validate({"start_ms": 1_800_000_000_000, "end_ms": 1_767_225_600_000})
+
+
 @pytest.mark.parametrize(
     ("kind", "field"),
     [

@@ -92,3 +92,9 @@ def test_a_shape_that_ends_in_silence_cannot_be_ended_by_a_number_of_events() ->
     for settings in ({"events": 90}, {"events": 500, "duration": "5s"}, {"duration": "5s"}):
         plan = plan_of(**falling, **settings)
         assert ("rate", "100 events/s at most, shape phases") in setting_rows(plan.settings, plan)
+
+
+@pytest.mark.parametrize(("typed", "shown"), [("20s", "20s"), ("1m30s", "1m30s"), (30, "30m")])
+def test_how_long_a_run_goes_on_is_shown_as_it_was_typed(typed: str | int, shown: str) -> None:
+    plan = plan_of(duration=typed)
+    assert ("for", shown) in setting_rows(plan.settings, plan)
