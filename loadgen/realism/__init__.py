@@ -45,7 +45,7 @@ def main(settings: RealismSettings) -> int:
     began_s = time.monotonic()
     seen, failed = look(settings, terminal)
     judged = report.judge(targets.targets, statistics_of(seen), sample := Sample.of(seen))
-    extent = f"{seen.events.sum():,} events of {sample.n_listeners:,} listeners in {sample.days:.1f} days"
+    extent = report.extent_of(int(seen.events.sum()), sample)
     if settings.report:
         from loadgen.realism.page import write
 

@@ -24,6 +24,8 @@ PICTURE_MARK = b"loadgen realism"
 SKIP_S = 240
 """So far goes the curve of skips."""
 MOST_TRACKS = 60
+SHORT = 50
+"""A logarithmic axis that is shorter than this factor has ticks at 2 and 5 too."""
 MIDDLE = 0.55
 """Labels of points to the right of it stand to their left."""
 
@@ -106,6 +108,7 @@ def _drawn(axes: Any, draw: Draw, seen: Seen, published: tuple[Point, ...]) -> b
     is_told = draw(axes, seen)
     if is_told:
         _points(axes, published)
+        _more_ticks(axes)
     return is_told
 
 
@@ -179,6 +182,7 @@ def _points(axes: Any, points: tuple[Point, ...]) -> None:
     """What was published, over the curve."""
     if points:
         axes.plot([one.x for one in points], [one.y for one in points], "o", color=RED, label="published")
+        axes.autoscale_view()  # else it is not known yet where the points will be
     for one in points:
         x, _ = axes.transAxes.inverted().transform(axes.transData.transform((one.x, one.y)))
         side, shift = ("right", -7) if x > MIDDLE else ("left", 7)
@@ -190,10 +194,22 @@ def _points(axes: Any, points: tuple[Point, ...]) -> None:
 
 def _logarithmic(axes: Any) -> None:
     """Both axes, with plain numbers: text is never read as mathematics."""
+    from matplotlib.ticker import NullFormatter
+
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _more_ticks(axes: Any) -> None:
+    """On a logarithmic axis that is so short that it has hardly a power of ten."""
+    from matplotlib.ticker import LogLocator
+
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        if axis.get_scale() == "log" and high < SHORT * low:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
 def _frame(axes: Any) -> None:

@@ -7,9 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loadgen.config.values import say_duration
 from loadgen.realism.statistics import Value
 from loadgen.realism.targets import Number, Sample, Target
 
+DAY_S = 86_400
+SHORTEST_DAYS = 0.5
+"""What lasts a shorter time is said in hours, minutes and seconds."""
 WIDTH = 29
 """Of the longest statistic's name."""
 
@@ -66,6 +70,13 @@ class Report:
     extent: str
     judged: Sequence[Judged]
     unread: tuple[str, ...] = ()
+
+
+def extent_of(n_events: int, sample: Sample) -> str:
+    """How many events there are, of how many listeners, in how long a time."""
+    lasts_s = sample.days * DAY_S
+    lasts = f"{sample.days:.1f} days" if sample.days >= SHORTEST_DAYS else say_duration(round(lasts_s, lasts_s < 10))
+    return f"{n_events:,} events of {sample.n_listeners:,} listeners in {lasts}"
 
 
 def judge(targets: Sequence[Target], values: Mapping[str, Value], sample: Sample) -> list[Judged]:

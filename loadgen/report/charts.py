@@ -74,28 +74,30 @@ def charts_of(runs: Sequence[Run]) -> Iterator[Chart]:
 def _rate(runs: Sequence[Run], time: Time) -> Chart:
     data = [one for run, side in sides(runs) for one in _rates(run, side, time)]
     spans = [_span([_per_s(window.delivered, window.length_s) for window in run.history]) for run in runs]
+    most = max(value for one in data for value in one["y"] if value is not None)
     return Chart(
         key="rate",
         title="Rate",
         caption="What the schedule asked for, what was offered, and what was delivered.",
         summary=f"Events per second achieved over time: {' and '.join(spans)}",
-        figure={"data": data, "layout": time.layout(from_zero("events/s"))},
+        figure={"data": data, "layout": time.layout(from_zero("events/s", most))},
         is_wide=True,
     )
 
 
 def _rates(run: Run, side: str, time: Time) -> Iterator[dict[str, Any]]:
-    xs, colour = time.middles(run), RUNS[side]
+    colour = RUNS[side]
     scheduled = [_while_offering(window, window.scheduled) for window in run.history]
     lost = [_per_s(window.failed + window.dropped, window.length_s) for window in run.history]
     achieved = [_per_s(window.delivered, window.length_s) for window in run.history]
-    yield line(_named("achieved", side), xs, achieved, colour, "events/s", fill=not side)
+    yield time.line(run, _named("achieved", side), achieved, colour, "events/s", fill=not side)
     offered = [_while_offering(window, window.planned) for window in run.history]
-    yield line(_named("offered", side), xs, offered, "--blue", "events/s", hidden=bool(side))
+    yield time.line(run, _named("offered", side), offered, "--blue", "events/s", hidden=bool(side))
     if any(value is not None for value in scheduled):
-        yield line(_named("scheduled", side), xs, scheduled, colour if side else "--text", "events/s", dash="dash")
+        colour = colour if side else "--text"
+        yield time.line(run, _named("scheduled", side), scheduled, colour, "events/s", dash="dash")
     if any(lost):
-        yield line(_named("failed or dropped", side), xs, lost, "--red", "events/s", dash="dot")
+        yield time.line(run, _named("failed or dropped", side), lost, "--red", "events/s", dash="dot")
 
 
 def _latencies(runs: Sequence[Run], time: Time) -> Iterator[Chart]:
@@ -123,7 +125,7 @@ def _latency_lines(runs: Sequence[Run], time: Time, name: str) -> Iterator[dict[
             is_hidden = bool(side) and key in ("p90", "max")
             colour = RUNS[side] if side else colour
             dash = {"p50": "dot", "p90": "dash", "max": "dashdot"}.get(key, "solid") if side else dash
-            yield line(_named(key, side), time.middles(run), drawn, colour, "ms", dash=dash, hidden=is_hidden)
+            yield time.line(run, _named(key, side), drawn, colour, "ms", dash=dash, hidden=is_hidden)
 
 
 def _spectra(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
@@ -162,10 +164,10 @@ def _gauge(
     """A chart of one figure of each window."""
     found = {side: [of(window) for window in run.history] for run, side in sides(runs)}
     data = [
-        line(side or title.lower(), time.middles(run), found[side], RUNS[side], unit, fill=not side)
-        for run, side in sides(runs)
+        time.line(run, side or title.lower(), found[side], RUNS[side], unit, fill=not side) for run, side in sides(runs)
     ]
-    layout = time.layout(from_zero(unit)) | {"showlegend": len(runs) > 1}
+    most = max(value for values in found.values() for value in values)
+    layout = time.layout(from_zero(unit, most)) | {"showlegend": len(runs) > 1}
     said = " and ".join(map(_span, found.values()))
     return Chart(key, title, caption, f"{title} over time, {unit}: {said}", {"data": data, "layout": layout})
 

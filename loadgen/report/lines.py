@@ -15,6 +15,9 @@ LEAST_MS = 0.001
 """A logarithmic axis has no zero: what is shorter than the microsecond that is measured is drawn as one."""
 FEW_POINTS = 40
 """So few of them are marked with dots."""
+FEW = 10.0
+WHOLE = ("events", "listeners")
+"""Units of which there is no half."""
 _UNITS = ((180.0, 1.0, "s", "seconds"), (3 * 3600.0, 60.0, "min", "minutes"), (float("inf"), 3600.0, "h", "hours"))
 
 
@@ -49,9 +52,16 @@ class Time:
         xaxis = {"title": title, "unifiedhovertitle": header, "range": [0, round(self.most, 4)]}
         return {"xaxis": xaxis, "yaxis": yaxis, "hovermode": "x unified", "showlegend": True, "shapes": self.marks}
 
-    def middles(self, run: Run) -> list[float]:
-        """The middle of each window."""
-        return [round(window.middle_s / self.per_unit_s, 4) for window in run.history]
+    def line(self, run: Run, name: str, values: Sequence[float | None], colour: str, unit: str, **how: Any) -> Any:
+        """A line with a value at the middle of each window; over all of it where there is one only, as a dot is hardly
+        seen. `how` is as of the function `line`."""
+        if len(run.history) == 1:
+            (window,) = run.history
+            times_s, values = [window.start_s, window.end_s], [*values, *values]
+        else:
+            times_s = [window.middle_s for window in run.history]
+        xs = [round(time_s / self.per_unit_s, 4) for time_s in times_s]
+        return line(name, xs, values, colour, unit, **how)
 
 
 def _marks(run: Run, per_unit_s: float) -> list[dict[str, Any]]:
@@ -112,9 +122,11 @@ def line(
     return found | ({"visible": "legendonly"} if hidden else {})
 
 
-def from_zero(unit: str) -> dict[str, Any]:
-    """An axis that begins at zero."""
-    return {"title": {"text": unit}, "rangemode": "tozero", "tickformat": "" if unit == "cores" else "~s"}
+def from_zero(unit: str, most: float) -> dict[str, Any]:
+    """An axis that begins at zero and goes up to this value: below FEW in plain numbers, and none between those of
+    whole things."""
+    axis = {"title": {"text": unit}, "rangemode": "tozero", "tickformat": "~s" if most >= FEW else ""}
+    return axis | ({"dtick": 1, "range": [0, max(1.0, most) * 1.05]} if unit in WHOLE and most < FEW else {})
 
 
 def log_ms(least_ms: float, most_ms: float) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from html import unescape
 import numpy as np
 import pytest
 
+from loadgen.realism import curves
 from loadgen.realism.curves import Picture, pictures_of
 from loadgen.realism.page import HEAD, page_of
-from loadgen.realism.report import Judged, Report, judge, shown, verdict
+from loadgen.realism.report import Judged, Report, extent_of, judge, shown, verdict
 from loadgen.realism.seen import Seen
 from loadgen.realism.statistics import STATISTICS
 from loadgen.realism.targets import Sample, load_targets
@@ -146,3 +147,42 @@ def test_a_day_without_plays_at_night_has_no_picture() -> None:
     hours = {"zone": np.zeros(14, np.int64), "quarter": quarters, "plays": np.ones(14, np.int64)}
     extent = {"first_ms": 20_000 * 86_400_000, "last_ms": 20_014 * 86_400_000 - 1}
     assert list(pictures_of(replace(NOTHING, hours=hours, **extent), {})) == []
+
+
+@pytest.mark.parametrize("sizes", [[500], [400, 100], [400, 90, 10], [50, 40, 30, 20] * 30])
+def test_the_axes_of_short_curves_have_plain_numbers_and_several(sizes: list[int]) -> None:
+    with curves._style():
+        figure = curves._figure(4.4, 3.4, 160)
+        axes = figure.subplots()
+        assert curves._drawn(
+            axes, curves._sessions, replace(NOTHING, sizes=np.array(sizes)), SHIPPED.curves["sessions"]
+        )
+        figure.canvas.draw()
+        low, high = axes.get_xlim()
+        shown = [one for one in axes.xaxis.get_ticklabels(which="both") if low <= one.get_position()[0] <= high]
+        texts = [one.get_text() for one in shown if one.get_text()]
+    assert len(texts) >= 2
+    assert all(re.fullmatch(r"\d+", text) for text in texts), texts
+
+
+def test_a_published_points_label_stands_on_the_side_that_has_room() -> None:
+    with curves._style():
+        axes = curves._figure(4.4, 3.4, 160).subplots()
+        points = SHIPPED.curves["sessions"]
+        curves._drawn(axes, curves._sessions, replace(NOTHING, sizes=np.array([400, 90, 10])), points)
+        sides = {note.get_text(): (note.xy[0], note.get_horizontalalignment()) for note in axes.texts}
+        middles = {
+            text: axes.transAxes.inverted().transform(axes.transData.transform((x, 1.0)))[0]
+            for text, (x, _) in sides.items()
+        }
+    assert {text: side for text, (_, side) in sides.items()} == {
+        text: "right" if middle > curves.MIDDLE else "left" for text, middle in middles.items()
+    }
+    assert set(dict(sides.values()).values()) == {"left", "right"}
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "said"), [(1.04, "1s"), (1.26, "1.3s"), (30.02, "30s"), (5400, "1h30m"), (86_400, "1.0 days")]
+)
+def test_the_extent_of_short_samples_is_said_in_their_own_unit(lasts_s: float, said: str) -> None:
+    assert extent_of(15_000, Sample(7, lasts_s / 86_400)) == f"15,000 events of 7 listeners in {said}"

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from loadgen.report.charts import Chart, charts_of
-from loadgen.report.lines import LEAST_MS, log_ms, nines
+from loadgen.report.lines import LEAST_MS, from_zero, log_ms, nines
 from loadgen.report.read import Run, run_of
 from tests.report.manifests import manifest, summary, window
 
@@ -144,3 +144,29 @@ def test_ticks_say_their_own_unit() -> None:
     assert log_ms(0.5, 20_000.0)["ticktext"] == ["100 µs", "1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s"]
     assert log_ms(3.0, 40.0)["ticktext"][:6] == ["1 ms", "2 ms", "5 ms", "10 ms", "20 ms", "50 ms"]
     assert nines(20_000.0)["ticktext"] == ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]
+
+
+def test_a_run_of_one_window_is_a_line_over_all_of_it_and_not_a_dot() -> None:
+    charts = by_key(run(history=[window(0)]))
+    for chart in (chart for key, chart in charts.items() if key != "spectrum"):
+        assert chart.figure["layout"]["xaxis"]["range"] == [0, 1.0]
+        for line in chart.figure["data"]:
+            assert (line["x"], len(line["y"])) == ([0.0, 1.0], 2), (chart.key, line["name"])
+            assert line["y"][0] == line["y"][1]
+    assert lines_of(charts["rate"])["achieved"]["y"] == [1000.0, 1000.0]
+
+
+@pytest.mark.parametrize(
+    ("most", "unit", "expected"),
+    [
+        (0, "events", {"tickformat": "", "dtick": 1, "range": [0, 1.05]}),
+        (4, "listeners", {"tickformat": "", "dtick": 1, "range": [0, 4.2]}),
+        (0.4, "events/s", {"tickformat": ""}),
+        (2000, "events", {"tickformat": "~s"}),
+    ],
+)
+def test_small_numbers_are_no_thousandths_and_there_is_no_half_event(
+    most: float, unit: str, expected: dict[str, Any]
+) -> None:
+    axis = from_zero(unit, most)
+    assert {name: axis[name] for name in axis if name in ("tickformat", "dtick", "range")} == expected

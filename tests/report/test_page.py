@@ -197,4 +197,4 @@ def test_a_run_without_history_or_ledgers_has_a_page_too() -> None:
     assert Reader(page).unclosed == []
     assert charts_in(page) == {}
     short = page_of([run(history=[window(0)])])
-    assert len(charts_in(short)["rate"]["data"][0]["y"]) == 1
+    assert charts_in(short)["rate"]["data"][0]["x"] == [0.0, 1.0]
