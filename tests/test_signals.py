@@ -45,12 +45,13 @@ def test_all_of_them_are_heard_and_what_was_before_is_restored(number: signal.Si
 
 
 def test_a_hangup_that_nohup_has_switched_off_stays_off() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before, heard = signal.signal(signal.SIGHUP, signal.SIG_IGN), list[int]()
     try:
-        with listening(stop):
+        with listening(lambda number, _frame: heard.append(number)):
             signal.raise_signal(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+    assert heard == []
 
 
 def test_where_nothing_better_listens_a_signal_ends_the_program_as_ctrl_c_does() -> None:

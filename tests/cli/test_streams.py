@@ -77,24 +77,6 @@ def test_letters_that_the_encoding_of_a_result_lacks_are_replaced(monkeypatch: p
     assert written.getvalue() == "Ünal ?\n".encode("latin-1")
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        ("MemoryError()", "error: the system gives no more memory;"),
-        ("ImportError('libarrow.so: failed to map segment from shared object')", "error: the system gives no more"),
-        ("ImportError('no such module')", "Traceback"),
-    ],
-)
-def test_memory_that_runs_out_while_modules_are_imported_is_told_from_a_broken_installation(
-    error: str, said: str
-) -> None:
-    code = "import sys, loadgen.__main__ as program; sys.modules['loadgen.cli'] = Broken(); sys.exit(program.main())"
-    broken = f"class Broken:\n    def __getattr__(self, name): raise {error}"
-    done = subprocess.run([sys.executable, "-c", f"{broken}\n{code}"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith(said)
-
-
 def test_help_goes_where_it_can_and_says_where_it_cannot() -> None:
     narrow = shell("PYTHONIOENCODING=latin-1 $L run --help | head -c 50000 >/dev/null; exit ${PIPESTATUS[0]}")
     assert (narrow.returncode, narrow.stderr) == (0, "")

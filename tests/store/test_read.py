@@ -1,6 +1,7 @@
 """Files are read piece by piece, and what is wrong with them is said."""
 
 import io
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from loadgen.compression import compressed
 from loadgen.errors import NotThere, StoreError
 from loadgen.store import StoredFile
 from loadgen.store.local import LocalStore
-from loadgen.store.read import lines_of_texts, parquet_tables, read_lines
+from loadgen.store.read import CHUNK_BYTES, kept_texts, lines_of_texts, parquet_tables, read_lines
 
 LINES = b"".join(b'{"n":%d}\n' % number for number in range(50_000))
 
@@ -87,6 +88,17 @@ def test_damage_inside_a_parquet_file_is_named(store: LocalStore) -> None:
 def test_a_file_that_is_gone_is_not_there(store: LocalStore, read) -> None:
     with pytest.raises(NotThere):
         list(read(store, StoredFile("a.jsonl", 1, 0.0)))
+
+
+def test_texts_of_a_large_row_group_are_not_all_held_at_once(store: LocalStore, tmp_path: Path) -> None:
+    texts = [str(number) + "x" * (1 << 20) for number in range(64)]
+    pq.write_table(pa.table({"raw": texts}), tmp_path / "a.parquet", row_group_size=64)
+    tracemalloc.start()
+    sizes = [len(lines) for lines in kept_texts(store, "a.parquet", [0], 2 << 20)]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(sizes) == sum(map(len, texts)) + 64
+    assert peak_bytes < 5 * CHUNK_BYTES
 
 
 def test_texts_become_lines_some_at_a_time_and_one_too_long_stands_as_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
