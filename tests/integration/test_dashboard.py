@@ -15,8 +15,10 @@ from loadgen.dashboard.flow import Flow
 from loadgen.store import open_store
 from tests.dashboard.reader import append, batch_name, put_batch
 from tests.dashboard.records import FIRST_MS, lines, record, recount, some
+from tests.dashboard.test_topic import produce, values_of
 from tests.integration.browser import BROKEN_WORDS, CONTRAST, ROOT, Dashboard, Visit, dashboard, visit
 from tests.integration.local import Local
+from tests.mock_cluster import MockCluster
 from tests.run.program import wait_until
 
 DAY = "year=2026/month=01/day=05"
@@ -311,6 +313,22 @@ def test_the_way_of_events_is_shown_as_far_as_it_is_known(browser: Any, tmp_path
         assert "from an event’s own time until it was read" in one.text("flow-latency-hint")
         assert one.page.locator("#flow-sent").is_hidden()
         assert one.said == []
+
+
+def test_of_a_topic_the_page_shows_what_it_has_not_read_yet_and_how_old_events_are(browser: Any) -> None:
+    with MockCluster(partitions=2) as cluster, dashboard("--brokers", cluster.address, "--topic", "t") as running:
+        produce(cluster.address, *values_of(0, 9))
+        with visit(browser, running.url) as one:
+            one.wait_for_text("events", "10")
+            assert one.text("events-term").lower() == "events read"
+            one.wait_for_text("flow-unread", "0")
+            assert one.page.locator("#flow-sent").is_hidden()
+            assert one.page.locator("#flow-latency").is_hidden()  # these events are of another day
+            produce(cluster.address, *lines([record(1, ts=int(time.time() * 1000))] * 100).splitlines())
+            one.wait_for_text("events", "110")
+            one.wait_for("document.getElementById('flow-latency').textContent !== ''")
+            assert one.text("flow-latency-term") == "Age of events when read"
+            assert one.said == []
 
 
 def test_the_page_says_which_clock_its_figures_have(browser: Any, board: Dashboard, tmp_path: Path) -> None:
