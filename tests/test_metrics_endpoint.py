@@ -1,6 +1,8 @@
 """The metrics endpoint answers those whom it is meant for, names no versions, and is not held up by half a request."""
 
 import socket
+import struct
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
@@ -48,6 +50,17 @@ def test_an_endpoint_that_others_are_to_reach_answers_them() -> None:
     assert found.status_code == 200
     server.shutdown()
     server.server_close()
+
+
+def test_connections_that_are_reset_are_not_worth_a_word(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(5):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        time.sleep(0.02)
+    assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+    assert capsys.readouterr().err == ""
 
 
 def test_half_requests_are_closed_and_hold_nobody_up_for_long(port: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,14 +204,14 @@ class _Connection(H11Protocol):
 
     def _give_up(self) -> None:
         self._headers_due = None
-        if self.conn.their_state is h11.IDLE and (self.cycle is None or self.cycle.response_complete):
-            _complaints.say(f"a connection whose request was not whole after {HEADERS_S:g} s was closed")
-            self.transport.abort()
+        _complaints.say(f"a connection whose request was not whole after {HEADERS_S:g} s was closed")
+        self.transport.abort()
 
 
 def most_connections() -> int:
     """How many connections are held at once: files that are open for other ends are left, too."""
-    return min(MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if allowed == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, allowed // 2)
 
 
 @dataclass
@@ -237,7 +237,14 @@ _complaints = _Complaints()
 
 def serve(app: App, bound: socket.socket) -> int:
     """Answer until SIGINT, SIGTERM or SIGHUP; returns its number."""
-    config = uvicorn.Config(
+    server = _Server(config_of(app))
+    asyncio.run(server.serve([bound]))
+    return server.signal
+
+
+def config_of(app: App) -> uvicorn.Config:
+    """How an application is served."""
+    return uvicorn.Config(
         app,
         http=_Connection,
         ws="none",
@@ -248,6 +255,3 @@ def serve(app: App, bound: socket.socket) -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
     )
-    server = _Server(config)
-    asyncio.run(server.serve([bound]))
-    return server.signal
