@@ -54,13 +54,11 @@ class Letters:
             yield shown
 
     def _latin(self, letter: str, is_inside: bool) -> str:
-        """Latin letters for one that no font has; a capital where a word begins."""
+        """Latin letters for one that no font has, none for a combining mark; a capital where a word begins."""
         parts = unicodedata.normalize("NFKD", letter)
         base = "".join(part for part in parts if not unicodedata.combining(part))
         if base != letter and not self.missing.intersection(base) and base.isascii():
             return base
-        if unicodedata.combining(letter):
-            return ""
         name = unicodedata.name(letter, "")
         if "PROLONGED SOUND MARK" in name:
             return "-"

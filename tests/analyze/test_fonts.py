@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,28 +12,29 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from loadgen.analyze import fonts
-from loadgen.analyze.charts import _bars
+from loadgen.analyze.charts import _bars, charts_of
 from loadgen.analyze.figures import Count
 from loadgen.analyze.fonts import BASE, Letters, letters_of
+from tests.analyze.test_output import counts, figures
 
 
-def square() -> Any:
+def square(side: int) -> Any:
     pen = TTGlyphPen(None)
     pen.moveTo((0, 0))
-    pen.lineTo((0, 500))
-    pen.lineTo((500, 500))
-    pen.lineTo((500, 0))
+    pen.lineTo((0, side))
+    pen.lineTo((side, side))
+    pen.lineTo((side, 0))
     pen.closePath()
     return pen.glyph()
 
 
-def font_file(path: Path, family: str, letters: str) -> str:
+def font_file(path: Path, family: str, letters: str, side: int = 500) -> str:
     """A font of this family that has these letters, each a square."""
     names = [f"u{ord(letter):04X}" for letter in letters]
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder([".notdef", *names])
     builder.setupCharacterMap(dict(zip(map(ord, letters), names, strict=True)))
-    builder.setupGlyf({name: square() for name in (".notdef", *names)})
+    builder.setupGlyf({name: square(side) for name in (".notdef", *names)})
     builder.setupHorizontalMetrics(dict.fromkeys((".notdef", *names), (600, 0)))
     builder.setupHorizontalHeader(ascent=800, descent=-200)
     builder.setupNameTable({"familyName": family, "styleName": "Regular"})
@@ -88,6 +90,31 @@ def test_files_that_are_no_fonts_are_passed_over(installed: list[str], tmp_path:
     assert letters_of(["김"]).fonts == (BASE, "Good")
 
 
+def test_fonts_that_only_seem_to_have_a_letter_are_passed_over(
+    installed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_font(path: str) -> Any:
+        font = opened(path)
+        is_bitmap = str(path).endswith("bitmap.ttf")  # matplotlib does not scale such a font
+        return SimpleNamespace(scalable=False, get_charmap=font.get_charmap) if is_bitmap else font
+
+    opened = font_manager.get_font
+    monkeypatch.setattr(font_manager, "get_font", get_font)
+    installed.append(font_file(tmp_path / "a.ttf", "Last Resort High-Efficiency", "김"))
+    installed.append(font_file(tmp_path / "bitmap.ttf", "Bitmap Emoji", "김"))
+    assert letters_of(["김"]).fonts == (BASE,)
+    installed.append(font_file(tmp_path / "b.ttf", "Good", "김"))
+    assert letters_of(["김"]).fonts == (BASE, "Good")
+
+
+def test_charts_are_drawn_in_the_font_that_was_chosen(installed: list[str], tmp_path: Path) -> None:
+    drawn = set[bytes]()
+    for family, side in (("First", 100), ("Second", 900)):
+        installed[:] = [font_file(tmp_path / f"{family}.ttf", family, "김서연", side)]
+        drawn.add(charts_of(figures(top_artists=counts(["김서연"])))["artists"])
+    assert len(drawn) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -99,6 +126,7 @@ def test_files_that_are_no_fonts_are_passed_over(installed: list[str], tmp_path:
         ("宇多田ヒカル", "???Hikaru"),
         ("Ｑ８", "Q8"),
         ("Björk 김", "Björk Gim"),
+        ("क्क", "??"),
     ],
 )
 def test_letters_that_no_font_has_are_romanised_or_a_question_mark(
