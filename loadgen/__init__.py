@@ -2,16 +2,16 @@
 
 The path of an event, one folder or file a line:
 
-    cli/                 verbs and flags, nothing else
+    cli/                 commands and flags, nothing else
     config/              settings: flag > LOADGEN_* variable > TOML file > default; every problem at once
-    run/                 coordinator, workers, pacing, totals: the one place that sees all stages, and reads a clock
+    runner/              coordinator, workers, pacing, totals: the one place that sees all stages, and reads a clock
     simulate/            listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
     encode/              EventBatch → lines of JSON, byte for byte as orjson writes them
     sink/                lines → Kafka, one file, date folders; what became of each event
     kafka/               how to reach Kafka, what it refuses, and a broker in memory
     consume/             topic → store: each event once, whatever is killed; one small file for many, later
     store/               where events are kept for good: a folder or HDFS, published whole or not at all
-    prove/               the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
+    verifier/            the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
     report/              a manifest, or two → one page of figures and charts
     analyze/             what is stored → report, tables, charts
     realism/             events against published figures: 20 targets, each with its source
@@ -26,14 +26,12 @@ The path of an event, one folder or file a line:
     metrics.py           every metric, defined once
     metrics_endpoint.py  metrics and what they say now → Prometheus
     places.py            where listeners live: cities, countries, time zones
-    terminal.py          notes, settings and one live line, on stderr
-    stdout.py            results on stdout: text, or one JSON object
+    terminal.py          notes, settings and one live line on stderr; results on stdout
     progress.py          how far a run came in each partition: which events may be absent, by position
     hosts.py             which Host and Origin headers a server on this machine answers to
-    signals.py           which signals end a verb in good order, and the exit code of each
-    compression.py       gzip and zstd in pieces that can be read alone
+    signals.py           which signals end a command in good order, and the exit code of each
     digest.py            BLAKE2 of large arrays, by all cores
-    disk.py              whole writes, and what can go wrong with a file, in words
+    files.py             whole writes, compressed streams, and what can go wrong with a file, in words
     imports.py           what importing NumPy, Arrow and matplotlib must not do
     errors.py            the exceptions, as a tree
 """

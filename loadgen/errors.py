@@ -136,7 +136,7 @@ def lacks_memory(error: BaseException) -> bool:
 
 def described(error: BaseException) -> str:
     """An exception with its text and where it was raised, for a person who does not see the traceback."""
-    from traceback import extract_tb  # costs the start of every verb a few milliseconds
+    from traceback import extract_tb  # costs the start of every command a few milliseconds
 
     if lacks_memory(error):
         return NO_MEMORY

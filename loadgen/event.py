@@ -14,10 +14,10 @@ import numpy.typing as npt
 Format = Literal["activity", "listen", "full"]
 FORMATS: tuple[Format, ...] = ("activity", "listen", "full")
 
-N_SLICES = 256
-"""The population is cut into this many fixed slices: listener i belongs to slice i % N_SLICES.
+N_VIRTUAL_SHARDS = 256
+"""The population is cut into this many fixed virtual shards: listener i belongs to virtual shard i % N_VIRTUAL_SHARDS.
 
-A worker owns whole slices, so that neither the number of workers nor of machines changes an event."""
+A worker owns whole virtual shards, so that neither the number of workers nor of machines changes an event."""
 
 NO_TRACK = -1
 SESSIONS_PER_LISTENER = 1_000_000

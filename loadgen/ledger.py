@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import N_SLICES, PAGE_NAMES, Int64s, UInt8s, UInt16s, UInt64s
+from loadgen.event import N_VIRTUAL_SHARDS, PAGE_NAMES, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.histogram import Histogram
 
 N_PAGES = len(PAGE_NAMES)
@@ -28,20 +28,20 @@ class Outcome(IntEnum):
 
 @dataclass(slots=True)
 class Fingerprint:
-    """An order-independent fingerprint of a set of events, one row per slice of the listeners.
+    """An order-independent fingerprint of a set of events, one row per virtual shard of the listeners.
 
     Attributes:
-        count: int64[N_SLICES], the number of events.
-        total: uint64[N_SLICES], the sum of the events' 64-bit hashes, modulo 2**64.
+        count: int64[N_VIRTUAL_SHARDS], the number of events.
+        total: uint64[N_VIRTUAL_SHARDS], the sum of the events' 64-bit hashes, modulo 2**64.
     """
 
-    count: Int64s = field(default_factory=lambda: np.zeros(N_SLICES, np.int64))
-    total: UInt64s = field(default_factory=lambda: np.zeros(N_SLICES, np.uint64))
+    count: Int64s = field(default_factory=lambda: np.zeros(N_VIRTUAL_SHARDS, np.int64))
+    total: UInt64s = field(default_factory=lambda: np.zeros(N_VIRTUAL_SHARDS, np.uint64))
 
-    def add(self, slice_of: UInt16s, hashes: UInt64s) -> None:
-        """Add events (their slices and hashes, equal length)."""
-        self.count += np.bincount(slice_of, minlength=N_SLICES)
-        np.add.at(self.total, slice_of, hashes)
+    def add(self, virtual_shard: UInt16s, hashes: UInt64s) -> None:
+        """Add events (their virtual shards and hashes, equal length)."""
+        self.count += np.bincount(virtual_shard, minlength=N_VIRTUAL_SHARDS)
+        np.add.at(self.total, virtual_shard, hashes)
 
     def merge(self, other: "Fingerprint") -> None:
         """Add the other's events to this one."""
@@ -96,3 +96,21 @@ class Tally:
         ended = {outcome.name.lower(): self.count(outcome) for outcome in Outcome}
         ended["unfinished"] += self.in_flight
         return {"planned": self.planned, **ended}
+
+
+MANY, BUSY = 10_000, 0.25
+"""The cost of an event is told of at least so many events, where each worker was busy for this share of the time: a
+worker that starts, and then mostly waits for its schedule, spends its CPU time on that."""
+
+
+def cost_us(cpu_s: float, n_planned: int, elapsed_s: float, n_workers: int) -> float | None:
+    """Microseconds of CPU time for an event; None where there was too little load to tell.
+
+    Args:
+        cpu_s: of all workers.
+        n_planned: events.
+        elapsed_s: of the run.
+        n_workers: how many workers there were.
+    """
+    is_load = n_planned >= MANY and cpu_s >= BUSY * elapsed_s * n_workers
+    return cpu_s / n_planned * 1e6 if is_load else None

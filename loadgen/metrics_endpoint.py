@@ -1,4 +1,4 @@
-"""Metrics on an HTTP port, in Prometheus's format: what the endpoints of all verbs share.
+"""Metrics on an HTTP port, in Prometheus's format: what the endpoints of all commands share.
 
 In: a collector, which makes metric families of its latest figures when they are asked for. Out: a server in a thread,
 which adds what the operating system knows of this process. No event costs a metric operation.

@@ -1,7 +1,7 @@
 """How far a run came in each partition of a sink: which of its events must be there, and which may be absent.
 
-The events of one slice of the listeners in one partition (Kafka's; a file has one) are a sequence in the order of
-sending, the same for any number of workers. A place in it names an event for good. A sink reports how each of them
+The events of one virtual shard of the listeners in one partition (Kafka's; a file has one) are a sequence in the order
+of sending, the same for any number of workers. A place in it names an event for good. A sink reports how each of them
 ended, in order; the manifest holds what came of that; `verify` makes the events again and asks for each of them.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import N_SLICES, Int64s, UInt16s, rank_within
+from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt16s, rank_within
 from loadgen.ledger import Outcome
 
 Bools = npt.NDArray[np.bool_]
@@ -31,9 +31,10 @@ class Progress:
     """How far a sink has come.
 
     Attributes:
-        ended: int64[n_partitions, N_SLICES], how many events of each sequence have ended, from the first without a gap.
-        absent: int64[n, 4], those of them that were not delivered for certain (failed, dropped, unfinished): ranges of
-            (partition, slice, first place, number of events).
+        ended: int64[n_partitions, N_VIRTUAL_SHARDS], how many events of each sequence have ended, from the first
+        without a gap. absent: int64[n, 4], those of them that were not delivered for certain (failed, dropped,
+        unfinished): ranges of
+            (partition, virtual shard, first place, number of events).
         ahead: int64[n, 4], ranges of events that were delivered while one before them was still in flight.
         is_complete: whether `absent` and `ahead` name all such events: False once there were more than MOST_RANGES.
     """
@@ -48,31 +49,31 @@ class Progress:
     @classmethod
     def start(cls, n_partitions: int, before: "Progress | None" = None) -> "Progress":
         """At the beginning of a run; or where a predecessor was, whose own ranges are known already."""
-        ended = np.zeros((n_partitions, N_SLICES), np.int64) if before is None else before.ended.copy()
+        ended = np.zeros((n_partitions, N_VIRTUAL_SHARDS), np.int64) if before is None else before.ended.copy()
         return cls(ended)
 
-    def advance(self, partition: int, slice_of: UInt16s, outcome: npt.NDArray[np.uint8] | None = None) -> None:
+    def advance(self, partition: int, virtual_shard: UInt16s, outcome: npt.NDArray[np.uint8] | None = None) -> None:
         """The next events of a partition have ended.
 
         Args:
             partition: the partition.
-            slice_of: uint16[n], the slice of each event, in the order of sending.
+            virtual_shard: uint16[n], the virtual shard of each event, in the order of sending.
             outcome: uint8[n], an `Outcome` each; None where all were delivered.
         """
         if outcome is not None:
             (positions,) = np.nonzero(outcome != Outcome.DELIVERED)
             if len(positions):
-                places = self.places(partition, slice_of)
-                self.absent = self._kept(self.absent, partition, slice_of[positions], places[positions])
-        self._held.append((partition, slice_of))
-        self._n_held += len(slice_of)
+                places = self.places(partition, virtual_shard)
+                self.absent = self._kept(self.absent, partition, virtual_shard[positions], places[positions])
+        self._held.append((partition, virtual_shard))
+        self._n_held += len(virtual_shard)
         if self._n_held >= _MOST_HELD:
             self.settle()
 
-    def places(self, partition: int, slice_of: UInt16s) -> Int64s:
+    def places(self, partition: int, virtual_shard: UInt16s) -> Int64s:
         """The places of the next events of a partition: int64[n]."""
         self.settle()
-        places: Int64s = self.ended[partition][slice_of] + rank_within(slice_of, N_SLICES)[0]
+        places: Int64s = self.ended[partition][virtual_shard] + rank_within(virtual_shard, N_VIRTUAL_SHARDS)[0]
         return places
 
     def settle(self) -> "Progress":
@@ -80,16 +81,16 @@ class Progress:
         if self._held:
             partitions = np.repeat([at for at, _ in self._held], [len(one) for _, one in self._held])
             slices = np.concatenate([one for _, one in self._held])
-            counts = np.bincount(partitions * N_SLICES + slices, minlength=self.ended.size)
+            counts = np.bincount(partitions * N_VIRTUAL_SHARDS + slices, minlength=self.ended.size)
             self.ended += counts.reshape(self.ended.shape)
             self._held, self._n_held = [], 0
         return self
 
     def set_ahead(self, ahead: list[tuple[int, UInt16s, Int64s]]) -> None:
-        """Say anew which events are delivered beyond `ended`: (partition, slices, places)."""
+        """Say anew which events are delivered beyond `ended`: (partition, virtual shards, places)."""
         self.ahead = _no_ranges()
-        for partition, slice_of, places in ahead:
-            self.ahead = self._kept(self.ahead, partition, slice_of, places)
+        for partition, virtual_shard, places in ahead:
+            self.ahead = self._kept(self.ahead, partition, virtual_shard, places)
 
     def merge(self, other: "Progress") -> None:
         """Add what another worker, or the successor of this one, says."""
@@ -103,18 +104,18 @@ class Progress:
         self.ahead = np.concatenate([self.ahead, other.ahead])
         self.is_complete &= other.is_complete
 
-    def may_be_absent(self, partition: UInt16s, slice_of: Int64s, place: Int64s) -> Bools:
+    def may_be_absent(self, partition: UInt16s, virtual_shard: Int64s, place: Int64s) -> Bools:
         """For each event whether it may be absent: bool[n].
 
         Args:
-            partition, slice_of, place: of each event.
+            partition, virtual_shard, place: of each event.
         """
-        is_open = place >= self.settle().ended[partition, slice_of]
-        keys = _keys(partition.astype(np.int64), slice_of, place)
+        is_open = place >= self.settle().ended[partition, virtual_shard]
+        keys = _keys(partition.astype(np.int64), virtual_shard, place)
         return (is_open | _is_within(keys, self.absent)) & ~_is_within(keys, self.ahead)
 
     def as_json(self) -> dict[str, Any]:
-        """What a manifest says: the counts of a partition's slices in one text, and a text for each range."""
+        """What a manifest says: the counts of a partition's virtual shards in one text, and a text for each range."""
         self.settle()
         return {
             "partitions": self.ended.shape[0],
@@ -128,17 +129,17 @@ class Progress:
     def from_json(cls, content: dict[str, Any]) -> "Progress":
         """Read what `as_json` wrote; raises KeyError, TypeError or ValueError where it is something else."""
         ended = np.array([text.split(" ") for text in content["ended"]]).astype(np.int64)
-        if ended.shape != (content["partitions"], N_SLICES) or (ended < 0).any():
-            raise ValueError(f"progress that is not counts of {N_SLICES} slices for each partition")
+        if ended.shape != (content["partitions"], N_VIRTUAL_SHARDS) or (ended < 0).any():
+            raise ValueError(f"progress that is not counts of {N_VIRTUAL_SHARDS} slices for each partition")
         if content["complete"] not in (True, False):
             raise ValueError("progress that does not say whether it is complete")
         ranges = [_ranges(content[name], len(ended)) for name in ("absent", "ahead")]
         return cls(ended, ranges[0], ranges[1], content["complete"])
 
-    def _kept(self, ranges: Int64s, partition: int, slice_of: UInt16s, places: Int64s) -> Int64s:
+    def _kept(self, ranges: Int64s, partition: int, virtual_shard: UInt16s, places: Int64s) -> Int64s:
         """The ranges, with these events among them."""
-        order = np.lexsort((places, slice_of))
-        slices, places = slice_of[order].astype(np.int64), places[order]
+        order = np.lexsort((places, virtual_shard))
+        slices, places = virtual_shard[order].astype(np.int64), places[order]
         is_first = np.append(True, (slices[1:] != slices[:-1]) | (places[1:] != places[:-1] + 1))
         firsts = np.flatnonzero(is_first)
         lengths = np.diff(np.append(firsts, len(places)))
@@ -150,9 +151,9 @@ class Progress:
         return joined[:MOST_RANGES]
 
 
-def _keys(partition: Int64s, slice_of: Int64s, place: Int64s) -> Int64s:
+def _keys(partition: Int64s, virtual_shard: Int64s, place: Int64s) -> Int64s:
     """One ascending number for each event."""
-    keys: Int64s = ((partition * N_SLICES + slice_of) << _PLACE_BITS) + place
+    keys: Int64s = ((partition * N_VIRTUAL_SHARDS + virtual_shard) << _PLACE_BITS) + place
     return keys
 
 
@@ -188,6 +189,6 @@ def _ranges(texts: list[str], n_partitions: int) -> Int64s:
     found = np.array([text.split(" ") for text in texts]).astype(np.int64)
     if found.ndim != 2 or found.shape[1] != 4 or (found < 0).any() or (found >= 1 << _PLACE_BITS).any():
         raise ValueError("ranges of events that are not four numbers each")
-    if (found[:, _PARTITION] >= n_partitions).any() or (found[:, _SLICE] >= N_SLICES).any():
+    if (found[:, _PARTITION] >= n_partitions).any() or (found[:, _SLICE] >= N_VIRTUAL_SHARDS).any():
         raise ValueError("ranges of events in partitions or slices that do not exist")
     return found

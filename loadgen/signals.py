@@ -1,4 +1,4 @@
-"""The signals that end a verb in good order: what each is called, and the exit code that it means.
+"""The signals that end a command in good order: what each is called, and the exit code that it means.
 
 In: a handler, or the reason why something ended. Out: the handler is called, or an exit code. What was asked for an
 amount (N events, a duration, "until idle") and was stopped before is not done: 128 + the signal's number, as a shell

@@ -1,12 +1,18 @@
-"""What every verb shows a person, all of it on stderr: notes, settings, one live line; and how figures are written.
+"""Results on stdout: text, or one JSON object.
+
+In: what a command found. Out: nothing more to do: whoever reads it may stop early, and is not answered with a
+traceback.
+
+What every command shows a person, all of it on stderr: notes, settings, one live line; and how figures are written.
 
 In: text and figures. Out: on a terminal a line that changes in place; elsewhere log lines, each a line however long.
 """
 
+import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -14,6 +20,24 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.histogram import Histogram, Sparse
+
+
+def say(text: str) -> None:
+    """Print text as it is; what the reader's encoding lacks becomes a question mark."""
+    if sys.stdout is None:  # it was closed before the program began
+        return
+    try:
+        sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", errors="replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end of the process is quiet too
+
+
+def say_json(value: dict[str, Any] | list[Any]) -> None:
+    """Print a value as one line of JSON."""
+    import orjson
+
+    say(orjson.dumps(value).decode() + "\n")
 
 
 class Terminal:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.run.program import stop_all
+from tests.runner.program import stop_all
 
 settings.register_profile(
     "loadgen",

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from loadgen.compression import compressed, compression_of, decompressed
+from loadgen.files import compressed, compression_of, decompressed
 
 
 @pytest.mark.parametrize(

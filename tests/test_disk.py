@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from loadgen import disk
-from loadgen.disk import check_writable, unwritable, write_all, write_whole
+from loadgen import files
 from loadgen.errors import OutputUnwritable
+from loadgen.files import check_writable, unwritable, write_all, write_whole
 
 
 def test_a_pipe_that_does_not_block_still_gets_everything():
@@ -45,7 +45,7 @@ def test_a_read_only_folder_is_found_before_the_run(tmp_path, monkeypatch):
     def refuse(dir: str) -> None:  # the name that tempfile gives it
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), dir)
 
-    monkeypatch.setattr(disk.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     with pytest.raises(OutputUnwritable, match="the file system is read-only"):
         check_writable(tmp_path)
 

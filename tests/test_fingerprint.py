@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.event import N_SLICES
+from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_strings, hash_texts
 from loadgen.ledger import Fingerprint
 
@@ -51,17 +51,17 @@ def test_null_hashes_as_null_not_as_empty() -> None:
 
 def test_a_fingerprint_does_not_depend_on_order_or_on_how_it_was_added_up() -> None:
     rng = np.random.default_rng(3)
-    slice_of = rng.integers(0, N_SLICES, 5000).astype(np.uint16)
+    virtual_shard = rng.integers(0, N_VIRTUAL_SHARDS, 5000).astype(np.uint16)
     hashes = rng.integers(0, 2**64, 5000, dtype=np.uint64)
     whole, first, second = Fingerprint(), Fingerprint(), Fingerprint()
-    whole.add(slice_of, hashes)
+    whole.add(virtual_shard, hashes)
     order = rng.permutation(5000)
-    first.add(slice_of[order[:1234]], hashes[order[:1234]])
-    second.add(slice_of[order[1234:]], hashes[order[1234:]])
+    first.add(virtual_shard[order[:1234]], hashes[order[:1234]])
+    second.add(virtual_shard[order[1234:]], hashes[order[1234:]])
     first.merge(second)
     assert (first.count == whole.count).all()
     assert (first.total == whole.total).all()
-    assert whole.total[3] == hashes[slice_of == 3].sum()
+    assert whole.total[3] == hashes[virtual_shard == 3].sum()
 
 
 def test_integers_that_change_together_do_not_cancel() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.event import N_SLICES
+from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.histogram import Sparse
 from loadgen.ledger import N_PAGES, Fingerprint, Outcome, Tally
 
@@ -79,7 +79,7 @@ def test_an_event_in_flight_counts_as_unfinished_in_the_summary_and_is_not_settl
 
 def test_a_fingerprint_does_not_depend_on_the_order_and_is_kept_by_slice() -> None:
     rng = np.random.default_rng(1)
-    slices = rng.integers(0, N_SLICES, 5000).astype(np.uint16)
+    slices = rng.integers(0, N_VIRTUAL_SHARDS, 5000).astype(np.uint16)
     hashes = rng.integers(0, 2**64, 5000, dtype=np.uint64)
     forwards, backwards, halves = Fingerprint(), Fingerprint(), Fingerprint()
     forwards.add(slices, hashes)

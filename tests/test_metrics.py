@@ -9,9 +9,9 @@ import pytest
 from loadgen.metrics import BUCKETS_S, CONSUME_METRICS, PROCESS_METRICS, RUN_METRICS, Metric
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
-HEADER = "| metric | type | labels | verb | meaning |\n"
-VERBS = {"run": RUN_METRICS, "consume": CONSUME_METRICS, "run, consume": PROCESS_METRICS}
-METRICS = [metric for metrics in VERBS.values() for metric in metrics]
+HEADER = "| metric | type | labels | command | meaning |\n"
+COMMANDS = {"run": RUN_METRICS, "consume": CONSUME_METRICS, "run, consume": PROCESS_METRICS}
+METRICS = [metric for metrics in COMMANDS.values() for metric in metrics]
 UNITS = (
     "seconds",
     "bytes",
@@ -27,16 +27,16 @@ UNITS = (
 )
 
 
-def row_of(metric: Metric, verb: str) -> str:
+def row_of(metric: Metric, command: str) -> str:
     """The line of the README's table that explains this metric."""
     labels = ", ".join(metric.labels) or "–"
-    return f"| `{metric.exposed}` | {metric.kind} | {labels} | {verb} | {metric.help} |"
+    return f"| `{metric.exposed}` | {metric.kind} | {labels} | {command} | {metric.help} |"
 
 
 def test_the_readme_has_a_line_for_each_metric_and_none_for_what_is_not_there() -> None:
     assert README.count(HEADER) == 1
     lines = README.partition(HEADER)[2].partition("\n\n")[0].splitlines()[1:]
-    assert lines == [row_of(metric, verb) for verb, metrics in VERBS.items() for metric in metrics]
+    assert lines == [row_of(metric, command) for command, metrics in COMMANDS.items() for metric in metrics]
 
 
 def test_no_name_is_given_twice() -> None:

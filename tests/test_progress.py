@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen import progress
-from loadgen.event import N_SLICES
+from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.ledger import Outcome
 from loadgen.progress import Progress
 
@@ -22,22 +22,22 @@ def test_each_event_that_was_not_delivered_may_be_absent_and_no_other(
 ) -> None:
     made, places = Progress.start(3), dict[tuple[int, int], int]()
     expected = []
-    for partition, slice_of, outcome in ended:
-        place = places.get((partition, slice_of), 0)
-        places[partition, slice_of] = place + 1
-        expected.append((partition, slice_of, place, outcome != Outcome.DELIVERED))
+    for partition, virtual_shard, outcome in ended:
+        place = places.get((partition, virtual_shard), 0)
+        places[partition, virtual_shard] = place + 1
+        expected.append((partition, virtual_shard, place, outcome != Outcome.DELIVERED))
     for partition in range(3):
-        mine = [(slice_of, outcome) for where, slice_of, outcome in ended if where == partition]
+        mine = [(virtual_shard, outcome) for where, virtual_shard, outcome in ended if where == partition]
         for part in np.array_split(np.array(mine, np.int64).reshape(-1, 2), n_parts):
             made.advance(partition, part[:, 0].astype(np.uint16), part[:, 1].astype(np.uint8))
     read = Progress.from_json(orjson.loads(orjson.dumps(made.as_json())))
     for found in (made, read):
         assert found.is_complete
-        for partition, slice_of, place, may_be_absent in expected:
-            where = np.array([partition], np.uint16), np.array([slice_of]), np.array([place])
+        for partition, virtual_shard, place, may_be_absent in expected:
+            where = np.array([partition], np.uint16), np.array([virtual_shard]), np.array([place])
             assert found.may_be_absent(*where).tolist() == [may_be_absent]
-        for (partition, slice_of), n_events in places.items():
-            beyond = np.array([partition], np.uint16), np.array([slice_of]), np.array([n_events])
+        for (partition, virtual_shard), n_events in places.items():
+            beyond = np.array([partition], np.uint16), np.array([virtual_shard]), np.array([n_events])
             assert found.may_be_absent(*beyond).tolist() == [True]
 
 
@@ -83,7 +83,7 @@ def test_gaps_that_touch_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"ended": ["1 2"]}, {"ended": ["-1 " * 255 + "0"]}, {"partitions": 5}, {"complete": None},
-     {"absent": ["0 1 2"]}, {"absent": ["9 0 0 1"]}, {"ahead": [f"0 {N_SLICES} 0 1"]}, {"absent": ["a b c d"]}],
+     {"absent": ["0 1 2"]}, {"absent": ["9 0 0 1"]}, {"ahead": [f"0 {N_VIRTUAL_SHARDS} 0 1"]}, {"absent": ["a b c d"]}],
 )  # fmt: skip
 def test_what_is_no_progress_is_refused(change: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):

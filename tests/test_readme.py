@@ -1,4 +1,4 @@
-"""The README names every verb and flag, and each of its command lines is one that the program takes."""
+"""The README names every command and flag, and each of its command lines is one that the program takes."""
 
 import itertools
 import re
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from loadgen.cli import VERBS, WITH_SETTINGS, app
+from loadgen.cli import COMMANDS, app
+from loadgen.cli.commands import WITH_SETTINGS
 from loadgen.config.settings import Flag
 from loadgen.config.shape_files import NAMED
 from loadgen.errors import UsageError
@@ -19,7 +20,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 BLOCKS = [block for language, block in FENCED if not language]
 LINES = [line.removeprefix("$ ") for block in BLOCKS for line in block.splitlines()]
-PARSERS = {verb.settings.verb: verb.parse for verb in WITH_SETTINGS}
+PARSERS = {command.settings.command: command.parse for command in WITH_SETTINGS}
 CELLS = re.findall(r"^\| [^|]+ \| `(loadgen .+?)`", README, re.MULTILINE)
 
 
@@ -29,14 +30,14 @@ def commands_of(line: str) -> Iterator[list[str]]:
     lexer.whitespace_split = True
     for is_operator, words in itertools.groupby(lexer, lambda word: set(word) <= set(lexer.punctuation_chars)):
         starts = [] if is_operator else [(Path(word).name, rest) for word, *rest in tails(list(words))]
-        yield from (rest for name, rest in starts if name == "loadgen" and rest[:1] and rest[0] in VERBS)
+        yield from (rest for name, rest in starts if name == "loadgen" and rest[:1] and rest[0] in COMMANDS)
 
 
 def tails(words: list[str]) -> Iterator[list[str]]:
     return (words[first:] for first in range(len(words)))
 
 
-COMMANDS = [words for line in LINES + CELLS for words in commands_of(line)]
+LINES_OF_COMMANDS = [words for line in LINES + CELLS for words in commands_of(line)]
 
 
 def table_row(flag: Flag) -> str:
@@ -47,11 +48,11 @@ def table_row(flag: Flag) -> str:
 
 
 def test_every_verb_and_flag_is_named_as_its_help_explains_it() -> None:
-    missing = [verb for verb in VERBS if f"loadgen {verb}" not in README]
-    for verb in WITH_SETTINGS:
-        title = f"## All flags of `loadgen {verb.settings.verb}`\n"
+    missing = [command for command in COMMANDS if f"loadgen {command}" not in README]
+    for command in WITH_SETTINGS:
+        title = f"## All flags of `loadgen {command.settings.command}`\n"
         section = README.partition(title)[2].partition("\n## ")[0]
-        missing += [title + row for row in map(table_row, verb.settings.flags().values()) if row not in section]
+        missing += [title + row for row in map(table_row, command.settings.flags().values()) if row not in section]
     assert missing == []
 
 
@@ -59,7 +60,7 @@ def test_every_shape_is_explained_in_its_own_words() -> None:
     assert [name for name, (words, _) in NAMED.items() if f"| `{name}` | {words} |" not in README] == []
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", LINES_OF_COMMANDS, ids=" ".join)
 def test_every_command_line_is_taken(words: list[str]) -> None:
     if words[0] in PARSERS:
         PARSERS[words[0]](words[1:])
@@ -77,4 +78,4 @@ def test_a_flag_that_does_not_exist_would_be_found() -> None:
 
 
 def test_each_verb_has_a_command_line_but_one_that_a_sentence_shows() -> None:
-    assert {words[0] for words in COMMANDS} == set(VERBS) - {"compact"}
+    assert {words[0] for words in LINES_OF_COMMANDS} == set(COMMANDS) - {"compact"}

@@ -1,4 +1,4 @@
-"""Which signals end a verb in good order, and the exit code of each."""
+"""Which signals end a command in good order, and the exit code of each."""
 
 import os
 import signal

@@ -189,7 +189,7 @@ def alone(data: Path) -> Iterator[None]:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The flags; ends the program with code 2 where they are wrong."""
     parser = argparse.ArgumentParser(description="Kafka, HDFS and Prometheus on this machine, without Docker.")
-    parser.add_argument("verb", choices=["up", "status", "down"])
+    parser.add_argument("command", choices=["up", "status", "down"])
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where all data goes (%(default)s)")
     parser.add_argument("--only", choices=list(NAMES), help="one of the services (all)")
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="Kafka brokers (%(default)s)")
@@ -218,10 +218,10 @@ def main() -> int:
     """Do what the command line says."""
     flags = parse()
     try:
-        if flags.verb == "status":
+        if flags.command == "status":
             return 0 if show(flags.data, as_json=flags.json) else 1
         with alone(flags.data):
-            (up if flags.verb == "up" else down)(flags)
+            (up if flags.command == "up" else down)(flags)
     except ServiceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -24,15 +24,15 @@ from pyspark.sql.functions import col, from_json
 
 from loadgen.analyze import output
 from loadgen.analyze.events import FIELDS
-from loadgen.analyze.figures import Figures, figures_of
+from loadgen.analyze.figures import ListeningFigures, figures_of
 from loadgen.analyze.files import File, Interval, batches
+from loadgen.analyze.output import tables_of
 from loadgen.analyze.report import report_of
-from loadgen.analyze.tables import tables_of
 from loadgen.analyze.tally import COMBINATIONS, FACTS, grouping, table_of
 from loadgen.config.values import BadValue, moment_ms
 from loadgen.errors import LoadgenError
-from loadgen.stdout import say
 from loadgen.store.local import LocalStore
+from loadgen.terminal import say
 
 TYPES = {name: {"VARCHAR": "STRING", "UBIGINT": "BIGINT"}.get(kind, kind) for name, kind in FIELDS.items()}
 IN_SPARK = {
@@ -77,7 +77,7 @@ def files_of(stores: Sequence[str], interval: Interval) -> list[File]:
     return files
 
 
-def figures_by_spark(files: Sequence[File], interval: Interval, top: int) -> Figures:
+def figures_by_spark(files: Sequence[File], interval: Interval, top: int) -> ListeningFigures:
     """The figures of these files' events of this interval."""
     spark = _session()
     records = reduce(DataFrame.unionByName, _records(spark, files))

@@ -11,11 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from loadgen.config import AnalyzeSettings
-from loadgen.stdout import say, say_json
+from loadgen.terminal import say, say_json
 
 if TYPE_CHECKING:
-    from loadgen.analyze.figures import Figures
-    from loadgen.analyze.tally import Reading
+    from loadgen.analyze.figures import ListeningFigures
+    from loadgen.analyze.tally import EventReading
     from loadgen.terminal import Terminal
 
 EXIT_DONE, EXIT_FAILED = 0, 1
@@ -54,13 +54,13 @@ def main(settings: AnalyzeSettings) -> int:
     return EXIT_FAILED if reading.failed or _n_strange(settings, figures) else EXIT_DONE
 
 
-def _n_strange(settings: AnalyzeSettings, figures: "Figures") -> int:
+def _n_strange(settings: AnalyzeSettings, figures: "ListeningFigures") -> int:
     """How many lines there are, where none of them is an event: of a part of the time, others may be."""
     is_all = settings.since_ms is None and settings.until_ms is None
     return figures.unreadable if is_all and not figures.events else 0
 
 
-def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[Figures, Reading, float]":
+def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[ListeningFigures, EventReading, float]":
     """Read everything and count.
 
     Returns:
@@ -71,10 +71,10 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[Figures, Rea
     """
     from pathlib import Path
 
+    from loadgen.analyze.console import progress
     from loadgen.analyze.figures import figures_of
     from loadgen.analyze.files import Interval, batches
-    from loadgen.analyze.screen import progress
-    from loadgen.analyze.tally import Tally
+    from loadgen.analyze.tally import CombinationCounts
     from loadgen.errors import NotThere
 
     interval = Interval(settings.since_ms, settings.until_ms)
@@ -83,7 +83,7 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[Figures, Rea
         raise NotThere(_nothing(settings))
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".tmp_", dir=settings.out) as spill:
-        tally = Tally(interval, Path(spill))
+        tally = CombinationCounts(interval, Path(spill))
         try:
             with progress(terminal, "reading", tally.share):
                 tally.read(found)
@@ -102,7 +102,7 @@ def _nothing(settings: AnalyzeSettings) -> str:
     return f"there is no file of events of that time in {', '.join(settings.stores)}; {step}"
 
 
-def _about(reading: "Reading", reading_s: float) -> dict[str, Any]:
+def _about(reading: "EventReading", reading_s: float) -> dict[str, Any]:
     """What was read, for --json."""
     return {
         "files": reading.n_files,
@@ -112,11 +112,11 @@ def _about(reading: "Reading", reading_s: float) -> dict[str, Any]:
     }
 
 
-def _write(settings: AnalyzeSettings, stamp: str, figures: "Figures", summary: dict[str, Any]) -> str:
+def _write(settings: AnalyzeSettings, stamp: str, figures: "ListeningFigures", summary: dict[str, Any]) -> str:
     """Write everything that goes into files; returns the report."""
     from loadgen.analyze import output
+    from loadgen.analyze.output import tables_of
     from loadgen.analyze.report import report_of
-    from loadgen.analyze.tables import tables_of
 
     report = report_of(figures, f"loadgen analyze {' '.join(settings.stores)}", settings.top)
     files = {f"_{name}.csv": text.encode() for name, text in tables_of(figures).items()}
@@ -129,9 +129,11 @@ def _write(settings: AnalyzeSettings, stamp: str, figures: "Figures", summary: d
     return report
 
 
-def _close(settings: AnalyzeSettings, figures: "Figures", reading: "Reading", terminal: "Terminal", stamp: str) -> None:
+def _close(
+    settings: AnalyzeSettings, figures: "ListeningFigures", reading: "EventReading", terminal: "Terminal", stamp: str
+) -> None:
     """Say on stderr where everything is, and what is wrong."""
-    from loadgen.analyze.screen import note_gaps
+    from loadgen.analyze.console import note_gaps
 
     note_gaps(terminal, reading.failed, figures.events, _n_strange(settings, figures))
     if not settings.quiet:

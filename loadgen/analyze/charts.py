@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from loadgen.analyze.figures import BIN_S, Count, Figures
+from loadgen.analyze.figures import BIN_S, Count, ListeningFigures
 from loadgen.analyze.fonts import Letters, letters_of
 from loadgen.analyze.report import plain
 
@@ -26,7 +26,7 @@ DAY_MS = 86_400_000
 BLUE, LIGHT, GREY, INK = "#2563a8", "#a9c6e6", "#d8dde3", "#1f2933"
 
 
-def charts_of(figures: Figures) -> dict[str, bytes]:
+def charts_of(figures: ListeningFigures) -> dict[str, bytes]:
     """Name of the chart → PNG."""
     import matplotlib
 
@@ -95,7 +95,7 @@ def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str, letters: Le
     return _grid(axes, "x")
 
 
-def _durations(axes: Any, figures: Figures) -> None:
+def _durations(axes: Any, figures: ListeningFigures) -> None:
     bins = figures.duration_bins
     _title(axes, "Lengths of the tracks started")
     if not any(bins):
@@ -116,7 +116,7 @@ def _durations(axes: Any, figures: Figures) -> None:
     return _grid(axes, "y")
 
 
-def _over_time(axes: Any, figures: Figures) -> None:
+def _over_time(axes: Any, figures: ListeningFigures) -> None:
     """Plays are a part of the events: they stand in front of them."""
     _title(axes, f"Events over time, each {_step(figures.step_min)}")
     if not figures.over_time:
@@ -139,7 +139,7 @@ def _over_time(axes: Any, figures: Figures) -> None:
     return _grid(axes, "y")
 
 
-def _steps(figures: Figures) -> tuple[list[float], list[int], list[int]]:
+def _steps(figures: ListeningFigures) -> tuple[list[float], list[int], list[int]]:
     """The edges of every step, also of those without events, in days since 1970; events and plays in each."""
     step_ms = figures.step_min * 60_000
     found = {time_ms: (events, plays) for time_ms, events, plays in figures.over_time}

@@ -1,8 +1,8 @@
 """The figures that a report, its tables and its charts show, from tables of counted combinations.
 
 In: a function that answers SQL, over the four tables that `tally` names (visits, tracks, kinds, minutes). The questions
-are in words that DuckDB and Spark have in common, so that both give the same figures. Out: `Figures`. Everything is
-counted in whole numbers; what is divided is divided here.
+are in words that DuckDB and Spark have in common, so that both give the same figures. Out: `ListeningFigures`.
+Everything is counted in whole numbers; what is divided is divided here.
 
 An event is a record with a time; a play is an event that starts a track (action play or skip). Lists are in the order
 of plays, then of names; those of platforms, actions and countries in the order of events.
@@ -44,7 +44,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Quantiles:
     """How values are spread.
 
     Attributes:
@@ -62,7 +62,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ListeningFigures:
     """What is in the events.
 
     Attributes:
@@ -99,14 +99,14 @@ class Figures:
     top_artists: list[Count]
     top_tracks: list[Count]
     top_by_tier: dict[str, list[Count]]
-    durations_s: Spread
+    durations_s: Quantiles
     played_s: float
     duration_bins: list[int]
     hours: list[int]
     step_min: int
     over_time: list[tuple[int, int, int]]
-    session_events: Spread
-    session_minutes: Spread
+    session_events: Quantiles
+    session_minutes: Quantiles
     skip_share: float | None
 
     def as_json(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Figures:
         return asdict(self)
 
 
-def figures_of(ask: Ask, top: int) -> Figures:
+def figures_of(ask: Ask, top: int) -> ListeningFigures:
     """Ask for all figures.
 
     Args:
@@ -129,7 +129,7 @@ def figures_of(ask: Ask, top: int) -> Figures:
     ((tracks,),) = ask("SELECT count(*) FROM (SELECT DISTINCT artist, title FROM tracks WHERE title IS NOT NULL) AS t")
     step_min = _step_min(first_ms, last_ms)
     durations_ms, played_ms = _spread(ask, LENGTH_MS, "plays", STARTED)
-    return Figures(
+    return ListeningFigures(
         events=int(events or 0),
         plays=int(plays or 0),
         unreadable=int(n_rows or 0) - int(events or 0),
@@ -187,7 +187,7 @@ def _by_tier(ask: Ask, top: int) -> dict[str, list[Count]]:
     return {tier: found for tier, found in lists.items() if found}
 
 
-def _spread(ask: Ask, value: str, weight: str, table: str) -> tuple[Spread, int]:
+def _spread(ask: Ask, value: str, weight: str, table: str) -> tuple[Quantiles, int]:
     """How whole numbers are spread, each as often as its weight says; and their sum."""
     marks = ", ".join(f"min(CASE WHEN upto * 100 >= n * {mark} THEN v END)" for mark in (10, 50, 90))
     ((n, total, least, p10, p50, p90, most),) = ask(
@@ -195,14 +195,14 @@ def _spread(ask: Ask, value: str, weight: str, table: str) -> tuple[Spread, int]
         f"sum(w) OVER () AS n FROM (SELECT {value} AS v, sum({weight}) AS w FROM {table} GROUP BY {value}) AS a) AS b"
     )
     if not n:
-        return Spread(), 0
-    return Spread(int(n), int(total) / int(n), least, p10, p50, p90, most), int(total)
+        return Quantiles(), 0
+    return Quantiles(int(n), int(total) / int(n), least, p10, p50, p90, most), int(total)
 
 
-def _scaled(spread: Spread, unit: int) -> Spread:
+def _scaled(spread: Quantiles, unit: int) -> Quantiles:
     """In a larger unit."""
     values = {name: value if name == "n" or value is None else value / unit for name, value in asdict(spread).items()}
-    return Spread(**values)
+    return Quantiles(**values)
 
 
 def _bins(ask: Ask) -> list[int]:

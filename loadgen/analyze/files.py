@@ -5,13 +5,23 @@ files, each of which can be listed and read again where compaction has changed i
 
 In a store, and wherever else files carry its names, a file that a compacted one stands for is left out. Hidden files
 and folders, dead letters among them, are not read unless one is named.
+
+A store's files for DuckDB, which reads by fsspec what it cannot reach itself: HDFS.
+
+In: a store. Out: paths that a connection can read. HDFS through hdfs_native's own fsspec would have no deadline and no
+read-ahead; the store's files have both.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import groupby
+from typing import Any, BinaryIO
+
+import duckdb
+from fsspec import AbstractFileSystem
 
 from loadgen.errors import NotThere
 from loadgen.store import Store, StoredFile, open_store
@@ -112,7 +122,7 @@ class _Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FilesBatch:
     """Files that are read together: of a folder, whole days.
 
     Attributes:
@@ -130,7 +140,7 @@ class Batch:
         """The length of all files."""
         return sum(file.length_bytes for file in self.files)
 
-    def again(self) -> "Batch":
+    def again(self) -> "FilesBatch":
         """What is to be read of the same days now."""
         if self.folder is None:
             return self
@@ -138,14 +148,14 @@ class Batch:
         found = (file for file in self.folder.files() if file.day in days and file.shown not in self.others)
         return replace(self, files=tuple(found))
 
-    def without(self, refused: Iterable[File]) -> "Batch":
+    def without(self, refused: Iterable[File]) -> "FilesBatch":
         """All but these files, also when it is listed again."""
         names = frozenset(file.shown for file in refused)
         files = tuple(file for file in self.files if file.shown not in names)
         return replace(self, files=files, others=self.others | names)
 
 
-def batches(names: Iterable[str], interval: Interval) -> list[Batch]:
+def batches(names: Iterable[str], interval: Interval) -> list[FilesBatch]:
     """Everything that is to be read.
 
     Args:
@@ -157,7 +167,7 @@ def batches(names: Iterable[str], interval: Interval) -> list[Batch]:
         UsageError: a name is no store's.
     """
     seen: set[str] = set()
-    found: list[Batch] = []
+    found: list[FilesBatch] = []
     named: list[File] = []
     for place in map(_place, names):
         if isinstance(place, File):
@@ -168,7 +178,7 @@ def batches(names: Iterable[str], interval: Interval) -> list[Batch]:
         found += _by_days(place, [file for file in listed if file.shown not in others], others)
         seen |= {file.shown for file in listed}
     alone = {file.shown: file for file in _uncovered(named) if file.shown not in seen}
-    return [*found, *([Batch(tuple(alone.values()))] if alone else [])]
+    return [*found, *([FilesBatch(tuple(alone.values()))] if alone else [])]
 
 
 def _place(name: str) -> File | Folder:
@@ -203,16 +213,16 @@ def _folder(name: str) -> Folder:
     return Folder(open_store(inside[1]), inside[2]) if inside else Folder(open_store(name))
 
 
-def _by_days(folder: Folder, files: Sequence[File], others: frozenset[str]) -> Iterator[Batch]:
+def _by_days(folder: Folder, files: Sequence[File], others: frozenset[str]) -> Iterator[FilesBatch]:
     """Whole days, as many as come to about BATCH_BYTES."""
     together: list[File] = []
     for _, of_day in groupby(files, lambda file: file.day):
         together += of_day
         if sum(file.length_bytes for file in together) >= BATCH_BYTES:
-            yield Batch(tuple(together), folder, others)
+            yield FilesBatch(tuple(together), folder, others)
             together = []
     if together:
-        yield Batch(tuple(together), folder, others)
+        yield FilesBatch(tuple(together), folder, others)
 
 
 def _uncovered(files: Iterable[File]) -> Iterator[File]:
@@ -224,3 +234,92 @@ def _uncovered(files: Iterable[File]) -> Iterator[File]:
     for together in by_folder.values():
         batches = [batch for _, batch in together if batch is not None]
         yield from (file for file, batch in together if batch is None or not is_covered(batch, batches))
+
+
+class Remotes:
+    """The stores that a connection reads by fsspec, each under a name of its own.
+
+    Attributes:
+        n_bytes: what was read of them.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """None yet."""
+        self._connection = connection
+        self._names: dict[str, str] = {}
+        self.n_bytes = 0
+
+    def path(self, store: Store, path: str) -> str:
+        """What the connection reads a file by; no pattern, whatever its name has in it."""
+        name = self.name(store, path)
+        return escaped(name) if isinstance(store, LocalStore) else name
+
+    def name(self, store: Store, path: str) -> str:
+        """What the connection calls a file."""
+        if isinstance(store, LocalStore):
+            return f"{store.url.rstrip('/')}/{path}"
+        if store.url not in self._names:
+            name = f"store{len(self._names)}"
+            self._connection.register_filesystem(_StoreFiles(store, name, self._add))
+            self._names[store.url] = name
+        return f"{self._names[store.url]}://{path}"
+
+    def _add(self, n_bytes: int) -> None:
+        self.n_bytes += n_bytes
+
+
+def escaped(path: str) -> str:
+    """A local path as a pattern that only it matches."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+
+
+class _Counted:
+    """A file that says how much is read of it."""
+
+    def __init__(self, file: BinaryIO, add: Callable[[int], None]) -> None:
+        self._file, self._add = file, add
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        data = self._file.read(n_bytes)
+        self._add(len(data))
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class _StoreFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """What DuckDB asks of a file system, of a store."""
+
+    cachable = False
+
+    def __init__(self, store: Store, name: str, add: Callable[[int], None]) -> None:
+        super().__init__()
+        self._add = add
+        self.protocol = name
+        self._store = store
+
+    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
+        return _Counted(self._store.open(self._inner(path)), self._add)
+
+    def open(self, path: str, mode: str = "rb", **_: Any) -> Any:
+        """The file for reading."""
+        return self._open(path)
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        """Name, length and kind of a file."""
+        length_bytes = self._store.length(self._inner(path))
+        if length_bytes is None:
+            raise FileNotFoundError(path)
+        return {"name": path, "size": length_bytes, "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        """When it was written; always the same, for what is published stays as it is."""
+        return datetime.fromtimestamp(0, UTC)
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        """The path itself: only listed files are asked for."""
+        return [path]
+
+    def _inner(self, path: str) -> str:
+        return path.removeprefix(f"{self.protocol}://")

@@ -6,7 +6,7 @@ In: figures. Out: lines. What names have in them that is no letter, such as a te
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from loadgen.analyze.figures import BIN_S, Count, Figures, Spread
+from loadgen.analyze.figures import BIN_S, Count, ListeningFigures, Quantiles
 from loadgen.terminal import utc
 
 BAR = 32
@@ -14,7 +14,7 @@ NAME = 44
 NONE = "–"
 
 
-def report_of(figures: Figures, title: str, top: int) -> str:
+def report_of(figures: ListeningFigures, title: str, top: int) -> str:
     """The report.
 
     Args:
@@ -32,7 +32,7 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _totals(figures: Figures) -> Iterator[str]:
+def _totals(figures: ListeningFigures) -> Iterator[str]:
     span = NONE
     if figures.first_ms is not None and figures.last_ms is not None:
         span = f"{utc(figures.first_ms)} to {utc(figures.last_ms)}"
@@ -41,7 +41,7 @@ def _totals(figures: Figures) -> Iterator[str]:
     yield f"{'time span':<12}{span}"
 
 
-def _sessions(figures: Figures) -> Iterator[str]:
+def _sessions(figures: ListeningFigures) -> Iterator[str]:
     yield f"{'Sessions':<24}{'mean':>10}{'p10':>10}{'p50':>10}{'p90':>10}{'longest':>10}"
     yield _spread("length in events", figures.session_events)
     yield _spread("length in minutes", figures.session_minutes)
@@ -49,7 +49,7 @@ def _sessions(figures: Figures) -> Iterator[str]:
     yield f"{'  skipped to':<24}{share:>10}  of the tracks started"
 
 
-def _durations(figures: Figures) -> Iterator[str]:
+def _durations(figures: ListeningFigures) -> Iterator[str]:
     yield f"{'Tracks started':<24}{'mean':>10}{'p10':>10}{'p50':>10}{'p90':>10}{'longest':>10}"
     yield _spread("length in seconds", figures.durations_s)
     yield f"{'  in all':<24}{figures.played_s / 3600:>10,.1f}  hours"
@@ -60,13 +60,13 @@ def _durations(figures: Figures) -> Iterator[str]:
             yield f"  {_clock(place * BIN_S):>6} {upper:<9}{n:>14,}  {_bar(n, figures.duration_bins)}"
 
 
-def _hours(figures: Figures) -> Iterator[str]:
+def _hours(figures: ListeningFigures) -> Iterator[str]:
     yield "Events by hour of the day (UTC)"
     for hour, n in enumerate(figures.hours):
         yield f"  {hour:02}:00 {n:>23,}  {_bar(n, figures.hours)}"
 
 
-def _lists(figures: Figures, top: int) -> Iterator[str]:
+def _lists(figures: ListeningFigures, top: int) -> Iterator[str]:
     by_plays = {"genres": figures.genres, "artists": figures.top_artists, "tracks": figures.top_tracks}
     by_events = {"platforms": figures.platforms, "actions": figures.actions, "countries": figures.countries}
     for name, counts in by_plays.items():
@@ -75,7 +75,7 @@ def _lists(figures: Figures, top: int) -> Iterator[str]:
         yield from _list(f"Top {name}", counts[:top], "events")
 
 
-def _tiers(figures: Figures, top: int) -> Iterator[str]:
+def _tiers(figures: ListeningFigures, top: int) -> Iterator[str]:
     for tier, counts in figures.top_by_tier.items():
         yield from _list(f"Top artists of tier {plain(tier)}", counts[:top], "plays")
 
@@ -91,7 +91,7 @@ def _list(title: str, counts: list[Count], unit: str) -> Iterator[str]:
     yield ""
 
 
-def _spread(name: str, spread: Spread) -> str:
+def _spread(name: str, spread: Quantiles) -> str:
     values = (spread.mean, spread.p10, spread.p50, spread.p90, spread.max)
     return f"  {name:<22}" + "".join(f"{NONE if value is None else f'{value:,.1f}':>10}" for value in values)
 

@@ -20,8 +20,7 @@ import duckdb
 import psutil  # type: ignore[import-untyped]
 
 from loadgen.analyze import events
-from loadgen.analyze.files import Batch, File, Interval
-from loadgen.analyze.remote import Remotes
+from loadgen.analyze.files import File, FilesBatch, Interval, Remotes
 from loadgen.errors import LoadgenError, StoreError
 from loadgen.store.read import kept_texts
 
@@ -108,7 +107,7 @@ def table_of(name: str, source: str, *, n_parts: int) -> str:
 
 
 @dataclass(slots=True)
-class Reading:
+class EventReading:
     """How far the reading is; another thread looks at it.
 
     Attributes:
@@ -126,7 +125,7 @@ class Reading:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-class Tally:
+class CombinationCounts:
     """Counts combinations, batch by batch.
 
     Attributes:
@@ -145,7 +144,7 @@ class Tally:
             interval: which events count.
             spill: an empty folder for what memory cannot hold; None where all must fit.
         """
-        self.reading = Reading()
+        self.reading = EventReading()
         self.interval = interval
         self.connection = events.connect(MEMORY_BYTES, spill)
         self.connection.execute(f"SET threads = {min(MOST_THREADS, len(os.sched_getaffinity(0)))}")
@@ -168,7 +167,7 @@ class Tally:
         in_batch = min(reading.batch_bytes, self._n_read() - self._before)
         return min(1.0, (reading.done_bytes + in_batch) / max(1, reading.n_bytes))
 
-    def read(self, batches: Sequence[Batch]) -> None:
+    def read(self, batches: Sequence[FilesBatch]) -> None:
         """Count what is in these batches; what cannot be read is in `reading.failed`.
 
         Raises:
@@ -202,13 +201,13 @@ class Tally:
         counted = getattr(self._process, "io_counters", None)  # macOS has none
         return self._remotes.n_bytes + (counted().read_chars if counted else 0)
 
-    def _lines_of(self, batch: Batch) -> Batch:
+    def _lines_of(self, batch: FilesBatch) -> FilesBatch:
         """The batch without the files that hold no lines, such as JSON arrays: DuckDB would see no event in them."""
         found = {file: why for file in batch.files if (why := file.why_not_lines()) is not None}
         self.reading.failed.update({file.shown: why for file, why in found.items()})
         return batch.without(found) if found else batch
 
-    def _read_batch(self, batch: Batch, n_attempts: int) -> None:
+    def _read_batch(self, batch: FilesBatch, n_attempts: int) -> None:
         """All files at once; if that fails, what compaction has made of them; if nothing, one by one."""
         try:
             self._count(batch.files)

@@ -1,8 +1,7 @@
-"""Verbs and flags of the program `loadgen`, and what is said when something is wrong.
+"""Commands and flags of the program `loadgen`, and what is said when something is wrong.
 
 In: the command line. Out: an exit code: 0 done and every promise kept, 1 failed, 2 wrong usage; stopped before it was
 done: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
-One file per verb. What does the work is imported inside the verbs, so that --help and a wrong flag answer at once.
 """
 
 import errno
@@ -13,28 +12,16 @@ from typing import Annotated, Any
 
 import typer
 
-from loadgen.cli import analyze, catalog, compact, compare, consume, dashboard, doctor, pipeline, realism, run, verify
-from loadgen.cli.command import Verb
-from loadgen.cli.text import examples
+from loadgen.cli import catalog
+from loadgen.cli.command import examples
+from loadgen.cli.commands import WITH_SETTINGS
 from loadgen.config.masks import hidden, without_logins
 from loadgen.config.values import nearest
-from loadgen.disk import reason
 from loadgen.errors import NO_MEMORY, LoadgenError, lacks_memory
+from loadgen.files import reason
 from loadgen.signals import exit_code_of, listening, stop
 
-WITH_SETTINGS: tuple[Verb[Any], ...] = (
-    run.verb,
-    consume.verb,
-    compact.verb,
-    verify.verb,
-    realism.verb,
-    compare.verb,
-    analyze.verb,
-    dashboard.verb,
-    pipeline.verb,
-    doctor.verb,
-)
-VERBS = (*(verb.settings.verb for verb in WITH_SETTINGS), "catalog")
+COMMANDS = (*(command.settings.command for command in WITH_SETTINGS), "catalog")
 
 OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG)
 """What a full disk or a limit answers, wherever it is met: no bug."""
@@ -46,8 +33,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for verb in WITH_SETTINGS:
-    verb.add_to(app)
+for command in WITH_SETTINGS:
+    command.add_to(app)
 catalog.add_to(app)
 
 
@@ -88,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say_unforeseen(error: Exception) -> int:
-    """What no verb has words for: a limit of the system, or a bug."""
+    """What no command has words for: a limit of the system, or a bug."""
     if lacks_memory(error):
         return _say_problems([NO_MEMORY], 1)
     if not isinstance(error, OSError) or error.errno not in OF_THE_SYSTEM:
@@ -116,15 +103,15 @@ def _say_problems(lines: Sequence[str], code: int) -> int:
 
 
 def _usage_line(error: typer.TyperException, words: Sequence[str]) -> str:
-    """One line for a problem that the parser found before a verb took over."""
+    """One line for a problem that the parser found before a command took over."""
     flag = str(getattr(error, "option_name", ""))
-    knows = [verb for verb in WITH_SETTINGS if flag in verb.spellings]
+    knows = [command for command in WITH_SETTINGS if flag in command.spellings]
     if words[0] == flag.partition("=")[0] and knows:
-        return f"a verb comes first, got {flag}; write loadgen {knows[0].settings.verb} {flag} …"
-    if not words[0].startswith("-") and words[0] not in VERBS:
-        near = nearest(words[0], VERBS)
-        return f"unknown verb {hidden(repr(words[0][:80]))}; " + (
-            f"did you mean {near}?" if near else f"one of {', '.join(VERBS)}"
+        return f"a command comes first, got {flag}; write loadgen {knows[0].settings.command} {flag} …"
+    if not words[0].startswith("-") and words[0] not in COMMANDS:
+        near = nearest(words[0], COMMANDS)
+        return f"unknown command {hidden(repr(words[0][:80]))}; " + (
+            f"did you mean {near}?" if near else f"one of {', '.join(COMMANDS)}"
         )
     context: Any = getattr(error, "ctx", None)
     path = context.command_path if context else "loadgen"

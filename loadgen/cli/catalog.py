@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadgen.cli.text import examples
+from loadgen.cli.command import examples
 from loadgen.config import RunSettings, names, resolve
 from loadgen.config.masks import hidden
 from loadgen.config.values import BadValue
@@ -36,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSO
 
 
 def add_to(app: typer.Typer) -> None:
-    """Make `catalog` a verb of the program."""
+    """Make `catalog` a command of the program."""
     app.add_typer(
         catalog, name="catalog", epilog=examples("loadgen catalog show", "loadgen catalog import mine.parquet")
     )

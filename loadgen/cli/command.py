@@ -1,28 +1,85 @@
-"""A verb whose flags are made from its settings, where each is declared once.
+"""What commands print: examples at the end of --help, and settings as a configuration file.
+
+In: settings and their origins. Out: text.
+
+A command whose flags are made from its settings, where each is declared once.
 
 In: a class of settings, and what to do with them. Out: a command of the program, which tells everything that is wrong
 with its command line, its variables and its file at once.
 """
 
 import inspect
+import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 
 import typer
 
-from loadgen.cli.elsewhere import instead, renamed
-from loadgen.cli.gather import MANY, PROBLEMS, GatheringCommand, told_apart, value_line
-from loadgen.cli.text import as_json, as_toml, examples
+from loadgen.cli.parsing import MANY, PROBLEMS, GatheringCommand, instead, renamed, told_apart, value_line
 from loadgen.config import KafkaOptions, Resolved, Settings, resolve
-from loadgen.config.masks import MASK, hidden, without_login
+from loadgen.config.masks import MASK, hidden, is_secret, without_login
 from loadgen.config.settings import ALL
-from loadgen.config.values import nearest
+from loadgen.config.shape_files import in_short
+from loadgen.config.values import nearest, say_duration
 from loadgen.signals import exit_code, reason_of
 
 S = TypeVar("S", bound=Settings)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's --help."""
+    return "\n\n".join(["Examples:", *lines])
+
+
+def as_json(resolved: Resolved[S], expected: Mapping[str, Any]) -> str:
+    """The settings as one JSON object, secrets as ***; what is expected under a key of its own."""
+    shown = resolved.settings.public_dict() | ({"expected": expected} if expected else {})
+    return json.dumps(shown, indent=2, ensure_ascii=False)
+
+
+def as_toml(resolved: Resolved[S], expected: Mapping[str, Any]) -> str:
+    """The settings as a file that --config accepts, each with where it came from; secrets are left out.
+
+    What is expected stands above them, as comments."""
+    lines = [f"# expected: {name} = {_quoted(value)}" for name, value in expected.items()]
+    public = resolved.settings.public_dict()
+    for name, key in resolved.settings.keys().items():
+        value = _toml_value(name, public[key])
+        if value is not None and name not in ("config", "dry_run") and not (name == "tracks" and public.get("catalog")):
+            lines.append(f"{key} = {value}".ljust(50) + f"  # {_one_line(resolved.origins[name])}")
+    return "\n".join(lines)
+
+
+def _toml_value(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if name in ("start_ms", "end_ms", "since_ms", "until_ms"):
+        return json.dumps(datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds"))
+    if name == "duration_min":
+        return json.dumps(say_duration(value * 60))
+    if name == "shape":
+        return _quoted(in_short(value))
+    if isinstance(value, dict):
+        return _quoted({key: item for key, item in value.items() if item != 0 and not is_secret(key)})
+    return _quoted(value)
+
+
+def _quoted(value: Any) -> str:
+    """A TOML text, number, switch, list or table: JSON's forms are TOML's too, but for tables and the DEL character."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_quoted(key)} = {_quoted(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_quoted, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
 
 LAYERS = """\
 Each flag is also a variable (LOADGEN_{variable} for --{key}) and a key of the --config file ({key} = …). A flag goes \
@@ -31,7 +88,7 @@ which takes back what a variable or the file says."""
 
 
 def spellings(settings: type[Settings]) -> list[str]:
-    """Every flag of a verb, also the short ones, and the hidden ones that deny a switch."""
+    """Every flag of a command, also the short ones, and the hidden ones that deny a switch."""
     flags = [flag for flag in settings.flags().values() if not flag.is_word]
     denials = [f"--no-{settings.flags()[name].key}" for name in settings.switches()]
     return [*(f"--{flag.key}" for flag in flags), *(flag.short for flag in flags if flag.short), *denials]
@@ -42,8 +99,8 @@ def _is_dry(settings: Any) -> bool:
     return "dry_run" in type(settings).model_fields and settings.dry_run
 
 
-class Verb(Generic[S]):
-    """A verb of the program.
+class Command(Generic[S]):
+    """A command of the program.
 
     Attributes:
         settings: its class of settings.
@@ -58,11 +115,11 @@ class Verb(Generic[S]):
         *example_lines: str,
         expects: Callable[[S], dict[str, Any]] | None = None,
     ) -> None:
-        """A verb of these settings.
+        """A command of these settings.
 
         Args:
             settings: a class, from whose fields the flags are made.
-            start: does the work and returns the exit code; its docstring is the verb's help.
+            start: does the work and returns the exit code; its docstring is the command's help.
             example_lines: two or three command lines.
             expects: works out what will happen, for --dry-run to say.
         """
@@ -76,10 +133,10 @@ class Verb(Generic[S]):
         self.spellings = spellings(settings)
 
     def add_to(self, app: typer.Typer) -> None:
-        """Make it a verb of the program."""
+        """Make it a command of the program."""
         many = [f"--{flag.key}" for name, flag in self._flags.items() if self._is_tuple(name)]
         app.command(
-            self.settings.verb,
+            self.settings.command,
             cls=GatheringCommand,
             context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "obj": {MANY: many}},
             epilog=examples(*self._example_lines),
@@ -87,7 +144,7 @@ class Verb(Generic[S]):
 
     def parse(self, argv: Sequence[str]) -> Resolved[S]:
         """The settings that these words mean, with the environment's variables; raises UsageError."""
-        with self._command.make_context(self.settings.verb, list(argv)) as ctx:
+        with self._command.make_context(self.settings.command, list(argv)) as ctx:
             return self._resolved(ctx, ctx.params)
 
     @cached_property
@@ -175,7 +232,7 @@ class Verb(Generic[S]):
         flags.pop(self.word or "", None)
         may_be_secret = any("=" not in option for option in flags.get("kafka_option", ()))  # --kafka-option NAME VALUE
         eaten = [name for name, value in flags.items() if self._is_flag(value)]
-        lines = [value_line(f"--{self._flags[name].key}", "", self.settings.verb) for name in eaten]
+        lines = [value_line(f"--{self._flags[name].key}", "", self.settings.command) for name in eaten]
         problems = [*ctx.meta.get(PROBLEMS, ()), *lines, *self._unknown(words, may_be_secret)]
         kept = {name: value for name, value in flags.items() if name not in eaten}
         return resolve(self.settings, kept | self._taken(words), os.environ, problems)
@@ -200,16 +257,16 @@ class Verb(Generic[S]):
             elif n_free > 0:
                 n_free -= 1
             else:
-                step = f"flags begin with --, see loadgen {self.settings.verb} --help"
+                step = f"flags begin with --, see loadgen {self.settings.command} --help"
                 lines.append(f"unexpected word {MASK if may_be_secret else hidden(repr(word[:80]))}; {step}")
         return lines
 
     def _unknown_flag(self, flag: str) -> str:
-        others = [f"loadgen {kind.verb}" for kind in ALL if flag in spellings(kind)]
+        others = [f"loadgen {kind.command}" for kind in ALL if flag in spellings(kind)]
         near = nearest(flag, self.spellings, "--")
         step = (
             renamed(flag, self.spellings)
             or (f"it belongs to {' and '.join(others)}" if others else instead(flag, self.spellings))
-            or (f"did you mean {near}?" if near else f"see loadgen {self.settings.verb} --help")
+            or (f"did you mean {near}?" if near else f"see loadgen {self.settings.command} --help")
         )
         return f"unknown flag {without_login(repr(flag[:80]))}; {step}"

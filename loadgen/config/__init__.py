@@ -1,6 +1,6 @@
-"""What a verb is told: flag > LOADGEN_* variable > TOML file > default, checked as a whole.
+"""What a command is told: flag > LOADGEN_* variable > TOML file > default, checked as a whole.
 
-In: flags, environment and a file. Out: the verb's settings, frozen and complete, or one UsageError that lists every
+In: flags, environment and a file. Out: the command's settings, frozen and complete, or one UsageError that lists every
 problem. `values` and `names` read what users write, `settings` declares each setting once, `rules` says what may not go
 together, `layers` puts flags, variables and file in order, `secrets` keeps passwords out of everything that is shown.
 """

@@ -1,33 +1,184 @@
-"""Where a setting comes from: flag > LOADGEN_* variable > TOML file > default.
+"""What was given to a command, each setting from its highest layer.
 
-In: a verb's class of settings, the flags given, the environment, the file named by --config. Out: the settings, and
-each one's origin; or one UsageError with a line for every problem. Variables and files serve all verbs: what only
-another verb knows is passed over, what none knows is a problem. Written by hand rather than with pydantic-settings:
+In: layers, the highest first: flags, variables, the parts of a file. Out: a value and an origin for each field named in
+any of them, and the problems found on the way.
+
+What is wrong with the settings, in lines that a user can act on.
+
+In: what was given. Out: the settings, or None and a line for each problem: the setting, its rule, the value and where
+it came from, the next step.
+
+Where a setting comes from: flag > LOADGEN_* variable > TOML file > default.
+
+In: a command's class of settings, the flags given, the environment, the file named by --config. Out: the settings, and
+each one's origin; or one UsageError with a line for every problem. Variables and files serve all commands: what only
+another command knows is passed over, what none knows is a problem. Written by hand rather than with pydantic-settings:
 that takes 0.3 s longer to import, and does not say where a bad value came from.
+
+What a command that starts other commands as processes gives them by their environment, and not on a command line.
+
+In: this process's variables, Kafka options, which may hold passwords. Out: variables for the child.
 """
 
 import re
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from loadgen.config.given import Given, Layer
-from loadgen.config.kafka_properties import properties
+from pydantic import ValidationError
+
+from loadgen.config import values
+from loadgen.config.kafka_properties import problem, properties
+from loadgen.config.masks import hidden, without_login
 from loadgen.config.names import path
-from loadgen.config.report import shown, unknown, validated
-from loadgen.config.settings import ALL, Settings
-from loadgen.config.values import BadValue, bare_number
+from loadgen.config.rules import Contradiction, Problem
+from loadgen.config.secrets import KafkaOptions, kafka_options
+from loadgen.config.settings import ALL
+from loadgen.config.settings.base import Settings
+from loadgen.config.values import BadValue, bare_number, nearest
 from loadgen.errors import UsageError
 
+Layer = list[tuple[str, Any, str]]
+"""Of each setting: field name, value as it was given, origin."""
+
+
+@dataclass
+class GivenValues:
+    """What was given so far.
+
+    Attributes:
+        kind: the command's class of settings.
+        values: field name → the value as it was given.
+        origins: field name → "from --users", "from LOADGEN_USERS" …
+        problems: one line each.
+    """
+
+    kind: type[Settings]
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, layer: Layer) -> None:
+        """Take a layer in, below those before it."""
+        ruled_out = self._ruled_out()
+        for name, value, origin in layer:
+            if name == "kafka_option":
+                self._take_options(value, origin)
+            elif name not in self.values and name not in ruled_out:
+                self.values[name] = value
+                self.origins[name] = origin
+
+    def _ruled_out(self) -> set[str]:
+        """The fields whose place another one has taken: see `Settings.one_of`."""
+        named = [group for group in self.kind.one_of if group[0] in self.values]
+        return {name for group in self.kind.one_of if named and group not in named for name in group}
+
+    def _take_options(self, value: Any, origin: str) -> None:
+        """Kafka options are merged name by name."""
+        try:
+            options = kafka_options(value)
+        except BadValue as bad:
+            self.problems.append(f"kafka_option {bad.rule} ({origin}); {bad.next_step}")
+            return
+        wrong = [problem(name, text, origin) for name, text in options.items()]
+        self.problems += [line for line in wrong if line]
+        higher = self.values.get("kafka_option", KafkaOptions())
+        self.values["kafka_option"] = KafkaOptions({**options, **higher})
+        self.origins["kafka_option"] = f"{self.origins['kafka_option']}, {origin}" if higher else origin
+
+
 S = TypeVar("S", bound=Settings)
+
+
+def validated(kind: type[S], given: GivenValues, now_ms: int) -> S | None:
+    """The settings, or None when something is wrong; what is wrong is appended to the problems."""
+    context = {"now_ms": now_ms}
+    try:
+        return kind.model_validate(given.values, context=context)
+    except ValidationError as error:
+        bad = _collect(error, given, set())
+    if bad:  # look for contradictions among the others
+        good = {name: value for name, value in given.values.items() if name not in bad}
+        stand_ins = {name: flag.needed.example for name, flag in kind.flags().items() if flag.needed}
+        try:
+            kind.model_validate(stand_ins | good, context=context)
+        except ValidationError as error:
+            _collect(error, given, bad)
+    return None
+
+
+def _collect(error: ValidationError, given: GivenValues, bad: set[str]) -> set[str]:
+    """Append a line for each problem that does not follow from the settings known as bad; return the bad fields."""
+    found = set()
+    for item in error.errors(include_url=False):
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, Contradiction):
+            fresh = [problem for problem in cause.problems if bad.isdisjoint(problem.values)]
+            given.problems += [_contradiction_line(problem, given) for problem in fresh]
+        elif item["type"] != "default_factory_not_called":  # follows from another problem
+            found.add(str(item["loc"][0]))
+            given.problems.append(_value_line(item, cause, given))
+    return found
+
+
+def _value_line(item: Any, cause: Any, given: GivenValues) -> str:
+    name = str(item["loc"][0])
+    flag, key = given.kind.flags()[name], given.kind.keys()[name]
+    origin = given.origins.get(name, "default")
+    got = shown(given.values.get(name))
+    if item["type"] == "missing" and flag.needed:
+        return f"{flag.needed.rule}, got none; {flag.needed.next_step}"
+    if isinstance(cause, BadValue):
+        subject = f"{key} {item['loc'][1]}" if isinstance(item["loc"][-1], str) and len(item["loc"]) > 1 else key
+        got = shown(item["input"]) if isinstance(item["loc"][-1], int) else got  # one of several
+        return f"{subject} {cause.rule}, got {got} ({origin}); {cause.next_step}"
+    if item["type"] == "extra_forbidden":
+        known = _sub_names(given.kind, name)
+        return unknown(f"name in {key}:", str(item["loc"][1]), known, "take it out") + f" ({origin})"
+    return f"{key}: {item['msg']}, got {got} ({origin}); see loadgen {given.kind.command} --help"
+
+
+def _sub_names(kind: type[Settings], name: str) -> list[str]:
+    annotation: Any = kind.model_fields[name].annotation
+    return list(getattr(annotation, "model_fields", ()))
+
+
+def _contradiction_line(problem: Problem, given: GivenValues) -> str:
+    got = []
+    for name, value in problem.values.items():
+        origin = given.origins.get(name, "default")
+        said = given.values.get(name, value)
+        if name.endswith("_ms") and isinstance(said, int):
+            said = values.say_moment(said)
+        got.append(f"{given.kind.keys()[name]} {shown(said)} ({origin})")
+    return f"{problem.rule}, got {' and '.join(got)}; {problem.next_step}"
+
+
+def unknown(kind: str, word: str, known: Iterable[str], else_step: str, where: str = "", prefix: str = "") -> str:
+    """The line for a word that nobody knows, with the nearest one that somebody does."""
+    near = nearest(word, known, prefix)
+    return f"unknown {kind} {without_login(repr(word[:80]))}{where}; " + (
+        f"did you mean {near}?" if near else else_step
+    )
+
+
+def shown(value: Any) -> str:
+    """A value for a message: on one line, not too long, without what looks like a password."""
+    if value is None or value == ():
+        return "none"
+    text = repr(value) if isinstance(value, str) else str(value)
+    text = text.encode("ascii", "backslashreplace").decode() if not text.isprintable() else text
+    text = hidden(text)
+    return text if len(text) <= 80 else text[:77] + "..."
+
 
 PREFIX = "LOADGEN_"
 OPTION_PREFIX = "LOADGEN_KAFKA_OPTION_"
 OTHER_VARIABLES = ("LOADGEN_CACHE", "LOADGEN_DEBUG")
-"""Variables that are no setting of a verb: the cache folder, tracebacks for developers."""
+"""Variables that are no setting of a command: the cache folder, tracebacks for developers."""
 _FROM_KUBERNETES = re.compile(r"LOADGEN_(.*_)?(SERVICE_(HOST|PORT)|PORT_[0-9]+_(TCP|UDP|SCTP))(_.*)?")
 _ADDRESS_FROM_KUBERNETES = ("tcp://", "udp://", "sctp://")
 """Kubernetes gives each container such variables for a service named loadgen or loadgen-something: not meant for us."""
@@ -56,10 +207,10 @@ def resolve(
     problems: Iterable[str] = (),
     now_ms: int | None = None,
 ) -> Resolved[S]:
-    """The settings of a verb.
+    """The settings of a command.
 
     Args:
-        kind: the verb's class of settings.
+        kind: the command's class of settings.
         flags: field name → text (or switch, or list of texts), of the flags that were given.
         environment: variables; those that do not begin with LOADGEN_ are ignored.
         problems: those found by the reader of the command line; they are reported with the others.
@@ -68,7 +219,7 @@ def resolve(
     Raises:
         UsageError: with a line for every problem of the flags, the variables, the file and their combination.
     """
-    given = Given(kind, problems=list(problems))
+    given = GivenValues(kind, problems=list(problems))
     given.take([(name, value, _origin(kind, name)) for name, value in flags.items()])
     given.take(_variables(given, environment))
     for layer in _file_layers(given):
@@ -80,7 +231,7 @@ def resolve(
     return Resolved(settings, origins, tuple(_notes(given)))
 
 
-def _notes(given: Given) -> Iterator[str]:
+def _notes(given: GivenValues) -> Iterator[str]:
     """A line for each number without a unit, where that is another one than seconds."""
     for name, flag in given.kind.flags().items():
         number = bare_number(given.values.get(name)) if flag.bare else None
@@ -102,11 +253,11 @@ def _field_of_key(kind: type[Settings]) -> dict[str, str]:
 
 
 def _known_keys(kind: type[Settings], others: Iterable[type[Settings]]) -> list[str]:
-    """The keys of this verb, then those that only others know: the order in which the nearest one is looked for."""
+    """The keys of this command, then those that only others know: the order in which the nearest one is looked for."""
     return list(dict.fromkeys(key for settings in (kind, *others) for key in settings.keys().values()))
 
 
-def _variables(given: Given, environment: Mapping[str, str]) -> Layer:
+def _variables(given: GivenValues, environment: Mapping[str, str]) -> Layer:
     known = {PREFIX + key.upper(): key for key in _known_keys(given.kind, ALL)}
     fields = _field_of_key(given.kind)
     layer: Layer = []
@@ -141,24 +292,24 @@ def _is_other(variable: str, value: str) -> bool:
     return variable in OTHER_VARIABLES or bool(from_kubernetes)
 
 
-def _file_layers(given: Given) -> list[Layer]:
-    """What --config or LOADGEN_CONFIG names: the verb's own table, then what stands above all tables."""
+def _file_layers(given: GivenValues) -> list[Layer]:
+    """What --config or LOADGEN_CONFIG names: the command's own table, then what stands above all tables."""
     file, table = _content(given)
     layers = []
     for kind in ALL:
-        part = table.pop(kind.verb, {})
+        part = table.pop(kind.command, {})
         if not isinstance(part, dict):
-            step = f"write [{kind.verb}] on its own line"
-            given.problems.append(f"{kind.verb} must be a table in {file}, got {shown(part)}; {step}")
+            step = f"write [{kind.command}] on its own line"
+            given.problems.append(f"{kind.command} must be a table in {file}, got {shown(part)}; {step}")
             continue
-        layer = _table_layer(given, part, _known_keys(kind, ()), f"{file} [{kind.verb}]")
+        layer = _table_layer(given, part, _known_keys(kind, ()), f"{file} [{kind.command}]")
         if kind is given.kind:
             layers.append(layer)
     layers.append(_table_layer(given, table, _known_keys(given.kind, ALL), str(file)))
     return layers
 
 
-def _content(given: Given) -> tuple[Path | None, dict[str, Any]]:
+def _content(given: GivenValues) -> tuple[Path | None, dict[str, Any]]:
     """The file and what is in it; nothing where there is none, or none that can be read."""
     if given.values.get("config") is None:
         return None, {}
@@ -172,8 +323,8 @@ def _content(given: Given) -> tuple[Path | None, dict[str, Any]]:
     return None, {}
 
 
-def _table_layer(given: Given, table: dict[str, Any], known: list[str], where: str) -> Layer:
-    """What this table says to the verb; each key that is not known is a problem."""
+def _table_layer(given: GivenValues, table: dict[str, Any], known: list[str], where: str) -> Layer:
+    """What this table says to the command; each key that is not known is a problem."""
     fields = _field_of_key(given.kind)
     layer: Layer = []
     for word, value in table.items():
@@ -200,3 +351,20 @@ def read_toml(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{file} is not TOML: {reason}; write lines such as users = 50000") from None
+
+
+def environment(given: Mapping[str, str], options: KafkaOptions) -> dict[str, str]:
+    """The environment of a child: this process's without its settings, which the child is told by flags, and options.
+
+    Args:
+        given: this process's own.
+        options: of the user.
+    """
+    kept = {name: value for name, value in given.items() if not name.startswith(PREFIX) or name in OTHER_VARIABLES}
+    lines = [f"{name}={value}" for name, value in options.items() if "\n" not in value]
+    if lines:
+        kept[OPTION_PREFIX.rstrip("_")] = "\n".join(lines)
+    for name, value in options.items():
+        if "\n" in value:  # a key in PEM
+            kept[OPTION_PREFIX + name.upper().replace(".", "_")] = value
+    return kept

@@ -11,9 +11,9 @@ from loadgen.config.values import say_moment
 
 if TYPE_CHECKING:
     from loadgen.config.settings.base import Settings
+    from loadgen.config.settings.check import VerifySettings
     from loadgen.config.settings.consume import ConsumeSettings
     from loadgen.config.settings.run import RunSettings
-    from loadgen.config.settings.verify import VerifySettings
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from typing import Any
 
 from loadgen.config import names
 from loadgen.config.masks import hidden
-from loadgen.config.shape_tables import MAX_POINTS, checked_points, spec_of, within
-from loadgen.config.shapes import Points, ShapeSpec
+from loadgen.config.shapes import MAX_POINTS, Points, ShapeSpec, checked_points, spec_of, within
 from loadgen.config.values import BadValue, nearest
 
 NAMED: dict[str, tuple[str, dict[str, Any]]] = {

@@ -15,9 +15,9 @@ from loadgen.config import ConsumeSettings
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from loadgen.consume.console import ConsumeConsole
     from loadgen.consume.consumer import Consumer, Result, Watcher
-    from loadgen.consume.prepare import Ready
-    from loadgen.consume.screen import Screen
+    from loadgen.consume.prepare import PreparedConsumer
     from loadgen.kafka.watch import TopicWatch
 
 EXIT_FAILED = 1
@@ -46,10 +46,10 @@ def main(settings: ConsumeSettings) -> int:
     """
     import gc
 
-    from loadgen.consume.screen import Screen
+    from loadgen.consume.console import ConsumeConsole
 
     gc.set_threshold(GC_THRESHOLD)
-    screen = Screen(settings.quiet)
+    screen = ConsumeConsole(settings.quiet)
     result = consume(settings, screen)
     code = report(settings, result, screen)
     if result.error is not None or not are_threads_done(HANGING_S):
@@ -75,7 +75,7 @@ def _leave_at_once(code: int) -> None:
     os._exit(code)
 
 
-def consume(settings: ConsumeSettings, screen: "Screen") -> "Result":
+def consume(settings: ConsumeSettings, screen: "ConsumeConsole") -> "Result":
     """Consume to the end.
 
     Raises:
@@ -103,20 +103,26 @@ def consume(settings: ConsumeSettings, screen: "Screen") -> "Result":
 
 
 def _consumer(
-    settings: ConsumeSettings, ready: "Ready", screen: "Screen", pool: "Executor", watch: "TopicWatch"
+    settings: ConsumeSettings,
+    ready: "PreparedConsumer",
+    screen: "ConsumeConsole",
+    pool: "Executor",
+    watch: "TopicWatch",
 ) -> "Consumer":
     from loadgen.consume.client import Client
     from loadgen.consume.consumer import Consumer, Limits
-    from loadgen.consume.lane import Budget, Lane
     from loadgen.consume.partition import Policy
+    from loadgen.consume.partition_writer import Budget, PartitionWriter
     from loadgen.consume.prepare import rotation_of
     from loadgen.kafka.consumer_options import begin_of, session_s
 
     rotation, budget = rotation_of(settings), Budget(HELD_BYTES)
 
-    def new_lane(partition: int) -> Lane:
+    def new_lane(partition: int) -> PartitionWriter:
         writer_id, confirm = ready.writer_id, watch.confirm
-        return Lane(ready.store, ready.source, partition, rotation, writer_id, pool, time.time, budget, confirm)
+        return PartitionWriter(
+            ready.store, ready.source, partition, rotation, writer_id, pool, time.time, budget, confirm
+        )
 
     def today() -> int | None:
         return int(time.time() // 86_400) if settings.partition_by == "ingest" else None
@@ -127,7 +133,7 @@ def _consumer(
     return Consumer(client, ready.kafka, new_lane, pool, policy, limits, _watchers(settings, screen), watch)
 
 
-def _watchers(settings: ConsumeSettings, screen: "Screen") -> "list[Watcher]":
+def _watchers(settings: ConsumeSettings, screen: "ConsumeConsole") -> "list[Watcher]":
     """The progress line, and the metrics endpoint unless it is off or its port is taken."""
     if settings.metrics_port == 0:
         return [screen.progress]
@@ -139,11 +145,11 @@ def _watchers(settings: ConsumeSettings, screen: "Screen") -> "list[Watcher]":
     return [screen.progress, *([collector.watch] if is_exposed else [])]
 
 
-def report(settings: ConsumeSettings, result: "Result", screen: "Screen") -> int:
+def report(settings: ConsumeSettings, result: "Result", screen: "ConsumeConsole") -> int:
     """Show the closing table, choose the exit code."""
     from loadgen.consume.totals import summary
     from loadgen.signals import exit_code
-    from loadgen.stdout import say_json
+    from loadgen.terminal import say_json
 
     screen.closing(result.totals, result.elapsed_s, result.exit_reason)
     if result.error is not None:

@@ -12,12 +12,12 @@ from operator import itemgetter
 import numpy as np
 import orjson
 
-from loadgen.consume.spool import Spool
+from loadgen.consume.temporary_file import TemporaryFile
 from loadgen.event import Int32s, Int64s
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class RecordBatch:
     """Records of one Kafka partition, in the order of their offsets.
 
     Attributes:
@@ -41,7 +41,7 @@ class Block:
 
 
 @dataclass(slots=True)
-class Batch:
+class FileBatch:
     """A run of records on its way to one file per day.
 
     Attributes:
@@ -57,17 +57,17 @@ class Batch:
 
     first: int
     opened_s: float
-    new_spool: Callable[[int | None], Spool]
+    new_spool: Callable[[int | None], TemporaryFile]
     next: int = field(init=False)
     n_records: int = 0
     n_dead: int = 0
-    spools: dict[int | None, Spool] = field(default_factory=dict)
+    spools: dict[int | None, TemporaryFile] = field(default_factory=dict)
     added_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.next = self.first
 
-    def add(self, block: Block) -> None:
+    def add(self, block: RecordBatch) -> None:
         """Append a block."""
         for day, offsets, values in _by_day(block):
             self._spool(day).add(values, int(offsets[0]), int(offsets[-1]))
@@ -82,14 +82,14 @@ class Batch:
         """The length of its longest file, about."""
         return max((spool.size_bytes for spool in self.spools.values()), default=0)
 
-    def _spool(self, day: int | None) -> Spool:
+    def _spool(self, day: int | None) -> TemporaryFile:
         spool = self.spools.get(day)
         if spool is None:
             spool = self.spools[day] = self.new_spool(day)
         return spool
 
 
-def pieces(block: Block, room: int, size: int) -> Iterator[Block]:
+def pieces(block: RecordBatch, room: int, size: int) -> Iterator[RecordBatch]:
     """The block cut before events: `room` of them first, then `size` at a time.
 
     Dead letters say their offset themselves, and go where they belong."""
@@ -103,7 +103,7 @@ def pieces(block: Block, room: int, size: int) -> Iterator[Block]:
     letters = [0, *np.searchsorted(dead, offsets[1:-1]).tolist(), len(block.dead)]
     for part in range(len(cuts) + 1):
         events, others = slice(*rows[part : part + 2]), slice(*letters[part : part + 2])
-        yield Block(
+        yield RecordBatch(
             offsets[part],
             block.offsets[events],
             block.days[events],
@@ -113,7 +113,7 @@ def pieces(block: Block, room: int, size: int) -> Iterator[Block]:
         )
 
 
-def _by_day(block: Block) -> Iterator[tuple[int, Int64s, list[bytes]]]:
+def _by_day(block: RecordBatch) -> Iterator[tuple[int, Int64s, list[bytes]]]:
     """The events of each day, in order; most blocks have one day only."""
     days, offsets, values = block.days, block.offsets, block.values
     if len(days) == 0:

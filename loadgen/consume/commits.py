@@ -1,4 +1,8 @@
-"""The chain of commit records of one Kafka partition: why every record is stored exactly once.
+"""What is consumed, named so that nothing else is ever taken for it.
+
+In: what the brokers say of their cluster and topic. Out: the tag in file names, and the folder of the commit records.
+
+The chain of commit records of one Kafka partition: why every record is stored exactly once.
 
 In: files that a lane has written, offsets. Out: those files under their final names, all of one publication or none.
 
@@ -61,11 +65,47 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from typing import Any, Self
 
 from loadgen.errors import AlreadyThere, NotThere, StoreError
 from loadgen.store import Store, StoredFile
-from loadgen.store.layout import BatchName, is_covered
+from loadgen.store.layout import COMMITS, TMP, BatchName, is_covered
+
+
+@dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    """A topic of a cluster. One that was removed and made anew is another source: its offsets begin again.
+
+    Attributes:
+        cluster_id: as the brokers report it.
+        topic: the name.
+        topic_id: the brokers' UUID of the topic; empty where they have none.
+    """
+
+    cluster_id: str
+    topic: str
+    topic_id: str
+
+    @property
+    def tag(self) -> str:
+        """8 hexadecimal digits that stand for all three."""
+        named = "\n".join((self.cluster_id, self.topic, self.topic_id))
+        return blake2b(named.encode(), digest_size=4).hexdigest()
+
+    @property
+    def folder(self) -> str:
+        """Where the commit records are: a folder per partition below this one."""
+        return f"{COMMITS}/{self.topic}-{self.tag}"
+
+    def records(self, partition: int) -> str:
+        """The folder of a partition's commit records."""
+        return f"{self.folder}/p={partition:03}"
+
+    def temporaries(self, partition: int) -> str:
+        """The folder of the files that are being written for a partition."""
+        return f"{TMP}/{self.topic}-{self.tag}/p={partition:03}"
+
 
 VERSION = 1
 CLEAR_UP_EVERY = 256
@@ -81,7 +121,7 @@ class Fenced(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Rename:
     """A file of a commit record.
 
     Attributes:
@@ -98,7 +138,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CommitRecord:
     """A commit record: what one publication stores. Two are equal only if they are the same one.
 
     Attributes:
@@ -119,7 +159,7 @@ class Record:
     first: int
     next: int
     at: str
-    files: tuple[Move, ...]
+    files: tuple[Rename, ...]
     n_dead: int
     replaces: tuple[str, ...] = ()
 
@@ -138,7 +178,7 @@ class Record:
             fields: dict[str, Any] = json.loads(data)
             if fields.pop("version") != VERSION:
                 raise ValueError("another version")
-            files = tuple(Move(**move) for move in fields.pop("files"))
+            files = tuple(Rename(**move) for move in fields.pop("files"))
             replaces = tuple(fields.pop("replaces"))
             return cls(files=files, replaces=replaces, **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -153,7 +193,7 @@ def name_of(first: int) -> str:
     return f"{first:020}.json"
 
 
-class Chain:
+class CommitLog:
     """The commit records of one Kafka partition, and the temporary files that belong to them.
 
     Attributes:
@@ -163,7 +203,7 @@ class Chain:
     def __init__(self, store: Store, records: str, temporaries: str) -> None:
         """Name the folders of the records and of the temporary files."""
         self._store, self._records, self._temporaries = store, records, temporaries
-        self.last: Record | None = None
+        self.last: CommitRecord | None = None
 
     @property
     def next(self) -> int:
@@ -182,7 +222,7 @@ class Chain:
             self.roll_forward(self.last)
             self.clear_up()
 
-    def commit(self, record: Record, temporary: str) -> None:
+    def commit(self, record: CommitRecord, temporary: str) -> None:
         """The commit point: make this the record that follows `last`.
 
         Args:
@@ -202,7 +242,7 @@ class Chain:
         self._check_unpruned(record)
         self.last = record
 
-    def roll_forward(self, record: Record) -> None:
+    def roll_forward(self, record: CommitRecord) -> None:
         """Give each file of the record its final name; those that have it already are fine.
 
         Raises:
@@ -232,7 +272,7 @@ class Chain:
                 return
             self._store.remove(old.path)
 
-    def _settle(self, path: str, record: Record, error: StoreError) -> None:
+    def _settle(self, path: str, record: CommitRecord, error: StoreError) -> None:
         """After a rename that failed: return if it was done all the same."""
         there = self._read_if_there(path)
         if there is None:
@@ -243,7 +283,7 @@ class Chain:
                 f"not by this writer ({record.writer}); go on from offset {there.next}"
             ) from error
 
-    def _check_unpruned(self, record: Record) -> None:
+    def _check_unpruned(self, record: CommitRecord) -> None:
         """That the name was free because nobody had used it, not because its record had been pruned since."""
         if self.last is None:
             only = all(file.path.endswith(name_of(record.first)) for file in self._listed())
@@ -255,7 +295,7 @@ class Chain:
                 f"while this one ({record.writer}) stood still; recover and go on from there"
             )
 
-    def is_published(self, move: Move) -> bool:
+    def is_published(self, move: Rename) -> bool:
         """Whether a file is there for readers: under its name, or within a compacted one that covers it."""
         length = self._store.length(move.final)
         if length is not None:
@@ -275,10 +315,10 @@ class Chain:
     def _listed(self) -> list[StoredFile]:
         return [file for file in self._store.files(self._records) if file.path.endswith(".json")]
 
-    def _read(self, path: str) -> Record:
-        return Record.from_json(path, self._store.read(path))
+    def _read(self, path: str) -> CommitRecord:
+        return CommitRecord.from_json(path, self._store.read(path))
 
-    def _read_if_there(self, path: str) -> Record | None:
+    def _read_if_there(self, path: str) -> CommitRecord | None:
         try:
             return self._read(path)
         except NotThere:
@@ -290,7 +330,7 @@ def _batches(files: Iterable[StoredFile]) -> list[BatchName]:
     return [batch for batch in parsed if batch is not None]
 
 
-def _unpublished(move: Move, record: Record, error: StoreError) -> StoreError:
+def _unpublished(move: Rename, record: CommitRecord, error: StoreError) -> StoreError:
     if isinstance(error, AlreadyThere):
         return StoreError(
             f"{move.final} must be the file of {move.bytes} bytes that the commit record at offset {record.first} "

@@ -16,10 +16,10 @@ from types import FrameType
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from loadgen.consume.client import Client
-from loadgen.consume.ends import Ends
-from loadgen.consume.lane import Lane
-from loadgen.consume.news import News
-from loadgen.consume.partition import Partition, Phase, Policy
+from loadgen.consume.ends import EndOffsets
+from loadgen.consume.news import ErrorClassifier
+from loadgen.consume.partition import Partition, PartitionPhase, Policy
+from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.consume.totals import Totals
 from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
 from loadgen.kafka.options import KafkaSettings
@@ -83,7 +83,7 @@ class Consumer:
         self,
         client: Client,
         kafka: KafkaSettings,
-        new_lane: Callable[[int], Lane],
+        new_lane: Callable[[int], PartitionWriter],
         pool: Executor,
         policy: Policy,
         limits: Limits,
@@ -114,10 +114,10 @@ class Consumer:
         self._first_read_s = float("inf")
         self._is_member = False
         self._turned_s = self._start_s
-        self._ends = Ends(client, pool)
+        self._ends = EndOffsets(client, pool)
         self._watched_s = self._hinted_s = 0.0
         self._hinted: dict[int, int] = {}
-        self._news = News(client, kafka, policy.note)
+        self._news = ErrorClassifier(client, kafka, policy.note)
 
     def run(self) -> Result:
         """Consume until something ends it, and publish what was read."""
@@ -244,7 +244,7 @@ class Consumer:
     def _publish_all(self, partitions: list[Partition], timeout_s: float) -> str:
         """Publish what is read of these; returns what stood in the way, in words."""
         deadline_s, problem = time.monotonic() + timeout_s, ""
-        waiting = [partition for partition in partitions if partition.phase is Phase.READING]
+        waiting = [partition for partition in partitions if partition.phase is PartitionPhase.READING]
         for partition in waiting:
             partition.lane.publish_now()
         while waiting and time.monotonic() < deadline_s:
@@ -291,7 +291,7 @@ class Consumer:
     def _is_idle(self) -> bool:
         """Whether there has been nothing to read for as long as was asked: at the end everywhere, said only now."""
         partitions = self._partitions.values()
-        if any(partition.phase is not Phase.READING for partition in partitions):
+        if any(partition.phase is not PartitionPhase.READING for partition in partitions):
             self._quiet_since_s = time.monotonic()
         if time.monotonic() < self._idle_at_s():
             return False

@@ -13,7 +13,7 @@ from loadgen.consume.partition import Partition
 EVERY_S = 2.0
 
 
-class Ends:
+class EndOffsets:
     """Asks now and then.
 
     Attributes:

@@ -16,7 +16,7 @@ TOLD_ELSEWHERE = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._ALL_BROKERS_DOWN, K
 """The group takes the partitions away; `out_of_reach` tells of brokers."""
 
 
-class News:
+class ErrorClassifier:
     """Passes on what matters, once."""
 
     def __init__(self, client: Client, kafka: KafkaSettings, note: Callable[[str], None]) -> None:

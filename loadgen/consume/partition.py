@@ -16,7 +16,7 @@ from typing import Literal
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from loadgen.consume.client import Client
-from loadgen.consume.lane import Lane
+from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.consume.records import judge
 from loadgen.errors import OffsetGone, StoreError
 from loadgen.kafka.consumer_options import Begin
@@ -28,7 +28,7 @@ ASK_AGAIN_S = 0.5
 """A new leader may for a moment know less of a partition than what was read from the old one."""
 
 
-class Phase(Enum):
+class PartitionPhase(Enum):
     """Where a partition is in its life."""
 
     RECOVERING = auto()
@@ -83,7 +83,7 @@ class Partition:
         latest_ms: the time of the latest event, milliseconds since 1970; -1 before the first.
     """
 
-    def __init__(self, number: int, lane: Lane, client: Client, pool: Executor, policy: Policy) -> None:
+    def __init__(self, number: int, lane: PartitionWriter, client: Client, pool: Executor, policy: Policy) -> None:
         """Begin to recover."""
         self.number, self.lane = number, lane
         self.seen = self.end = self._first = 0
@@ -98,7 +98,7 @@ class Partition:
 
     def recover(self) -> None:
         """Find out from the store where to go on; what is not published is dropped."""
-        self.phase = Phase.RECOVERING
+        self.phase = PartitionPhase.RECOVERING
         self._job: Future[Start] = self._pool.submit(self._find_start)
 
     def turn(self, now_s: float) -> None:
@@ -107,10 +107,10 @@ class Partition:
         Raises:
             OffsetGone: Kafka no longer has what must be read next, and that is not to be passed over.
         """
-        if self.phase is Phase.RECOVERING:
+        if self.phase is PartitionPhase.RECOVERING:
             if self._job.done():
                 self._begin()
-        elif self.phase is Phase.WAITING:
+        elif self.phase is PartitionPhase.WAITING:
             if time.monotonic() >= self._retry_at_s:
                 self.recover()
         else:
@@ -120,7 +120,7 @@ class Partition:
         """Pass messages (no errors, in order) on to the lane; returns how many bytes their values have.
 
         What is not being read now, and what is stored already, is passed over."""
-        if self.phase is not Phase.READING:
+        if self.phase is not PartitionPhase.READING:
             return 0
         position = self.lane.position or 0
         if (messages[0].offset() or 0) < position:
@@ -135,12 +135,12 @@ class Partition:
 
     def at_end(self, offset: int) -> None:
         """Kafka has no message at or behind this offset."""
-        if self.phase is Phase.READING:
+        if self.phase is PartitionPhase.READING:
             self.seen = max(self.seen, offset)
 
     def look_again(self, timeout_s: float) -> None:
         """What must be read next is gone: publish what is there, then find out where to go on."""
-        if self.phase is not Phase.READING:
+        if self.phase is not PartitionPhase.READING:
             return
         try:
             self.lane.publish_now()
@@ -179,7 +179,7 @@ class Partition:
             self._policy.note(f"partition {self.number}: {start.gap}; going on behind it (--on-gap continue)")
         self._first = start.offset
         self.seen = max(start.offset, self.lane.position or 0)
-        self.phase, self._paused = Phase.READING, False
+        self.phase, self._paused = PartitionPhase.READING, False
 
     def _publish(self, now_s: float) -> None:
         try:
@@ -200,7 +200,7 @@ class Partition:
         self.lane.discard()
         self._client.stop(self.number)
         self.n_retries += 1
-        self.phase = Phase.WAITING
+        self.phase = PartitionPhase.WAITING
         self._retry_at_s = time.monotonic() + self._delay_s
         self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
         self._policy.trouble(self.number, _said(error))

@@ -11,8 +11,8 @@ from os import getpid
 from secrets import token_hex
 
 from loadgen.config import ConsumeSettings
-from loadgen.consume.rotation import Rotation
-from loadgen.consume.source import Source
+from loadgen.consume.commits import TopicIdentity
+from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.errors import StoreError, StoreUnreachable
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.consumer_options import check_consumer_options, identity_of
@@ -26,7 +26,7 @@ AGAIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class PreparedConsumer:
     """What a consumer starts from.
 
     Attributes:
@@ -39,12 +39,12 @@ class Ready:
 
     kafka: KafkaSettings
     n_partitions: int
-    source: Source
+    source: TopicIdentity
     store: Store
     writer_id: str
 
 
-def prepare(settings: ConsumeSettings, pool: Executor) -> Ready:
+def prepare(settings: ConsumeSettings, pool: Executor) -> PreparedConsumer:
     """Check and prepare a consumer.
 
     Raises:
@@ -59,7 +59,9 @@ def prepare(settings: ConsumeSettings, pool: Executor) -> Ready:
     n_partitions = check_topic(kafka)
     identity = identity_of(kafka)
     trying.result()
-    return Ready(kafka, n_partitions, Source(identity.cluster_id, settings.topic, identity.topic_id), store, writer_id)
+    return PreparedConsumer(
+        kafka, n_partitions, TopicIdentity(identity.cluster_id, settings.topic, identity.topic_id), store, writer_id
+    )
 
 
 def new_writer_id() -> str:
@@ -109,9 +111,9 @@ def _write_and_remove(store: Store, path: str) -> None:
     store.remove(f"{path}.moved")
 
 
-def rotation_of(settings: ConsumeSettings) -> Rotation:
+def rotation_of(settings: ConsumeSettings) -> RollingPolicy:
     """When files are published, and what they are like."""
-    return Rotation(
+    return RollingPolicy(
         batch_size=settings.batch_size,
         max_bytes=settings.max_file_bytes,
         interval_s=0.0 if settings.mode == "realtime" else settings.rotate_interval_s,
@@ -120,7 +122,7 @@ def rotation_of(settings: ConsumeSettings) -> Rotation:
     )
 
 
-def setting_rows(settings: ConsumeSettings, ready: Ready) -> list[tuple[str, str]]:
+def setting_rows(settings: ConsumeSettings, ready: PreparedConsumer) -> list[tuple[str, str]]:
     """What the user is shown first: the resolved settings, one row each."""
     size = f"{settings.batch_size:,} events, {settings.max_file_bytes / (1 << 20):g} MiB"
     publish = "what each poll brings" if settings.mode == "realtime" else f"{size} or {settings.rotate_interval_s:g} s"

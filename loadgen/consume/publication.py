@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
 
-from loadgen.consume.batch import Batch
-from loadgen.consume.commits import Chain, Move, Record
-from loadgen.consume.source import Source
-from loadgen.consume.spool import Spool
+from loadgen.consume.batch import FileBatch
+from loadgen.consume.commits import CommitLog, CommitRecord, Rename, TopicIdentity
+from loadgen.consume.temporary_file import TemporaryFile
 from loadgen.errors import StoreError
 from loadgen.store.layout import DEAD, BatchName, Suffix, day_folder
 
@@ -24,7 +23,7 @@ Confirm = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class FileNames:
     """What the names of a lane's files say.
 
     Attributes:
@@ -34,7 +33,7 @@ class Names:
         suffix: of files of events.
     """
 
-    source: Source
+    source: TopicIdentity
     partition: int
     writer: str
     suffix: Suffix
@@ -43,7 +42,7 @@ class Names:
         """The path of a file that is being written; it begins with the offset that says when it is of no more use."""
         return f"{self.source.temporaries(self.partition)}/{first:020}_{what}_{self.writer}"
 
-    def final(self, spool: Spool, day: int | None, stamp_s: int) -> str:
+    def final(self, spool: TemporaryFile, day: int | None, stamp_s: int) -> str:
         """The path for good of a day's file, or of dead letters (None)."""
         suffix: Suffix = "jsonl" if day is None else self.suffix
         batch = BatchName(stamp_s, self.partition, spool.first, spool.last, self.source.tag, suffix)
@@ -63,9 +62,9 @@ class Publication:
 
     def __init__(
         self,
-        chain: Chain,
-        names: Names,
-        batches: Sequence[Batch],
+        chain: CommitLog,
+        names: FileNames,
+        batches: Sequence[FileBatch],
         now_s: float,
         pool: Executor,
         *,
@@ -74,7 +73,7 @@ class Publication:
     ) -> None:
         """Begin; the batches' spools are told to close already."""
         self.batches = batches
-        self.done: Future[Record] = Future()
+        self.done: Future[CommitRecord] = Future()
         self._chain, self._names, self._now_s, self._pool = chain, names, now_s, pool
         self._since_s = time.perf_counter()
         self.elapsed_s = 0.0
@@ -117,14 +116,14 @@ class Publication:
         else:
             self.done.set_result(record)
 
-    def _record(self) -> Record:
+    def _record(self) -> CommitRecord:
         """Raises what a file has met."""
         at = datetime.fromtimestamp(self._now_s, UTC).isoformat()
         moves = tuple(
-            Move(spool.path, self._names.final(spool, day, int(self._now_s)), spool.closed.result(), spool.n_events)
+            Rename(spool.path, self._names.final(spool, day, int(self._now_s)), spool.closed.result(), spool.n_events)
             for batch in self.batches
             for day, spool in batch.spools.items()
         )
         names, first, end = self._names, self._chain.next, self.batches[-1].next
         n_dead = sum(batch.n_dead for batch in self.batches)
-        return Record(names.writer, names.source.tag, names.partition, first, end, at, moves, n_dead)
+        return CommitRecord(names.writer, names.source.tag, names.partition, first, end, at, moves, n_dead)

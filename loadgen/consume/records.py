@@ -1,8 +1,8 @@
 """From polled messages to what is stored: which records are events, of which day, and what is said of the others.
 
-In: messages of one Kafka partition, in the order of their offsets. Out: a `Block`, in which each of them is either a
-line to store or a dead letter, and the latest event's time. Both are kept byte for byte, but for line feeds around and
-between the fields of an event, which are white space there.
+In: messages of one Kafka partition, in the order of their offsets. Out: a `RecordBatch`, in which each of them is
+either a line to store or a dead letter, and the latest event's time. Both are kept byte for byte, but for line feeds
+around and between the fields of an event, which are white space there.
 
 An event is a JSON object with a time: `ts`, an integer of milliseconds since 1970 (UTC), or else
 `timestamp`, ISO 8601 text (UTC where it names no offset), in the years 1970 to 9999. orjson decides what is JSON. All
@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from loadgen.consume.batch import Block
+from loadgen.consume.batch import RecordBatch
 from loadgen.event import Int32s, Int64s
 from loadgen.kafka.lines import folded
 
@@ -35,7 +35,7 @@ _NOT_ALL = (ValueError, TypeError, KeyError, OverflowError)
 """What judging all records at once raises where one of them is no event; orjson's own error is a ValueError."""
 
 
-class Judged(NamedTuple):
+class ClassifiedRecords(NamedTuple):
     """Records of one Kafka partition, sorted out.
 
     Attributes:
@@ -43,7 +43,7 @@ class Judged(NamedTuple):
         latest_ms: the time of the latest event, milliseconds since 1970 (UTC); -1 where there is none.
     """
 
-    block: Block
+    block: RecordBatch
     latest_ms: int
 
 
@@ -51,7 +51,7 @@ class NoEvent(Exception):
     """Why a record is no event."""
 
 
-def judge(messages: Sequence[Message], day: int | None = None) -> Judged:
+def judge(messages: Sequence[Message], day: int | None = None) -> ClassifiedRecords:
     """Sort out messages without errors of one Kafka partition, at least one, in the order of their offsets.
 
     Args:
@@ -70,7 +70,7 @@ def judge(messages: Sequence[Message], day: int | None = None) -> Judged:
     days = _days(times_ms) if day is None else np.full(len(times_ms), day, np.int32)
     lines: Any = values  # none of them is None
     latest_ms = int(times_ms.max()) if len(times_ms) else -1
-    return Judged(Block(first, offsets, days, lines, dead, next_offset), latest_ms)
+    return ClassifiedRecords(RecordBatch(first, offsets, days, lines, dead, next_offset), latest_ms)
 
 
 def _days(times_ms: Int64s) -> Int32s:

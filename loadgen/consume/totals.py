@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadgen.consume.lane import Published
 from loadgen.consume.partition import Partition
+from loadgen.consume.partition_writer import Published
 from loadgen.histogram import Histogram
 
 

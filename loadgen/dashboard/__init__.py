@@ -12,7 +12,7 @@ import sys
 from loadgen.config import DashboardSettings
 from loadgen.config.names import url
 from loadgen.signals import exit_code, reason_of
-from loadgen.stdout import say_json
+from loadgen.terminal import say_json
 
 
 def main(settings: DashboardSettings) -> int:

@@ -7,8 +7,8 @@ and how many bytes they are. A torn one at the end is left for later.
 import io
 import zlib
 
-from loadgen.compression import Compression, decompressed
 from loadgen.errors import StoreError
+from loadgen.files import Compression, decompressed
 
 _GZIP = 31
 """What zlib calls the format of gzip."""

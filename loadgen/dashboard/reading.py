@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loadgen.analyze.events import FIELDS, RECORD_BYTES
-from loadgen.compression import Compression, compression_of
 from loadgen.dashboard.pieces import whole_pieces
 from loadgen.errors import StoreError
+from loadgen.files import Compression, compression_of
 from loadgen.store import Store
 from loadgen.store.read import damaged
 

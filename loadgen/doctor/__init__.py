@@ -25,7 +25,7 @@ def main(settings: DoctorSettings) -> int:
     Raises:
         LoadgenError: the Kafka options or the URL of the store are none.
     """
-    from loadgen.doctor.check import Mark, stuck
+    from loadgen.doctor.checks import Mark, stuck
     from loadgen.doctor.doctor import Doctor
 
     doctor = Doctor(settings)

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, libversion
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from loadgen.doctor.check import Finding, Mark, bad, good, untried
-from loadgen.doctor.through import SESSION_S
+from loadgen.doctor.checks import Finding, Mark, bad, good, untried
+from loadgen.doctor.round_trip import SESSION_S
 from loadgen.errors import LoadgenError, TopicMissing
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.monitor import Monitor

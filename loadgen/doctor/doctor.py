@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from loadgen.config import DoctorSettings
-from loadgen.doctor import machine
+from loadgen.doctor import checks
 from loadgen.doctor.broker import Cluster, clock, looked_at, make_topic, reached, remove_group, remove_topic
-from loadgen.doctor.check import Finding, Mark, bad, good, in_time, untried
-from loadgen.doctor.scratch import Scratch
-from loadgen.doctor.through import N_EVENTS, Consuming, Sent, count, produce
+from loadgen.doctor.checks import Finding, Mark, Scratch, bad, good, in_time, untried
+from loadgen.doctor.round_trip import N_EVENTS, Consuming, SentMarks, count, produce
 from loadgen.errors import LoadgenError
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.signals import ignore, listening, stop
-from loadgen.stdout import say_json
-from loadgen.terminal import Terminal
+from loadgen.terminal import Terminal, say_json
 
 KAFKA_S, TOPIC_S, STORE_S, MAKE_S, COUNT_S, REMOVE_S = 16.0, 12.0, 16.0, 12.0, 8.0, 12.0
 
@@ -45,7 +43,7 @@ class Doctor:
         self._options = options_of(settings.kafka_option, settings.kafka_config)
         self._scratch = None if settings.store is None else Scratch(settings.store, self._token)
         self._began_s = time.monotonic()
-        self._sent: Sent | None = None
+        self._sent: SentMarks | None = None
 
     def examine(self) -> None:
         """Look at everything; what was made is removed, however it ends."""
@@ -53,7 +51,7 @@ class Doctor:
             self._examine()
 
     def _examine(self) -> None:
-        for check in (machine.packages, machine.memory, machine.disk, machine.catalog):
+        for check in (checks.packages, checks.memory, checks.disk, checks.catalog):
             self._say(check())
         with ExitStack() as stack:
             try:
@@ -63,7 +61,7 @@ class Doctor:
             finally:
                 ignore()  # nothing keeps it from clearing up
         self._say(clock(self._sent.skew_s, self._sent.wait_s) if self._sent else clock(None, 0.0))
-        self._say(machine.port(self._settings.port))
+        self._say(checks.port(self._settings.port))
 
     def conclude(self) -> None:
         """The last line, and the object for programs."""

@@ -27,7 +27,7 @@ from loadgen.kafka.errors import (
 )
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config
-from loadgen.kafka.times import RETENTION
+from loadgen.kafka.topic_config import RETENTION
 
 NO_ANSWER = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
 ANY_TIME = {FUTURE: str(ANY_MS)}

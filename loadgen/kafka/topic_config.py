@@ -1,8 +1,15 @@
 """The settings of a topic that matter to a run, asked before it starts.
 
 In: how to reach the topic. Out: its configuration; what of it does not suit a run; the largest batch that it takes.
+
+Asks Kafka, before a run starts, which event times the topic takes and keeps, and holds the run's against them.
+
+In: how far from the clock the times of the run's events lie. Out: an error before the first event where the topic is
+sure to refuse some, a note where it may, one where it would soon delete them, and one where a broker that restarts
+would no longer know their producer. Who may not ask is told nothing.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +20,7 @@ from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._metadata import PartitionMetadata
 
 from loadgen.errors import SinkError
-from loadgen.kafka.errors import METADATA_S, set_topic
+from loadgen.kafka.errors import FUTURE, METADATA_S, out_of_the_future, set_topic
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config
 
@@ -34,7 +41,7 @@ SMALL_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class TopicProblem:
     """What does not suit a run.
 
     Attributes:
@@ -68,16 +75,16 @@ def check_config(settings: KafkaSettings, note: Callable[[str], None]) -> KafkaS
 
 def problems(
     settings: KafkaSettings, config: dict[str, str], partitions: dict[int, PartitionMetadata]
-) -> list[Problem]:
+) -> list[TopicProblem]:
     """What of the topic's configuration does not suit a run."""
     found = [_compacted(settings, config), _too_few_copies(settings, config, partitions), _too_small(settings, config)]
     return [problem for problem in found if problem is not None]
 
 
-def _compacted(settings: KafkaSettings, config: dict[str, str]) -> Problem | None:
+def _compacted(settings: KafkaSettings, config: dict[str, str]) -> TopicProblem | None:
     if "compact" not in config.get("cleanup.policy", ""):
         return None
-    return Problem(
+    return TopicProblem(
         f"topic {settings.topic!r} is compacted (cleanup.policy={config['cleanup.policy']}): Kafka keeps only the "
         "latest event of each listener, whose id is the key, so that verify and consume find the others missing",
         f"use another topic, or\n  {set_topic(settings, 'cleanup.policy', 'delete')}",
@@ -86,7 +93,7 @@ def _compacted(settings: KafkaSettings, config: dict[str, str]) -> Problem | Non
 
 def _too_few_copies(
     settings: KafkaSettings, config: dict[str, str], partitions: dict[int, PartitionMetadata]
-) -> Problem | None:
+) -> TopicProblem | None:
     """With acks=all a broker refuses every event while too few replicas are in sync."""
     acks = settings.options.get("acks", settings.options.get("request.required.acks", "all"))
     n_wanted = int(config.get(IN_SYNC, 1))
@@ -94,7 +101,7 @@ def _too_few_copies(
         return None
     n_copies = min(len(partition.replicas) for partition in partitions.values())
     if n_copies < n_wanted:
-        return Problem(
+        return TopicProblem(
             f"topic {settings.topic!r} takes no events: {IN_SYNC} is {n_wanted}, and its partitions have "
             f"{n_copies} cop{'y' if n_copies == 1 else 'ies'}",
             f"add replicas with kafka-reassign-partitions.sh, or\n  {set_topic(settings, IN_SYNC, n_copies)}",
@@ -104,18 +111,18 @@ def _too_few_copies(
     if not short:
         return None
     which = ", ".join(map(str, short[:5])) + ("…" if len(short) > 5 else "")
-    return Problem(
+    return TopicProblem(
         f"topic {settings.topic!r} takes no events in partition{'s' * (len(short) > 1)} {which} at the moment: "
         f"{IN_SYNC} is {n_wanted}, and fewer replicas are in sync",
         "see which broker is down; events wait until it is back",
     )
 
 
-def _too_small(settings: KafkaSettings, config: dict[str, str]) -> Problem | None:
+def _too_small(settings: KafkaSettings, config: dict[str, str]) -> TopicProblem | None:
     n_bytes = int(config.get(MAX_BATCH, OUR_BATCH_BYTES))
     if n_bytes >= SMALL_BYTES:
         return None
-    return Problem(
+    return TopicProblem(
         f"topic {settings.topic!r} takes messages of up to {n_bytes:,} bytes ({MAX_BATCH}), "
         "and single events may be larger",
         f"allow more with\n  {set_topic(settings, MAX_BATCH, OUR_BATCH_BYTES)}",
@@ -183,3 +190,71 @@ def _expiry_of(admin: AdminClient, broker_id: int) -> dict[str, str]:
     except KafkaException:
         return {}
     return {EXPIRY: entry.value} if entry and entry.value else {}
+
+
+NO_LIMIT = -1
+RETENTION = "retention.ms"
+MARGIN_MS = 60_000
+"""The brokers' clock is not this one, and some time passes before the first event."""
+UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBounds:
+    """How far ahead of the clock the times of a run's events are when they are sent, in ms; negative is behind.
+
+    Attributes:
+        first_ms: of the first event.
+        sure_ms: of some event, for sure.
+        possible_ms: of no event more than this, unless all goes faster than can be expected; inf for a run without end.
+    """
+
+    first_ms: float
+    sure_ms: float
+    possible_ms: float
+
+
+def check_times(settings: KafkaSettings, reach: TimeBounds, note: Callable[[str], None]) -> None:
+    """See whether the topic takes and keeps events of these times; where it says nothing, nothing is checked.
+
+    Raises:
+        SinkError: it is sure to refuse some.
+    """
+    config = config_of(settings)
+    if config.get("message.timestamp.type") == "LogAppendTime":  # the broker puts its own time in
+        return
+    takes_ms = int(config.get(FUTURE, NO_LIMIT))
+    if takes_ms != NO_LIMIT and reach.possible_ms > takes_ms:
+        is_sure = reach.sure_ms > takes_ms + MARGIN_MS
+        said = _of_the_future(settings, reach, takes_ms, is_sure)
+        if is_sure:
+            raise SinkError(said)
+        note(f"note: {said}")
+    keeps_ms = int(config.get(RETENTION, NO_LIMIT))
+    if keeps_ms != NO_LIMIT and "delete" in config.get("cleanup.policy", "delete") and -reach.first_ms > keeps_ms:
+        note(
+            f"note: this run begins with events of {_about(-reach.first_ms)} ago, and topic {settings.topic!r} keeps "
+            f"events for {_about(keeps_ms)}: Kafka deletes older ones soon after they arrive. To keep them:\n"
+            f"  {set_topic(settings, RETENTION, NO_LIMIT)}"
+        )
+    known_ms = int(config.get(EXPIRY, UNITS_MS["d"]))  # a day is the brokers' own choice
+    if config and -reach.first_ms > known_ms:
+        note(
+            f"note: this run begins with events of {_about(-reach.first_ms)} ago, and a broker that restarts no longer "
+            f"knows who sent messages older than {_about(known_ms)} ({EXPIRY}): what is in flight at that moment may "
+            "then be lost or be there twice, which loadgen verify finds; --timestamps wall or a later --start avoids it"
+        )
+
+
+def _of_the_future(settings: KafkaSettings, reach: TimeBounds, takes_ms: int, is_sure: bool) -> str:
+    gets = f"may reach {_about(reach.possible_ms)}" if math.isfinite(reach.possible_ms) else "gets ever further"
+    return (
+        f"simulated time {f'reaches {_about(reach.sure_ms)}' if is_sure else gets} ahead of the clock, and topic "
+        f"{settings.topic!r} takes events up to {_about(takes_ms)} ahead of the brokers'; {out_of_the_future(settings)}"
+    )
+
+
+def _about(time_ms: float) -> str:
+    """A length of time in its largest unit: 2.5 d."""
+    unit = next((unit for unit, unit_ms in UNITS_MS.items() if time_ms >= unit_ms), "s")
+    return f"{time_ms / UNITS_MS[unit]:.3g} {unit}"

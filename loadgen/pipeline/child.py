@@ -1,6 +1,6 @@
 """One process of a pipeline, with what it starts in turn: begun, asked to end, killed.
 
-In: the words of a verb. Out: a process in a group of its own, so that a terminal's Ctrl-C reaches only the parent,
+In: the words of a command. Out: a process in a group of its own, so that a terminal's Ctrl-C reaches only the parent,
 which knows the order in which the parts end. What it says goes into a file.
 """
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from loadgen.errors import StoreError
 from loadgen.pipeline.child import Child
 from loadgen.pipeline.offsets import has_messages, missing, stored_of
-from loadgen.pipeline.prepare import Ground
+from loadgen.pipeline.prepare import PipelineContext
 from loadgen.pipeline.supervisor import Part, State
-from loadgen.prove.report import Report
+from loadgen.verifier.report import VerifyReport
 
 PART_ENDS_S = 45.0
 """A producer and a consumer wait 30 s for what is in flight; one that takes longer hangs."""
@@ -49,10 +49,10 @@ def end_orphans(children: Sequence[Child], turn: Turn) -> None:
         child.kill()
 
 
-class Storing:
+class DrainWaiter:
     """Waits until everything up to some offsets is stored."""
 
-    def __init__(self, ground: Ground, ends: Mapping[int, int], timeout_s: float) -> None:
+    def __init__(self, ground: PipelineContext, ends: Mapping[int, int], timeout_s: float) -> None:
         """Prepare.
 
         Args:
@@ -95,7 +95,9 @@ class Storing:
             turn()
 
 
-def verify(ground: Ground, manifests: Sequence[Path], show: int, progress: Callable[[str, int, float], None]) -> Report:
+def verify(
+    ground: PipelineContext, manifests: Sequence[Path], show: int, progress: Callable[[str, int, float], None]
+) -> VerifyReport:
     """Hold what the producers sent against what is stored of this pipeline's time.
 
     Events of others, which the same topic holds, are no fault; where the topic is the pipeline's own there are none.
@@ -103,9 +105,9 @@ def verify(ground: Ground, manifests: Sequence[Path], show: int, progress: Calla
     Raises:
         LoadgenError: the store cannot be read, or a run not be made again.
     """
-    from loadgen.prove.files import part_source
-    from loadgen.prove.plan import read_promises
-    from loadgen.prove.verify import compared
+    from loadgen.verifier.files import part_source
+    from loadgen.verifier.manifest_spec import read_promises
+    from loadgen.verifier.verify import compared
 
     source = part_source(ground.store, ground.source.tag, ground.begins)
     report = compared(read_promises(manifests, "store"), source, show, progress)

@@ -9,8 +9,7 @@ from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from loadgen.consume.commits import Record
-from loadgen.consume.source import Source
+from loadgen.consume.commits import CommitRecord, TopicIdentity
 from loadgen.errors import NotThere
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config
@@ -26,7 +25,7 @@ _CONFIG = {
 LOOK_S = 5.0
 
 
-def stored_of(store: Store, source: Source, n_partitions: int) -> dict[int, int]:
+def stored_of(store: Store, source: TopicIdentity, n_partitions: int) -> dict[int, int]:
     """One past the last offset of each partition that is stored; 0 where nothing is.
 
     Raises:
@@ -36,7 +35,7 @@ def stored_of(store: Store, source: Source, n_partitions: int) -> dict[int, int]
     for number in found:
         records = [file.path for file in store.files(source.records(number)) if file.path.endswith(".json")]
         with suppress(NotThere):  # a record that was pruned meanwhile: there is a later one
-            found[number] = Record.from_json(records[-1], store.read(records[-1])).next if records else 0
+            found[number] = CommitRecord.from_json(records[-1], store.read(records[-1])).next if records else 0
     return found
 
 

@@ -12,23 +12,23 @@ from types import FrameType
 from typing import Any
 
 from loadgen.config import KafkaOptions, PipelineSettings
-from loadgen.config.handover import environment
+from loadgen.config.layers import environment
 from loadgen.errors import BrokerUnreachable, LoadgenError
+from loadgen.kafka.consumer_options import ends_of
 from loadgen.kafka.embedded import AT_ONCE
-from loadgen.kafka.ends import ends_of
 from loadgen.kafka.watch import TopicWatch
 from loadgen.pipeline import parts
 from loadgen.pipeline.child import Child
-from loadgen.pipeline.ending import Storing, end_orphans, end_part, verify
+from loadgen.pipeline.ending import DrainWaiter, end_orphans, end_part, verify
 from loadgen.pipeline.figures import Figures, reserve_port
 from loadgen.pipeline.manifests import Account, account_of, accounts_of
-from loadgen.pipeline.prepare import Ground
+from loadgen.pipeline.prepare import PipelineContext
 from loadgen.pipeline.screen import Screen
 from loadgen.pipeline.supervisor import Part, State
-from loadgen.prove.compare import KINDS
-from loadgen.prove.report import Report
 from loadgen.signals import exit_code, listening, reason_of
-from loadgen.stdout import say_json
+from loadgen.terminal import say_json
+from loadgen.verifier.compare import KINDS
+from loadgen.verifier.report import VerifyReport
 
 EXIT_FAILED = 1
 TICK_S = 0.1
@@ -43,7 +43,7 @@ DASHBOARD_ENDS_S = 5.0
 class Pipeline:
     """Three parts, from their start to their end."""
 
-    def __init__(self, settings: PipelineSettings, ground: Ground, screen: Screen) -> None:
+    def __init__(self, settings: PipelineSettings, ground: PipelineContext, screen: Screen) -> None:
         """Nothing is started yet."""
         self._settings, self._ground, self._screen = settings, ground, screen
         self._reserved = [reserve_port(PRODUCER_PORT), reserve_port(CONSUMER_PORT)]
@@ -180,7 +180,7 @@ class Pipeline:
 
     # the end
 
-    def _end(self) -> Report | None:
+    def _end(self) -> VerifyReport | None:
         """End the parts in their order, and hold what is stored against what was sent."""
         self._doing = "ending the producer"
         self._end_part(self._producer)
@@ -211,14 +211,14 @@ class Pipeline:
         except BrokerUnreachable as error:
             self._problem(str(error))
             return
-        storing = Storing(self._ground, ends, self._settings.drain_timeout_s)
+        storing = DrainWaiter(self._ground, ends, self._settings.drain_timeout_s)
         if not storing.wait(self._consumer, self._turn):
             self._problem(
                 f"not everything that was sent is stored in {self._ground.store.url}; what is missing stays in topic "
                 f"{self._ground.kafka.topic} while that keeps it; the consumer's reasons are in {self._log('consumer')}"
             )
 
-    def _verified(self) -> Report | None:
+    def _verified(self) -> VerifyReport | None:
         accounts = self._accounts()
         for name in ("failed", "dropped"):
             if n_events := sum(account.counts[name] for account in accounts):
@@ -233,7 +233,7 @@ class Pipeline:
             self._problem(f"what is stored cannot be verified: {error}")
             return None
 
-    def _say(self, report: Report | None) -> None:
+    def _say(self, report: VerifyReport | None) -> None:
         self._screen.end_line()
         if report is not None:
             self._screen.result(report, self._ground)
@@ -259,7 +259,7 @@ class Pipeline:
             reserved.close()
         self._screen.end_line()
 
-    def _say_json(self, report: Report | None, reason: str) -> None:
+    def _say_json(self, report: VerifyReport | None, reason: str) -> None:
 
         accounts = self._accounts()
         found = report.as_json() if report else {"verdict": None, "expected": None, "found": None}

@@ -1,6 +1,7 @@
 """Everything that is checked before a part is started: nothing is opened that cannot be reached.
 
-In: settings. Out: `Ground`, on which the parts stand; or an error that names every obstacle with its next step.
+In: settings. Out: `PipelineContext`, on which the parts stand; or an error that names every obstacle with its next
+step.
 """
 
 import os
@@ -14,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.config import PipelineSettings
+from loadgen.consume.commits import TopicIdentity
 from loadgen.consume.prepare import check_store, new_writer_id
-from loadgen.consume.source import Source
 from loadgen.errors import LoadgenError, OutputUnwritable, UsageError
 from loadgen.kafka.check import check_topic, create_topic
-from loadgen.kafka.consumer_options import check_consumer_options, identity_of
-from loadgen.kafka.ends import ends_of
+from loadgen.kafka.consumer_options import check_consumer_options, ends_of, identity_of
 from loadgen.kafka.options import KafkaSettings, options_of
-from loadgen.run.memory import available_bytes, check_memory
+from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.sink.kafka_options import check_options
 from loadgen.store import Store, open_store
 
@@ -29,7 +29,7 @@ RUNS = Path("loadgen_runs")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class PipelineContext:
     """What the parts stand on.
 
     Attributes:
@@ -46,14 +46,14 @@ class Ground:
     folder: Path
     kafka: KafkaSettings
     n_partitions: int
-    source: Source
+    source: TopicIdentity
     begins: dict[int, int]
     store: Store
     group: str
     is_shared: bool
 
 
-def prepare(settings: PipelineSettings, embedded_address: str | None, note: Callable[[str], None]) -> Ground:
+def prepare(settings: PipelineSettings, embedded_address: str | None, note: Callable[[str], None]) -> PipelineContext:
     """Check everything, all at the same time.
 
     Args:
@@ -78,9 +78,9 @@ def prepare(settings: PipelineSettings, embedded_address: str | None, note: Call
     _raise_all([topic.exception(), *(other.exception() for other in others)])
     n_partitions = topic.result()
     identity = identity_of(kafka)
-    source = Source(identity.cluster_id, kafka.topic, identity.topic_id)
+    source = TopicIdentity(identity.cluster_id, kafka.topic, identity.topic_id)
     begins, is_shared = ends_of(kafka, n_partitions), embedded_address is None
-    return Ground(_new_folder(), kafka, n_partitions, source, begins, store, group, is_shared)
+    return PipelineContext(_new_folder(), kafka, n_partitions, source, begins, store, group, is_shared)
 
 
 def _raise_all(errors: Sequence[BaseException | None]) -> None:

@@ -10,9 +10,9 @@ from loadgen.config import PipelineSettings
 from loadgen.config.names import url
 from loadgen.config.values import say_duration
 from loadgen.pipeline.figures import Figures
-from loadgen.pipeline.prepare import Ground
-from loadgen.prove.report import Report
+from loadgen.pipeline.prepare import PipelineContext
 from loadgen.terminal import Terminal, clock
+from loadgen.verifier.report import VerifyReport
 
 LOG_EVERY_S = 10.0
 LIVE_EVERY_S = 0.5
@@ -35,7 +35,7 @@ class Screen:
         """Where the page is, for a browser on this machine."""
         return url(self._settings.host, self._settings.port)
 
-    def ground(self, ground: Ground) -> None:
+    def ground(self, ground: PipelineContext) -> None:
         """Where everything is."""
         settings = self._settings
         kafka = f"{ground.kafka.brokers}, topic {ground.kafka.topic} ({ground.n_partitions} partitions)"
@@ -89,7 +89,7 @@ class Screen:
         self._terminal.end_line()
         self._shown_s = time.monotonic()
 
-    def result(self, report: Report, ground: Ground) -> None:
+    def result(self, report: VerifyReport, ground: PipelineContext) -> None:
         """What is stored, against what was sent."""
         self.end_line()
         for line in report.as_text():

@@ -1,7 +1,7 @@
 """Be `loadgen`, and end with the process that started this one, however that ends.
 
-In: the parent's pid, and the words of a verb. Out: what the verb does. On Linux the kernel kills this process with its
-parent; elsewhere a thread looks for the parent once a second.
+In: the parent's pid, and the words of a command. Out: what the command does. On Linux the kernel kills this process
+with its parent; elsewhere a thread looks for the parent once a second.
 """
 
 import ctypes

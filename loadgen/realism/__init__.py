@@ -15,7 +15,7 @@ from loadgen.config import RealismSettings
 
 if TYPE_CHECKING:
     from loadgen.realism.facts import Facts
-    from loadgen.realism.seen import Seen
+    from loadgen.realism.observed import ObservedListening
     from loadgen.terminal import Terminal
 
 EXIT_PASSED, EXIT_NOT_PASSED = 0, 1
@@ -36,8 +36,7 @@ def main(settings: RealismSettings) -> int:
     from loadgen.realism import report
     from loadgen.realism.statistics import statistics_of
     from loadgen.realism.targets import Sample, load_targets
-    from loadgen.stdout import say, say_json
-    from loadgen.terminal import Terminal
+    from loadgen.terminal import Terminal, say, say_json
 
     targets = load_targets(settings.targets)
     terminal = Terminal(settings.quiet)
@@ -47,9 +46,9 @@ def main(settings: RealismSettings) -> int:
     judged = report.judge(targets.targets, statistics_of(seen), sample := Sample.of(seen))
     extent = report.extent_of(int(seen.events.sum()), sample)
     if settings.report:
-        from loadgen.realism.page import write
+        from loadgen.realism.report import write
 
-        write(settings.report, report.Report(extent, judged, tuple(failed)), seen, targets.curves)
+        write(settings.report, report.RealismReport(extent, judged, tuple(failed)), seen, targets.curves)
     if settings.json_summary:
         say_json(report.as_list(judged))
     else:
@@ -61,7 +60,7 @@ def main(settings: RealismSettings) -> int:
 def _check_report(settings: RealismSettings, terminal: "Terminal") -> None:
     """Find out early whether a file would be lost; raises OutputUnwritable."""
     if settings.report:
-        from loadgen.disk import replaces_own
+        from loadgen.files import replaces_own
         from loadgen.realism.curves import PICTURE_MARK
         from loadgen.report import PAGE_MARK
 
@@ -69,7 +68,7 @@ def _check_report(settings: RealismSettings, terminal: "Terminal") -> None:
             terminal.note(f"--report {settings.report}: replaces the file that was there")
 
 
-def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[Seen, dict[str, str]]":
+def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[ObservedListening, dict[str, str]]":
     """Read everything.
 
     Returns:
@@ -83,7 +82,7 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[Seen, dict[s
     from loadgen.analyze.files import Interval
     from loadgen.errors import LoadgenError
     from loadgen.realism.facts import Facts
-    from loadgen.realism.seen import seen_in
+    from loadgen.realism.observed import seen_in
 
     with tempfile.TemporaryDirectory(prefix="loadgen_realism_") as spill:
         facts = Facts(Interval(settings.since_ms, settings.until_ms), Path(spill))
@@ -101,8 +100,8 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[Seen, dict[s
 
 
 def _read_files(settings: RealismSettings, facts: "Facts", terminal: "Terminal") -> None:
+    from loadgen.analyze.console import progress
     from loadgen.analyze.files import batches
-    from loadgen.analyze.screen import progress
     from loadgen.config.settings.shared import DEFAULT_STORE
     from loadgen.errors import NotThere
 
@@ -116,9 +115,9 @@ def _read_files(settings: RealismSettings, facts: "Facts", terminal: "Terminal")
 
 
 def _read_topic(settings: RealismSettings, facts: "Facts", terminal: "Terminal") -> None:
-    from loadgen.analyze.screen import progress
+    from loadgen.analyze.console import progress
     from loadgen.kafka.options import KafkaSettings, options_of
-    from loadgen.prove.topic import TopicSource
+    from loadgen.verifier.topic import TopicSource
 
     options = options_of(settings.kafka_option, settings.kafka_config)
     source = TopicSource(KafkaSettings(str(settings.brokers), settings.topic, options, reading=True))
@@ -128,10 +127,10 @@ def _read_topic(settings: RealismSettings, facts: "Facts", terminal: "Terminal")
 
 
 def _close(
-    settings: RealismSettings, seen: "Seen", failed: dict[str, str], terminal: "Terminal", elapsed_s: float
+    settings: RealismSettings, seen: "ObservedListening", failed: dict[str, str], terminal: "Terminal", elapsed_s: float
 ) -> None:
     """Say on stderr what is wrong, and where the curves are."""
-    from loadgen.analyze.screen import note_gaps
+    from loadgen.analyze.console import note_gaps
 
     note_gaps(terminal, failed, seen.events.sum())
     if settings.quiet:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.realism.days import NIGHT, Days
-from loadgen.realism.seen import FIRST_POSITIONS, Seen
+from loadgen.realism.observed import FIRST_POSITIONS, ObservedListening
+from loadgen.realism.statistics import NIGHT, Days
 from loadgen.realism.targets import Curve, Point
 
-Draw = Callable[[Any, Seen], bool]
+Draw = Callable[[Any, ObservedListening], bool]
 """Draws into axes; says whether there was something to draw."""
 Points = Mapping[Curve, tuple[Point, ...]]
 BLUE, LIGHT, RED, GREY, INK = "#2563a8", "#8fb4da", "#c2410c", "#d8dde3", "#1f2933"
@@ -47,7 +47,7 @@ class Picture:
     png: bytes
 
 
-def picture_of(seen: Seen, points: Points) -> bytes:
+def picture_of(seen: ObservedListening, points: Points) -> bytes:
     """All curves as one PNG."""
     with _style():
         figure = _figure(15, 9, 100)
@@ -57,7 +57,7 @@ def picture_of(seen: Seen, points: Points) -> bytes:
         return _png(figure)
 
 
-def pictures_of(seen: Seen, points: Points) -> Iterator[Picture]:
+def pictures_of(seen: ObservedListening, points: Points) -> Iterator[Picture]:
     """A picture of each curve that these events tell."""
     with _style():
         for name, draw in _drawings().items():
@@ -102,7 +102,7 @@ def _png(figure: Any) -> bytes:
     return file.getvalue()
 
 
-def _drawn(axes: Any, draw: Draw, seen: Seen, published: tuple[Point, ...]) -> bool:
+def _drawn(axes: Any, draw: Draw, seen: ObservedListening, published: tuple[Point, ...]) -> bool:
     """Draw a curve and its points, where there is a curve."""
     _frame(axes)
     is_told = draw(axes, seen)
@@ -117,7 +117,7 @@ def _words(axes: Any, title: str, published: tuple[Point, ...]) -> str:
     return f"{title}: {axes.get_ylabel()}, by {axes.get_xlabel()}" + (f"; published: {points}" if points else "")
 
 
-def _day(axes: Any, seen: Seen) -> bool:
+def _day(axes: Any, seen: ObservedListening) -> bool:
     _name(axes, "Plays by local hour", "hour", "relative to the hours 0 to 4")
     days = Days.of(seen)
     weekday, weekend = days.by_hour(weekend=False), days.by_hour(weekend=True)
@@ -129,7 +129,7 @@ def _day(axes: Any, seen: Seen) -> bool:
     return bool(axes.lines)
 
 
-def _sessions(axes: Any, seen: Seen) -> bool:
+def _sessions(axes: Any, seen: ObservedListening) -> bool:
     _name(axes, "Session sizes", "plays (n)", "sessions of n plays or more")
     at_least = np.cumsum(seen.sizes[::-1])[::-1]
     if len(at_least):
@@ -139,7 +139,7 @@ def _sessions(axes: Any, seen: Seen) -> bool:
     return bool(len(at_least))
 
 
-def _hazard(axes: Any, seen: Seen) -> bool:
+def _hazard(axes: Any, seen: ObservedListening) -> bool:
     _name(axes, "Stopping after play n", "n", "probability")
     sizes = seen.sizes[:MOST_TRACKS]
     at_least = np.cumsum(seen.sizes[::-1])[::-1][:MOST_TRACKS]
@@ -149,7 +149,7 @@ def _hazard(axes: Any, seen: Seen) -> bool:
     return bool(len(sizes))
 
 
-def _zipf(axes: Any, seen: Seen) -> bool:
+def _zipf(axes: Any, seen: ObservedListening) -> bool:
     _name(axes, "Artists by rank", "rank", "plays, relative to rank 10")
     if len(seen.artists) < 10:
         return False
@@ -158,7 +158,7 @@ def _zipf(axes: Any, seen: Seen) -> bool:
     return True
 
 
-def _skips(axes: Any, seen: Seen) -> bool:
+def _skips(axes: Any, seen: ObservedListening) -> bool:
     _name(axes, "Skips by time", "seconds into the track", "plays skipped by then")
     n_next = seen.skips["n"].sum()
     if n_next:
@@ -167,7 +167,7 @@ def _skips(axes: Any, seen: Seen) -> bool:
     return bool(n_next)
 
 
-def _positions(axes: Any, seen: Seen) -> bool:
+def _positions(axes: Any, seen: ObservedListening) -> bool:
     _name(axes, "Skips by position", "position in the session", "plays skipped")
     skips, position = seen.skips, np.arange(1, FIRST_POSITIONS + 1)
     counted = [skips["n"][skips["position"] == place].sum() for place in position]

@@ -1,19 +1,71 @@
-"""Reads every event once, and keeps a compact row of it: numbers instead of names.
+"""Local time: which time zone an event's place is in, and what its clocks say.
+
+In: places as the formats name them ("Seoul, KR", "KR"), moments in UTC. Out: positions in ZONES; local times.
+
+Reads every event once, and keeps a compact row of it: numbers instead of names.
 
 In: batches of files (see `analyze.files`), or messages of a topic. Out: a table `facts` in DuckDB with the columns of
 KEPT, about 60 bytes an event; what does not fit into memory goes to a folder for the time being.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from loadgen.analyze import events
 from loadgen.analyze.files import Interval
-from loadgen.analyze.tally import Tally
+from loadgen.analyze.tally import CombinationCounts
 from loadgen.event import LEVELS, PAGE_ACTIONS, PAGE_NAMES, TIERS
 from loadgen.kafka.lines import folded_if_json
-from loadgen.realism.zones import zone_table
+from loadgen.places import CITIES
+
+Ints = npt.NDArray[np.int64]
+
+QUARTER_MS = 900_000
+"""Clocks differ from UTC by quarters of an hour."""
+DAY_QUARTERS = 96
+ZONES = tuple(sorted({city.zone for city in CITIES}))
+
+
+def zone_table() -> pa.Table:
+    """place → zone: every city; every country all of whose cities have the same time zone."""
+    zones = {city.location: ZONES.index(city.zone) for city in CITIES}
+    of_country = defaultdict(set)
+    for city in CITIES:
+        of_country[city.country].add(ZONES.index(city.zone))
+    zones |= {country: min(found) for country, found in of_country.items() if len(found) == 1}
+    return pa.table({"place": pa.array(zones.keys()), "zone": pa.array(zones.values(), pa.uint16())})
+
+
+def local_quarters(zone: int, quarters: Ints) -> Ints:
+    """What the clocks of a zone say at these moments; both in quarters of an hour since 1970."""
+    days, place = np.unique(quarters // DAY_QUARTERS, return_inverse=True)
+    found: Ints = quarters + np.array([_offset(zone, int(day) * DAY_QUARTERS) for day in days], np.int64)[place]
+    for day in [int(day) for day in days if _is_changed(zone, int(day))]:
+        at = np.flatnonzero(quarters // DAY_QUARTERS == day)
+        found[at] = [quarter + _offset(zone, quarter) for quarter in quarters[at].tolist()]
+    return found
+
+
+def _is_changed(zone: int, day: int) -> bool:
+    """Whether clocks are put forward or back on this UTC day."""
+    return _offset(zone, day * DAY_QUARTERS) != _offset(zone, (day + 1) * DAY_QUARTERS)
+
+
+@cache
+def _offset(zone: int, quarter: int) -> int:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=quarter * QUARTER_MS)
+    offset = moment.astimezone(ZoneInfo(ZONES[zone])).utcoffset() or timedelta()
+    return round(offset / timedelta(milliseconds=QUARTER_MS))
+
 
 PLAY, LIKE, DISLIKE, ADD, OTHER = range(5)
 """What `kind` says."""
@@ -81,8 +133,8 @@ KEPT = {
 zone a position in zones.ZONES, NULL where the place is not known."""
 
 
-class Facts(Tally):
-    """Keeps a row of each event; see `Tally` for how files are read."""
+class Facts(CombinationCounts):
+    """Keeps a row of each event; see `CombinationCounts` for how files are read."""
 
     fields: ClassVar[Mapping[str, str]] = {name: events.FIELDS[name] for name in _NAMED} | {"age": "UTINYINT"}
 

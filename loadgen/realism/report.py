@@ -1,15 +1,28 @@
 """Values beside their bands, as text for a person and as JSON for a program.
 
 In: targets and the values of their statistics. Out: text; a list of objects.
+
+What `loadgen realism --report` writes: a picture of the curves, or a page like that of a run.
+
+In: judged targets, what was seen, published points. Out: a file, written whole or not at all, that needs no network.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 
+from loadgen import __version__
 from loadgen.config.values import say_duration
+from loadgen.errors import OutputUnwritable
+from loadgen.files import reason, write_whole
+from loadgen.realism.curves import Picture, Points, picture_of, pictures_of
+from loadgen.realism.observed import ObservedListening
 from loadgen.realism.statistics import Value
 from loadgen.realism.targets import Number, Sample, Target
+from loadgen.report.html import Child, document, exact, panel, table, tag
 
 DAY_S = 86_400
 SHORTEST_DAYS = 0.5
@@ -19,7 +32,7 @@ WIDTH = 29
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class TargetResult:
     """A target, and what was found.
 
     Attributes:
@@ -58,7 +71,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RealismReport:
     """All that a page says in words.
 
     Attributes:
@@ -68,7 +81,7 @@ class Report:
     """
 
     extent: str
-    judged: Sequence[Judged]
+    judged: Sequence[TargetResult]
     unread: tuple[str, ...] = ()
 
 
@@ -79,21 +92,21 @@ def extent_of(n_events: int, sample: Sample) -> str:
     return f"{n_events:,} events of {sample.n_listeners:,} listeners in {lasts}"
 
 
-def judge(targets: Sequence[Target], values: Mapping[str, Value], sample: Sample) -> list[Judged]:
+def judge(targets: Sequence[Target], values: Mapping[str, Value], sample: Sample) -> list[TargetResult]:
     """Put values beside their bands."""
     return [
-        Judged(target, tuple(values[number.statistic] for number in target.numbers), target.is_enough(sample))
+        TargetResult(target, tuple(values[number.statistic] for number in target.numbers), target.is_enough(sample))
         for target in targets
     ]
 
 
-def none_failed(judged: Sequence[Judged]) -> bool:
+def none_failed(judged: Sequence[TargetResult]) -> bool:
     """Whether no target failed; and one at least passed or needs more data, else these events tell nothing."""
     is_told = any(one.passed or one.could_be_told for one in judged)
     return is_told and not any(one.passed is False for one in judged)
 
 
-def as_list(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def as_list(judged: Sequence[TargetResult]) -> list[dict[str, Any]]:
     """What --json prints: one object for each number."""
     return [
         {
@@ -112,7 +125,7 @@ def as_list(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     ]
 
 
-def text_of(judged: Sequence[Judged], title: str) -> str:
+def text_of(judged: Sequence[TargetResult], title: str) -> str:
     """What a person reads."""
     lines = [title, ""]
     for one in judged:
@@ -121,7 +134,7 @@ def text_of(judged: Sequence[Judged], title: str) -> str:
     return "\n".join([*lines, verdict(judged)]) + "\n"
 
 
-def verdict(judged: Sequence[Judged]) -> str:
+def verdict(judged: Sequence[TargetResult]) -> str:
     """One line."""
     gated = [one for one in judged if one.target.is_gated]
     passed, failed = ([one for one in gated if one.passed is result] for result in (True, False))
@@ -133,22 +146,22 @@ def verdict(judged: Sequence[Judged]) -> str:
     return text + (f"; these do not: {', '.join(one.target.name for one in failed)}" if failed else "")
 
 
-def _most(few: Sequence[Judged]) -> str:
+def _most(few: Sequence[TargetResult]) -> str:
     listeners, days = (max(getattr(one.target, name) for one in few) for name in ("listeners", "days"))
     return f"≥ {listeners:,} listeners, {days:g} days"
 
 
-def _heading(one: Judged) -> str:
+def _heading(one: TargetResult) -> str:
     return f"{_mark(one)} {one.target.name}" + (f": {one.target.needs}" if one.lacks_data else "")
 
 
-def _mark(one: Judged) -> str:
+def _mark(one: TargetResult) -> str:
     if not one.target.is_gated:
         return "·"
     return {True: "✓", False: "✗", None: "?"}[one.passed]
 
 
-def _line(one: Judged, number: Number, value: Value) -> str:
+def _line(one: TargetResult, number: Number, value: Value) -> str:
     name = number.statistic.ljust(WIDTH)
     if value is None:
         return f"    {name} not told by these events".rstrip()
@@ -162,3 +175,88 @@ def shown(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+HEAD = ("Target", "Statistic", "Result", "Value", "Low", "High", "Published, and source")
+MARKS = {"passed": "✓", "failed": "✗", "open": "?"}
+
+
+def write(path: Path, report: RealismReport, seen: ObservedListening, points: Points) -> None:
+    """Write a file: .png, or a page.
+
+    Raises:
+        OutputUnwritable: it cannot be written, or the disk is full.
+    """
+    if path.suffix.lower() == ".png":
+        content = picture_of(seen, points)
+    else:
+        content = page_of(report, pictures_of(seen, points)).encode()
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise OutputUnwritable(f"cannot write {str(path)!r}: {reason(error)}; give another --report") from error
+
+
+def page_of(report: RealismReport, pictures: Iterable[Picture]) -> str:
+    """The page: verdict, a row for each number of each target, the curves that these events tell."""
+    return document("loadgen realism", _body(report, pictures))
+
+
+def _body(report: RealismReport, pictures: Iterable[Picture]) -> Iterator[Element]:
+    yield tag("a", "Skip to the figures", class_="skip", href="#figures")
+    title = tag("h1", "Events against published figures")
+    yield tag("header", tag("p", "Realism report", class_="kind"), title, tag("p", report.extent, class_="hint"))
+    parts = [_verdict(report), *map(_picture, pictures), _targets(report.judged)]
+    yield tag("main", parts, id="figures", tabindex="-1")
+    made = f"Made by loadgen {__version__} from these events. This page asks no network for anything."
+    yield tag("footer", tag("p", made))
+
+
+def _verdict(report: RealismReport) -> Element:
+    state = _state(report)
+    title, *others = verdict(report.judged).split("; ", 1)
+    said = [title[0].upper() + title[1:], *(other[0].upper() + other[1:] for other in others)]
+    said += [f"Could not be read: {name}" for name in report.unread]
+    rows = [tag("li", tag("span", "•", class_="hint"), tag("span", words)) for words in said[1:]]
+    mark = tag("span", MARKS[state], class_="mark", aria_hidden="true")
+    heading = tag("h2", said[0], id="verdict-title")
+    listed = tag("ul", rows) if rows else None
+    place = {"id": "verdict", "data_state": state, "aria_labelledby": "verdict-title"}
+    return tag("section", mark, tag("div", heading, listed), class_="panel wide verdict", **place)
+
+
+def _state(report: RealismReport) -> str:
+    """As the exit code says it; "open" where nothing failed, and not everything could be told."""
+    if report.unread or not none_failed(report.judged):
+        return "failed"
+    return "passed" if all(one.passed for one in report.judged if one.target.is_gated) else "open"
+
+
+def _picture(picture: Picture) -> Element:
+    source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
+    return panel(picture.key, picture.title, tag("img", class_="picture", alt=picture.words, src=source), size="third")
+
+
+def _targets(judged: Iterable[TargetResult]) -> Element:
+    rows = [_row(one, number, value) for one in judged for number, value in one.rows()]
+    hint = "A target passes if all its numbers lie between low and high; numbers without these are reported only."
+    said = table(HEAD, rows, "Targets", 3, 1)
+    return panel("targets", "Targets", said, hint=hint)
+
+
+def _row(one: TargetResult, number: Number, value: Value) -> list[Child]:
+    source = tag("span", tag("span", number.published), tag("span", one.target.source, class_="hint"), class_="source")
+    figures = [exact(shown(figure), figure) for figure in (value, number.low, number.high)]
+    return [one.target.name, tag("code", number.statistic), _result(one, number, value), *figures, source]
+
+
+def _result(one: TargetResult, number: Number, value: Value) -> Element:
+    if value is None:
+        return tag("span", "not told by these events", class_="hint")
+    if number.low is None:
+        return tag("span", "reported only", class_="hint")
+    if one.lacks_data:
+        needs = tag("span", one.target.needs, class_="needs hint")
+        return tag("span", tag("span", "? needs more data", class_="warn"), needs)
+    words, kind = ("✓ passed", "good") if one.result(number, value) else ("✗ failed", "bad")
+    return tag("span", words, class_=kind)

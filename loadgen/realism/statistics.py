@@ -1,16 +1,104 @@
-"""The statistics that targets name, each from what was seen.
+"""Plays by local hour and weekday.
 
-In: `Seen`. Out: name → value; None where the events do not tell it. targets.toml says how each is computed.
+In: plays by zone and quarter of an hour. Out: how many there are in each hour of an average Monday, Tuesday …
+Only days that the events cover whole count, of each zone.
+
+The statistics that targets name, each from what was seen.
+
+In: `ObservedListening`. Out: name → value; None where the events do not tell it. targets.toml says how each is
+computed.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.realism.days import Days
-from loadgen.realism.seen import ADD, DISLIKE, LIKE, PLAY, STEPS, Seen
+from loadgen.realism.facts import DAY_QUARTERS, QUARTER_MS, local_quarters
+from loadgen.realism.observed import ADD, DISLIKE, LIKE, PLAY, STEPS, ObservedListening
+
+FRIDAY, SATURDAY = 4, 5
+MONDAY_1970 = 3
+"""1970-01-01 was a Thursday: day 0 is weekday 3."""
+EVENING, NIGHT, MORNING = slice(16, 20), slice(0, 5), slice(7, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Average days.
+
+    Attributes:
+        plays: float64[7, 24], plays in each hour of an average Monday, Tuesday …; summed over the zones.
+        n_days: int64[7], whole days of each weekday, in the zone that has the fewest.
+    """
+
+    plays: npt.NDArray[np.float64]
+    n_days: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, seen: ObservedListening) -> Self:
+        """Work them out."""
+        plays, n_days = np.zeros((7, 24)), []
+        first, last = -(-seen.first_ms // QUARTER_MS), (seen.last_ms + 1) // QUARTER_MS
+        for zone in np.unique(seen.hours["zone"]).tolist():
+            at = seen.hours["zone"] == zone
+            of_zone, n_of_zone = _average(zone, seen.hours["quarter"][at], seen.hours["plays"][at], first, last)
+            plays += of_zone
+            n_days.append(n_of_zone)
+        return cls(plays, np.min(n_days, axis=0) if n_days else np.zeros(7, np.int64))
+
+    def by_hour(self, weekend: bool | None = None) -> npt.NDArray[np.float64] | None:
+        """Plays in each hour of an average day, as shares: float64[24]; None where there is no such day."""
+        days = slice(0, 7) if weekend is None else slice(SATURDAY, 7) if weekend else slice(0, SATURDAY)
+        counted = self.plays[days][self.n_days[days] > 0]
+        return counted.mean(axis=0) / counted.sum() * len(counted) if counted.sum() else None
+
+    def evening_over_night(self) -> float | None:
+        """See targets.toml."""
+        hours = self.by_hour()
+        return None if hours is None or not hours[NIGHT].sum() else float(hours[EVENING].mean() / hours[NIGHT].mean())
+
+    def extreme_hour(self, lowest: bool) -> float | None:
+        """The hour, 0..23, with the fewest or the most plays."""
+        hours = self.by_hour()
+        return None if hours is None else float(hours.argmin() if lowest else hours.argmax())
+
+    def morning_weekday_over_weekend(self) -> float | None:
+        """See targets.toml."""
+        weekday, weekend = self.by_hour(weekend=False), self.by_hour(weekend=True)
+        if weekday is None or weekend is None or not weekend[MORNING].sum():
+            return None
+        return float(weekday[MORNING].sum() / weekend[MORNING].sum())
+
+    def over_friday(self, day: int) -> float | None:
+        """Plays on an average day of this weekday, relative to Friday's."""
+        friday, other = self.plays[FRIDAY].sum(), self.plays[day].sum()
+        return float(other / friday) if friday and self.n_days[day] and self.n_days[FRIDAY] else None
+
+    def friday_over_others(self) -> float | None:
+        """Friday's plays relative to the highest other day's; None unless there is every weekday."""
+        of_day = self.plays.sum(axis=1)
+        others = np.delete(of_day, FRIDAY).max()
+        return float(of_day[FRIDAY] / others) if others and self.n_days.all() else None
+
+
+def _average(
+    zone: int, quarters: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], first: int, last: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Plays in each hour of the average weekdays of a zone, and how many of each there are."""
+    local = local_quarters(zone, quarters)
+    begin, end = local_quarters(zone, np.array([first, last], np.int64)).tolist()
+    first_day, end_day = -(-begin // DAY_QUARTERS), end // DAY_QUARTERS
+    day = local // DAY_QUARTERS
+    whole = (day >= first_day) & (day < end_day)
+    n_days = np.bincount((np.arange(first_day, end_day) + MONDAY_1970) % 7, minlength=7)
+    cell = (day[whole] + MONDAY_1970) % 7 * 24 + local[whole] % DAY_QUARTERS // 4
+    plays = np.bincount(cell, weights=counts[whole], minlength=168).reshape(7, 24)
+    return plays / np.maximum(n_days, 1)[:, None], n_days
+
 
 Ints = npt.NDArray[np.int64]
 Value = float | None
@@ -20,7 +108,7 @@ N_MEGA, N_TOP, N_FAMOUS = 8, 50, 500
 """Artists per tier, the most played first: what counts where no event names a tier."""
 
 
-def statistics_of(seen: Seen) -> dict[str, Value]:
+def statistics_of(seen: ObservedListening) -> dict[str, Value]:
     """Every statistic of STATISTICS."""
     days = Days.of(seen)
     return {name: _plain(compute(seen, days)) for name, compute in STATISTICS.items()}
@@ -34,41 +122,41 @@ def _ratio(part: float, whole: float) -> Value:
     return float(part) / float(whole) if whole else None
 
 
-def _paid(seen: Seen, low: int = -1, high: int = 1000) -> Value:
+def _paid(seen: ObservedListening, low: int = -1, high: int = 1000) -> Value:
     """Of the listeners of these ages who say their level, those who pay."""
     told = (seen.paid >= 0) & (seen.ages >= low) & (seen.ages <= high)
     return _ratio(int(np.count_nonzero(seen.paid[told] == 1)), int(np.count_nonzero(told)))
 
 
-def _paid_at(seen: Seen, group: int) -> Value:
+def _paid_at(seen: ObservedListening, group: int) -> Value:
     """Relative to the second group."""
     here, there = (_paid(seen, *AGE_GROUPS[number]) for number in (group, 1))
     return None if here is None or not there else here / there
 
 
-def _paid_steps_down(seen: Seen) -> Value:
+def _paid_steps_down(seen: ObservedListening) -> Value:
     shares = [_paid(seen, *ages) for ages in AGE_GROUPS[1:]]
     if None in shares:
         return None
     return float(sum(one > other for one, other in pairwise(share or 0.0 for share in shares)))
 
 
-def _per_day(seen: Seen) -> npt.NDArray[np.float64] | None:
+def _per_day(seen: ObservedListening) -> npt.NDArray[np.float64] | None:
     days = (seen.last_ms - seen.first_ms) / DAY_MS
     return seen.plays / days if days > 0 and len(seen.plays) else None
 
 
-def _plays_mean(seen: Seen) -> Value:
+def _plays_mean(seen: ObservedListening) -> Value:
     plays = _per_day(seen)
     return None if plays is None else float(plays.mean())
 
 
-def _plays_median(seen: Seen) -> Value:
+def _plays_median(seen: ObservedListening) -> Value:
     plays = _per_day(seen)
     return None if plays is None else float(np.median(plays))
 
 
-def _over_median(seen: Seen, share: float) -> Value:
+def _over_median(seen: ObservedListening, share: float) -> Value:
     if not len(seen.plays):
         return None
     high, middle = np.quantile(seen.plays, (share, 0.5))
@@ -87,56 +175,56 @@ def _gini(counts: Ints) -> Value:
     return float(2 * (rank * np.sort(counts)).sum() / (n * total) - (n + 1) / n) if total else None
 
 
-def _at_least(seen: Seen, n_plays: int) -> int:
+def _at_least(seen: ObservedListening, n_plays: int) -> int:
     """Sessions of so many plays or more."""
     return int(seen.sizes[n_plays - 1 :].sum())
 
 
-def _hazard(seen: Seen, n_plays: int) -> Value:
+def _hazard(seen: ObservedListening, n_plays: int) -> Value:
     exactly = seen.sizes[n_plays - 1] if len(seen.sizes) >= n_plays else 0
     return _ratio(float(exactly), _at_least(seen, n_plays))
 
 
-def _hazard_later(seen: Seen) -> Value:
+def _hazard_later(seen: ObservedListening) -> Value:
     found = [hazard for hazard in (_hazard(seen, n_plays) for n_plays in (17, 18, 19)) if hazard is not None]
     return sum(found) / len(found) if found else None
 
 
-def _hazard_falls(seen: Seen) -> Value:
+def _hazard_falls(seen: ObservedListening) -> Value:
     early, later = _hazard(seen, 10), _hazard_later(seen)
     return later / early if early and later is not None else None
 
 
-def _session_mean(seen: Seen) -> Value:
+def _session_mean(seen: ObservedListening) -> Value:
     return _ratio(float((seen.sizes * np.arange(1, len(seen.sizes) + 1)).sum()), float(seen.sizes.sum()))
 
 
-def _session_median(seen: Seen) -> Value:
+def _session_median(seen: ObservedListening) -> Value:
     if not seen.sizes.sum():
         return None
     return float(np.searchsorted(np.cumsum(seen.sizes), seen.sizes.sum() / 2) + 1)
 
 
-def _n_next(seen: Seen) -> int:
+def _n_next(seen: ObservedListening) -> int:
     return int(seen.skips["n"].sum())
 
 
-def _skipped(seen: Seen, which: npt.NDArray[np.bool_]) -> Value:
+def _skipped(seen: ObservedListening, which: npt.NDArray[np.bool_]) -> Value:
     """Of these rows of `skips`, the skipped."""
     counts = seen.skips["n"]
     return _ratio(counts[which & (seen.skips["skipped"] == 1)].sum(), counts[which].sum())
 
 
-def _skipped_at_age(seen: Seen, low: int, high: int) -> Value:
+def _skipped_at_age(seen: ObservedListening, low: int, high: int) -> Value:
     return _skipped(seen, (seen.skips["age"] >= low) & (seen.skips["age"] <= high))
 
 
-def _teens_less_thirties(seen: Seen) -> Value:
+def _teens_less_thirties(seen: ObservedListening) -> Value:
     teens, thirties = _skipped_at_age(seen, 13, 19), _skipped_at_age(seen, 30, 39)
     return None if teens is None or thirties is None else teens - thirties
 
 
-def _played(seen: Seen, share: float) -> Value:
+def _played(seen: ObservedListening, share: float) -> Value:
     """The played share that so many plays do not reach."""
     total = seen.played.sum()
     return float(np.searchsorted(np.cumsum(seen.played), share * total)) / STEPS if total else None
@@ -150,12 +238,12 @@ def _slope(counts: Ints, first: int, last: int) -> Value:
     return float(np.polyfit(np.log(rank), np.log(counts[first - 1 : last]), 1)[0])
 
 
-def _flatter(seen: Seen) -> Value:
+def _flatter(seen: ObservedListening) -> Value:
     body, head = _slope(seen.artists, 10, 1000), _slope(seen.artists, 1, 100)
     return None if body is None or head is None else head - body
 
 
-def _tier(seen: Seen, tier: int) -> Value:
+def _tier(seen: ObservedListening, tier: int) -> Value:
     if seen.tier_plays.sum():
         return _ratio(seen.tier_plays[tier], seen.tier_plays.sum())
     ends = np.cumsum([0, N_MEGA, N_TOP, N_FAMOUS])
@@ -167,11 +255,11 @@ def _quantile(values: npt.NDArray[np.float64], share: float) -> Value:
     return float(np.quantile(values, share)) if len(values) else None
 
 
-def _per_play(seen: Seen, kind: int) -> Value:
+def _per_play(seen: ObservedListening, kind: int) -> Value:
     return _ratio(seen.events[kind], seen.events[PLAY])
 
 
-STATISTICS: dict[str, Callable[[Seen, Days], Value]] = {
+STATISTICS: dict[str, Callable[[ObservedListening, Days], Value]] = {
     "paid_listeners": lambda seen, _: _paid(seen),
     "paid_16_24": lambda seen, _: _paid_at(seen, 0),
     "paid_35_44": lambda seen, _: _paid_at(seen, 2),

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from loadgen.config.layers import read_toml
 from loadgen.config.values import nearest
 from loadgen.errors import UsageError
-from loadgen.realism.seen import Seen
+from loadgen.realism.observed import ObservedListening
 from loadgen.realism.statistics import DAY_MS, STATISTICS
 
 DAY_SLACK = 0.1
@@ -70,7 +70,7 @@ class Sample:
     days: float
 
     @classmethod
-    def of(cls, seen: Seen) -> Self:
+    def of(cls, seen: ObservedListening) -> Self:
         """That of these events."""
         return cls(len(seen.plays), (seen.last_ms - seen.first_ms) / DAY_MS)
 

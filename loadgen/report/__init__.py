@@ -22,7 +22,7 @@ def check_report(path: Path) -> None:
     Raises:
         OutputUnwritable: it cannot.
     """
-    from loadgen.disk import check_writable, unwritable
+    from loadgen.files import check_writable, unwritable
 
     check_writable(path.parent)
     if path.is_dir():
@@ -47,7 +47,7 @@ def write_report(path: Path, manifest: dict[str, Any], manifest_path: Path) -> N
 
 def write_page(path: Path, runs: "Sequence[Run]") -> None:
     """Write the page of one run, or of two that are compared; raises as `write_report`."""
-    from loadgen.disk import unwritable, write_whole
+    from loadgen.files import unwritable, write_whole
     from loadgen.report.page import page_of
 
     try:

@@ -1,4 +1,9 @@
-"""The charts of the page, as plain Plotly figures.
+"""The percentile spectrum of a histogram: how slow the slowest tenth, hundredth, thousandth … of the events were.
+
+In: a histogram as the manifest keeps it. Out: the points of a curve. A point (x, y) says that one in x events took y or
+longer, so x = 1 / (1 - percentile): on a logarithmic axis each further nine has as much room as the one before.
+
+The charts of the page, as plain Plotly figures.
 
 In: one run, or two to lay over each other. Out: for each chart its words, and the JSON that Plotly.newPlot takes.
 """
@@ -8,11 +13,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from loadgen.histogram import middles_s
 from loadgen.report import text
 from loadgen.report.figures import LATENCIES, MEANINGS, sides
 from loadgen.report.lines import LEAST_MS, Time, from_zero, line, log_ms, nines
-from loadgen.report.read import Run, Window
-from loadgen.report.spectrum import spectrum
+from loadgen.report.read import HistogramRecord, Run, WindowRecord
+
+
+def spectrum(spread: HistogramRecord) -> tuple[list[float], list[float]]:
+    """One in how many events, and milliseconds: both ascending, of equal length; empty where nothing was measured."""
+    counts, buckets = np.array(spread.counts, np.float64), np.array(spread.buckets, np.int64)
+    counts, buckets = counts[counts > 0], buckets[counts > 0]
+    if len(counts) == 0:
+        return [], []
+    from_here_on = counts[::-1].cumsum()[::-1]
+    one_in = np.append(counts.sum() / from_here_on, counts.sum())  # the longest is one event
+    values_s = np.append(np.minimum(middles_s(buckets), spread.max_s), spread.max_s)
+    return one_in.round(6).tolist(), (values_s * 1e3).round(4).tolist()
+
 
 RUNS = {"": "--accent", "A": "--run-a", "B": "--run-b"}
 """The colour of each side."""
@@ -31,7 +51,7 @@ FASTEST = 1.02
 """The spectrum's axis begins at the latency of the 2nd percentile: the very fastest events would take half of it."""
 LEAST_OFFERED_S = 0.1
 """Windows in which events were offered for less time than this have no rate of offers that means anything."""
-GAUGES: tuple[tuple[str, str, str, str, Callable[[Window], float]], ...] = (
+GAUGES: tuple[tuple[str, str, str, str, Callable[[WindowRecord], float]], ...] = (
     ("in-flight", "In flight", "Accepted, no delivery report yet.", "events", lambda window: window.in_flight),
     ("active", "Active users", "Listeners in a session.", "listeners", lambda window: window.active),
     ("cpu", "CPU", "Cores that the workers kept busy.", "cores", lambda window: _per_s(window.cpu_s, window.length_s)),
@@ -159,7 +179,7 @@ def _spectrum(data: list[dict[str, Any]]) -> Chart:
 
 
 def _gauge(
-    runs: Sequence[Run], time: Time, key: str, title: str, caption: str, unit: str, of: Callable[[Window], float]
+    runs: Sequence[Run], time: Time, key: str, title: str, caption: str, unit: str, of: Callable[[WindowRecord], float]
 ) -> Chart:
     """A chart of one figure of each window."""
     found = {side: [of(window) for window in run.history] for run, side in sides(runs)}
@@ -176,7 +196,7 @@ def _per_s(number: float, length_s: float) -> float:
     return round(max(0.0, number) / length_s, 3)
 
 
-def _while_offering(window: Window, n_events: float | None) -> float | None:
+def _while_offering(window: WindowRecord, n_events: float | None) -> float | None:
     """Events per second, of the time in which events were offered."""
     is_known = n_events is not None and window.asking_s >= LEAST_OFFERED_S
     return _per_s(n_events, window.asking_s) if is_known and n_events is not None else None

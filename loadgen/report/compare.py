@@ -14,15 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from loadgen.config import CompareSettings
-from loadgen.config.regression import Regression
-from loadgen.disk import replaces_own
+from loadgen.config.thresholds import Regression
+from loadgen.files import replaces_own
 from loadgen.report import PAGE_MARK, text, write_page
 from loadgen.report.figures import FIGURES, TOLERANCE, Difference, differences
+from loadgen.report.parts import differing
 from loadgen.report.read import Run, read_run
-from loadgen.report.shown import differing
 from loadgen.report.verdict import headline, passed
-from loadgen.stdout import say, say_json
-from loadgen.terminal import Terminal
+from loadgen.terminal import Terminal, say, say_json
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 WIDTH = 132

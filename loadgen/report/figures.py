@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from loadgen.ledger import cost_us
 from loadgen.report import text
-from loadgen.report.cost import cost_us
 from loadgen.report.read import Percentiles, Run
 
 Better = Literal["more", "less", "neither"]
@@ -31,7 +31,7 @@ PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max":
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class ReportFigure:
     """A figure of a run.
 
     Attributes:
@@ -57,7 +57,7 @@ class Figure:
 class Difference:
     """A figure of two runs."""
 
-    figure: Figure
+    figure: ReportFigure
     a: float | None
     b: float | None
 
@@ -138,8 +138,8 @@ def percentiles_of(run: Run, latency: str) -> Percentiles:
     return found
 
 
-def _latency(latency: str, percentile: str) -> Figure:
-    return Figure(
+def _latency(latency: str, percentile: str) -> ReportFigure:
+    return ReportFigure(
         f"{latency}_ms.{percentile}",
         f"{LATENCIES[latency]} {PERCENTILES[percentile]}",
         lambda run: getattr(percentiles_of(run, latency), percentile),
@@ -157,18 +157,20 @@ def _micros(value_us: float | None) -> str:
 
 
 FIGURES = (
-    Figure("achieved_per_s", "Achieved rate", lambda run: run.summary.achieved_per_s, text.rate, "more"),
-    Figure("target_per_s", "Target rate", lambda run: run.summary.target_per_s, text.rate),
-    Figure("share_of_target", "Achieved of target", share_of_target, _percent, "more"),
+    ReportFigure("achieved_per_s", "Achieved rate", lambda run: run.summary.achieved_per_s, text.rate, "more"),
+    ReportFigure("target_per_s", "Target rate", lambda run: run.summary.target_per_s, text.rate),
+    ReportFigure("share_of_target", "Achieved of target", share_of_target, _percent, "more"),
     *(_latency(latency, percentile) for latency in LATENCIES for percentile in PERCENTILES),
-    Figure("cpu_us_per_event", "CPU per event", cpu_us_per_event, _micros, "less"),
-    Figure("cores", "Cores busy", cores, text.number),
-    Figure("planned", "Planned events", lambda run: run.summary.planned, text.count),
-    Figure("delivered", "Delivered events", lambda run: run.summary.delivered, text.count),
-    Figure("failed", "Failed events", lambda run: run.summary.failed, text.count, "less", is_exact=True),
-    Figure("dropped", "Dropped events", lambda run: run.summary.dropped, text.count, "less", is_exact=True),
-    Figure("unfinished", "Unfinished events", lambda run: run.summary.unfinished, text.count, "less", is_exact=True),
-    Figure(
+    ReportFigure("cpu_us_per_event", "CPU per event", cpu_us_per_event, _micros, "less"),
+    ReportFigure("cores", "Cores busy", cores, text.number),
+    ReportFigure("planned", "Planned events", lambda run: run.summary.planned, text.count),
+    ReportFigure("delivered", "Delivered events", lambda run: run.summary.delivered, text.count),
+    ReportFigure("failed", "Failed events", lambda run: run.summary.failed, text.count, "less", is_exact=True),
+    ReportFigure("dropped", "Dropped events", lambda run: run.summary.dropped, text.count, "less", is_exact=True),
+    ReportFigure(
+        "unfinished", "Unfinished events", lambda run: run.summary.unfinished, text.count, "less", is_exact=True
+    ),
+    ReportFigure(
         "repeated_possibly",
         "Possibly repeated",
         lambda run: run.summary.repeated_possibly,
@@ -177,10 +179,16 @@ FIGURES = (
         True,
         True,
     ),
-    Figure(
-        "restarts", "Worker restarts", lambda run: run.summary.restarts, text.count, "less", is_rare=True, is_exact=True
+    ReportFigure(
+        "restarts",
+        "WorkerRecord restarts",
+        lambda run: run.summary.restarts,
+        text.count,
+        "less",
+        is_rare=True,
+        is_exact=True,
     ),
-    Figure("bytes", "Bytes delivered", lambda run: run.summary.bytes, text.size),
-    Figure("elapsed_s", "Elapsed", lambda run: run.summary.elapsed_s, text.seconds),
+    ReportFigure("bytes", "Bytes delivered", lambda run: run.summary.bytes, text.size),
+    ReportFigure("elapsed_s", "Elapsed", lambda run: run.summary.elapsed_s, text.seconds),
 )
 """In the order in which they are shown."""

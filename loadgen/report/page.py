@@ -9,11 +9,9 @@ from xml.etree.ElementTree import Element
 from loadgen import __version__
 from loadgen.report import parts, text
 from loadgen.report.charts import Chart, charts_of
-from loadgen.report.document import document
 from loadgen.report.figures import LATENCIES, cores, cpu_us_per_event, percentiles_of, share_of_target, sides
-from loadgen.report.markup import tag
+from loadgen.report.html import document, exact, tag
 from loadgen.report.read import Run
-from loadgen.report.tables import exact
 from loadgen.report.verdict import exit_reason, headline, passed, statements
 
 

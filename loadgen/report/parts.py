@@ -1,18 +1,140 @@
-"""The parts of the page below its verdict: figures, thresholds, ledgers, settings.
+"""What a manifest says about a run's making, ready to be shown: settings, the machine, how to prove the run.
+
+In: a run. Out: rows of name and value, and command lines.
+
+The parts of the page below its verdict: figures, thresholds, ledgers, settings.
 
 In: one run, or two that are compared. Out: elements, or None where there is nothing to say. Every figure stands here as
 text: the charts are a second look.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 from xml.etree.ElementTree import Element
 
+from pydantic import ValidationError
+
+from loadgen.config import RunSettings
+from loadgen.config.shape_files import in_short
+from loadgen.errors import LoadgenError
 from loadgen.report import text
 from loadgen.report.figures import LATENCIES, MEANINGS, PERCENTILES, TOLERANCE, differences, percentiles_of, sides
-from loadgen.report.markup import Child, tag
-from loadgen.report.read import Run, Threshold, Window
-from loadgen.report.shown import about_rows, differing, proof, setting_rows
-from loadgen.report.tables import bars, exact, fold, pairs, panel, table
+from loadgen.report.html import Child, bars, exact, fold, pairs, panel, table, tag
+from loadgen.report.read import Run, ThresholdRecord, WindowRecord
+
+NO_FIGURE = ("manifest", "report", "json", "quiet", "config", "dry_run", "percentile_log", "preview")
+"""Settings that change nothing in what a run does."""
+MACHINE = {"system": "System", "processor": "Processor", "cores": "Usable cores", "memory_gib": "Memory (GiB)"}
+_UNREADABLE = (ValidationError, LoadgenError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+Row = tuple[str, str]
+
+
+def setting_rows(run: Run) -> tuple[list[Row], list[Row]]:
+    """The settings that are not as by default, then the others."""
+    changed: list[Row] = []
+    others: list[Row] = []
+    for key, given in run.settings.items():
+        kept = others if key in NO_FIGURE or _is_default(run.settings, key) else changed
+        kept.append((key, setting_text(key, given)))
+    return changed, others
+
+
+def setting_text(key: str, given: Any) -> str:
+    """A setting's value, with its unit."""
+    if given is None:
+        return text.NONE
+    try:
+        return _WRITTEN[key](given) if key in _WRITTEN else text.value(given)
+    except _UNREADABLE:  # not of the type that this version gives it
+        return text.value(given)
+
+
+def _rate(given: Any) -> str:
+    return f"{given:,g}/s" if isinstance(given, int | float) else text.value(given)
+
+
+_WRITTEN: dict[str, Callable[[Any], str]] = {
+    "start": text.moment,
+    "end": text.moment,
+    "duration": lambda minutes: text.seconds(minutes * 60),
+    "warm_up": text.seconds,
+    "max_lag": text.seconds,
+    "drain_timeout": text.seconds,
+    "rate": _rate,
+    "users": text.count,
+    "events": text.count,
+    "tracks": text.count,
+    "shape": lambda public: text.value(in_short(public)),
+    "threshold": lambda thresholds: text.plain("; ".join(thresholds)),
+}
+"""What is not written as JSON writes it."""
+
+
+def _is_default(settings: Mapping[str, Any], key: str) -> bool:
+    """Whether the run would have had this value without being told; False where this version does not know."""
+    others = {name: value for name, value in settings.items() if name != key}
+    try:
+        return bool(RunSettings.from_public(others).public_dict().get(key) == settings[key])
+    except (*_UNREADABLE, RecursionError):
+        return False
+
+
+def differing(a: Run, b: Run) -> list[tuple[str, str, str]]:
+    """Settings, versions and facts about the machine that are not alike: name, a's value, b's value."""
+    rows = []
+    for kind, prefix in (("settings", ""), ("versions", "version of "), ("machine", "machine: ")):
+        ours, theirs = getattr(a, kind), getattr(b, kind)
+        keys = dict.fromkeys([*ours, *theirs]) if ours and theirs else {}
+        for key in keys:
+            if ours.get(key) != theirs.get(key) and key not in NO_FIGURE:
+                values = [setting_text(key, side.get(key)) for side in (ours, theirs)]
+                rows.append((prefix + text.plain(key), values[0], values[1]))
+    return rows
+
+
+def about_rows(run: Run) -> list[Row]:
+    """Who, when, where and with what."""
+    begin_ms = run.t0_wall_ms
+    end_ms = None if begin_ms is None else begin_ms + run.summary.elapsed_s * 1000
+    seed = run.seed if run.seed is not None else run.summary.seed
+    return [
+        ("Run", run.name),
+        ("Began", text.moment(begin_ms)),
+        ("Ended", text.moment(end_ms)),
+        ("Took", text.seconds(run.summary.elapsed_s)),
+        ("Seed", text.NONE if seed is None else str(seed)),
+        ("Manifest", run.path or text.NONE),
+        *((MACHINE.get(key, key), text.value(fact)) for key, fact in run.machine.items() if fact is not None),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in run.versions.items()) or text.NONE),
+    ]
+
+
+def proof(run: Run) -> tuple[str, list[str]]:
+    """How to prove the run: a sentence, and the command lines, one for each place its events went to."""
+    lines = [line for name in run.sinks for line in _verify_lines(run, name)]
+    if lines:
+        options = " Give the cluster's options in --kafka-config." if run.settings.get("kafka_option") else ""
+        said = "Every event of this run can be made again from its manifest. Whether one was lost, repeated or changed:"
+        return said + options, lines
+    if run.settings.get("brokers") == "embedded":
+        return "The embedded broker ended with the run: there is nothing left to verify.", []
+    return "The run kept its events nowhere: there is nothing to verify.", []
+
+
+def _verify_lines(run: Run, sink: str) -> Iterator[str]:
+    brokers, folder, output = (run.settings.get(key) for key in ("brokers", "folder", "output"))
+    if sink == "kafka" and isinstance(brokers, str) and brokers != "embedded":
+        yield _line(run, "--brokers", brokers, "--topic", str(run.settings.get("topic", "")))
+    if sink == "files" and isinstance(folder, str):
+        yield _line(run, "--files", folder)
+    if sink == "stream" and isinstance(output, str) and output != "-":
+        yield _line(run, "--files", output)
+
+
+def _line(run: Run, *words: str) -> str:
+    return shlex.join(["loadgen", "verify", run.path, *words])
+
 
 OUTCOMES = ("planned", "delivered", "failed", "dropped", "unfinished")
 JUDGED = {"better": "good", "worse": "bad"}
@@ -27,12 +149,12 @@ def thresholds(runs: Sequence[Run]) -> Element | None:
     rows = [
         [*([side] if side else []), *_threshold(one)] for run, side in sides(runs) for one in run.summary.thresholds
     ]
-    head = [*(["Run"] if len(runs) > 1 else []), "Threshold", "", "Value", "Limit", "Worst", "Worst at"]
+    head = [*(["Run"] if len(runs) > 1 else []), "ThresholdRecord", "", "Value", "Limit", "Worst", "Worst at"]
     said = table(head, rows, "Thresholds", len(head) - 4)
     return panel("thresholds", "Thresholds", said) if rows else None
 
 
-def _threshold(one: Threshold) -> Iterator[Child]:
+def _threshold(one: ThresholdRecord) -> Iterator[Child]:
     yield tag("code", one.expr)
     yield tag("span", "✓ held" if one.passed else "✗ broken", class_="good" if one.passed else "bad")
     show = {"ms": text.duration_ms, "/s": text.rate}.get(one.unit, text.number)
@@ -52,7 +174,7 @@ def compared(a: Run, b: Run) -> Element:
         ]
         for found in differences(a, b)
     ]
-    head = ("Figure", f"A · {a.name}", f"B · {b.name}", "B against A", "")
+    head = ("ReportFigure", f"A · {a.name}", f"B · {b.name}", "B against A", "")
     return panel("compared", "Figures", table(head, rows, "Figures of both runs"), hint=NOISE)
 
 
@@ -81,7 +203,7 @@ def workers(run: Run) -> Element | None:
         for worker in run.workers
         for name, counts in worker.sinks.items()
     ]
-    head = ("Worker", "To", *OUTCOMES, "restarts")
+    head = ("WorkerRecord", "To", *OUTCOMES, "restarts")
     return panel("workers", "Workers", table(head, rows, "Ledger of each worker", 2), size="") if rows else None
 
 
@@ -145,15 +267,15 @@ def _exactly(value: float | None) -> str:
     return text.NONE if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
-def _percentile(latency: str, key: str) -> Callable[[Window], str]:
+def _percentile(latency: str, key: str) -> Callable[[WindowRecord], str]:
     return lambda window: _exactly(getattr(getattr(window, f"{latency}_ms"), key))
 
 
-def _plain(name: str) -> Callable[[Window], str]:
+def _plain(name: str) -> Callable[[WindowRecord], str]:
     return lambda window: _exactly(getattr(window, name))
 
 
-COLUMNS: dict[str, Callable[[Window], str]] = {
+COLUMNS: dict[str, Callable[[WindowRecord], str]] = {
     "from (s)": _plain("start_s"),
     "to (s)": _plain("end_s"),
     "scheduled": _plain("scheduled"),

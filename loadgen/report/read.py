@@ -53,7 +53,7 @@ class Counts(Read):
     unfinished: Count = 0
 
 
-class Spread(Read):
+class HistogramRecord(Read):
     """A histogram of durations, as `loadgen.histogram.Sparse` writes it."""
 
     buckets: list[Annotated[int, Field(ge=0, lt=N_BUCKETS)]]
@@ -62,14 +62,14 @@ class Spread(Read):
     max_s: Amount = 0.0
 
     @model_validator(mode="after")
-    def _each_bucket_has_a_count(self) -> "Spread":
+    def _each_bucket_has_a_count(self) -> "HistogramRecord":
         if len(self.buckets) != len(self.counts) or sorted(set(self.buckets)) != self.buckets:
             raise ValueError("must have as many counts as buckets, and buckets in ascending order")
         return self
 
 
-class Window(Read):
-    """What happened between two moments, seconds after the start; see `loadgen.run.judge.history.Window`."""
+class WindowRecord(Read):
+    """What happened between two moments, seconds after the start; see `loadgen.runner.history.WindowRecord`."""
 
     start_s: Number
     end_s: Number
@@ -103,22 +103,22 @@ class Window(Read):
         return (self.start_s + self.end_s) / 2
 
     @model_validator(mode="after")
-    def _has_a_length(self) -> "Window":
+    def _has_a_length(self) -> "WindowRecord":
         if self.end_s - self.start_s < 1e-3:
             raise ValueError("must end a millisecond after its start, or later")
         return self
 
 
-class Sink(Counts):
+class SinkRecord(Counts):
     """The ledger of one sink."""
 
     bytes: Count = 0
     by_page: dict[str, dict[str, Count]] = {}
-    ack: Spread | None = None
-    intended_to_ack: Spread | None = None
+    ack: HistogramRecord | None = None
+    intended_to_ack: HistogramRecord | None = None
 
 
-class Worker(Read):
+class WorkerRecord(Read):
     """The ledger of one worker."""
 
     index: Count
@@ -127,8 +127,8 @@ class Worker(Read):
     sinks: dict[str, Counts] = {}
 
 
-class Threshold(Read):
-    """What was demanded of the run, and what it was; see `loadgen.run.judge.thresholds.Judged`."""
+class ThresholdRecord(Read):
+    """What was demanded of the run, and what it was; see `loadgen.runner.thresholds.Judged`."""
 
     expr: str
     passed: bool
@@ -140,7 +140,7 @@ class Threshold(Read):
     worst_at_s: Number | None = None
 
 
-class Stall(Read):
+class StallRecord(Read):
     """A stretch in which nothing was delivered although events were due, seconds after the start."""
 
     from_s: Number
@@ -151,9 +151,9 @@ class Stall(Read):
 class Measured(Read):
     """The histograms of the run without its warm-up."""
 
-    schedule_lag: Spread | None = None
-    ack: Spread | None = None
-    intended_to_ack: Spread | None = None
+    schedule_lag: HistogramRecord | None = None
+    ack: HistogramRecord | None = None
+    intended_to_ack: HistogramRecord | None = None
 
 
 class Summary(Counts):
@@ -177,8 +177,8 @@ class Summary(Counts):
     restarts: Count = 0
     impaired: dict[str, Count] = {}
     sinks: dict[str, Counts] = {}
-    thresholds: list[Threshold] = []
-    stalls: list[Stall] = []
+    thresholds: list[ThresholdRecord] = []
+    stalls: list[StallRecord] = []
     measured_from_s: Amount | None = 0.0
 
 
@@ -197,11 +197,11 @@ class Run(Read):
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}
     summary: Summary
-    sinks: dict[str, Sink] = {}
-    workers: list[Worker] = []
-    schedule_lag: Spread | None = None
+    sinks: dict[str, SinkRecord] = {}
+    workers: list[WorkerRecord] = []
+    schedule_lag: HistogramRecord | None = None
     measured: Measured | None = None
-    history: Annotated[list[Window], Field(max_length=MOST_WINDOWS)] = []
+    history: Annotated[list[WindowRecord], Field(max_length=MOST_WINDOWS)] = []
     error: str | None = None
     reached: str | None = None
     path: str = ""
@@ -213,13 +213,13 @@ class Run(Read):
         return self.run_id or Path(self.summary.manifest or self.path).stem
 
     @property
-    def headline(self) -> Sink | None:
+    def headline(self) -> SinkRecord | None:
         """The ledger of the first sink, Kafka's before files'."""
         return next(iter(self.sinks.values()), None)
 
-    def spread(self, latency: str) -> Spread | None:
+    def spread(self, latency: str) -> HistogramRecord | None:
         """The histogram of "schedule_lag", "ack" or "intended_to_ack", without the warm-up where that is known."""
-        found: Spread | None = getattr(self.measured, latency, None)
+        found: HistogramRecord | None = getattr(self.measured, latency, None)
         if found is None:
             found = self.schedule_lag if latency == "schedule_lag" else getattr(self.headline, latency, None)
         return found

@@ -16,15 +16,15 @@ import numpy as np
 from loadgen.encode.lines import make_encoder
 from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import LoadgenError, WorkerFailed, described
-from loadgen.event import N_SLICES, EventBatch, Int64s
+from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
-from loadgen.run.messages import Plan, Pulse, Seconds, Snapshot
-from loadgen.run.schedule import Cursor, Unpaced
-from loadgen.scenarios.lease import Lease
-from loadgen.simulate.attendance import TASTES, Attendance
+from loadgen.runner.assignment import CatchUpLimit, Unthrottled
+from loadgen.runner.messages import Activity, Plan, Seconds, Snapshot
+from loadgen.scenarios.lease_table import Lease
 from loadgen.simulate.catalog_file import load
-from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_slices, window_for
+from loadgen.simulate.dynamic_population import TASTES, DynamicPopulation
+from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_virtual_shards, window_for
 from loadgen.simulate.impair import unimpaired
 from loadgen.simulate.population import user_names
 from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule, wall_times
@@ -48,17 +48,17 @@ FLUSH_STEP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EngineShard:
     """Which part of the listeners an engine has, and for the how-manieth time in this test.
 
     Attributes:
-        shard, of: slices shard, shard + of, shard + 2 * of …
-        life: 0 for the first engine of the shard; its successors number sessions from elsewhere.
+        shard, of: virtual shards shard, shard + of, shard + 2 * of …
+        fencing_token: 0 for the first engine of the shard; its successors number sessions from elsewhere.
     """
 
     shard: int = 0
     of: int = 1
-    life: int = 0
+    fencing_token: int = 0
 
 
 class Engine:
@@ -70,7 +70,7 @@ class Engine:
         latest: the snapshot last published; None before the engine has begun.
     """
 
-    def __init__(self, plan: Plan, part: Part, lease: Lease) -> None:
+    def __init__(self, plan: Plan, part: EngineShard, lease: Lease) -> None:
         """Build the shard and the producer: a second or so.
 
         Raises:
@@ -82,8 +82,8 @@ class Engine:
         self.latest: Snapshot | None = None
         self._plan, self._settings, self._lease = plan, settings, lease
         catalog = load(plan.catalog_path)
-        user_ids = owned_listeners(settings.users, owned_slices(part.shard, part.of, 0, 1))
-        self._shard = Attendance(plan.simulation, catalog, user_ids, plan.model, part.life)
+        user_ids = owned_listeners(settings.users, owned_virtual_shards(part.shard, part.of, 0, 1))
+        self._shard = DynamicPopulation(plan.simulation, catalog, user_ids, plan.model, part.fencing_token)
         words = labels(catalog, plan.simulation.behaviour)
         parts = open_track_parts(catalog, KIND_OF[settings.format])
         self._encoder = make_encoder(
@@ -91,9 +91,9 @@ class Engine:
         )
         assert plan.kafka is not None
         self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
-        self._planned = np.zeros(N_SLICES, np.int64)
+        self._planned = np.zeros(N_VIRTUAL_SHARDS, np.int64)
         self._n_planned = 0
-        self._lag, self._seconds, self._pulse = Histogram(), Seconds(), Pulse()
+        self._lag, self._seconds, self._pulse = Histogram(), Seconds(), Activity()
         self._waiting: Lines | None = None
         self._is_full = False
         self._error: LoadgenError | None = None
@@ -104,10 +104,10 @@ class Engine:
         """The clock starts."""
         self.t0_ns = self._served_ns = self._seen_ns = time.monotonic_ns()
         self._t0_wall_ms = time.time_ns() // NS_PER_MS
-        self._cursor = Cursor(self.t0_ns)
+        self._cursor = CatchUpLimit(self.t0_ns)
         self._cpu_s = time.process_time()
         self._schedule = (
-            Unpaced()
+            Unthrottled()
             if self._settings.unpaced
             else NaturalSchedule(self.t0_ns, self._plan.simulation.start_ms, self._settings.speed)
         )
@@ -174,11 +174,11 @@ class Engine:
 
     def _encode(self, batch: EventBatch) -> Lines:
         leaving = unimpaired(batch)
-        due_ns = self._schedule.due_ns(leaving.leave_ms)
+        due_ns = self._schedule.due_ns(leaving.emit_ms)
         if self._settings.timestamps == "wall":
             batch.ts_ms = wall_times(leaving, due_ns - self.t0_ns, self._t0_wall_ms, self._settings.speed)
         encoded, hashes = self._encoder.encode(batch)
-        slices = (batch.user_id % N_SLICES).astype(np.uint16)
+        slices = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
         return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slices, hashes, due_ns)
 
     def _offer(self, limit_ns: int) -> float:
@@ -215,7 +215,7 @@ class Engine:
         self._seconds.send += time.perf_counter() - began
 
     def _plan_events(self, lines: Lines) -> None:
-        self._planned += np.bincount(lines.slice_of, minlength=N_SLICES)
+        self._planned += np.bincount(lines.virtual_shard, minlength=N_VIRTUAL_SHARDS)
         self._n_planned += len(lines)
 
     def _rest(self, wait_s: float) -> None:
@@ -271,7 +271,7 @@ class Engine:
         self.latest = last
 
     def planned(self) -> Int64s:
-        """Events of each slice that were planned: int64[N_SLICES]."""
+        """Events of each virtual shard that were planned: int64[N_VIRTUAL_SHARDS]."""
         return self._planned.copy()
 
     def _snapshot(self, now_ns: int) -> Snapshot:

@@ -29,19 +29,19 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from loadgen.errors import LoadgenError
 from loadgen.hosts import hosts_for, is_own_origin, without_port
-from loadgen.scenarios.headquarters import Headquarters
+from loadgen.scenarios.master import Master
 from loadgen.scenarios.settings import add_options, wrong_in_form
 from loadgen.scenarios.shapes import shape_class
-from loadgen.scenarios.station import Station
+from loadgen.scenarios.worker import LocustWorker
 from loadgen.signals import let_go_of_the_terminal
-from loadgen.simulate.attendance import TASTES
+from loadgen.simulate.dynamic_population import TASTES
 
 AN_HOUR_S = 3600
 PAGE_HOST = "127.0.0.1"
 REPORT, ANSWER, DRAIN = "loadgen_report", "loadgen_answer", "loadgen_drain"
 EXIT_USAGE = 2
 log = logging.getLogger("loadgen")
-_stations: dict[Environment, Station] = {}
+_stations: dict[Environment, LocustWorker] = {}
 
 
 class Listener(User):
@@ -141,7 +141,7 @@ def _on_init(environment: Environment, **_more: Any) -> None:
         return
     options = _options(environment)
     try:
-        headquarters = Headquarters(environment, options)
+        headquarters = Master(environment, options)
     except LoadgenError as error:
         log.error(str(error))
         sys.exit(EXIT_USAGE)
@@ -176,7 +176,7 @@ def _be_worker(environment: Environment, runner: WorkerRunner) -> None:
         with suppress(RPCError):
             runner._send_stats()
 
-    station = Station(environment, tell, is_alone=False)
+    station = LocustWorker(environment, tell, is_alone=False)
     _stations[environment] = station
     runner.register_message(ANSWER, lambda environment, msg: station.hear(msg.data))
     runner.register_message(DRAIN, lambda environment, msg: station.drain(), concurrent=True)
@@ -187,7 +187,7 @@ def _be_worker(environment: Environment, runner: WorkerRunner) -> None:
     environment.events.quitting.add_listener(lambda environment, **_: quit_in_order())
 
 
-def _be_master(environment: Environment, runner: MasterRunner, headquarters: Headquarters) -> None:
+def _be_master(environment: Environment, runner: MasterRunner, headquarters: Master) -> None:
     def on_report(environment: Environment, msg: Any) -> None:
         index = runner.get_worker_index(msg.node_id)
         runner.send_message(ANSWER, headquarters.hear(msg.node_id, index, msg.data), client_id=msg.node_id)
@@ -206,8 +206,10 @@ def _be_master(environment: Environment, runner: MasterRunner, headquarters: Hea
     _judge_at_the_end(environment, headquarters)
 
 
-def _be_alone(environment: Environment, headquarters: Headquarters) -> None:
-    station = Station(environment, lambda report: station.hear(headquarters.hear("local", 0, report)), is_alone=True)
+def _be_alone(environment: Environment, headquarters: Master) -> None:
+    station = LocustWorker(
+        environment, lambda report: station.hear(headquarters.hear("local", 0, report)), is_alone=True
+    )
     _stations[environment] = station
 
     def start() -> None:
@@ -221,7 +223,7 @@ def _be_alone(environment: Environment, headquarters: Headquarters) -> None:
     _judge_at_the_end(environment, headquarters)
 
 
-def _listen_to_signals(headquarters: Headquarters) -> None:
+def _listen_to_signals(headquarters: Master) -> None:
     """Note who ends Locust, which does so on Ctrl-C and SIGTERM. SIGHUP does the same, unless nohup keeps it away."""
 
     def on_ctrl_c(number: int, frame: FrameType | None) -> None:
@@ -239,7 +241,7 @@ def _listen_to_signals(headquarters: Headquarters) -> None:
         gevent.signal_handler(signal.SIGHUP, on_hangup)
 
 
-def _judge_at_the_end(environment: Environment, headquarters: Headquarters) -> None:
+def _judge_at_the_end(environment: Environment, headquarters: Master) -> None:
     """Before Locust chooses its exit code."""
     _listen_to_signals(headquarters)
 

@@ -60,7 +60,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CapacityPlan:
     """What a load takes.
 
     Attributes:
@@ -88,7 +88,9 @@ class Plan:
         return max(self.by_need, key=lambda need: self.by_need[need])
 
 
-def plan(events_per_s: float, costs: Costs | None = None, machine: Machine | None = None, copies: int = 3) -> Plan:
+def plan(
+    events_per_s: float, costs: Costs | None = None, machine: Machine | None = None, copies: int = 3
+) -> CapacityPlan:
     """What a load takes, each event being read once."""
     costs, machine = costs or Costs(), machine or Machine()
     stored_bytes = events_per_s * costs.value_bytes / costs.compression
@@ -101,7 +103,7 @@ def plan(events_per_s: float, costs: Costs | None = None, machine: Machine | Non
     }
     brokers = max(copies, math.ceil(max(by_need.values())))
     least = max(consumers, math.ceil(events_per_s / machine.partition_per_s))
-    return Plan(
+    return CapacityPlan(
         events_per_s=events_per_s,
         listeners=round(events_per_s / costs.per_listener_s),
         producers=math.ceil(events_per_s * costs.produce_s / machine.producing),

@@ -12,10 +12,10 @@ from loadgen.config import RunSettings
 from loadgen.config.layers import PREFIX, resolve
 from loadgen.config.masks import hidden
 from loadgen.config.shape_files import shape_spec
-from loadgen.config.threshold import threshold
+from loadgen.config.thresholds import threshold
 from loadgen.config.values import BadValue
 from loadgen.errors import UsageError
-from loadgen.scenarios.engine import Part
+from loadgen.scenarios.engine import EngineShard
 
 TAKEN_OVER = (
     "brokers", "topic", "create_topic", "partitions", "replication_factor", "kafka_option", "kafka_config", "format",
@@ -62,7 +62,7 @@ def _add_own(add: Any) -> None:
     add("--ledger", type=str, default=None, metavar="PATH", help=about, include_in_web_ui=False)
 
 
-def settings_of(options: Namespace, part: Part) -> RunSettings:
+def settings_of(options: Namespace, part: EngineShard) -> RunSettings:
     """The settings of the engine that has this part of the listeners.
 
     Raises:
@@ -86,7 +86,7 @@ def wrong_in_form(options: Namespace, form: Mapping[str, str]) -> str:
                 setattr(wanted, name, _NUMBERS[name](value))
             elif name in IN_WEB_UI:
                 setattr(wanted, name, value)
-        settings_of(wanted, Part(0, 1))
+        settings_of(wanted, EngineShard(0, 1))
     except (ArgumentTypeError, UsageError) as error:
         return str(error)
     return ""

@@ -11,8 +11,7 @@ from locust import LoadTestShape
 
 from loadgen.config.shape_files import shape_spec
 from loadgen.config.shapes import ShapeSpec
-from loadgen.simulate.phases import shape_of
-from loadgen.simulate.shapes import Shape
+from loadgen.simulate.shapes import Shape, shape_of
 
 CATCH_UP_PER_S = 1.0
 """Users come and go within a second, whatever the jump: the shape says how steep it is, not --spawn-rate."""

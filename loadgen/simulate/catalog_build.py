@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loadgen.simulate.catalog_file import ARTISTS, TRACKS, Contents
-from loadgen.simulate.catalog_names import Namer, Placement
-from loadgen.simulate.phrases import choices
+from loadgen.simulate.catalog_names import Namer, Placement, choices
 from loadgen.simulate.vocabulary import USER_FIRST_NAMES, USER_LAST_NAMES, Vocabulary, load_vocabulary
 
 Progress = Callable[[float, str], None]

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from loadgen.disk import replaces_own
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS
+from loadgen.files import replaces_own
 from loadgen.simulate.catalog_file import Catalog
 
 EXPORT_STARTS = (b'"artist","title"', b'{"artist":')

@@ -35,8 +35,8 @@ from loadgen.simulate.catalog_build import (
     popularity_of,
     typical_lengths_ms,
 )
-from loadgen.simulate.catalog_columns import Floats, LeftOut, Source, Wrong, read_source
 from loadgen.simulate.catalog_file import ARTISTS, TRACKS, Contents, digest_of, save
+from loadgen.simulate.catalog_table import Floats, LeftOut, TableSource, Wrong, read_source
 from loadgen.simulate.vocabulary import USER_FIRST_NAMES, USER_LAST_NAMES
 
 MAX_GENRES = 250
@@ -99,7 +99,7 @@ def import_catalog(path: Path, cache_dir: Path, name: str, *, strict: bool = Fal
     return Imported(saved, len(contents.artists), len(contents.tracks), source.n_left_out, source.left_out)
 
 
-def cleaned(source: Source, *, strict: bool = False) -> Source:
+def cleaned(source: TableSource, *, strict: bool = False) -> TableSource:
     """The rows that can be taken.
 
     Raises:
@@ -112,7 +112,7 @@ def cleaned(source: Source, *, strict: bool = False) -> Source:
     return taken
 
 
-def _wrong_rows(source: Source) -> Iterator[Wrong]:
+def _wrong_rows(source: TableSource) -> Iterator[Wrong]:
     """Rows that no track can be made of, by what is wrong with them."""
     for column in _required_columns(source):
         yield from source.without_value(column)
@@ -124,7 +124,7 @@ def _wrong_rows(source: Source) -> Iterator[Wrong]:
         yield from source.not_among(tier, TIERS)
 
 
-def contents_of(source: Source) -> Contents:
+def contents_of(source: TableSource) -> Contents:
     """The catalogue that the table describes, of which each row can be taken (see `cleaned`).
 
     Raises:
@@ -149,7 +149,7 @@ def contents_of(source: Source) -> Contents:
     return Contents(tracks, artists, genres, USER_FIRST_NAMES, USER_LAST_NAMES, origin)
 
 
-def _required_columns(source: Source) -> tuple[str, str]:
+def _required_columns(source: TableSource) -> tuple[str, str]:
     artist, title = source.find(_ARTIST), source.find(_TITLE)
     if artist is None or title is None:
         missing = " and ".join(what for what, column in (("artist", artist), ("title", title)) if column is None)
@@ -180,7 +180,7 @@ def _coded(texts: pa.StringArray) -> tuple[pa.StringArray, Ints]:
     return coded.dictionary, coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _genres(source: Source) -> tuple[tuple[str, ...], Codes]:
+def _genres(source: TableSource) -> tuple[tuple[str, ...], Codes]:
     column = source.find(_GENRE)
     if column is None:
         return ("Unknown",), np.zeros(len(source), np.uint8)
@@ -193,12 +193,12 @@ def _genres(source: Source) -> tuple[tuple[str, ...], Codes]:
     return (*names.take(pa.array(often)).to_pylist(), "Other"), new_code[code].astype(np.uint8)
 
 
-def _albums(source: Source, title: pa.StringArray) -> pa.StringArray:
+def _albums(source: TableSource, title: pa.StringArray) -> pa.StringArray:
     column = source.find(_ALBUM)
     return title if column is None else pc.coalesce(source.texts(column), title)
 
 
-def _figures(source: Source) -> dict[str, Any]:
+def _figures(source: TableSource) -> dict[str, Any]:
     """The numeric columns, and `weight`: float64, in proportion to the plays and never zero."""
     popularity = _optional(source, _POPULARITY)
     plays = _optional(source, _PLAYS)
@@ -218,19 +218,19 @@ def _figures(source: Source) -> dict[str, Any]:
     }
 
 
-def _optional(source: Source, names: tuple[str, ...]) -> Floats:
+def _optional(source: TableSource, names: tuple[str, ...]) -> Floats:
     """The numbers of the column, nan where a row, or the file, has none."""
     column = source.find(names)
     return np.full(len(source), np.nan) if column is None else source.numbers(column)
 
 
-def _lengths_ms(source: Source, weight: Floats) -> npt.NDArray[np.int32]:
+def _lengths_ms(source: TableSource, weight: Floats) -> npt.NDArray[np.int32]:
     length_ms = _optional(source, _LENGTH_MS) if source.find(_LENGTH_MS) else 1000 * _optional(source, _LENGTH_S)
     drawn = typical_lengths_ms(np.ones(len(source)), weight, np.random.default_rng(0))
     return np.where(np.isnan(length_ms), drawn, np.round(length_ms)).astype(np.int32)
 
 
-def _years(source: Source) -> npt.NDArray[np.int16]:
+def _years(source: TableSource) -> npt.NDArray[np.int16]:
     """The first four digits of a year or a date; 0 where there is nothing of the kind."""
     column = source.find(_YEAR)
     if column is None:
@@ -240,7 +240,7 @@ def _years(source: Source) -> npt.NDArray[np.int16]:
     return np.asarray(pc.if_else(digits, start, "0000").cast(pa.int16()).to_numpy(zero_copy_only=False))
 
 
-def _tiers(source: Source, artist: Ints, plays: Floats) -> Codes:
+def _tiers(source: TableSource, artist: Ints, plays: Floats) -> Codes:
     """Each artist's tier: the file's, from the artist's first row, or by rank."""
     column = source.find(_TIER)
     if column is None:

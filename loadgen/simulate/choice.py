@@ -1,4 +1,12 @@
-"""Which track a listener plays: taste → bucket → rank in the listener's repertoire → artist → track.
+"""New releases: tracks of the chart that everybody hears for a while, and then less and less.
+
+Plays that come from the chart go in; some of them become plays of a release. No list of releases is kept: a play draws
+how long ago its release came out, which gives the release's number, and a hash of that number names artist and track.
+
+    age     a gamma distribution of shape 2: density ~ t exp(-t / peak), highest at the peak
+    number  floor((now - age) / every)
+
+Which track a listener plays: taste → bucket → rank in the listener's repertoire → artist → track.
 
 A catalogue and the behaviour's choice go in; tracks come out. A repertoire takes no memory: a rank is drawn (low ranks
 often), and a hash of (listener, bucket, rank, version) names artist and track. The version of a rank grows now and then
@@ -13,11 +21,56 @@ import numpy.typing as npt
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS, Int32s, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.fingerprint import GOLDEN, mix
-from loadgen.simulate import alias
-from loadgen.simulate.behaviour import TASTES, Behaviour, Choice, Repertoire
-from loadgen.simulate.releases import NewReleases
-from loadgen.simulate.rng import SLOT_BITS, SLOT_MASK, field16, slots
+from loadgen.simulate import tables
+from loadgen.simulate.behaviour import TASTES, Behaviour, Choice, Releases, Repertoire
+from loadgen.simulate.rng import N_SLOTS, SLOT_BITS, SLOT_MASK, field16, slots, third
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
+
+DAY_MS = 86_400_000.0
+_RELEASE_SECRET = np.uint64(0x8EBC6AF09C88C6E3)
+
+
+class NewReleases:
+    """Which plays are of releases, and of which; see `put_in`.
+
+    Attributes:
+        is_on: whether there are any.
+    """
+
+    __slots__ = ("_age_ms", "_every_ms", "_pool", "_slots", "is_on")
+
+    def __init__(self, releases: Releases, pool: int) -> None:
+        """Prepare; pool is where the artists of all releases come from."""
+        self._slots = round(releases.share * N_SLOTS)
+        self.is_on = self._slots > 0
+        self._pool = pool
+        self._every_ms = round(releases.every_days * DAY_MS)
+        self._age_ms = np.round(_gamma_quantiles() * releases.peak_days * DAY_MS).astype(np.int64)
+
+    def put_in(
+        self, from_chart: npt.NDArray[np.bool_], pool: Int64s, name: Int64s, at_ms: Int64s, bits: Int64s
+    ) -> None:
+        """Let plays of the chart be of releases; changes `pool` and `name` there.
+
+        Args:
+            from_chart: bool[n], whether a play comes from the chart.
+            pool, name: int64[n], see `Chooser.choose`.
+            at_ms: int64[n], simulated time.
+            bits: int64[n], the plays' own random bits.
+        """
+        more = third(bits)
+        at = (from_chart & (field16(more, 0) < self._slots)).nonzero()[0]
+        number = (at_ms.take(at) - self._age_ms.take(field16(more.take(at), 1))) // self._every_ms
+        pool[at] = self._pool
+        name[at] = mix(number.view(np.uint64) * GOLDEN + _RELEASE_SECRET).view(np.int64)
+
+
+def _gamma_quantiles() -> npt.NDArray[np.float64]:
+    """The quantiles of the gamma distribution of shape 2 and scale 1 at the middle of 2**16 equal steps."""
+    x = np.linspace(0.0, 40.0, 400_001)
+    reached = 1.0 - (1.0 + x) * np.exp(-x)
+    return np.round(np.interp((np.arange(N_SLOTS) + 0.5) / N_SLOTS, reached, x), 9)
+
 
 MAX_GENRES = 250
 CHART, INDIE, RANDOM = 253, 254, 255
@@ -93,7 +146,7 @@ class Chooser:
         name = self._name(key, pool, rank, at_ms)
         if self._releases.is_on:
             self._releases.put_in(kind_byte == CHART_BYTE, pool, name, at_ms, bits)
-        artist = alias.pick(self._cells, self._first_cell.take(pool), self._n_cells.take(pool), name)
+        artist = tables.pick(self._cells, self._first_cell.take(pool), self._n_cells.take(pool), name)
         return self._track_of(artist, (name >> 48) & SLOT_MASK), kind_byte
 
     def _name(self, key: UInt64s, pool: Int64s, rank: UInt16s, at_ms: Int64s) -> Int64s:
@@ -113,8 +166,8 @@ class Chooser:
 
 def _check(catalog: Songs) -> None:
     n_artists, n_genres = len(catalog.artist_tier), len(catalog.genres)
-    if not 1 <= n_artists < alias.MAX_MEMBERS:
-        rule = f"a catalogue must have 1..{alias.MAX_MEMBERS - 1:,} artists"
+    if not 1 <= n_artists < tables.MAX_MEMBERS:
+        rule = f"a catalogue must have 1..{tables.MAX_MEMBERS - 1:,} artists"
         raise CatalogError(f"{rule}, got {n_artists:,}; import fewer")
     if n_genres > MAX_GENRES:
         raise CatalogError(
@@ -162,7 +215,7 @@ def _pools(catalog: Songs, choice: Choice) -> tuple[Int64s, Int64s, Int64s]:
         for pool, artists in members.items():
             exponent = exponents.get(pool, choice.exponents["genre"])
             first[tilt, pool], count[tilt, pool] = sum(len(part) for part in parts), len(artists)
-            parts.append(alias.cells(artists, weights[artists] ** exponent * factor ** prominence[artists]))
+            parts.append(tables.cells(artists, weights[artists] ** exponent * factor ** prominence[artists]))
     return np.concatenate(parts), first.reshape(-1), count.reshape(-1)
 
 

@@ -1,18 +1,31 @@
 """The events of one worker in their fixed order: windows of the simulation, cut to what the run asks for.
 
-A shard and limits go in; batches come out until the end of the simulated window, or of the slices' quotas, is reached.
+A shard and limits go in; batches come out until the end of the simulated window, or of the virtual shards' quotas, is
+reached.
+
+What part of a run some virtual shards of the listeners are: which events, how many a second, due when.
+
+The run's settings and virtual shards go in; the feed and the schedule of these virtual shards come out. The worker that
+produces the events, and `verify`, which makes them again, take both from here.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import N_SLICES, EventBatch, Int64s, rank_within
-from loadgen.simulate.impair import Impairer, Leaving, unimpaired
+from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, rank_within
+from loadgen.simulate.impair import Impairer, OutgoingBatch, unimpaired
+from loadgen.simulate.schedule import NaturalSchedule, RateSchedule
+from loadgen.simulate.shapes import Shape, shape_of
 from loadgen.simulate.shard import Shard
+
+if TYPE_CHECKING:
+    from loadgen.config import RunSettings
+
 
 MAX_BATCH = 65_536
 PACED_BATCH = 32_768
@@ -23,49 +36,51 @@ QUIET_LIMIT_MS = 10 * 366 * 86_400_000
 """Simulated time without one event after which a shard is taken to be silent for good."""
 
 
-def slice_users(users: int) -> Int64s:
-    """The number of listeners in each slice: int64[N_SLICES]."""
-    every, rest = divmod(users, N_SLICES)
-    listeners = np.full(N_SLICES, every, np.int64)
+def virtual_shard_users(users: int) -> Int64s:
+    """The number of listeners in each virtual shard: int64[N_VIRTUAL_SHARDS]."""
+    every, rest = divmod(users, N_VIRTUAL_SHARDS)
+    listeners = np.full(N_VIRTUAL_SHARDS, every, np.int64)
     listeners[:rest] += 1
     return listeners
 
 
-def slice_quotas(events: int, users: int) -> Int64s:
-    """Split exactly `events` over the slices in proportion to their listeners: int64[N_SLICES].
+def virtual_shard_quotas(events: int, users: int) -> Int64s:
+    """Split exactly `events` over the virtual shards in proportion to their listeners: int64[N_VIRTUAL_SHARDS].
 
     Depends on nothing else, so every worker and every machine knows all quotas without asking.
     """
-    listeners = slice_users(users)
+    listeners = virtual_shard_users(users)
     edges = [0, *np.cumsum(listeners).tolist()]
     cuts = [events * edge // users for edge in edges]
     return np.array([after - before for before, after in pairwise(cuts)], np.int64)
 
 
-def owned_slices(machine: int, n_machines: int, worker: int, n_workers: int) -> npt.NDArray[np.bool_]:
-    """Which slices a worker of a machine owns: bool[N_SLICES]. Machines may have different numbers of workers."""
-    slice_of = np.arange(N_SLICES)
-    owned: npt.NDArray[np.bool_] = (slice_of % n_machines == machine) & (slice_of // n_machines % n_workers == worker)
+def owned_virtual_shards(machine: int, n_machines: int, worker: int, n_workers: int) -> npt.NDArray[np.bool_]:
+    """The virtual shards of a worker of a machine: bool[N_VIRTUAL_SHARDS]. Numbers of workers may differ by machine."""
+    virtual_shard = np.arange(N_VIRTUAL_SHARDS)
+    owned: npt.NDArray[np.bool_] = (virtual_shard % n_machines == machine) & (
+        virtual_shard // n_machines % n_workers == worker
+    )
     return owned
 
 
 def owned_listeners(users: int, owned: npt.NDArray[np.bool_]) -> Int64s:
-    """The user ids of these slices: int64, ascending."""
+    """The user ids of these virtual shards: int64, ascending."""
     ids = np.arange(users, dtype=np.int64)
-    return ids[owned[ids % N_SLICES]]
+    return ids[owned[ids % N_VIRTUAL_SHARDS]]
 
 
 @dataclass(slots=True)
 class Quota:
-    """How many events each slice may still give: int64[N_SLICES]."""
+    """How many events each virtual shard may still give: int64[N_VIRTUAL_SHARDS]."""
 
     left: Int64s
 
     def cut(self, batch: EventBatch) -> EventBatch:
-        """The events of the batch that are within their slice's quota, which they use up."""
-        slice_of = batch.user_id % N_SLICES
-        ranks, counts = rank_within(slice_of, N_SLICES)
-        keep = ranks < self.left[slice_of]
+        """The events of the batch that are within their virtual shard's quota, which they use up."""
+        virtual_shard = batch.user_id % N_VIRTUAL_SHARDS
+        ranks, counts = rank_within(virtual_shard, N_VIRTUAL_SHARDS)
+        keep = ranks < self.left[virtual_shard]
         self.left = np.maximum(self.left - counts, 0)
         return batch if keep.all() else batch.take(np.flatnonzero(keep))
 
@@ -88,7 +103,7 @@ class Feed:
             window_ms: simulated milliseconds per batch, see `window_for`; or what gives those of the next batch by the
                 number of events that have left before it.
             end_ms: no event at or after this simulated time.
-            quotas: int64[N_SLICES], events per slice; zero for slices that are not the shard's.
+            quotas: int64[N_VIRTUAL_SHARDS], events per virtual shard; zero for virtual shards that are not the shard's.
             impairer: spoils events on purpose; None leaves them as they are.
         """
         self._shard = shard
@@ -99,13 +114,13 @@ class Feed:
         self._last_event_ms = shard.now_ms
         self._n_left = 0
 
-    def next_batch(self) -> Leaving | None:
+    def next_batch(self) -> OutgoingBatch | None:
         """What leaves in the next window (perhaps nothing); None when there will be no more."""
         leaving = self._next()
         self._n_left += 0 if leaving is None else len(leaving)
         return leaving
 
-    def _next(self) -> Leaving | None:
+    def _next(self) -> OutgoingBatch | None:
         if self._ended():
             return self._impairer.rest() if self._impairer else None
         until_ms = self._shard.now_ms + (
@@ -131,3 +146,68 @@ class Feed:
 def window_for(events_per_s: float, n_events: float, most_s: float = float("inf")) -> int:
     """Simulated milliseconds in which a shard of this rate makes about n_events, but at most most_s."""
     return max(1, round(1000 * min(n_events / max(events_per_s, 1e-9), most_s, 86_400.0)))
+
+
+Owned = npt.NDArray[np.bool_]
+"""Which virtual shards: bool[N_VIRTUAL_SHARDS]."""
+
+
+def feed_of(
+    settings: "RunSettings", owned: Owned, shard: Shard, impairer: Impairer | None, n_events: float | None = None
+) -> Feed:
+    """The events of a shard that holds the listeners of these virtual shards.
+
+    Args:
+        settings: of the run.
+        owned: the virtual shards.
+        shard: their listeners.
+        impairer: see `Feed`.
+        n_events: about so many come at a time; None for what a worker takes.
+    """
+    quotas = None
+    if settings.events is not None:
+        quotas = np.where(owned, virtual_shard_quotas(settings.events, settings.users), 0)
+    end_ms = settings.end_ms if len(shard.listeners) else shard.now_ms
+    return Feed(shard, _windows(settings, owned, shard, n_events), end_ms, quotas, impairer)
+
+
+def _windows(settings: "RunSettings", owned: Owned, shard: Shard, n_events: float | None) -> int | Callable[[int], int]:
+    """Simulated milliseconds of each batch: for n_events, or for what a worker takes at a time."""
+    shape = None if n_events or settings.unpaced else offered(settings, owned)
+    if shape is None or shape.constant_per_s is not None:
+        wall_rate = shape.constant_per_s if shape else None
+        return window_for(shard.events_per_s, n_events or _batch_of(settings, wall_rate, shard))
+    return lambda n_before: window_for(shard.events_per_s, min(PACED_BATCH, _soon_due(shape, n_before)))
+
+
+def _batch_of(settings: "RunSettings", wall_rate: float | None, shard: Shard) -> float:
+    """How many events a worker takes at a time, where it is always the same."""
+    if settings.unpaced:
+        return MAX_BATCH
+    return min(PACED_BATCH, (wall_rate or shard.events_per_s * settings.speed) * LOOK_AHEAD_S)
+
+
+def _soon_due(shape: Shape, n_before: int) -> float:
+    """How many events are due in the LOOK_AHEAD_S after the next one is, that one included."""
+    next_s = float(shape.invert(n_before))
+    return max(1.0, float(shape.integral(next_s + LOOK_AHEAD_S)) - n_before) if next_s < float("inf") else 1.0
+
+
+def offered(settings: "RunSettings", owned: Owned | None = None) -> Shape | None:
+    """The load that --rate and --shape ask of all listeners, or of these virtual shards; None without either."""
+    rate_per_s = None if isinstance(settings.rate, str) else settings.rate
+    if settings.shape is not None:
+        whole = shape_of(settings.shape, rate_per_s, settings.duration_s, settings.events)
+    elif rate_per_s is not None:
+        whole = Shape.constant(rate_per_s)
+    else:
+        return None
+    return whole if owned is None else whole.part(int(virtual_shard_users(settings.users)[owned].sum()), settings.users)
+
+
+def paced_schedule(settings: "RunSettings", owned: Owned, t0_ns: int) -> NaturalSchedule | RateSchedule:
+    """When the events of these virtual shards are due; for settings that are not `unpaced`."""
+    shape = offered(settings, owned)
+    if shape is not None:
+        return RateSchedule(t0_ns, shape)
+    return NaturalSchedule(t0_ns, settings.start_ms, settings.speed)

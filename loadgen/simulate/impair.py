@@ -49,27 +49,27 @@ class Probabilities(Protocol):
 
 
 @dataclass(slots=True)
-class Leaving:
+class OutgoingBatch:
     """Events in the order of leaving.
 
     Attributes:
         events: the events.
-        leave_ms: int64, simulated time of leaving, ascending.
+        emit_ms: int64, simulated time of leaving, ascending.
         marks: uint8, what was done to each: the sum of its MARKS; of two copies the second has "duplicate".
         dropped_ms: int64, simulated times of those that happened meanwhile and never leave, ascending.
     """
 
     events: EventBatch
-    leave_ms: Int64s
+    emit_ms: Int64s
     marks: UInt8s
     dropped_ms: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
-        return len(self.leave_ms)
+        return len(self.emit_ms)
 
-    def take(self, positions: npt.NDArray[np.integer[Any]] | slice) -> "Leaving":
+    def take(self, positions: npt.NDArray[np.integer[Any]] | slice) -> "OutgoingBatch":
         """The events at these positions, in that order; without those that never leave."""
-        return Leaving(self.events.take(positions), self.leave_ms[positions], self.marks[positions])
+        return OutgoingBatch(self.events.take(positions), self.emit_ms[positions], self.marks[positions])
 
     def marked(self, kind: str) -> Bools:
         """Which events have this mark."""
@@ -77,12 +77,12 @@ class Leaving:
         return marked
 
 
-def unimpaired(batch: EventBatch) -> Leaving:
+def unimpaired(batch: EventBatch) -> OutgoingBatch:
     """Events that leave when they happen, as they are."""
-    return Leaving(batch, batch.ts_ms, np.zeros(len(batch), np.uint8))
+    return OutgoingBatch(batch, batch.ts_ms, np.zeros(len(batch), np.uint8))
 
 
-def n_impaired(leaving: Leaving, part: slice) -> dict[str, int]:
+def n_impaired(leaving: OutgoingBatch, part: slice) -> dict[str, int]:
     """How many events of each of KINDS there are in a part: what was done to those that leave, and the dropped ones.
 
     Args:
@@ -90,12 +90,12 @@ def n_impaired(leaving: Leaving, part: slice) -> dict[str, int]:
         part: positions, with a start and a stop; the first part begins with the batch, the last one ends with it.
     """
     found = {kind: int(np.count_nonzero(leaving.marked(kind)[part])) for kind in MARKS}
-    first = leaving.dropped_ms.searchsorted(leaving.leave_ms[part.start - 1], side="right") if part.start else 0
+    first = leaving.dropped_ms.searchsorted(leaving.emit_ms[part.start - 1], side="right") if part.start else 0
     is_last = part.stop == len(leaving)
     end = (
         len(leaving.dropped_ms)
         if is_last
-        else leaving.dropped_ms.searchsorted(leaving.leave_ms[part.stop - 1], side="right")
+        else leaving.dropped_ms.searchsorted(leaving.emit_ms[part.stop - 1], side="right")
     )
     return found | {"drop": int(end - first)}
 
@@ -112,10 +112,10 @@ class Impairer:
     probabilities: Probabilities
     keys: UInt64s
     _until_ms: int = 0
-    _held: Leaving | None = None
-    _late: list[Leaving] = field(default_factory=list)
+    _held: OutgoingBatch | None = None
+    _late: list[OutgoingBatch] = field(default_factory=list)
 
-    def impair(self, batch: EventBatch, until_ms: int) -> Leaving:
+    def impair(self, batch: EventBatch, until_ms: int) -> OutgoingBatch:
         """What leaves before until_ms, given the events that happen before it and after the last call's."""
         self._until_ms = until_ms
         drawn = self._drawn(batch)
@@ -123,18 +123,18 @@ class Impairer:
         leaving.dropped_ms = drawn.dropped_ms
         return leaving
 
-    def rest(self) -> Leaving | None:
+    def rest(self) -> OutgoingBatch | None:
         """What is still held back when no more events come; None where nothing is."""
         late, held = self._late, self._held
         self._late, self._held = [], None
-        last_ms = max([self._until_ms, *(int(part.leave_ms[-1]) for part in late)])
+        last_ms = max([self._until_ms, *(int(part.emit_ms[-1]) for part in late)])
         if held is not None:  # nothing will overtake it: it leaves behind all others
-            held.leave_ms = held.leave_ms - held.events.ts_ms + last_ms
+            held.emit_ms = held.emit_ms - held.events.ts_ms + last_ms
             held.marks = held.marks & ~np.uint8(MARKS["reorder"])
             late = [*late, _copied(held)]
         return _in_order(_concat(late)) if late else None
 
-    def _drawn(self, batch: EventBatch) -> Leaving:
+    def _drawn(self, batch: EventBatch) -> OutgoingBatch:
         """The batch without what is dropped; what is to be done to the others is marked, the late ones are delayed."""
         counter = ((batch.session_id & _SESSION_MASK) << SLOT_BITS) + batch.item
         bits = draw(self.keys[batch.row] ^ _STREAM, counter.view(np.uint64))
@@ -144,17 +144,17 @@ class Impairer:
         marks = np.zeros(len(batch), np.uint8)
         for kind, uniform in (("duplicate", duplicate), ("late", late), ("reorder", reorder), ("malform", malform)):
             marks += (uniform < getattr(self.probabilities, kind)) * np.uint8(MARKS[kind])
-        leave_ms = batch.ts_ms.copy()
+        emit_ms = batch.ts_ms.copy()
         (rows,) = np.nonzero(marks & MARKS["late"])
-        leave_ms[rows] += 1 + (-np.log1p(-delay[rows]) * (LATE_MEAN_S * 1000)).astype(np.int64)
+        emit_ms[rows] += 1 + (-np.log1p(-delay[rows]) * (LATE_MEAN_S * 1000)).astype(np.int64)
         is_dropped = drop < self.probabilities.drop
-        left = Leaving(batch, leave_ms, marks)
+        left = OutgoingBatch(batch, emit_ms, marks)
         if is_dropped.any():
             left = left.take(np.flatnonzero(~is_dropped))
             left.dropped_ms = batch.ts_ms[is_dropped]
         return left
 
-    def _overtaken(self, fresh: Leaving) -> Leaving:
+    def _overtaken(self, fresh: OutgoingBatch) -> OutgoingBatch:
         """Hold back what is to be overtaken, and put it behind the event that it waited for, once that has come."""
         every = fresh if self._held is None else _concat([self._held, fresh])
         is_held = every.marked("reorder")
@@ -168,14 +168,14 @@ class Impairer:
         here, leader = here[order], leader[order]
         goes_first = leader == here
         leaving = every.take(here)
-        leaving.leave_ms += np.where(goes_first, 0, every.leave_ms[leader] - leaving.events.ts_ms)
+        leaving.emit_ms += np.where(goes_first, 0, every.emit_ms[leader] - leaving.events.ts_ms)
         leaving.marks[goes_first] &= ~np.uint8(MARKS["reorder"])  # MAX_HELD others wait for it already
         return leaving
 
-    def _due(self, leaving: Leaving) -> Leaving:
+    def _due(self, leaving: OutgoingBatch) -> OutgoingBatch:
         """Keep what leaves later than this batch; add what was kept of former ones and leaves now."""
-        (now,), (later,) = np.nonzero(leaving.leave_ms < self._until_ms), np.nonzero(leaving.leave_ms >= self._until_ms)
-        cuts = [int(np.searchsorted(part.leave_ms, self._until_ms)) for part in self._late]
+        (now,), (later,) = np.nonzero(leaving.emit_ms < self._until_ms), np.nonzero(leaving.emit_ms >= self._until_ms)
+        cuts = [int(np.searchsorted(part.emit_ms, self._until_ms)) for part in self._late]
         due = [part.take(slice(0, cut)) for part, cut in zip(self._late, cuts, strict=True) if cut]
         kept = [part.take(slice(cut, None)) for part, cut in zip(self._late, cuts, strict=True) if cut < len(part)]
         if len(later):
@@ -218,7 +218,7 @@ def _leaders(row: Int32s, is_marked: Bools) -> Int64s:
     return leaders
 
 
-def _copied(leaving: Leaving) -> Leaving:
+def _copied(leaving: OutgoingBatch) -> OutgoingBatch:
     """Each event that is to be duplicated, twice."""
     is_duplicate = leaving.marked("duplicate")
     if not is_duplicate.any():
@@ -229,22 +229,22 @@ def _copied(leaving: Leaving) -> Leaving:
     return twice
 
 
-def _in_order(leaving: Leaving) -> Leaving:
+def _in_order(leaving: OutgoingBatch) -> OutgoingBatch:
     """Sorted by the time of leaving; what leaves at the same moment keeps its order."""
-    if (leaving.leave_ms[1:] >= leaving.leave_ms[:-1]).all():
+    if (leaving.emit_ms[1:] >= leaving.emit_ms[:-1]).all():
         return leaving
-    return leaving.take(np.argsort(leaving.leave_ms, kind="stable"))
+    return leaving.take(np.argsort(leaving.emit_ms, kind="stable"))
 
 
-def _concat(parts: list[Leaving]) -> Leaving:
+def _concat(parts: list[OutgoingBatch]) -> OutgoingBatch:
     """All events of these parts (at least one), one part after another."""
     if len(parts) == 1:
         return parts[0]
     events = [part.events for part in parts]
-    return Leaving(
+    return OutgoingBatch(
         EventBatch(
             *(np.concatenate([getattr(batch, column.name) for batch in events]) for column in fields(EventBatch))
         ),
-        np.concatenate([part.leave_ms for part in parts]),
+        np.concatenate([part.emit_ms for part in parts]),
         np.concatenate([part.marks for part in parts]),
     )

@@ -16,7 +16,7 @@ from loadgen.fingerprint import mix
 from loadgen.places import CITIES
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour, Population
 from loadgen.simulate.choice import Songs
-from loadgen.simulate.long_run import joins_ms
+from loadgen.simulate.gaps import joins_ms
 from loadgen.simulate.rng import N_SLOTS, Purpose, draw_for, field16, keys_of, slots
 from loadgen.simulate.state import age_band
 from loadgen.simulate.tables import normal_quantiles

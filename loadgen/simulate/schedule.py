@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from loadgen.event import Int64s
-from loadgen.simulate.impair import Leaving
+from loadgen.simulate.impair import OutgoingBatch
 from loadgen.simulate.shapes import Shape
 
 NS_PER_MS = 1_000_000
@@ -32,7 +32,7 @@ class Schedule(Protocol):
 
     paced: bool
 
-    def due_ns(self, leave_ms: Int64s) -> Int64s:
+    def due_ns(self, emit_ms: Int64s) -> Int64s:
         """Due times of the next events, by the simulated times at which they leave: int64, monotonic, ascending."""
 
     def scheduled(self, until_ns: int) -> float:
@@ -48,9 +48,9 @@ class NaturalSchedule:
     speed: float
     paced: bool = True
 
-    def due_ns(self, leave_ms: Int64s) -> Int64s:
+    def due_ns(self, emit_ms: Int64s) -> Int64s:
         """Due times of the next events."""
-        elapsed_ms = (leave_ms - self.simulated_t0_ms) / self.speed
+        elapsed_ms = (emit_ms - self.simulated_t0_ms) / self.speed
         return self.t0_ns + (elapsed_ms * NS_PER_MS).astype(np.int64)
 
     def scheduled(self, until_ns: int) -> float:
@@ -73,10 +73,10 @@ class RateSchedule:
     n_before: int = 0
     paced: bool = True
 
-    def due_ns(self, leave_ms: Int64s) -> Int64s:
+    def due_ns(self, emit_ms: Int64s) -> Int64s:
         """Due times of the next events; NEVER_NS after t0 where the shape ends in silence before them."""
-        position = np.arange(self.n_before, self.n_before + len(leave_ms))
-        self.n_before += len(leave_ms)
+        position = np.arange(self.n_before, self.n_before + len(emit_ms))
+        self.n_before += len(emit_ms)
         if self.shape.constant_per_s:
             at_ns = position.astype(np.float64) * (NS_PER_S / self.shape.constant_per_s)
         else:
@@ -88,15 +88,15 @@ class RateSchedule:
         return float(self.shape.integral(max(0, until_ns - self.t0_ns) / NS_PER_S))
 
 
-def due_of(schedule: Schedule, leaving: Leaving) -> Int64s:
+def due_of(schedule: Schedule, leaving: OutgoingBatch) -> Int64s:
     """When each of the next events is due: int64, nanoseconds; a copy with its original, so that they stay equal."""
-    due_ns = schedule.due_ns(leaving.leave_ms)
+    due_ns = schedule.due_ns(leaving.emit_ms)
     (copies,) = np.nonzero(leaving.marked("duplicate"))
     due_ns[copies] = due_ns[copies - 1]
     return due_ns
 
 
-def wall_times(leaving: Leaving, since_t0_ns: Int64s, t0_wall_ms: int, speed: float) -> Int64s:
+def wall_times(leaving: OutgoingBatch, since_t0_ns: Int64s, t0_wall_ms: int, speed: float) -> Int64s:
     """What `ts` says under --timestamps wall: int64, ms since 1970.
 
     Args:
@@ -105,6 +105,6 @@ def wall_times(leaving: Leaving, since_t0_ns: Int64s, t0_wall_ms: int, speed: fl
         t0_wall_ms: the schedule's zero, ms since 1970.
         speed: simulated seconds per second; a late event happened that much earlier than it leaves.
     """
-    late_ms = ((leaving.leave_ms - leaving.events.ts_ms) / speed).astype(np.int64)
+    late_ms = ((leaving.emit_ms - leaving.events.ts_ms) / speed).astype(np.int64)
     times: Int64s = t0_wall_ms + since_t0_ns // NS_PER_MS - late_ms
     return times

@@ -26,7 +26,7 @@ class Lines:
         user_id: int64.
         ts_ms: int64, the event's own time: the Kafka timestamp, and the day of the date folder (UTC).
         page: uint8, a `Page`.
-        slice_of: uint16, the slice of the listener.
+        virtual_shard: uint16, the virtual shard of the listener.
         hash: uint64, the fingerprint's hash of the whole event.
         due_ns: int64, time.monotonic_ns() at which the schedule asks for the event.
     """
@@ -36,7 +36,7 @@ class Lines:
     user_id: Int64s
     ts_ms: Int64s
     page: UInt8s
-    slice_of: UInt16s
+    virtual_shard: UInt16s
     hash: UInt64s
     due_ns: Int64s
 
@@ -72,7 +72,7 @@ class Sink(Protocol):
         tally: what became of the events so far; cumulative.
         lane_of_row: uint16[number of listeners], the lane of each listener of the shard.
         settled: int64[number of lanes], events of each lane that ended, in order: a prefix of what was sent.
-        progress: the same by slice, and which of them did not arrive: what the manifest says of the sink.
+        progress: the same by virtual shard, and which of them did not arrive: what the manifest says of the sink.
     """
 
     name: str

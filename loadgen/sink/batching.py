@@ -14,7 +14,7 @@ import pyarrow as pa
 from loadgen.event import Int64s, UInt16s
 from loadgen.sink import Lines
 from loadgen.sink.deliver import Sent, line_lengths
-from loadgen.sink.lanes import Batch, Group
+from loadgen.sink.in_flight import Batch, Group
 
 FIRST_BYTES = int.from_bytes(b'{"ts', "little")
 """Of a view; never looked at here, since nothing compares views."""

@@ -27,7 +27,7 @@ class Sent:
     """
 
     page: UInt8s
-    slice_of: UInt16s
+    virtual_shard: UInt16s
     hash: UInt64s
     due_ns: Int64s
     sent_ns: Int64s
@@ -37,7 +37,7 @@ class Sent:
     def of(cls, lines: Lines, n_bytes: int) -> Self:
         """These lines, sent now."""
         sent_ns = np.full(len(lines), time.monotonic_ns(), np.int64)
-        return cls(lines.page, lines.slice_of, lines.hash, lines.due_ns, sent_ns, n_bytes)
+        return cls(lines.page, lines.virtual_shard, lines.hash, lines.due_ns, sent_ns, n_bytes)
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
@@ -46,7 +46,7 @@ class Sent:
             return parts[0]
         return cls(
             np.concatenate([part.page for part in parts]),
-            np.concatenate([part.slice_of for part in parts]),
+            np.concatenate([part.virtual_shard for part in parts]),
             np.concatenate([part.hash for part in parts]),
             np.concatenate([part.due_ns for part in parts]),
             np.concatenate([part.sent_ns for part in parts]),
@@ -57,14 +57,14 @@ class Sent:
         """The events start:stop, whose values have n_bytes; without copying."""
         cut = slice(start, stop)
         return type(self)(
-            self.page[cut], self.slice_of[cut], self.hash[cut], self.due_ns[cut], self.sent_ns[cut], n_bytes
+            self.page[cut], self.virtual_shard[cut], self.hash[cut], self.due_ns[cut], self.sent_ns[cut], n_bytes
         )
 
     def take(self, positions: Int64s, n_bytes: int) -> Self:
         """The events at these positions, whose values have n_bytes."""
         return type(self)(
             self.page[positions],
-            self.slice_of[positions],
+            self.virtual_shard[positions],
             self.hash[positions],
             self.due_ns[positions],
             self.sent_ns[positions],
@@ -79,7 +79,7 @@ def count_delivered(tally: Tally, sent: Sent) -> None:
     """Count these events as delivered now: pages, bytes, fingerprint and both latencies."""
     now_ns = time.monotonic_ns()
     tally.settle(Outcome.DELIVERED, sent.page)
-    tally.fingerprint.add(sent.slice_of, sent.hash)
+    tally.fingerprint.add(sent.virtual_shard, sent.hash)
     tally.bytes_delivered += sent.n_bytes
     tally.ack_s.record(_seconds(now_ns - sent.sent_ns))
     tally.intended_to_ack_s.record(_seconds(now_ns - sent.due_ns))

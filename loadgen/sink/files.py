@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loadgen.compression import Compression, compressed
-from loadgen.disk import Bytes, unwritable, write_all
 from loadgen.event import Int64s
+from loadgen.files import Bytes, Compression, compressed, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import Lines
@@ -122,7 +121,7 @@ class DateFolderSink:
         self.flush(0.0)
         self.tally.settle(Outcome.DROPPED, lines.page)
         self.settled[0] += len(lines)
-        self._progress.advance(0, lines.slice_of, np.full(len(lines), Outcome.DROPPED, np.uint8))
+        self._progress.advance(0, lines.virtual_shard, np.full(len(lines), Outcome.DROPPED, np.uint8))
 
     def poll(self, timeout_s: float) -> None:
         """Write what has waited for half a second; raises as `send` does."""
@@ -153,13 +152,13 @@ class DateFolderSink:
     def _write_held(self) -> None:
         held, self._held = self._held, defaultdict(list)
         n_held, self._held_bytes, self._n_held = self._n_held, 0, 0
-        slice_of, outcome = np.empty(n_held, np.uint16), np.full(n_held, Outcome.DELIVERED, np.uint8)
+        virtual_shard, outcome = np.empty(n_held, np.uint16), np.full(n_held, Outcome.DELIVERED, np.uint8)
         days = iter(held.items())
         try:
             for day, parts in days:
                 order = np.concatenate([part.order for part in parts])
                 sent = Sent.concat([part.sent for part in parts])
-                slice_of[order] = sent.slice_of
+                virtual_shard[order] = sent.virtual_shard
                 n_before = self.tally.count(Outcome.DELIVERED)
                 try:
                     self._append(self._path(day), b"".join(part.data for part in parts), sent)
@@ -168,9 +167,9 @@ class DateFolderSink:
         finally:
             for _, parts in days:  # some are left only where an append raised
                 for part in parts:
-                    slice_of[part.order], outcome[part.order] = part.sent.slice_of, Outcome.FAILED
+                    virtual_shard[part.order], outcome[part.order] = part.sent.virtual_shard, Outcome.FAILED
                     self._fail(part.sent)
-            self._progress.advance(0, slice_of, outcome)
+            self._progress.advance(0, virtual_shard, outcome)
 
     def _append(self, path: str, data: bytes, sent: Sent) -> None:
         piece = compressed(data, self._compress) if self._compress else data

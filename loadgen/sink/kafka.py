@@ -24,9 +24,9 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import Lines
 from loadgen.sink.batching import runs
+from loadgen.sink.in_flight import NO_OFFSET, Bools, Group, Lanes
 from loadgen.sink.kafka_options import producer_config
-from loadgen.sink.lanes import NO_OFFSET, Bools, Group, Lanes
-from loadgen.sink.outbox import POLL_S, Connect, Outbox
+from loadgen.sink.producer import POLL_S, Connect, Outbox
 from loadgen.sink.readback import Doubt, read_back
 
 MAX_SEND = 16_384
@@ -202,7 +202,7 @@ class KafkaSink:
     def _skip(self, lines: Lines, outcome: Outcome) -> None:
         lane_of_event = self.lane_of_row[lines.row]
         order = np.argsort(lane_of_event, kind="stable")
-        pages, slices = lines.page[order], lines.slice_of[order]
+        pages, slices = lines.page[order], lines.virtual_shard[order]
         for lane, start, stop in runs(lane_of_event[order]):
             self._lanes.skip(lane, pages[start:stop], slices[start:stop], outcome)
 

@@ -46,13 +46,13 @@ class NullSink:
         """Count all events as delivered."""
         count_delivered(self.tally, Sent.of(lines, len(lines.buffer())))
         self.settled[0] += len(lines)
-        self._progress.advance(0, lines.slice_of)
+        self._progress.advance(0, lines.virtual_shard)
 
     def drop(self, lines: Lines) -> None:
         """Count events as dropped that the schedule gave up."""
         self.tally.settle(Outcome.DROPPED, lines.page)
         self.settled[0] += len(lines)
-        self._progress.advance(0, lines.slice_of, np.full(len(lines), Outcome.DROPPED, np.uint8))
+        self._progress.advance(0, lines.virtual_shard, np.full(len(lines), Outcome.DROPPED, np.uint8))
 
     def poll(self, timeout_s: float) -> None:
         """Nothing is ever in flight."""

@@ -15,7 +15,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaEx
 from loadgen.event import Int64s
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config
-from loadgen.sink.lanes import Bools
+from loadgen.sink.in_flight import Bools
 
 FETCH_MESSAGES = 10_000
 FETCH_S = 0.1

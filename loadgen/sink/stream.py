@@ -13,14 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from loadgen.compression import compressed, compression_of
-from loadgen.disk import Bytes, unwritable, write_all
 from loadgen.errors import ReaderGone, SinkError
 from loadgen.event import Int64s
+from loadgen.files import Bytes, compressed, compression_of, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import Lines
-from loadgen.sink.lanes import NO_OFFSET, Batch, Group, Lanes
+from loadgen.sink.in_flight import NO_OFFSET, Batch, Group, Lanes
 
 INSTEAD_OF_A_FOLDER = "that is a folder: name a file, or leave --output out to write files by date"
 CHUNK_BYTES = 1 << 20
@@ -82,7 +81,7 @@ class StreamSink:
             try:
                 self._hand_over(lines[start:stop].buffer(), stop - start)
             except OSError as error:
-                self._lanes.skip(0, lines.page[start:], lines.slice_of[start:], Outcome.FAILED)
+                self._lanes.skip(0, lines.page[start:], lines.virtual_shard[start:], Outcome.FAILED)
                 raise SinkError(f"the coordinator takes no more lines: {error}; start the run again") from error
             group = Group(0, Batch.of(lines[start:stop]), 0, stop - start)
             self._lanes.accept(group)
@@ -90,7 +89,7 @@ class StreamSink:
 
     def drop(self, lines: Lines) -> None:
         """Count events as dropped that the schedule gave up."""
-        self._lanes.skip(0, lines.page, lines.slice_of, Outcome.DROPPED)
+        self._lanes.skip(0, lines.page, lines.virtual_shard, Outcome.DROPPED)
 
     def acknowledge(self, n_events: int) -> None:
         """The oldest chunk, of so many events, is written.

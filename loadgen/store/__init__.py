@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
-from loadgen.disk import Bytes as Bytes
+from loadgen.files import Bytes as Bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from contextlib import suppress
 
 import pyarrow as pa
 
-from loadgen.compression import compression_of, decompressed
 from loadgen.errors import StoreError
+from loadgen.files import compression_of, decompressed
 from loadgen.store import Store
 from loadgen.store.layout import BatchName, day_of
 

@@ -1,4 +1,8 @@
-"""Where what is in a store, by name alone, and which files a reader has to read.
+"""Paths inside a store: which are allowed, and which are hidden.
+
+In: text. Out: the same, or ValueError: only the program itself chooses names in a store.
+
+Where what is in a store, by name alone, and which files a reader has to read.
 
 In: days, batches, a store. Out: `year=2025/month=07/day=03/batch_20250703_143015_p003_<first>_<last>_<source>.jsonl`,
 and back; the published files, each event in one of them only.
@@ -15,6 +19,23 @@ from itertools import groupby
 from typing import Literal, Self
 
 from loadgen.store import Store, StoredFile
+
+
+def checked(path: str) -> str:
+    """The path, relative, with no empty part and none that leads out of the store.
+
+    Raises:
+        ValueError: it is not such a path.
+    """
+    if "\0" in path or {"", ".", ".."} & set(path.split("/")):
+        raise ValueError(f"a path in a store is relative, without '.', '..' or empty parts, got {path!r}")
+    return path
+
+
+def is_hidden(name: str) -> bool:
+    """Whether listings leave this file or folder out."""
+    return name.startswith(("_", "."))
+
 
 TMP = "_tmp"
 COMMITS = "_commits"

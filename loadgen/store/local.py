@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
-from loadgen.disk import Bytes, reason, write_all
 from loadgen.errors import AlreadyThere, NotThere, StoreError, StoreFull, StoreRefused
+from loadgen.files import Bytes, reason, write_all
 from loadgen.store import StoredFile, Writer
-from loadgen.store.paths import checked, is_hidden
+from loadgen.store.layout import checked, is_hidden
 
 _KINDS: dict[int, type[StoreError]] = {
     errno.ENOSPC: StoreFull,
@@ -179,14 +179,14 @@ class _LocalWriter:
 
 
 @contextmanager
-def _in_words(verb: str, path: str) -> Iterator[None]:
+def _in_words(command: str, path: str) -> Iterator[None]:
     """Turn an OSError into the StoreError to show: which path, why, and what to do."""
     try:
         yield
     except OSError as error:
         number = error.errno or 0
         kind = _KINDS.get(number, StoreError)
-        raise kind(f"cannot {verb} {path!r}: {reason(error, _NEXT_STEPS.get(number))}") from error
+        raise kind(f"cannot {command} {path!r}: {reason(error, _NEXT_STEPS.get(number))}") from error
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -1,8 +1,13 @@
-"""What is in a published file, piece by piece, so that memory does not grow with the file.
+"""A file for reading, of something that can read ranges of bytes.
+
+In: a length, and a function that fetches a range. Out: a buffered binary file with seek.
+
+What is in a published file, piece by piece, so that memory does not grow with the file.
 
 In: a store and a file in it. Out: whole lines of JSON, or tables of Parquet's row groups.
 """
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -10,12 +15,64 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loadgen.compression import compression_of, decompressed
-from loadgen.disk import reason
 from loadgen.errors import StoreError
+from loadgen.files import compression_of, decompressed, reason
 from loadgen.store import Store, StoredFile
 from loadgen.store.layout import PublishedFile
 from loadgen.store.table import RAW
+
+BUFFER_BYTES = 1 << 20
+"""So much is fetched at least: each fetch costs a round trip."""
+ALL_BYTES = 8 << 20
+"""So much is fetched at a time where everything is wanted."""
+
+
+def open_ranges(length_bytes: int, fetch: Callable[[int, int], bytes]) -> BinaryIO:
+    """The file.
+
+    Args:
+        length_bytes: of the whole.
+        fetch: gets (start, number of bytes), both inside the whole, and gives just these.
+    """
+    return io.BufferedReader(_Ranges(length_bytes, fetch), BUFFER_BYTES)
+
+
+class _Ranges(io.RawIOBase):
+    """Fetches what is read, when it is read."""
+
+    def __init__(self, length_bytes: int, fetch: Callable[[int, int], bytes]) -> None:
+        self._length_bytes, self._fetch, self._position = length_bytes, fetch, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length_bytes}[whence]
+        if start + offset < 0:
+            raise ValueError(f"a position in a file is 0 or more, got {start + offset}")
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what BufferedReader gives
+        data = self._next(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self._next(ALL_BYTES), b""))
+
+    def _next(self, n_bytes: int) -> bytes:
+        n_bytes = min(n_bytes, self._length_bytes - self._position)
+        data = self._fetch(self._position, n_bytes) if n_bytes > 0 else b""
+        self._position += len(data)
+        return data
+
 
 CHUNK_BYTES = 8 << 20
 _BUFFER_BYTES = 1 << 20

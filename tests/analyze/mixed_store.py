@@ -8,7 +8,7 @@ import json
 
 import pyarrow.parquet as pq
 
-from loadgen.compression import compressed
+from loadgen.files import compressed
 from loadgen.store import Store
 from loadgen.store.layout import BatchName, day_folder
 from loadgen.store.table import table_of

@@ -1,6 +1,6 @@
 """The figures of lines of JSON, worked out one event after another in plain Python: what DuckDB and Spark must give.
 
-In: lines that are one of the three formats, or no events. Out: what `Figures.as_json` gives.
+In: lines that are one of the three formats, or no events. Out: what `ListeningFigures.as_json` gives.
 """
 
 import json

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.compression import compressed
+from loadgen.files import compressed
 from loadgen.store.table import SCHEMA, table_of
 from tests.analyze.reading import LINES, MIXED, figures_of, wrote
 from tests.analyze.recompute import figures_of_lines

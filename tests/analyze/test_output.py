@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.analyze.charts import charts_of
-from loadgen.analyze.figures import Count, Figures, Spread
+from loadgen.analyze.figures import Count, ListeningFigures, Quantiles
 from loadgen.analyze.fonts import Letters
+from loadgen.analyze.output import FORMULA, harmless, tables_of
 from loadgen.analyze.report import report_of
-from loadgen.analyze.tables import FORMULA, harmless, tables_of
 from tests.analyze.reading import LINES, figures_of, wrote
 
 ODD = [
@@ -33,14 +33,14 @@ ODD = [
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def figures(**changed: Any) -> Figures:
+def figures(**changed: Any) -> ListeningFigures:
     """Figures of nothing, but for these."""
     empty: dict[str, Any] = dict.fromkeys(("events", "plays", "unreadable", "listeners", "artists", "tracks"), 0)
     empty |= {name: [] for name in ("genres", "platforms", "actions", "countries", "top_artists", "top_tracks")}
-    empty |= {name: Spread() for name in ("durations_s", "session_events", "session_minutes")}
+    empty |= {name: Quantiles() for name in ("durations_s", "session_events", "session_minutes")}
     empty |= {"sessions": 0, "first_ms": None, "last_ms": None, "top_by_tier": {}, "played_s": 0.0, "step_min": 1}
     empty |= {"duration_bins": [0] * 21, "hours": [0] * 24, "over_time": [], "skip_share": None}
-    return Figures(**{**empty, **changed})
+    return ListeningFigures(**{**empty, **changed})
 
 
 def counts(names: list[str]) -> list[Count]:
@@ -98,7 +98,7 @@ def test_the_report_obeys_no_commands_of_names() -> None:
 @pytest.mark.filterwarnings("error")
 def test_any_figures_can_be_drawn() -> None:
     odd = counts([*ODD, "ไทย", "😀", "x" * 200, "\ud7ff\U0010ffff"])
-    one = figures(over_time=[(0, 1, 1)], duration_bins=[0] * 20 + [1], durations_s=replace(Spread(), n=1, p50=615.0))
+    one = figures(over_time=[(0, 1, 1)], duration_bins=[0] * 20 + [1], durations_s=replace(Quantiles(), n=1, p50=615.0))
     many = figures(genres=odd, top_artists=odd, actions=odd, over_time=[(0, 5, 3), (10**12, 1, 0)], step_min=40_320)
     for these in (figures(), one, many):
         charts = charts_of(these)
@@ -123,10 +123,12 @@ def test_a_bar_is_as_long_as_its_value() -> None:
     assert [list(steps.get_data().values) for steps in axes.patches] == [[5, 0, 7], [2, 0, 3]]
 
 
-def _figures(found: dict[str, Any]) -> Figures:
+def _figures(found: dict[str, Any]) -> ListeningFigures:
     """Figures of their JSON types."""
     lists = ("genres", "platforms", "actions", "countries", "top_artists", "top_tracks")
     spreads = ("durations_s", "session_events", "session_minutes")
     tiers = {tier: [Count(**one) for one in some] for tier, some in found["top_by_tier"].items()}
     typed = {name: [Count(**one) for one in found[name]] for name in lists}
-    return Figures(**{**found, **typed, **{name: Spread(**found[name]) for name in spreads}, "top_by_tier": tiers})
+    return ListeningFigures(
+        **{**found, **typed, **{name: Quantiles(**found[name]) for name in spreads}, "top_by_tier": tiers}
+    )

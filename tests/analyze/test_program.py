@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.analyze import screen
+from loadgen.analyze import console
 from loadgen.cli import main
 from loadgen.terminal import Terminal
 from tests.analyze.reading import FORMATS, LINES, MIXED, wrote
@@ -126,17 +126,17 @@ def test_ctrl_c_ends_the_reading_at_once_and_leaves_nothing_behind(here: Path) -
 def test_progress_is_a_line_from_time_to_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(screen, "EVERY_S", 0.01)
+    monkeypatch.setattr(console, "EVERY_S", 0.01)
     asked = threading.Event()
 
     def share() -> float:
         asked.set()
         return 0.25
 
-    with screen.progress(Terminal(), "reading", share):
+    with console.progress(Terminal(), "reading", share):
         assert asked.wait(10)
     assert "00:00  reading: 25%" in capsys.readouterr().err
-    with screen.progress(Terminal(quiet=True), "reading", share):
+    with console.progress(Terminal(quiet=True), "reading", share):
         pass
     assert capsys.readouterr().err == ""
 

@@ -25,21 +25,21 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from loadgen.config.threshold import threshold
+from loadgen.config.thresholds import threshold
 from loadgen.histogram import Histogram
 from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.ledger import Outcome, Tally
-from loadgen.prove.reached import Reached
-from loadgen.run.judge.history import History
-from loadgen.run.judge.stalls import Stalls
-from loadgen.run.judge.thresholds import Thresholds
-from loadgen.run.messages import Go, Pulse, Snapshot
-from loadgen.run.share import Task
-from loadgen.run.totals import Totals
-from loadgen.run.worker import Worker
+from loadgen.runner.assignment import ShardAssignment
+from loadgen.runner.history import History
+from loadgen.runner.messages import Activity, Go, Snapshot
+from loadgen.runner.stalls import Stalls
+from loadgen.runner.thresholds import Thresholds
+from loadgen.runner.totals import Totals
+from loadgen.runner.worker import Worker
+from loadgen.verifier.worker_progress import WorkerProgress
 from tests.bench.measure import ROOT, START, environment, scratch
 from tests.bench.rows import Row
-from tests.run.plans import plan_of
+from tests.runner.plans import plan_of
 
 RATE_PER_S = 50_000
 FLAGS = ("--users", "20000", "--workers", "1", "--rate", str(RATE_PER_S))
@@ -96,7 +96,7 @@ def _work(brokers: str | None) -> float:
     plan = plan_of(rate=RATE_PER_S, users=20_000, duration=f"{WATCH_S:g}s", **place)
     ours, theirs = Pipe()
     ours.send(Go(time.monotonic_ns(), time.time_ns() // 1_000_000))
-    worker, listener = Worker(Task(plan, 0), theirs, Reached()), Thread(target=_hear, args=(ours,))
+    worker, listener = Worker(ShardAssignment(plan, 0), theirs, WorkerProgress()), Thread(target=_hear, args=(ours,))
     listener.start()
     worker.run()
     listener.join()
@@ -152,7 +152,7 @@ def windows_s() -> float:
             histogram.record(latencies_s)
         tally.by_page[Outcome.DELIVERED, 0] += 1000
         now = Totals({"kafka": tally}, lag, scheduled=at_ns * 1e-9 * 2000, taken_ns=[at_ns], scheduled_ns=[at_ns])
-        now.pulses = [Pulse(int(tally.by_page.sum()), at_ns, 0, at_ns, 0, at_ns)]
+        now.pulses = [Activity(int(tally.by_page.sum()), at_ns, 0, at_ns, 0, at_ns)]
         history.watch(now, 0)
         stalls.watch(now, 0)
 

@@ -1,4 +1,4 @@
-"""`loadgen catalog`: what each verb prints, and which catalogue it takes."""
+"""`loadgen catalog`: what each command prints, and which catalogue it takes."""
 
 import json
 from pathlib import Path

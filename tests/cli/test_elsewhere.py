@@ -4,7 +4,7 @@ import pytest
 
 from loadgen.cli import main
 from loadgen.cli.command import spellings
-from loadgen.cli.elsewhere import INSTEAD, SAME
+from loadgen.cli.parsing import INSTEAD, SAME
 from loadgen.config.settings import ALL
 
 OURS = {flag for kind in ALL for flag in spellings(kind)}
@@ -44,7 +44,7 @@ def test_no_word_has_two_answers() -> None:
         (["compact", "--throughput", "5"], "--rate is meant, which belongs to loadgen run, loadgen pipeline"),
         (["run", "hunter:2@host"], "unexpected word '***@host'"),
         (["run", "--kafka-option", "sasl.password", "hunter"], "unexpected word ***; "),
-        (["hunter:2@host"], "unknown verb '***@host'"),
+        (["hunter:2@host"], "unknown command '***@host'"),
         (["catalog", "import", "http://hunter:2@host/x"], "got 'http://***@host/x'"),
         (["catalog", "show", "hunter:2@host"], "unexpected extra argument(s) (***@host)"),
     ],

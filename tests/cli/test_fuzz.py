@@ -1,4 +1,4 @@
-"""Whatever a verb's command line, the variables and the file say: valid settings, or a UsageError with what is wrong.
+"""Whatever command line, variables and file say: valid settings, or a UsageError with what is wrong.
 
 TEST_FUZZ sets the number of command lines (default 1,000); half as many files are tried.
 """
@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.cli import WITH_SETTINGS, compact, consume
-from loadgen.cli.command import Verb
+from loadgen.cli.command import Command
+from loadgen.cli.commands import COMPACT, CONSUME, WITH_SETTINGS
 from loadgen.config.settings import ALL
 from loadgen.errors import UsageError
 
@@ -83,9 +83,9 @@ absurd = st.one_of(
     st.just("9" * 5000),
 )
 value = plausible | absurd
-verbs = st.sampled_from(WITH_SETTINGS)
+commands = st.sampled_from(WITH_SETTINGS)
 KEYS = sorted({key for kind in ALL for key in kind.keys().values()})
-known = st.sampled_from(sorted({flag for verb in WITH_SETTINGS for flag in verb.spellings} - {"--config"}))
+known = st.sampled_from(sorted({flag for command in WITH_SETTINGS for flag in command.spellings} - {"--config"}))
 flag = known | st.sampled_from(
     ["--usres", "-x", "--", "---", "--=", "-", "--users=", "--no-users", "-hx", "-xb", "-b5"]
 )
@@ -151,24 +151,24 @@ RIGHT_FOR_CONSUMERS = {
 }
 
 
-def right_for(verb: Verb[Any]) -> st.SearchStrategy[tuple[str, str]]:
-    """A flag of this verb, without its dashes, and a value that it takes."""
-    values = RIGHT if verb.settings.verb == "run" else RIGHT_FOR_CONSUMERS
-    own = {flag.key for flag in verb.settings.flags().values() if not flag.is_word}
+def right_for(command: Command[Any]) -> st.SearchStrategy[tuple[str, str]]:
+    """A flag of this command, without its dashes, and a value that it takes."""
+    values = RIGHT if command.settings.command == "run" else RIGHT_FOR_CONSUMERS
+    own = {flag.key for flag in command.settings.flags().values() if not flag.is_word}
     return st.sampled_from([(key, text) for key, texts in values.items() for text in texts if key in own])
 
 
-def right_lines(verb: Verb[Any]) -> st.SearchStrategy[list[str]]:
-    """Flags that are right, each alone; and words, where the verb takes some."""
-    flags = st.lists(right_for(verb), max_size=6).map(lambda pairs: [f"--{key}={text}" for key, text in pairs])
-    return st.tuples(st.just(["a", "b"][: bool(verb.word)]), flags).map(lambda parts: parts[0] + parts[1])
+def right_lines(command: Command[Any]) -> st.SearchStrategy[list[str]]:
+    """Flags that are right, each alone; and words, where the command takes some."""
+    flags = st.lists(right_for(command), max_size=6).map(lambda pairs: [f"--{key}={text}" for key, text in pairs])
+    return st.tuples(st.just(["a", "b"][: bool(command.word)]), flags).map(lambda parts: parts[0] + parts[1])
 
 
 any_lines = st.lists(words, max_size=8).map(lambda parts: [word for part in parts for word in part])
-command_lines = verbs.flatmap(lambda verb: st.tuples(st.just(verb), right_lines(verb) | any_lines))
+command_lines = commands.flatmap(lambda command: st.tuples(st.just(command), right_lines(command) | any_lines))
 
 keys = st.sampled_from(
-    [*KEYS, *(key.replace("_", "-") for key in KEYS), *(kind.verb for kind in ALL), "usres", "kafka.option"]
+    [*KEYS, *(key.replace("_", "-") for key in KEYS), *(kind.command for kind in ALL), "usres", "kafka.option"]
 )
 variables = st.dictionaries(
     st.one_of(
@@ -202,31 +202,31 @@ toml_lines = st.tuples(keys, toml_values).map(lambda pair: f"{pair[0]} = {pair[1
 any_files = st.lists(toml_lines, max_size=6).map("\n".join).map(str.encode) | st.binary(max_size=50)
 
 
-def right_files(verb: Verb[Any]) -> st.SearchStrategy[bytes]:
-    """Keys of this verb with values that are right, each alone."""
-    return st.lists(right_for(verb), max_size=6, unique_by=lambda pair: pair[0]).map(
+def right_files(command: Command[Any]) -> st.SearchStrategy[bytes]:
+    """Keys of this command with values that are right, each alone."""
+    return st.lists(right_for(command), max_size=6, unique_by=lambda pair: pair[0]).map(
         lambda pairs: "\n".join(f"{key} = {json.dumps(text)}" for key, text in pairs).replace("\x7f", "").encode()
     )
 
 
-files = verbs.flatmap(lambda verb: st.tuples(st.just(verb), right_files(verb) | any_files))
+files = commands.flatmap(lambda command: st.tuples(st.just(command), right_files(command) | any_files))
 
 
-def check(verb: Verb[Any], argv: list[str], environment: dict[str, str]) -> None:
+def check(command: Command[Any], argv: list[str], environment: dict[str, str]) -> None:
     """Valid settings, or a UsageError with a line for each problem."""
     with patch.dict(os.environ, environment):
         try:
-            settings = verb.parse([word for word in argv if not word.startswith(("-h", "--help"))]).settings
+            settings = command.parse([word for word in argv if not word.startswith(("-h", "--help"))]).settings
         except UsageError:
             return
-    assert verb.settings.from_public(settings.public_dict()).public_dict() == settings.public_dict()
+    assert command.settings.from_public(settings.public_dict()).public_dict() == settings.public_dict()
 
 
 @pytest.mark.timeout(TIMEOUT_S)
 @given(line=command_lines, environment=st.just({}) | variables)
 @settings(max_examples=N_EXAMPLES)
 def test_any_command_line_is_settings_or_a_usage_error(
-    line: tuple[Verb[Any], list[str]], environment: dict[str, str]
+    line: tuple[Command[Any], list[str]], environment: dict[str, str]
 ) -> None:
     check(*line, environment)
 
@@ -234,19 +234,19 @@ def test_any_command_line_is_settings_or_a_usage_error(
 @pytest.mark.timeout(TIMEOUT_S)
 @given(written=files, argv=st.just([]) | any_lines)
 @settings(max_examples=N_EXAMPLES // 2)
-def test_any_file_is_settings_or_a_usage_error(written: tuple[Verb[Any], bytes], argv: list[str]) -> None:
-    verb, content = written
+def test_any_file_is_settings_or_a_usage_error(written: tuple[Command[Any], bytes], argv: list[str]) -> None:
+    command, content = written
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
         file.write(content)
         file.flush()
-        check(verb, [*["m"][: bool(verb.word)], "--config", file.name, *argv[:2]], {})
+        check(command, [*["m"][: bool(command.word)], "--config", file.name, *argv[:2]], {})
 
 
-@pytest.mark.parametrize(("verb", "words"), [(consume.verb, ["--brokers=a:1"]), (compact.verb, ["x"])])
-def test_what_is_right_for_a_verb_is_taken(verb: Verb[Any], words: list[str]) -> None:
-    keys = {flag.key for flag in verb.settings.flags().values() if not flag.is_word} & set(RIGHT_FOR_CONSUMERS)
+@pytest.mark.parametrize(("command", "words"), [(CONSUME, ["--brokers=a:1"]), (COMPACT, ["x"])])
+def test_what_is_right_for_a_verb_is_taken(command: Command[Any], words: list[str]) -> None:
+    keys = {flag.key for flag in command.settings.flags().values() if not flag.is_word} & set(RIGHT_FOR_CONSUMERS)
     assert len(keys) >= 2
     for key in keys:
         for text in RIGHT_FOR_CONSUMERS[key]:
-            taken = verb.parse([*words, f"--{key}={text}"])
+            taken = command.parse([*words, f"--{key}={text}"])
             assert f"from --{key}" in taken.origins.values()

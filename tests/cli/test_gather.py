@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.cli.gather import spread, told_apart
+from loadgen.cli.parsing import spread, told_apart
 
 MANY = ["--files"]
 lines = st.lists(

@@ -1,4 +1,4 @@
-"""The program around its verbs: what is said while they are imported, and how it ends when all is said."""
+"""The program around its commands: what is said while they are imported, and how it ends when all is said."""
 
 import signal
 import subprocess

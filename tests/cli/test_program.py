@@ -1,4 +1,4 @@
-"""The program as a whole: verbs, help, version, exit codes, and what is said on stderr."""
+"""The program as a whole: commands, help, version, exit codes, and what is said on stderr."""
 
 import json
 import os
@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-import loadgen.run
+import loadgen.runner
 from loadgen import __version__
-from loadgen.cli import VERBS, WITH_SETTINGS, compact, consume, main, run, verify
-from loadgen.cli.command import Verb
+from loadgen.cli import COMMANDS, main
+from loadgen.cli.command import Command
+from loadgen.cli.commands import COMPACT, CONSUME, RUN, VERIFY, WITH_SETTINGS
 from loadgen.config import RunSettings, Settings
 from loadgen.errors import TopicMissing
 
@@ -49,7 +50,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[RunSettings]:
         runs.append(settings)
         return 1
 
-    monkeypatch.setattr(loadgen.run, "main", pretend)
+    monkeypatch.setattr(loadgen.runner, "main", pretend)
     return runs
 
 
@@ -79,7 +80,7 @@ def test_run_hands_the_settings_on_and_gives_the_exit_code_back(started: list[Ru
     ("words", "place"),
     [
         (["consume", "--brokers", "a:1"], "loadgen.consume"),
-        (["verify", "m", "--store", "x"], "loadgen.prove.verify"),
+        (["verify", "m", "--store", "x"], "loadgen.verifier.verify"),
         (["compare", "a", "b"], "loadgen.report.compare"),
         (["compact", "x"], "loadgen.consume.compact"),
         (["analyze", "x"], "loadgen.analyze"),
@@ -95,7 +96,7 @@ def test_a_verb_hands_its_settings_on_and_gives_the_exit_code_back(
     module.main = lambda settings: handed.append(settings) or 7  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, place, module)
     assert main(words) == 7
-    assert [settings.verb for settings in handed] == words[:1]
+    assert [settings.command for settings in handed] == words[:1]
 
 
 def test_the_last_of_two_equal_flags_counts(started: list[RunSettings]) -> None:
@@ -113,7 +114,7 @@ def test_a_denial_takes_back_what_a_variable_says(started: list[RunSettings], mo
     "words", [["-b", "5", "-m", "realtime"], ["-b5", "-mrealtime"], ["--batch-size=5", "-m", "realtime"]]
 )
 def test_short_flags_are_spellings_of_long_ones(words: list[str]) -> None:
-    settings = consume.verb.parse(["--brokers", "a:1", *words]).settings
+    settings = CONSUME.parse(["--brokers", "a:1", *words]).settings
     assert (settings.batch_size, settings.mode) == (5, "realtime")
 
 
@@ -127,13 +128,13 @@ def test_short_flags_are_spellings_of_long_ones(words: list[str]) -> None:
     ],
 )
 def test_words_belong_to_the_flag_before_them_that_takes_many_or_to_none(words: list[str]) -> None:
-    settings = verify.verb.parse(words).settings
+    settings = VERIFY.parse(words).settings
     assert [path.name for path in settings.manifests] == ["m", "n"]
     assert settings.files == ("a", "b", "c")
 
 
 def test_a_store_is_named_by_a_word() -> None:
-    settings = compact.verb.parse(["--until", "2026-01-01", "file:///srv/x", "--grace", "2m"]).settings
+    settings = COMPACT.parse(["--until", "2026-01-01", "file:///srv/x", "--grace", "2m"]).settings
     assert (settings.store, settings.until_day, settings.grace_s) == ("file:///srv/x", 20_454, 120.0)
 
 
@@ -172,10 +173,10 @@ def test_all_problems_of_a_command_line_are_told_at_once(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["rn"], "unknown verb 'rn'; did you mean run?"),
-        (["produce"], f"unknown verb 'produce'; one of {', '.join(VERBS)}"),
-        (["--users", "5"], "a verb comes first, got --users; write loadgen run --users …"),
-        (["--store", "x"], "a verb comes first, got --store; write loadgen consume --store …"),
+        (["rn"], "unknown command 'rn'; did you mean run?"),
+        (["produce"], f"unknown command 'produce'; one of {', '.join(COMMANDS)}"),
+        (["--users", "5"], "a command comes first, got --users; write loadgen run --users …"),
+        (["--store", "x"], "a command comes first, got --store; write loadgen consume --store …"),
         (["run", "--grace", "x"], "unknown flag '--grace'; it belongs to loadgen compact"),
         (
             ["run", "--rotate-interval", "5"],
@@ -212,7 +213,7 @@ def test_what_ends_a_run_is_one_line_and_an_exit_code(
     def fail(settings: RunSettings) -> int:
         raise raised
 
-    monkeypatch.setattr(loadgen.run, "main", fail)
+    monkeypatch.setattr(loadgen.runner, "main", fail)
     assert main(["run"]) == code
     error = capsys.readouterr().err
     assert error.startswith(f"error: {said}")
@@ -237,7 +238,7 @@ def test_a_signal_before_the_run_takes_over_ends_it_as_one_that_comes_later(
         signal.raise_signal(number)
         return 5
 
-    monkeypatch.setattr(loadgen.run, "main", interrupted)
+    monkeypatch.setattr(loadgen.runner, "main", interrupted)
     assert main(words) == code
 
 
@@ -253,14 +254,14 @@ def test_every_verb_ends_by_a_signal_with_its_code_and_clears_up(
         finally:
             cleared.append(True)
 
-    for verb, module in (
+    for command, module in (
         ("analyze", "loadgen.analyze"),
-        ("verify", "loadgen.prove.verify"),
+        ("verify", "loadgen.verifier.verify"),
         ("doctor", "loadgen.doctor"),
     ):
         monkeypatch.setattr(f"{module}.main", interrupted)
-        words = [verb, "m.json", "--store", "x"] if verb == "verify" else [verb]
-        assert main(words) == code, verb
+        words = [command, "m.json", "--store", "x"] if command == "verify" else [command]
+        assert main(words) == code, command
     assert len(cleared) == 3
 
 
@@ -276,13 +277,13 @@ def test_what_goes_on_until_it_is_stopped_says_so() -> None:
         "run": False,
         "analyze x": False,
     }
-    verbs = {verb.settings.verb: verb for verb in WITH_SETTINGS}
-    found = {line: verbs[line.split()[0]].parse(line.split()[1:]).settings.goes_on for line in goes_on}
+    commands = {command.settings.command: command for command in WITH_SETTINGS}
+    found = {line: commands[line.split()[0]].parse(line.split()[1:]).settings.goes_on for line in goes_on}
     assert found == goes_on
 
 
 def test_a_bug_shows_where_when_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(loadgen.run, "main", lambda settings: 1 / 0)
+    monkeypatch.setattr(loadgen.runner, "main", lambda settings: 1 / 0)
     monkeypatch.setenv("LOADGEN_DEBUG", "1")
     assert main(["run"]) == 1
     assert "Traceback" in capsys.readouterr().err
@@ -301,11 +302,11 @@ def test_the_settings_of_a_dry_run_are_a_configuration_file(tmp_path: Path, caps
         "--rate",
         "7",
     ]
-    said = run.verb.parse([*words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"]).settings
+    said = RUN.parse([*words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"]).settings
     main(["run", "--dry-run", *words, "--kafka-option", "sasl.password=x", "--kafka-option", "linger.ms=5"])
     file = tmp_path / "again.toml"
     file.write_text(capsys.readouterr().out)
-    again = run.verb.parse(["--config", str(file)]).settings
+    again = RUN.parse(["--config", str(file)]).settings
     changed: dict[str, Any] = {"config": None, "start_ms": 0, "kafka_option": {}}
     assert again.model_copy(update=changed) == said.model_copy(update=changed)
     assert abs(again.start_ms - said.start_ms) < 60_000  # -1d, asked twice
@@ -319,8 +320,8 @@ def test_the_settings_of_a_dry_consumer_are_a_configuration_file(
     assert main(["consume", *words, "--dry-run"]) == 0
     file = tmp_path / "again.toml"
     file.write_text(capsys.readouterr().out)
-    again = consume.verb.parse(["--config", str(file)]).settings
-    assert again.model_copy(update={"config": None}) == consume.verb.parse(words).settings
+    again = CONSUME.parse(["--config", str(file)]).settings
+    assert again.model_copy(update={"config": None}) == CONSUME.parse(words).settings
 
 
 def test_a_dry_run_says_where_each_setting_comes_from(
@@ -361,9 +362,9 @@ def test_a_dry_run_says_what_to_expect(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize(
-    "verb",
+    "command",
     [
-        *([verb.settings.verb] for verb in WITH_SETTINGS),
+        *([command.settings.command] for command in WITH_SETTINGS),
         ["catalog", "build"],
         ["catalog", "show"],
         ["catalog", "export"],
@@ -371,27 +372,27 @@ def test_a_dry_run_says_what_to_expect(capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_the_help_of_each_verb_ends_with_two_or_three_examples(
-    verb: list[str], capsys: pytest.CaptureFixture[str]
+    command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*verb, "--help"]) == 0
+    assert main([*command, "--help"]) == 0
     shown = capsys.readouterr().out.split("Examples:")
     examples = [line for line in shown[1].splitlines() if line.strip()]
     assert len(examples) in (2, 3)
-    assert [line for line in examples if not line.strip().startswith(f"loadgen {' '.join(verb)}")] == []
+    assert [line for line in examples if not line.strip().startswith(f"loadgen {' '.join(command)}")] == []
 
 
-@pytest.mark.parametrize("verb", WITH_SETTINGS, ids=VERBS[:-1])
-def test_the_examples_of_a_verb_are_right(verb: Verb[Any], capsys: pytest.CaptureFixture[str]) -> None:
-    main([verb.settings.verb, "--help"])
+@pytest.mark.parametrize("command", WITH_SETTINGS, ids=COMMANDS[:-1])
+def test_the_examples_of_a_verb_are_right(command: Command[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    main([command.settings.command, "--help"])
     shown = " ".join(capsys.readouterr().out.split("Examples:")[1].split())
     for line in filter(None, shown.split("loadgen ")):
-        assert verb.parse(line.split()[1:]).settings.verb == verb.settings.verb
+        assert command.parse(line.split()[1:]).settings.command == command.settings.command
 
 
-@pytest.mark.parametrize("verb", WITH_SETTINGS, ids=VERBS[:-1])
-def test_every_flag_is_in_the_help_of_its_verb(verb: Verb[Any]) -> None:
-    shown = program(verb.settings.verb, "--help").stdout
-    flags = verb.settings.flags().values()
+@pytest.mark.parametrize("command", WITH_SETTINGS, ids=COMMANDS[:-1])
+def test_every_flag_is_in_the_help_of_its_verb(command: Command[Any]) -> None:
+    shown = program(command.settings.command, "--help").stdout
+    flags = command.settings.flags().values()
     assert [flag.key for flag in flags if (flag.metavar if flag.is_word else f"--{flag.key} ") not in shown] == []
     assert [flag.short for flag in flags if flag.short not in shown] == []
 

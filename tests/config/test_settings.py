@@ -20,7 +20,7 @@ def problems(**flags: Any) -> list[str]:
 
 
 def test_the_limits_are_those_of_events() -> None:
-    assert MAX_WORKERS == event.N_SLICES
+    assert MAX_WORKERS == event.N_VIRTUAL_SHARDS
     assert get_args(RunSettings.model_fields["format"].annotation) == event.FORMATS
 
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from loadgen.config import resolve
 from loadgen.config.settings import RunSettings
 from loadgen.config.shape_files import MAX_FILE_BYTES, NAMED, shape_spec
-from loadgen.config.shape_tables import MAX_POINTS
-from loadgen.config.shapes import ShapeSpec
+from loadgen.config.shapes import MAX_POINTS, ShapeSpec
 from loadgen.config.values import BadValue
 from loadgen.errors import UsageError
 

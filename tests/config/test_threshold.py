@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.cli import run
-from loadgen.config.threshold import COUNTS, GAUGES, LATENCIES, OPS, RATES, Figure, Threshold, expressions, threshold
+from loadgen.cli.commands import RUN
+from loadgen.config.thresholds import COUNTS, GAUGES, LATENCIES, OPS, RATES, Figure, Threshold, expressions, threshold
 from loadgen.config.values import BadValue
 from loadgen.errors import UsageError
 
@@ -118,7 +118,7 @@ def test_several_are_given_as_a_list_or_with_semicolons_between_them() -> None:
 
 def test_every_bad_threshold_is_reported_with_its_own_text() -> None:
     with pytest.raises(UsageError) as caught:
-        run.verb.parse(["--threshold", "faild == 0", "--threshold", "failed == 0", "p99(ak) < 1s", "--users", "x"])
+        RUN.parse(["--threshold", "faild == 0", "--threshold", "failed == 0", "p99(ak) < 1s", "--users", "x"])
     lines = str(caught.value).splitlines()
     assert len(lines) == 3
     assert sum(line.startswith("users must be") for line in lines) == 1
@@ -131,20 +131,20 @@ def test_every_bad_threshold_is_reported_with_its_own_text() -> None:
 def test_a_run_that_is_not_paced_has_no_target(pace: list[str]) -> None:
     for expr in ("rate >= 0.9 * target", "target > 5"):
         with pytest.raises(UsageError, match=r"a run that is not paced has no target, got threshold .*; hold rate"):
-            run.verb.parse(["--threshold", expr, *pace])
-    assert run.verb.parse(["--threshold", "rate >= 5", *pace]).settings.threshold
+            RUN.parse(["--threshold", expr, *pace])
+    assert RUN.parse(["--threshold", "rate >= 5", *pace]).settings.threshold
 
 
 def test_a_warm_up_is_shorter_than_the_run() -> None:
     with pytest.raises(UsageError, match="the warm-up must be shorter than the run, got warm_up '60'"):
-        run.verb.parse(["--warm-up", "60", "--duration", "1"])
-    assert run.verb.parse(["--warm-up", "59s", "--duration", "1"]).settings.warm_up_s == 59.0
-    assert run.verb.parse(["--warm-up", "1h", "--events", "10"]).settings.warm_up_s == 3600.0
+        RUN.parse(["--warm-up", "60", "--duration", "1"])
+    assert RUN.parse(["--warm-up", "59s", "--duration", "1"]).settings.warm_up_s == 59.0
+    assert RUN.parse(["--warm-up", "1h", "--events", "10"]).settings.warm_up_s == 3600.0
 
 
 def test_settings_with_thresholds_come_back_from_the_manifest() -> None:
     words = ["--threshold", "failed == 0; p99.9(latency) < 1s over 5s abort", "--warm-up", "2", "--percentile-log", "x"]
-    settings = run.verb.parse(words).settings
+    settings = RUN.parse(words).settings
     public = settings.public_dict()
     assert public["threshold"] == ["failed == 0", "p99.9(latency) < 1s over 5s abort"]
     assert type(settings).from_public(public) == settings

@@ -1,4 +1,4 @@
-"""The settings of the verbs that consume and verify, and what all verbs' settings have in common."""
+"""The settings of the commands that consume and verify, and what all commands' settings have in common."""
 
 import time
 from pathlib import Path

@@ -19,7 +19,7 @@ from loadgen.store.layout import DEAD, day_of, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines
 from tests.mock_cluster import MockCluster
-from tests.run.program import Program, start_program
+from tests.runner.program import Program, start_program
 
 DAY = 20_000
 

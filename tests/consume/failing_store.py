@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 
 from loadgen.errors import AlreadyThere, NotThere
 from loadgen.store import Bytes, StoredFile, Writer
-from loadgen.store.paths import is_hidden
+from loadgen.store.layout import is_hidden
 
 When = Literal["before", "after"]
 Watch = Callable[[When, str, str], None]

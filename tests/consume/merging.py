@@ -1,16 +1,16 @@
 """A store of many small files, and a compactor for it."""
 
 from loadgen.consume.compact import Compacted, compact
-from loadgen.consume.rotation import Rotation
+from loadgen.consume.temporary_file import RollingPolicy
 from tests.consume.failing_store import Disk, FailingStore, Inline
 from tests.consume.topic import DAY, Topic, drive, lane_of
 
 GRACE_S = 60.0
 TOPIC = Topic(60)
-SMALL = Rotation(batch_size=7, max_bytes=1 << 20, interval_s=60.0)
+SMALL = RollingPolicy(batch_size=7, max_bytes=1 << 20, interval_s=60.0)
 
 
-def filled(rotation: Rotation = SMALL, topic: Topic = TOPIC) -> Disk:
+def filled(rotation: RollingPolicy = SMALL, topic: Topic = TOPIC) -> Disk:
     """A store of many small files."""
     disk = Disk()
     lane = lane_of(FailingStore(disk), rotation)

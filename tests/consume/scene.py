@@ -4,25 +4,25 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from loadgen.consume.batch import Block
-from loadgen.consume.lane import Lane
+from loadgen.consume.batch import RecordBatch
+from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.consume.publication import Confirm
-from loadgen.consume.rotation import Budget, Rotation
+from loadgen.consume.temporary_file import Budget, RollingPolicy
 from loadgen.store.layout import published
 from loadgen.store.read import read_lines
 from tests.consume.failing_store import Disk, FailingStore, Inline
-from tests.consume.topic import DAY, PARTITION, SOURCE, Record, block_of
+from tests.consume.topic import DAY, PARTITION, SOURCE, CommitRecord, block_of
 
 
-def events(first: int, n_events: int, n_days: int = 1) -> Block:
-    return block_of([Record(first + i, DAY + i % n_days) for i in range(n_events)])
+def events(first: int, n_events: int, n_days: int = 1) -> RecordBatch:
+    return block_of([CommitRecord(first + i, DAY + i % n_days) for i in range(n_events)])
 
 
-def wide_events(first: int, n_events: int, n_bytes: int, n_days: int = 1) -> Block:
+def wide_events(first: int, n_events: int, n_bytes: int, n_days: int = 1) -> RecordBatch:
     offsets = np.arange(first, first + n_events)
     days = (DAY + offsets % n_days).astype(np.int32)
     values = [b'{"offset":%d,"text":"%s"}' % (offset, b"x" * n_bytes) for offset in offsets]
-    return Block(first, offsets, days, values, [], first + n_events)
+    return RecordBatch(first, offsets, days, values, [], first + n_events)
 
 
 class Scene:
@@ -38,11 +38,11 @@ class Scene:
         self.disk = Disk()
         self.pool = pool or Inline()
         bounds = {"batch_size": 1000, "max_bytes": 1 << 30, "interval_s": 60.0, **rotation}
-        self.lane = Lane(
+        self.lane = PartitionWriter(
             FailingStore(self.disk),
             SOURCE,
             PARTITION,
-            Rotation(**bounds),  # type: ignore[arg-type]  # given by name
+            RollingPolicy(**bounds),  # type: ignore[arg-type]  # given by name
             "w",
             self.pool,
             self.disk.clock,

@@ -4,36 +4,45 @@ import json
 
 import pytest
 
-from loadgen.consume.commits import KEEP_LAST, KEEP_MOST, KEEP_S, Chain, Fenced, Move, Record, name_of
-from loadgen.consume.lane import Lane
-from loadgen.consume.source import Source
+from loadgen.consume.commits import (
+    KEEP_LAST,
+    KEEP_MOST,
+    KEEP_S,
+    CommitLog,
+    CommitRecord,
+    Fenced,
+    Rename,
+    TopicIdentity,
+    name_of,
+)
+from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.errors import StoreError, StoreUnreachable
 from loadgen.store.layout import BatchName, day_folder
 from tests.consume.failing_store import Disk, Entry, FailingStore, When
 from tests.consume.topic import DAY, PARTITION, SOURCE, Topic, assert_stored_once, block_of, drive, lane_of, stored
-from tests.consume.topic import Record as TopicRecord
+from tests.consume.topic import CommitRecord as TopicRecord
 
 TOPIC = Topic(60)
 RECORDS = SOURCE.records(PARTITION)
 TEMPORARIES = SOURCE.temporaries(PARTITION)
 
 
-def chain_of(disk: Disk) -> Chain:
-    return Chain(FailingStore(disk), RECORDS, TEMPORARIES)
+def chain_of(disk: Disk) -> CommitLog:
+    return CommitLog(FailingStore(disk), RECORDS, TEMPORARIES)
 
 
-def record_at(first: int, writer: str = "w", files: tuple[Move, ...] = ()) -> Record:
-    return Record(writer, SOURCE.tag, PARTITION, first, first + 10, "2025-01-01T00:00:00+00:00", files, 0)
+def record_at(first: int, writer: str = "w", files: tuple[Rename, ...] = ()) -> CommitRecord:
+    return CommitRecord(writer, SOURCE.tag, PARTITION, first, first + 10, "2025-01-01T00:00:00+00:00", files, 0)
 
 
-def commit(chain: Chain, record: Record) -> None:
+def commit(chain: CommitLog, record: CommitRecord) -> None:
     chain.commit(record, f"{TEMPORARIES}/{record.first:020}_record_{record.writer}")
 
 
-def moves(disk: Disk) -> list[Move]:
+def moves(disk: Disk) -> list[Rename]:
     """What the last record publishes."""
     path = disk.paths(RECORDS)[-1]
-    return list(Record.from_json(path, disk.entries[path].data).files)
+    return list(CommitRecord.from_json(path, disk.entries[path].data).files)
 
 
 def unreachable(step_wanted: str, when_wanted: When, path_wanted: str = "") -> "Failing":
@@ -52,7 +61,7 @@ class Failing:
             raise StoreUnreachable("no reply")
 
 
-def started(disk: Disk, watch: Failing | None = None) -> Lane:
+def started(disk: Disk, watch: Failing | None = None) -> PartitionWriter:
     """A writer that holds the first records."""
     lane = lane_of(FailingStore(disk, watch) if watch else FailingStore(disk))
     lane.recover()
@@ -60,7 +69,7 @@ def started(disk: Disk, watch: Failing | None = None) -> Lane:
     return lane
 
 
-def publish(lane: Lane) -> None:
+def publish(lane: PartitionWriter) -> None:
     lane.publish_now()
     assert lane.wait(1.0)
 
@@ -91,7 +100,7 @@ def test_records_follow_each_other_without_gaps_though_offsets_have_them() -> No
     assert all(path.endswith(name_of(record["first"])) for path, record in zip(disk.paths(RECORDS), chain, strict=True))
 
 
-def lane_recovered(disk: Disk) -> Lane:
+def lane_recovered(disk: Disk) -> PartitionWriter:
     lane = lane_of(FailingStore(disk))
     lane.recover()
     return lane
@@ -183,7 +192,7 @@ def test_temporary_files_of_other_partitions_and_sources_are_left_alone() -> Non
     assert disk.paths("_tmp/") == sorted(others)
 
 
-def assert_fenced_for_standing_still(disk: Disk, zombie: Lane) -> None:
+def assert_fenced_for_standing_still(disk: Disk, zombie: PartitionWriter) -> None:
     """Once only the last record is left, the zombie publishes nothing and finds its way back."""
     for path in disk.paths(RECORDS)[:-1]:
         del disk.entries[path]
@@ -274,12 +283,12 @@ def test_a_record_that_cannot_be_understood_stops_the_writer(data: bytes) -> Non
 
 
 def test_a_record_is_read_back_as_it_was_written() -> None:
-    move = Move("_tmp/ä", "year=2025/x", 5, 1)
-    record = Record("w", "00000000", 3, 0, 9, "2025-01-01T00:00:00+00:00", (move, move), 1, ("a", "b"))
-    assert Record.from_json("x", record.to_json()) == record
+    move = Rename("_tmp/ä", "year=2025/x", 5, 1)
+    record = CommitRecord("w", "00000000", 3, 0, 9, "2025-01-01T00:00:00+00:00", (move, move), 1, ("a", "b"))
+    assert CommitRecord.from_json("x", record.to_json()) == record
 
 
-def grown(n_records: int, age_s: float) -> tuple[Disk, Chain]:
+def grown(n_records: int, age_s: float) -> tuple[Disk, CommitLog]:
     """A chain of records, each so many seconds older than the next."""
     disk = Disk()
     now_s = disk.clock.now_s
@@ -312,7 +321,7 @@ def test_young_records_go_when_there_are_too_many(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_writer_that_goes_on_for_long_clears_up_without_being_recovered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.consume.lane.CLEAR_UP_EVERY", 3)
+    monkeypatch.setattr("loadgen.consume.partition_writer.CLEAR_UP_EVERY", 3)
     disk, _ = grown(KEEP_LAST + 50, 1.0)
     lane = lane_recovered(disk)
     position = lane.position or 0
@@ -331,15 +340,15 @@ def test_a_writer_that_goes_on_for_long_clears_up_without_being_recovered(monkey
 def test_pruning_that_fails_stops_there_since_the_order_matters_and_keeps_nobody_from_writing() -> None:
     disk, _ = grown(KEEP_LAST + 50, KEEP_S)
     watch = unreachable("remove", "before", name_of(100))
-    chain = Chain(FailingStore(disk, watch), RECORDS, TEMPORARIES)
+    chain = CommitLog(FailingStore(disk, watch), RECORDS, TEMPORARIES)
     chain.recover()
     assert disk.paths(RECORDS)[0].endswith(name_of(100))
     commit(chain, record_at(chain.next))
 
 
 def test_another_topic_of_the_same_name_has_a_chain_of_its_own() -> None:
-    anew = Source(SOURCE.cluster_id, SOURCE.topic, "another id")
-    elsewhere = Source("another cluster", SOURCE.topic, SOURCE.topic_id)
+    anew = TopicIdentity(SOURCE.cluster_id, SOURCE.topic, "another id")
+    elsewhere = TopicIdentity("another cluster", SOURCE.topic, SOURCE.topic_id)
     assert len({source.folder for source in (SOURCE, anew, elsewhere)}) == 3
     assert len({source.tag for source in (SOURCE, anew, elsewhere)}) == 3
     assert SOURCE.folder == f"_commits/songs-{SOURCE.tag}"

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from loadgen.consume.commits import Fenced
-from loadgen.consume.lane import Lane
+from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.errors import StoreError, StoreFull, StoreUnreachable
 from tests.consume.failing_store import Disk, FailingStore, Killed, When
 from tests.consume.topic import Topic, assert_stored_once, drive, lane_of, stored
@@ -30,7 +30,7 @@ class Trap:
             self.action()
 
 
-def _store_all(store: FailingStore) -> Lane:
+def _store_all(store: FailingStore) -> PartitionWriter:
     lane = lane_of(store)
     lane.recover()
     drive(lane, TOPIC)
@@ -54,7 +54,7 @@ def _raise(error: BaseException) -> Callable[[], None]:
     return action
 
 
-def _persist(lane: Lane) -> None:
+def _persist(lane: PartitionWriter) -> None:
     """As the consumer does: after an error recover, and read on from there."""
     for _ in range(5):
         try:
@@ -132,7 +132,7 @@ def test_a_successor_overtaken_at_any_step_by_a_zombie_that_commits_adds_nothing
     assert n_fenced > 3
 
 
-def _gathered(disk: Disk) -> Lane:
+def _gathered(disk: Disk) -> PartitionWriter:
     """A writer that holds a few records, unpublished."""
     lane = lane_of(FailingStore(disk))
     lane.recover()
@@ -140,7 +140,7 @@ def _gathered(disk: Disk) -> Lane:
     return lane
 
 
-def _publish(lane: Lane) -> None:
+def _publish(lane: PartitionWriter) -> None:
     with suppress(Fenced):
         lane.publish_now()
         lane.wait(1.0)

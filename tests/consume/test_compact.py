@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from loadgen.config import CompactSettings
-from loadgen.consume.batch import Block
-from loadgen.consume.commits import Record
+from loadgen.consume.batch import RecordBatch
+from loadgen.consume.commits import CommitRecord
 from loadgen.consume.compact import Compacted, compact, main
-from loadgen.consume.lane import Lane
-from loadgen.consume.rotation import Rotation
+from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.errors import NotThere, StoreError
 from loadgen.store.layout import BatchName, day_folder, published
 from loadgen.store.local import LocalStore
@@ -97,7 +97,7 @@ def test_files_that_no_record_vouches_for_are_left_alone() -> None:
     disk = filled()
     for path in disk.paths(f"{SOURCE.folder}/"):
         del disk.entries[path]
-    other = Record("w", "00000000", PARTITION, 0, 1 << 40, "2025-01-01T00:00:00+00:00", (), 0)
+    other = CommitRecord("w", "00000000", PARTITION, 0, 1 << 40, "2025-01-01T00:00:00+00:00", (), 0)
     disk.entries[f"_commits/other-00000000/p=003/{0:020}.json"] = Entry(0.0, other.to_json())
     assert merge(disk) == Compacted(n_unsettled=n_files(disk))
 
@@ -153,7 +153,7 @@ def test_two_sources_and_partitions_in_a_folder_stay_apart() -> None:
 def test_a_file_of_another_kind_in_between_is_not_hidden() -> None:
     disk = Disk()
     for compress in ("none", "zst", "none"):
-        lane = lane_of(FailingStore(disk), Rotation(5, 1 << 20, 60.0, compress=compress))
+        lane = lane_of(FailingStore(disk), RollingPolicy(5, 1 << 20, 60.0, compress=compress))
         lane.recover()
         for block in list(TOPIC.blocks(lane.position, 10))[:2]:
             lane.add(block)
@@ -184,7 +184,7 @@ def test_large_files_are_not_written_again_for_small_ones() -> None:
 
 
 def test_compressed_files_are_joined_as_they_are() -> None:
-    disk = filled(Rotation(7, 1 << 20, 60.0, compress="gz"))
+    disk = filled(RollingPolicy(7, 1 << 20, 60.0, compress="gz"))
     merge(disk)
     files = published(FailingStore(disk))
     assert len(files) == 3
@@ -195,7 +195,7 @@ def test_compressed_files_are_joined_as_they_are() -> None:
 
 @pytest.mark.parametrize("compress", ["none", "gz", "zst"])
 def test_parquet_files_become_one_with_the_same_rows_and_compression(compress: str) -> None:
-    disk = filled(Rotation(7, 1 << 20, 60.0, file_format="parquet", compress=compress))  # type: ignore[arg-type]
+    disk = filled(RollingPolicy(7, 1 << 20, 60.0, file_format="parquet", compress=compress))  # type: ignore[arg-type]
     store = FailingStore(disk)
     merge(disk)
     files = published(store)
@@ -211,11 +211,13 @@ def test_parquet_files_become_one_with_the_same_rows_and_compression(compress: s
 
 def test_a_thousand_small_files_become_one() -> None:
     disk = Disk(page=1000)
-    lane = Lane(FailingStore(disk), SOURCE, PARTITION, Rotation(10, 1 << 20, 60.0), "w", Inline(), disk.clock)
+    lane = PartitionWriter(
+        FailingStore(disk), SOURCE, PARTITION, RollingPolicy(10, 1 << 20, 60.0), "w", Inline(), disk.clock
+    )
     lane.recover()
     offsets = np.arange(10_000)
     values = [b'{"offset":%d,"text":"%s"}' % (offset, b"x" * 1000) for offset in offsets]
-    lane.add(Block(0, offsets, np.full(10_000, DAY, np.int32), values, [], 10_000))
+    lane.add(RecordBatch(0, offsets, np.full(10_000, DAY, np.int32), values, [], 10_000))
     lane.publish_now()
     assert lane.wait(30.0)
     assert n_files(disk) == 1000
@@ -254,7 +256,7 @@ def test_a_mark_that_was_cut_off_while_it_was_written_begins_the_grace_anew() ->
 
 def test_the_verb_says_what_it_did_in_words_and_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = LocalStore(tmp_path)
-    lane = Lane(store, SOURCE, PARTITION, Rotation(30, 1 << 20, 60.0), "w", Inline(), Clock())
+    lane = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), Clock())
     lane.recover()
     drive(lane, TOPIC, 10)
     settings = {"store": str(tmp_path), "until_day": DAY + 9, "json_summary": True}
@@ -275,7 +277,7 @@ def test_the_verb_says_what_it_did_in_words_and_as_json(tmp_path: Path, capsys: 
 
 def test_many_days_are_merged_side_by_side_in_a_folder(tmp_path: Path) -> None:
     store, topic, clock = LocalStore(tmp_path), Topic(80, n_days=4), Clock()
-    lane = Lane(store, SOURCE, PARTITION, Rotation(30, 1 << 20, 60.0), "w", Inline(), clock)
+    lane = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), clock)
     lane.recover()
     drive(lane, topic, 10)
     before = lines_in(store)

@@ -15,8 +15,8 @@ from loadgen.config import ConsumeSettings
 from loadgen.consume import consume as consume_here
 from loadgen.consume import report
 from loadgen.consume.client import Client
+from loadgen.consume.console import ConsumeConsole
 from loadgen.consume.consumer import Result
-from loadgen.consume.screen import Screen
 from loadgen.consume.totals import summary
 from loadgen.errors import AccessRefused, BrokerUnreachable, OffsetGone, StoreError, TopicMissing
 from loadgen.store.layout import TMP
@@ -42,7 +42,7 @@ class Told:
 
     def __init__(self) -> None:
         self._stream = io.StringIO()
-        self.screen = Screen(stream=self._stream)
+        self.screen = ConsumeConsole(stream=self._stream)
 
     @property
     def lines(self) -> str:
@@ -236,7 +236,7 @@ def test_a_gap_ends_the_consumer_unless_told_otherwise(tmp_path: Path) -> None:
 
 def test_a_partition_that_lost_its_end_is_a_gap_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadgen.consume.partition.ASK_AGAIN_S", 0.01)
-    monkeypatch.setattr("loadgen.consume.prepare.Source.tag", "00000000")  # as if it were the same cluster still
+    monkeypatch.setattr("loadgen.consume.prepare.TopicIdentity.tag", "00000000")  # as if it were the same cluster still
     with filled_cluster({0: events(50)}) as cluster:
         consume(tmp_path, cluster.address)
     later = events(70, first=1000)

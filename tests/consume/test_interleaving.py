@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from loadgen.consume.compact import compact
-from loadgen.consume.lane import Lane
+from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.errors import StoreError
 from tests.consume.failing_store import Disk, FailingStore, Inline, When
 from tests.consume.processes import Process
@@ -22,7 +22,7 @@ class Writer(Process):
 
     def __init__(self, disk: Disk, topic: Topic) -> None:
         super().__init__(disk)
-        self.lane: Lane = lane_of(self.store)
+        self.lane: PartitionWriter = lane_of(self.store)
         self.topic = topic
         self.is_recovered = False
 

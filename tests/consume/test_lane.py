@@ -9,9 +9,9 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.consume.batch import Block
-from loadgen.consume.lane import Lane
-from loadgen.consume.rotation import MIB, Budget, Rotation
+from loadgen.consume.batch import RecordBatch
+from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.temporary_file import MIB, Budget, RollingPolicy
 from loadgen.errors import StoreFull, TopicRecreated
 from loadgen.store.layout import DEAD, published
 from loadgen.store.local import LocalStore
@@ -130,7 +130,7 @@ def test_a_lane_that_failed_says_so_at_the_next_tick_and_takes_nothing_until_it_
             raise StoreFull("no room")
 
     store = FailingStore(scene.disk, full)
-    lane = Lane(store, SOURCE, PARTITION, Rotation(1000, MIB, 60.0), "w", Inline(), scene.disk.clock)
+    lane = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(1000, MIB, 60.0), "w", Inline(), scene.disk.clock)
     lane.recover()
     lane.add(wide_events(0, 900, 2000))
     with pytest.raises(StoreFull):
@@ -147,7 +147,7 @@ def test_a_lane_that_failed_says_so_at_the_next_tick_and_takes_nothing_until_it_
 
 def test_an_error_that_is_none_of_the_store_reaches_the_consumer_too() -> None:
     scene = Scene(file_format="parquet")
-    scene.lane.add(Block(0, np.zeros(1, np.int64), np.zeros(1, np.int32), [b"no JSON"], [], 1))
+    scene.lane.add(RecordBatch(0, np.zeros(1, np.int64), np.zeros(1, np.int32), [b"no JSON"], [], 1))
     scene.lane.publish_now()
     with pytest.raises(ValueError, match="line 1 column 1"):
         scene.lane.wait(1.0)
@@ -156,10 +156,10 @@ def test_an_error_that_is_none_of_the_store_reaches_the_consumer_too() -> None:
 def test_a_pool_that_is_closed_ends_the_publication_with_an_error() -> None:
     pool = ThreadPoolExecutor(1)
     disk = Disk()
-    lane = Lane(FailingStore(disk), SOURCE, PARTITION, Rotation(10, MIB, 60.0), "w", pool, disk.clock)
+    lane = PartitionWriter(FailingStore(disk), SOURCE, PARTITION, RollingPolicy(10, MIB, 60.0), "w", pool, disk.clock)
     lane.recover()
     pool.shutdown()
-    lane.add(Block(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
+    lane.add(RecordBatch(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
     lane.publish_now()
     with pytest.raises(RuntimeError, match="shutdown"):
         lane.wait(1.0)
@@ -173,11 +173,15 @@ def test_offsets_before_the_position_are_a_mistake_of_the_caller() -> None:
 
 
 def test_a_lane_that_was_never_recovered_takes_nothing() -> None:
-    lane = Lane(FailingStore(Disk()), SOURCE, PARTITION, Rotation(10, 10, 60.0), "w", Inline(), Disk().clock)
+    lane = PartitionWriter(
+        FailingStore(Disk()), SOURCE, PARTITION, RollingPolicy(10, 10, 60.0), "w", Inline(), Disk().clock
+    )
     with pytest.raises(ValueError, match="is to be recovered"):
         lane.add(events(0, 1))
     with pytest.raises(ValueError, match="writer id"):
-        Lane(FailingStore(Disk()), SOURCE, PARTITION, Rotation(10, 10, 60.0), "a/b", Inline(), Disk().clock)
+        PartitionWriter(
+            FailingStore(Disk()), SOURCE, PARTITION, RollingPolicy(10, 10, 60.0), "a/b", Inline(), Disk().clock
+        )
 
 
 def test_waiting_ends_in_time_when_the_store_does_not() -> None:
@@ -191,7 +195,9 @@ def test_waiting_ends_in_time_when_the_store_does_not() -> None:
 def test_a_pool_of_one_thread_is_enough_for_many_lanes_with_many_files(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     with ThreadPoolExecutor(1) as pool:
-        lanes = [Lane(store, SOURCE, p, Rotation(50, MIB, 60.0), "w", pool, lambda: 0.0) for p in range(4)]
+        lanes = [
+            PartitionWriter(store, SOURCE, p, RollingPolicy(50, MIB, 60.0), "w", pool, lambda: 0.0) for p in range(4)
+        ]
         for lane in lanes:
             lane.recover()
             for first in range(0, 200, 40):
@@ -212,7 +218,9 @@ def test_many_threads_store_everything_once(tmp_path: Path) -> None:
     topic = Topic(400, n_days=7)
     store = LocalStore(tmp_path)
     with ThreadPoolExecutor(6) as pool:
-        lane = Lane(store, SOURCE, PARTITION, Rotation(37, MIB, 0.0, compress="zst"), "w", pool, lambda: 1e9)
+        lane = PartitionWriter(
+            store, SOURCE, PARTITION, RollingPolicy(37, MIB, 0.0, compress="zst"), "w", pool, lambda: 1e9
+        )
         lane.recover()
         drive(lane, topic, 50)
         assert lane.published.n_events + lane.published.n_dead == len(topic.records)

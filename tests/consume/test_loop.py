@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from loadgen.consume.consumer import Consumer, Limits, Result
-from loadgen.consume.lane import Lane, Rotation
 from loadgen.consume.partition import Policy, start_at
+from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy
 from loadgen.errors import (
     AccessRefused,
     OffsetGone,
@@ -76,7 +76,7 @@ class Scene:
         self.troubles: list[tuple[int, str]] = []
         self._watch = watch
         self._pool = given.get("pool", AtOnce())
-        rotation = Rotation(given.get("batch_size", 1000), 1 << 30, given.get("interval_s", 0.0))
+        rotation = RollingPolicy(given.get("batch_size", 1000), 1 << 30, given.get("interval_s", 0.0))
         policy = Policy(
             "t",
             "earliest",
@@ -96,9 +96,9 @@ class Scene:
             given.get("topic_watch"),
         )
 
-    def _lane(self, number: int, rotation: Rotation) -> Lane:
+    def _lane(self, number: int, rotation: RollingPolicy) -> PartitionWriter:
         store = FailingStore(self.disk, self._watch) if self._watch else FailingStore(self.disk)
-        return Lane(store, SOURCE, number, rotation, "w", self._pool, time.time)
+        return PartitionWriter(store, SOURCE, number, rotation, "w", self._pool, time.time)
 
     def run(self) -> Result:
         return self.consumer.run()

@@ -19,7 +19,7 @@ from tests.consume.cluster import (
     stored,
 )
 from tests.ports import free_port
-from tests.run.program import Program, catches, wait_until
+from tests.runner.program import Program, catches, wait_until
 
 IDLE = ("--until-idle", "0.3")
 QUICK = ("--rotate-interval", "0.1")

@@ -4,11 +4,11 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.consume.batch import Block, pieces
-from loadgen.consume.rotation import Rotation
+from loadgen.consume.batch import RecordBatch, pieces
+from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.store.layout import DEAD, day_folder
 from tests.consume.scene import Scene, events, wide_events
-from tests.consume.topic import DAY, Record, Topic, block_of, stored
+from tests.consume.topic import DAY, CommitRecord, Topic, block_of, stored
 
 
 def test_a_batch_is_published_when_it_has_as_many_records_as_asked() -> None:
@@ -91,7 +91,7 @@ def test_events_of_many_days_are_published_before_too_many_files_are_open() -> N
 
 def test_only_dead_letters_are_published_too_and_move_the_lane_on() -> None:
     scene = Scene()
-    scene.lane.add(block_of([Record(5, None), Record(9, None)]))
+    scene.lane.add(block_of([CommitRecord(5, None), CommitRecord(9, None)]))
     scene.lane.publish_now()
     assert scene.lane.wait(1.0)
     (path,) = scene.disk.paths(DEAD)
@@ -104,22 +104,22 @@ def test_only_dead_letters_are_published_too_and_move_the_lane_on() -> None:
 
 def test_dead_letters_count_towards_the_batch_size() -> None:
     scene = Scene(batch_size=3)
-    scene.lane.add(block_of([Record(offset, None) for offset in range(3)]))
+    scene.lane.add(block_of([CommitRecord(offset, None) for offset in range(3)]))
     scene.tick()
     assert len(scene.disk.paths(DEAD)) == 1
 
 
 def test_dead_letters_are_plain_lines_whatever_the_events_are() -> None:
     scene = Scene(file_format="parquet", compress="zst")
-    scene.lane.add(block_of([Record(5, None), Record(6, DAY)]))
+    scene.lane.add(block_of([CommitRecord(5, None), CommitRecord(6, DAY)]))
     scene.lane.publish_now()
     assert scene.lane.wait(1.0)
-    assert scene.disk.entries[scene.disk.paths(DEAD)[0]].data == Record(5, None).line + b"\n"
+    assert scene.disk.entries[scene.disk.paths(DEAD)[0]].data == CommitRecord(5, None).line + b"\n"
 
 
 def test_a_block_without_any_record_moves_the_lane_on_when_the_interval_is_over() -> None:
     scene = Scene(interval_s=60.0)
-    scene.lane.add(Block(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
+    scene.lane.add(RecordBatch(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
     scene.tick(60.0)
     scene.tick()
     assert scene.lane.next_offset == 9
@@ -139,7 +139,7 @@ def test_an_idle_lane_publishes_nothing() -> None:
 @pytest.mark.parametrize("bounds", [{"batch_size": 0}, {"max_bytes": 0}, {"interval_s": -1.0}, {"max_open_files": 0}])
 def test_bounds_that_make_no_sense_are_refused(bounds: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="bounds"):
-        Rotation(**{"batch_size": 1, "max_bytes": 1, "interval_s": 0.0, **bounds})  # type: ignore[arg-type]
+        RollingPolicy(**{"batch_size": 1, "max_bytes": 1, "interval_s": 0.0, **bounds})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("room", [1, 4, 7, 100])

@@ -2,7 +2,7 @@
 
 import io
 
-from loadgen.consume.screen import LOG_EVERY_S, Screen
+from loadgen.consume.console import LOG_EVERY_S, ConsumeConsole
 from loadgen.consume.totals import Totals
 
 
@@ -17,7 +17,7 @@ def totals(n_events: int) -> Totals:
 
 def test_progress_is_a_log_line_now_and_then_where_nobody_watches() -> None:
     stream = io.StringIO()
-    screen = Screen(stream=stream)
+    screen = ConsumeConsole(stream=stream)
     for tenth in range(310):
         screen.progress(totals(tenth * 100), tenth / 10)
     lines = stream.getvalue().splitlines()
@@ -27,7 +27,7 @@ def test_progress_is_a_log_line_now_and_then_where_nobody_watches() -> None:
 
 def test_nothing_new_is_not_logged_again() -> None:
     stream = io.StringIO()
-    screen = Screen(stream=stream)
+    screen = ConsumeConsole(stream=stream)
     for second in range(100):
         screen.progress(totals(0), float(second))
     assert len(stream.getvalue().splitlines()) == 1
@@ -35,7 +35,7 @@ def test_nothing_new_is_not_logged_again() -> None:
 
 def test_progress_is_one_live_line_on_a_terminal() -> None:
     stream = Terminal()
-    screen = Screen(stream=stream)
+    screen = ConsumeConsole(stream=stream)
     for second in range(5):
         screen.progress(totals(second * 1000), float(second))
     assert "4,000 events stored" in stream.getvalue()
@@ -45,7 +45,7 @@ def test_progress_is_one_live_line_on_a_terminal() -> None:
 
 def test_quiet_keeps_notes_and_the_closing_table() -> None:
     stream = io.StringIO()
-    screen = Screen(quiet=True, stream=stream)
+    screen = ConsumeConsole(quiet=True, stream=stream)
     screen.settings([("group", "g")])
     screen.progress(totals(1), 100.0)
     assert stream.getvalue() == ""
@@ -57,7 +57,7 @@ def test_quiet_keeps_notes_and_the_closing_table() -> None:
 
 def test_trouble_is_said_once_until_it_is_over_everywhere() -> None:
     stream = io.StringIO()
-    screen = Screen(stream=stream)
+    screen = ConsumeConsole(stream=stream)
     for partition, problem in ((0, "full"), (1, "full"), (0, "full"), (0, ""), (1, "full"), (1, ""), (1, "")):
         screen.trouble(partition, problem)
     assert stream.getvalue().splitlines() == [

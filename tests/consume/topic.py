@@ -11,22 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from loadgen.consume.batch import Block
-from loadgen.consume.lane import Lane
-from loadgen.consume.rotation import Rotation
-from loadgen.consume.source import Source
+from loadgen.consume.batch import RecordBatch
+from loadgen.consume.commits import TopicIdentity
+from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.store.layout import DEAD, day_of, published
 from loadgen.store.read import read_lines
 from tests.consume.failing_store import Disk, FailingStore, Inline
 
 DAY = 20_000
 PARTITION = 3
-SOURCE = Source("cluster", "songs", "id")
-ROTATION = Rotation(batch_size=20, max_bytes=1 << 20, interval_s=60.0)
+SOURCE = TopicIdentity("cluster", "songs", "id")
+ROTATION = RollingPolicy(batch_size=20, max_bytes=1 << 20, interval_s=60.0)
 
 
 @dataclass(frozen=True)
-class Record:
+class CommitRecord:
     """A Kafka record; `day` is None for a dead letter."""
 
     offset: int
@@ -47,19 +47,19 @@ class Topic:
             None if dead else DAY + int(day)
             for dead, day in zip(rng.random(n_records) < 0.1, rng.integers(0, n_days, n_records), strict=True)
         ]
-        self.records = [Record(int(offset), day) for offset, day in zip(offsets, days, strict=True)]
+        self.records = [CommitRecord(int(offset), day) for offset, day in zip(offsets, days, strict=True)]
 
-    def blocks(self, position: int | None, size: int) -> Iterator[Block]:
+    def blocks(self, position: int | None, size: int) -> Iterator[RecordBatch]:
         """Everything from an offset on, so many records at a time."""
         rest = [record for record in self.records if record.offset >= (position or 0)]
         for start in range(0, len(rest), size):
             yield block_of(rest[start : start + size])
 
 
-def block_of(records: list[Record]) -> Block:
+def block_of(records: list[CommitRecord]) -> RecordBatch:
     """Records as a lane takes them."""
     events = [record for record in records if record.day is not None]
-    return Block(
+    return RecordBatch(
         records[0].offset,
         np.array([record.offset for record in events], np.int64),
         np.array([record.day for record in events], np.int32),
@@ -72,12 +72,12 @@ def block_of(records: list[Record]) -> Block:
 _ids = itertools.count()
 
 
-def lane_of(store: FailingStore, rotation: Rotation = ROTATION) -> Lane:
+def lane_of(store: FailingStore, rotation: RollingPolicy = ROTATION) -> PartitionWriter:
     """A writer that carries out everything at once."""
-    return Lane(store, SOURCE, PARTITION, rotation, f"w{next(_ids)}", Inline(), store.disk.clock)
+    return PartitionWriter(store, SOURCE, PARTITION, rotation, f"w{next(_ids)}", Inline(), store.disk.clock)
 
 
-def drive(lane: Lane, topic: Topic, size: int = 8) -> None:
+def drive(lane: PartitionWriter, topic: Topic, size: int = 8) -> None:
     """Publish everything from the lane's position on; raises what the lane raises."""
     for block in topic.blocks(lane.position, size):
         lane.add(block)

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from loadgen.consume.encoders import ParquetEncoder
+from loadgen.consume.temporary_file import ParquetEncoder
 from loadgen.dashboard.rows import Normaliser
 from loadgen.dashboard.state import Anew
 from loadgen.dashboard.stored import StoredEvents
@@ -81,7 +81,7 @@ def append(root: Path, path: str, data: bytes) -> None:
 
 def put_batch(root: Path, first: int, last: int, suffix: str = "jsonl") -> str:
     """A batch file with the records of these numbers as its offsets; its path."""
-    from loadgen.compression import compressed
+    from loadgen.files import compressed
 
     path, data = batch_name(first, last, suffix), some(first, last)
     if suffix == "parquet":

@@ -7,9 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from loadgen.compression import compressed
 from loadgen.dashboard.stored import SHRUNK_S, UNENDED_S
 from loadgen.errors import StoreUnreachable
+from loadgen.files import compressed
 from loadgen.store import StoredFile
 from loadgen.store.layout import day_folder
 from loadgen.store.local import LocalStore
@@ -56,7 +56,7 @@ def test_a_merged_file_brings_nothing_twice_whenever_it_is_seen(tmp_path: Path, 
     between = reader_of(tmp_path).look()
     everything = expected(0, 19) + expected(25, 29)
     if suffix == "parquet":
-        from loadgen.consume.encoders import ParquetEncoder
+        from loadgen.consume.temporary_file import ParquetEncoder
 
         encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 29, suffix)), None)
         encoder.write(some(0, 19) + some(25, 29))
@@ -212,7 +212,7 @@ def test_formats_and_files_may_be_mixed(tmp_path: Path) -> None:
 
 
 def test_records_that_parquet_keeps_as_text_are_read_too(tmp_path: Path) -> None:
-    from loadgen.consume.encoders import ParquetEncoder
+    from loadgen.consume.temporary_file import ParquetEncoder
 
     odd = orjson.dumps({**record(1), "extra": 1}) + b"\n"
     encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 2, "parquet")), None)
@@ -222,7 +222,7 @@ def test_records_that_parquet_keeps_as_text_are_read_too(tmp_path: Path) -> None
 
 
 def test_long_records_that_parquet_keeps_as_text_are_read_within_memory(tmp_path: Path) -> None:
-    from loadgen.consume.encoders import ParquetEncoder
+    from loadgen.consume.temporary_file import ParquetEncoder
 
     odd = [orjson.dumps({**record(number), "extra": "x" * (10 << 20)}) + b"\n" for number in range(1, 4)]
     encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 4, "parquet")), None)

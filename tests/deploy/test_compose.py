@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from loadgen.cli import WITH_SETTINGS
-from loadgen.run.memory import needed_bytes
+from loadgen.cli.commands import WITH_SETTINGS
+from loadgen.runner.machine import needed_bytes
 from tests.deploy.files import (
     COMPOSE,
     DOCKERFILES,
@@ -204,7 +204,7 @@ def test_every_command_of_loadgen_is_one_that_it_takes(name: str, monkeypatch: p
     for variable, value in given.items():
         monkeypatch.setenv(variable, value)
     word, *flags = OURS[name]["command"]
-    (settings,) = [verb.parse(flags).settings for verb in WITH_SETTINGS if verb.settings.verb == word]
+    (settings,) = [command.parse(flags).settings for command in WITH_SETTINGS if command.settings.command == word]
     taken = settings.public_dict()
     assert {variable: taken[variable.removeprefix("LOADGEN_").lower()] for variable in given} == given
 

@@ -9,7 +9,7 @@ import pytest
 
 from loadgen.config import ConsumeSettings, RunSettings, VerifySettings
 from loadgen.config.layers import resolve
-from loadgen.run.memory import needed_bytes
+from loadgen.runner.machine import needed_bytes
 from tests.deploy.files import MIB
 from tests.deploy.kubernetes import DOCUMENTS, FOLDER, KUSTOMIZATION, OWN, PODS, container, named, words
 

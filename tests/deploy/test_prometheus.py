@@ -12,7 +12,7 @@ from tests.deploy.promql import is_balanced, known_labels, labels_of, unknown
 
 PATH = "deploy/prometheus/prometheus.yml"
 CONFIG = load(PATH)
-RUN_PORT, CONSUME_PORT = (verb.model_fields["metrics_port"].default for verb in (RunSettings, ConsumeSettings))
+RUN_PORT, CONSUME_PORT = (command.model_fields["metrics_port"].default for command in (RunSettings, ConsumeSettings))
 
 
 def targets(job: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tests.run.program import start_program
+from tests.runner.program import start_program
 
 
 def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> "subprocess.Popen[Any]":

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from loadgen.doctor.broker import clock
-from loadgen.doctor.check import Mark, bad, good, in_time, stuck, untried
+from loadgen.doctor.checks import Mark, bad, good, in_time, stuck, untried
 from loadgen.errors import BrokerUnreachable, LoadgenError
 
 

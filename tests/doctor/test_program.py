@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadgen.doctor.through import events
+from loadgen.doctor.round_trip import events
 from tests.consume.cluster import filled_cluster
 from tests.doctor.program import end, left_in, start, visited
 from tests.ports import free_port
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 WELL = {"packages": "ok", "memory": "ok", "disk": "ok", "catalog": "ok"}
 

@@ -52,17 +52,17 @@ class Local:
         n_brokers = 3 if "3" in self.flags else 1
         return ",".join(f"127.0.0.1:{self.kafka_port + number}" for number in range(n_brokers))
 
-    def command(self, verb: str, *flags: str) -> list[str]:
+    def command(self, command: str, *flags: str) -> list[str]:
         """The command line of services.py."""
         names = ("kafka", "hdfs", "web", "prometheus")
         pairs = [text for name in names for text in (f"--{name}-port", str(getattr(self, f"{name}_port")))]
-        if verb == "up" and self.owned:
+        if command == "up" and self.owned:
             pairs += [f"--owner={pid}" for pid in (os.getpid(), *SCRIPTS)]
-        return [sys.executable, str(PROGRAM), verb, "--data", str(self.data), *self.flags, *pairs, *flags]
+        return [sys.executable, str(PROGRAM), command, "--data", str(self.data), *self.flags, *pairs, *flags]
 
-    def call(self, verb: str, *flags: str) -> "subprocess.CompletedProcess[str]":
+    def call(self, command: str, *flags: str) -> "subprocess.CompletedProcess[str]":
         """Run services.py to its end."""
-        return subprocess.run(self.command(verb, *flags), capture_output=True, text=True, timeout=150)
+        return subprocess.run(self.command(command, *flags), capture_output=True, text=True, timeout=150)
 
     def up(self) -> str:
         """Start what does not run; what it says."""

@@ -14,10 +14,10 @@ from confluent_kafka import Message
 
 from loadgen.fingerprint import run_key
 from loadgen.kafka.partition import murmur2_partitions
-from loadgen.prove.manifest import fingerprint_json
-from tests.prove.recompute import fingerprint_of
-from tests.run.program import adds_up
+from loadgen.verifier.manifest import fingerprint_json
+from tests.runner.program import adds_up
 from tests.sink.topic import read_topic
+from tests.verifier.recompute import fingerprint_of
 
 PARTITIONS = 4
 ONE_IN_FLIGHT = ("--kafka-option", "max.in.flight=1")

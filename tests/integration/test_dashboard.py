@@ -19,7 +19,7 @@ from tests.dashboard.test_topic import produce, values_of
 from tests.integration.browser import BROKEN_WORDS, CONTRAST, ROOT, Dashboard, Visit, dashboard, visit
 from tests.integration.local import Local
 from tests.mock_cluster import MockCluster
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 DAY = "year=2026/month=01/day=05"
 FILE = f"{DAY}/events_run_m0w0.jsonl"

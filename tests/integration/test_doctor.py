@@ -6,13 +6,13 @@ from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
 
-from loadgen.doctor.scratch import HdfsFolders
+from loadgen.doctor.checks import HdfsFolders
 from tests.doctor.program import end, left_in, start, visited
 from tests.integration.local import Local
 from tests.integration.test_kafka_access import client_properties, password
 from tests.integration.test_store import url
 from tests.ports import free_port
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 TOPIC = "doctor-looked-at"
 
@@ -32,7 +32,7 @@ def traces(broker: Local) -> list[str]:
 
 def make_topic(folder: Path, broker: Local) -> None:
     """The topic to look at."""
-    from tests.run.program import start as run
+    from tests.runner.program import start as run
 
     made = ("--create-topic", "--partitions", "3", "--replication-factor", "1", "--events", "10", "--rate", "max")
     code, _, shown = run(folder, "--brokers", broker.brokers, "--topic", TOPIC, *made).end()

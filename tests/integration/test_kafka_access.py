@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.local import Local
 from tests.integration.proof import PARTITIONS, assert_delivered_once
-from tests.run.program import start
+from tests.runner.program import start
 
 EVENTS = ("--events", "2000", "--rate", "max", "--seed", "9")
 

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.integration.local import Local
 from tests.integration.proof import ONE_IN_FLIGHT, PARTITIONS, assert_delivered_once, assert_nothing_lost
-from tests.run.program import Program, start, wait_until
+from tests.runner.program import Program, start, wait_until
 from tests.sink.topic import n_in_topic
 
 FLAGS = ("--workers", "2", "--users", "1000", "--seed", "9")

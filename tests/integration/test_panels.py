@@ -19,7 +19,7 @@ import pytest
 from tests.deploy.files import ALERTS, DASHBOARDS, QUERIES, RECORDED
 from tests.integration.local import Local
 from tests.ports import free_port
-from tests.run.program import start, start_program, stop_all, wait_until
+from tests.runner.program import start, start_program, stop_all, wait_until
 
 SCRAPE_S = 5
 STEP_S = SCRAPE_S

@@ -8,7 +8,7 @@ from loadgen.store import open_store
 from loadgen.store.layout import published
 from tests.integration.local import Local
 from tests.pipeline.program import Pipeline, assert_proved, pipeline
-from tests.run.program import start, wait_until
+from tests.runner.program import start, wait_until
 
 MADE = ("--create-topic", "--partitions", "4", "--replication-factor", "1")
 
@@ -44,9 +44,9 @@ def test_a_demonstration_of_some_seconds_is_proved(tmp_path: Path, broker: Local
 def test_what_is_killed_on_the_way_costs_no_event(tmp_path: Path, broker: Local, hdfs: Local) -> None:
     store = url(hdfs, "killed")
     with pipeline(tmp_path, *flags(broker, store, "pipeline-killed")) as running:
-        for verb in ("run", "consume", "dashboard"):
+        for command in ("run", "consume", "dashboard"):
             wait_for_files(running, store)
-            running.wait_for_another(verb, running.kill(verb))
+            running.wait_for_another(command, running.kill(command))
         wait_for_files(running, store)
         code, summary, said = running.end(timeout_s=120.0)
     assert code == 130, said

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.local import Local, processes_of
 from tests.ports import free_port, is_free
-from tests.run.program import start, wait_until
+from tests.runner.program import start, wait_until
 
 DELIVERED = 'loadgen_events_total{outcome="delivered"}'
 

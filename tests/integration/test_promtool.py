@@ -10,9 +10,9 @@ from prometheus_client.registry import Collector
 
 from loadgen.consume.endpoint import ConsumeCollector
 from loadgen.consume.totals import Totals as ConsumerTotals
-from loadgen.run.endpoint import RunCollector
+from loadgen.runner.endpoint import RunCollector
 from tests.deploy.files import DASHBOARDS, QUERIES, ROOT, RULE_FILES, RULE_TESTS
-from tests.run.test_endpoint import INFO, StandInTeam, some_totals
+from tests.runner.test_endpoint import INFO, StandInTeam, some_totals
 from tests.scrape import served
 
 FOLDER = ROOT / "deploy/prometheus"

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.local import PROGRAM, Local, processes_of
 from tests.ports import free_port, is_free
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.integration.local import CI_PID, Local, processes_of
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 ROOT = Path(__file__).parents[2]
 UP_S, GONE_S = 90.0, 5.0

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.local import Local
 from tests.integration.proof import PARTITIONS, assert_delivered_once
-from tests.run.program import Program, start, start_program, wait_until
+from tests.runner.program import Program, start, start_program, wait_until
 from tests.sink.topic import n_in_topic
 
 STOP_S = 5.0

@@ -15,10 +15,10 @@ from confluent_kafka.cimpl import NewTopic
 from loadgen.dashboard.topic import TopicEvents
 from loadgen.errors import TopicMissing, TopicRecreated
 from loadgen.kafka.options import KafkaSettings
-from loadgen.prove.topic import TopicSource
+from loadgen.verifier.topic import TopicSource
 from tests.integration.local import Local
 from tests.pipeline.program import pipeline
-from tests.run.program import Program, lines_in, start, start_program, wait_until
+from tests.runner.program import Program, lines_in, start, start_program, wait_until
 
 USERS = ("--users", "1000")
 QUICK = ("--rotate-interval", "0.2", "--metrics-port", "0")

@@ -10,7 +10,7 @@ from loadgen.kafka import watch
 from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.watch import Ask, TopicWatch
 from tests.mock_cluster import MockCluster
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 MISSING = "missing"
 SETTINGS = KafkaSettings("b:9092", "t", reading=True)

@@ -16,10 +16,10 @@ from loadgen.store.layout import published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines
 from tests.ports import free_port
-from tests.run.program import TRACKS, start_program, wait_until
+from tests.runner.program import TRACKS, start_program, wait_until
 
 PARTS = ("run", "consume", "dashboard")
-"""The verbs of producer, consumer and dashboard."""
+"""The commands of producer, consumer and dashboard."""
 
 
 class Pipeline:
@@ -39,12 +39,12 @@ class Pipeline:
         with self._said.open("wb") as file:  # a pipe that nobody reads would stop it
             self.process = start_program(folder, *words, env=env, text=True, stdin=subprocess.DEVNULL, stderr=file)
 
-    def child(self, verb: str) -> psutil.Process | None:
+    def child(self, command: str) -> psutil.Process | None:
         """The process of a part that runs now."""
         with suppress(psutil.Error):
             for child in psutil.Process(self.process.pid).children():
                 with suppress(psutil.Error):
-                    if verb in child.cmdline()[:8]:
+                    if command in child.cmdline()[:8]:
                         return child
         return None
 
@@ -63,16 +63,16 @@ class Pipeline:
         n_wanted = self.n_stored() + n_more
         wait_until(lambda: self.n_stored() >= n_wanted)
 
-    def kill(self, verb: str) -> int:
+    def kill(self, command: str) -> int:
         """kill -9 a part; returns the pid that it had."""
-        child = self.child(verb)
-        assert child is not None, f"{verb} does not run"
+        child = self.child(command)
+        assert child is not None, f"{command} does not run"
         child.send_signal(signal.SIGKILL)
         return int(child.pid)
 
-    def wait_for_another(self, verb: str, pid: int) -> None:
+    def wait_for_another(self, command: str, pid: int) -> None:
         """Wait until a part runs again, as another process."""
-        wait_until(lambda: (found := self.child(verb)) is not None and found.pid != pid)
+        wait_until(lambda: (found := self.child(command)) is not None and found.pid != pid)
 
     def health(self) -> dict[str, Any]:
         """What the dashboard says of itself; empty while nobody answers."""

@@ -10,7 +10,7 @@ import psutil
 
 from loadgen.pipeline.child import Child, how_it_ended
 from tests.pipeline.program import is_gone
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 PARENT = """
 import subprocess, sys, time, os

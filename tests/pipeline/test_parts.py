@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from loadgen.cli import consume, dashboard, run
+from loadgen.cli.commands import CONSUME, DASHBOARD, RUN
 from loadgen.config import KafkaOptions, PipelineSettings, resolve
-from loadgen.config.handover import environment
+from loadgen.config.layers import environment
 from loadgen.config.settings import ConsumeSettings
 from loadgen.pipeline.parts import consumer_words, dashboard_words, is_timed, producer_words
 
@@ -15,29 +15,29 @@ SETTINGS = PipelineSettings.model_validate(
 
 def test_a_producer_takes_what_it_is_told() -> None:
     words = producer_words(SETTINGS, "a:1,b:2", 2, 61.5, 4711, Path("m.json"))
-    settings = run.verb.parse(words[1:]).settings
+    settings = RUN.parse(words[1:]).settings
     assert (settings.brokers, settings.topic, settings.format, settings.users) == ("a:1,b:2", "t", "full", 10_000)
     assert (settings.rate, settings.seed, round(settings.duration_s or 0, 3)) == (1.5, 9, 61.5)
     assert not settings.continuous
     assert (settings.metrics_port, settings.manifest, settings.folder) == (4711, Path("m.json"), None)
-    assert run.verb.parse(producer_words(SETTINGS, "a:1", 0, None, 1, Path("m"))[1:]).settings.continuous
+    assert RUN.parse(producer_words(SETTINGS, "a:1", 0, None, 1, Path("m"))[1:]).settings.continuous
 
 
 def test_events_bear_the_time_at_which_they_are_due_where_simulated_time_is_not_compressed() -> None:
     natural = SETTINGS.model_copy(update={"rate": "natural"})
     words = [producer_words(settings, "a:1", 0, None, 1, Path("m")) for settings in (SETTINGS, natural)]
-    assert [run.verb.parse(word[1:]).settings.timestamps for word in words] == ["simulated", "wall"]
+    assert [RUN.parse(word[1:]).settings.timestamps for word in words] == ["simulated", "wall"]
     assert [is_timed(settings) for settings in (SETTINGS, natural)] == [False, True]
 
 
 def test_each_life_of_a_producer_has_another_seed_also_at_the_end_of_all_seeds() -> None:
     settings = SETTINGS.model_copy(update={"seed": 2**64 - 1})
     words = [producer_words(settings, "a:1", life, None, 1, Path("m")) for life in range(2)]
-    assert [run.verb.parse(word[1:]).settings.seed for word in words] == [2**64 - 1, 0]
+    assert [RUN.parse(word[1:]).settings.seed for word in words] == [2**64 - 1, 0]
 
 
 def test_a_consumer_and_a_dashboard_take_what_they_are_told() -> None:
-    consumed = consume.verb.parse(consumer_words(SETTINGS, "a:1", "g", 4712)[1:]).settings
+    consumed = CONSUME.parse(consumer_words(SETTINGS, "a:1", "g", 4712)[1:]).settings
     assert (consumed.brokers, consumed.group, consumed.store, consumed.rotate_interval_s) == (
         "a:1",
         "g",
@@ -45,7 +45,7 @@ def test_a_consumer_and_a_dashboard_take_what_they_are_told() -> None:
         2,
     )
     assert (consumed.continuous, consumed.metrics_port) == (True, 4712)
-    shown = dashboard.verb.parse(dashboard_words(SETTINGS, Path("a/flow"))[1:]).settings
+    shown = DASHBOARD.parse(dashboard_words(SETTINGS, Path("a/flow"))[1:]).settings
     assert (shown.store, shown.port, shown.host, shown.flow) == ("hdfs://n/x", 5001, "127.0.0.1", Path("a/flow"))
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from loadgen.config import PipelineSettings
-from loadgen.consume.source import Source
+from loadgen.consume.commits import TopicIdentity
 from loadgen.errors import LoadgenError
-from loadgen.kafka.ends import ends_of
+from loadgen.kafka.consumer_options import ends_of
 from loadgen.kafka.options import KafkaSettings
 from loadgen.pipeline import main
 from loadgen.pipeline.offsets import has_messages, missing, stored_of
@@ -65,10 +65,10 @@ def test_offsets_tell_what_is_not_stored_yet(tmp_path: Path) -> None:
         assert not has_messages(kafka, {2: 25, 3: 25}, {2: 26, 3: 26})
 
 
-def _source_of(tag: str) -> Source:
+def _source_of(tag: str) -> TopicIdentity:
     """A source of topic t with this tag."""
 
-    class Known(Source):
+    class Known(TopicIdentity):
         tag = ""  # type: ignore[assignment]  # a property there
 
     Known.tag = tag  # type: ignore[misc,assignment]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.program import PARTS, assert_proved, is_gone, open_files, pipeline
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 
 def test_ctrl_c_ends_all_three_and_not_an_event_is_lost_or_repeated(tmp_path: Path) -> None:
@@ -38,20 +38,20 @@ def test_kill_9_of_the_parent_leaves_nothing_running(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("verb", PARTS)
-def test_a_part_that_is_killed_is_started_again_and_all_is_well(tmp_path: Path, verb: str) -> None:
+@pytest.mark.parametrize("command", PARTS)
+def test_a_part_that_is_killed_is_started_again_and_all_is_well(tmp_path: Path, command: str) -> None:
     with pipeline(tmp_path) as running:
         running.wait_for_events()
         wait_until(lambda: bool(running.health()))
-        pid = running.kill(verb)
-        running.wait_for_another(verb, pid)
+        pid = running.kill(command)
+        running.wait_for_another(command, pid)
         running.wait_for_events(500)
         wait_until(lambda: bool(running.health()))
         code, summary, said = running.end()
     assert code == 130, said
     assert_proved(summary, said)
     assert sum(summary["restarts"].values()) == 1
-    assert len(summary["manifests"]) == (2 if verb == "run" else 1)
+    assert len(summary["manifests"]) == (2 if command == "run" else 1)
     assert "killed by SIGKILL); it is started again in 0.5 s" in said
 
 
@@ -72,9 +72,9 @@ def test_events_of_the_clock_are_proved_also_where_their_producer_was_killed(tmp
 @pytest.mark.timeout(180)
 def test_parts_killed_again_and_again_lose_and_repeat_nothing(tmp_path: Path) -> None:
     with pipeline(tmp_path) as running:
-        for verb in ("run", "consume", "run", "consume"):
+        for command in ("run", "consume", "run", "consume"):
             running.wait_for_events(200)
-            running.wait_for_another(verb, running.kill(verb))
+            running.wait_for_another(command, running.kill(command))
         running.wait_for_events(200)
         code, summary, said = running.end()
     assert code == 130, said

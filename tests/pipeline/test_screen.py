@@ -4,13 +4,13 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from loadgen.consume.source import Source
 
 from loadgen.config import PipelineSettings
-from loadgen.consume.source import Source
 from loadgen.kafka.options import KafkaSettings
 from loadgen.pipeline import screen as screen_module
 from loadgen.pipeline.figures import Figures
-from loadgen.pipeline.prepare import Ground
+from loadgen.pipeline.prepare import PipelineContext
 from loadgen.pipeline.screen import Screen
 from loadgen.store.local import LocalStore
 
@@ -31,7 +31,7 @@ def test_how_long_a_pipeline_goes_on_is_shown_as_it_was_typed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = Mock(spec=Source)
-    ground = Ground(tmp_path, KafkaSettings("b:1", "t"), 4, source, {}, LocalStore(str(tmp_path)), "g", True)
+    ground = PipelineContext(tmp_path, KafkaSettings("b:1", "t"), 4, source, {}, LocalStore(str(tmp_path)), "g", True)
     Screen(PipelineSettings.from_public({"duration": "1m30s"})).ground(ground)
     assert "10,000 listeners, natural rate, 1m30s" in capsys.readouterr().err
 

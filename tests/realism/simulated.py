@@ -11,9 +11,8 @@ import pyarrow as pa
 from loadgen.analyze.files import Interval
 from loadgen.event import EventBatch, Page
 from loadgen.places import CITIES
-from loadgen.realism.facts import ADD, DISLIKE, LIKE, OTHER, PLAY, Facts
-from loadgen.realism.seen import Seen, seen_in
-from loadgen.realism.zones import ZONES
+from loadgen.realism.facts import ADD, DISLIKE, LIKE, OTHER, PLAY, ZONES, Facts
+from loadgen.realism.observed import ObservedListening, seen_in
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
 from loadgen.simulate.catalog_file import Catalog
@@ -41,7 +40,9 @@ def with_changes(changes: Mapping[str, Any]) -> Behaviour:
     return Behaviour.model_validate(content)
 
 
-def simulated(behaviour: Behaviour, users: int, days: int, seed: int, catalog: Catalog | None = None) -> Seen:
+def simulated(
+    behaviour: Behaviour, users: int, days: int, seed: int, catalog: Catalog | None = None
+) -> ObservedListening:
     """What is seen of so many listeners' everyday in so many days."""
     songs = catalog or open_catalog(CatalogSettings(), cache_folder())
     settings = SimulationSettings(users, seed, START_MS, "everyday", behaviour)

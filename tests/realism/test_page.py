@@ -9,9 +9,8 @@ import pytest
 
 from loadgen.realism import curves
 from loadgen.realism.curves import Picture, pictures_of
-from loadgen.realism.page import HEAD, page_of
-from loadgen.realism.report import Judged, Report, extent_of, judge, shown, verdict
-from loadgen.realism.seen import Seen
+from loadgen.realism.observed import ObservedListening
+from loadgen.realism.report import HEAD, RealismReport, TargetResult, extent_of, judge, page_of, shown, verdict
 from loadgen.realism.statistics import STATISTICS
 from loadgen.realism.targets import Sample, load_targets
 from tests.report.test_page import Reader
@@ -21,7 +20,7 @@ ENOUGH, FEW = Sample(1_000_000, 1000.0), Sample(10, 1.0)
 EXTENT = "7 events of 2 listeners in 1.0 days"
 HOSTILE = "<script>window.owned = 1</script>"
 NONE = np.zeros(0, np.int64)
-NOTHING = Seen(
+NOTHING = ObservedListening(
     first_ms=0,
     last_ms=0,
     events=np.zeros(5, np.int64),
@@ -44,7 +43,7 @@ NOTHING = Seen(
 )
 
 
-def in_band(sample: Sample = ENOUGH) -> list[Judged]:
+def in_band(sample: Sample = ENOUGH) -> list[TargetResult]:
     """The shipped targets, if every statistic were at the low end of its band, and the others 0.5."""
     values = dict.fromkeys(STATISTICS, 0.5) | {
         number.statistic: number.low
@@ -55,14 +54,14 @@ def in_band(sample: Sample = ENOUGH) -> list[Judged]:
     return judge(SHIPPED.targets, values, sample)
 
 
-def every(value: float | None) -> list[Judged]:
+def every(value: float | None) -> list[TargetResult]:
     """The shipped targets, if every statistic had this value."""
     return judge(SHIPPED.targets, dict.fromkeys(STATISTICS, value), ENOUGH)
 
 
-def page(judged: list[Judged], *pictures: Picture, unread: tuple[str, ...] = ()) -> str:
+def page(judged: list[TargetResult], *pictures: Picture, unread: tuple[str, ...] = ()) -> str:
     """The page of these targets."""
-    return page_of(Report(EXTENT, judged, unread), pictures)
+    return page_of(RealismReport(EXTENT, judged, unread), pictures)
 
 
 def cells(text: str) -> list[list[str]]:
@@ -92,7 +91,7 @@ def test_the_page_has_a_row_for_each_number_of_each_target() -> None:
     ],
     ids=["passed", "failed", "too few", "not told"],
 )
-def test_the_verdict_and_the_results_are_those_of_the_text(judged: list[Judged], state: str, result: str) -> None:
+def test_the_verdict_and_the_results_are_those_of_the_text(judged: list[TargetResult], state: str, result: str) -> None:
     text = page(judged)
     reader = Reader(text)
     (place,) = [one for one in reader.of("section") if one.get("id") == "verdict"]
@@ -102,7 +101,7 @@ def test_the_verdict_and_the_results_are_those_of_the_text(judged: list[Judged],
     assert all(one.startswith(result) for one in gated)
 
 
-def _numbers(judged: list[Judged]) -> list[tuple[str, bool]]:
+def _numbers(judged: list[TargetResult]) -> list[tuple[str, bool]]:
     """Each statistic, and whether it has a band."""
     return [(number.statistic, number.low is not None) for one in judged for number in one.target.numbers]
 

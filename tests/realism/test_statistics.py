@@ -13,7 +13,7 @@ from loadgen.analyze.files import Interval
 from loadgen.config import RealismSettings
 from loadgen.realism import look
 from loadgen.realism.facts import Facts
-from loadgen.realism.seen import seen_in
+from loadgen.realism.observed import seen_in
 from loadgen.realism.statistics import STATISTICS, Value, statistics_of
 from loadgen.terminal import Terminal
 from tests.realism import recompute

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from loadgen.cli import main
-from loadgen.config.regression import regression
+from loadgen.config.thresholds import regression
 from loadgen.report.compare import as_json, as_text, failures, missing, notes
 from loadgen.report.read import Run, run_of
 from tests.report.manifests import manifest, settings, summary

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from loadgen.report.figures import FIGURES, Difference, cost_us, differences
+from loadgen.ledger import cost_us
+from loadgen.report.figures import FIGURES, Difference, differences
 from loadgen.report.read import Run, run_of
 from tests.report.manifests import manifest, summary
 

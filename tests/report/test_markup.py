@@ -3,7 +3,7 @@
 import base64
 import hashlib
 
-from loadgen.report.markup import embedded_json, html, policy, tag
+from loadgen.report.html import embedded_json, html, policy, tag
 
 
 def digest(text: str) -> str:

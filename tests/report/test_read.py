@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from loadgen.errors import ManifestError
-from loadgen.prove.manifest import MANIFEST_VERSION
 from loadgen.report import read
 from loadgen.report.page import page_of
 from loadgen.report.read import MOST_BYTES, Run, read_run, run_of
+from loadgen.verifier.manifest import MANIFEST_VERSION
 from tests.report.manifests import manifest, summary, window
 
 N_RANDOM = int(os.environ.get("TEST_FUZZ", "1000"))

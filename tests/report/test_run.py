@@ -11,7 +11,7 @@ import pytest
 from loadgen.cli import main
 from loadgen.report.page import page_of
 from loadgen.report.read import read_run
-from tests.run.program import start, wait_until
+from tests.runner.program import start, wait_until
 
 
 def test_a_run_writes_the_page_that_its_manifest_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,9 +54,9 @@ def test_the_page_has_a_file_of_its_own(flags: list[str], capsys: pytest.Capture
     assert "each file has its own content, got report" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", [["run"], ["compare", "a.json", "b.json"]])
-def test_a_page_in_a_file_of_another_kind_is_refused(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*verb, "--report", "x.pdf", "--dry-run"]) == 2
+@pytest.mark.parametrize("command", [["run"], ["compare", "a.json", "b.json"]])
+def test_a_page_in_a_file_of_another_kind_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--report", "x.pdf", "--dry-run"]) == 2
     assert "must end in .html, got 'x.pdf'" in capsys.readouterr().err
 
 

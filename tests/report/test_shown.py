@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from loadgen.report.parts import about_rows, differing, proof, setting_rows
 from loadgen.report.read import Run, run_of
-from loadgen.report.shown import about_rows, differing, proof, setting_rows
 from tests.report.manifests import manifest, settings
 
 

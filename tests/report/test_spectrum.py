@@ -3,15 +3,15 @@
 import numpy as np
 
 from loadgen.histogram import Histogram, Sparse
-from loadgen.report.read import Spread
-from loadgen.report.spectrum import spectrum
+from loadgen.report.charts import spectrum
+from loadgen.report.read import HistogramRecord
 
 
-def spread_of(values_s: np.ndarray) -> Spread:
+def spread_of(values_s: np.ndarray) -> HistogramRecord:
     """These durations as a manifest keeps them."""
     found = Histogram()
     found.record(values_s)
-    return Spread.model_validate(Sparse.of(found).as_json())
+    return HistogramRecord.model_validate(Sparse.of(found).as_json())
 
 
 def test_each_point_counts_the_events_that_took_as_long_or_longer() -> None:
@@ -30,4 +30,4 @@ def test_a_single_event_and_none_are_drawn_too() -> None:
     one_in, values_ms = spectrum(spread_of(np.array([0.012])))
     assert (one_in, len(values_ms), values_ms[-1]) == ([1.0, 1.0], 2, 12.0)
     assert spectrum(spread_of(np.array([]))) == ([], [])
-    assert spectrum(Spread(buckets=[5], counts=[0])) == ([], [])
+    assert spectrum(HistogramRecord(buckets=[5], counts=[0])) == ([], [])

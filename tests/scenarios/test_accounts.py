@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from loadgen.ledger import Outcome, Tally
-from loadgen.run.judge.verdict_lines import verdict_lines
-from loadgen.run.messages import Snapshot, empty_snapshot
-from loadgen.scenarios.accounts import Accounts
-from loadgen.scenarios.engine import Part
+from loadgen.runner.messages import Snapshot, empty_snapshot
+from loadgen.runner.verdict import verdict_lines
+from loadgen.scenarios.engine import EngineShard
+from loadgen.scenarios.ledger import StressLedger
 from loadgen.scenarios.settings import settings_of
 from tests.scenarios.worlds import options
 
@@ -27,14 +27,14 @@ def _snapshot(
 
 
 @pytest.fixture
-def accounts() -> Accounts:
-    found = Accounts(settings_of(options("--threshold", "failed == 0"), Part()), lambda: None)
+def accounts() -> StressLedger:
+    found = StressLedger(settings_of(options("--threshold", "failed == 0"), EngineShard()), lambda: None)
     for number, worker in enumerate("ab"):
-        found.open(worker, Part(number, 2)).allowed = 1000
+        found.open(worker, EngineShard(number, 2)).allowed = 1000
     return found
 
 
-def test_the_sum_is_that_of_the_workers_last_reports(accounts: Accounts) -> None:
+def test_the_sum_is_that_of_the_workers_last_reports(accounts: StressLedger) -> None:
     accounts.take("a", _snapshot(10), NEVER)
     accounts.take("a", _snapshot(30, 5), NEVER)
     accounts.take("b", _snapshot(7, done=True), NEVER)
@@ -49,7 +49,7 @@ def test_the_sum_is_that_of_the_workers_last_reports(accounts: Accounts) -> None
 
 
 def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_sent_since_is_bounded(
-    accounts: Accounts,
+    accounts: StressLedger,
 ) -> None:
     accounts.take("a", _snapshot(100, 20), NEVER)
     accounts.lose("a")
@@ -60,14 +60,14 @@ def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_
     assert accounts.totals().active == 0
 
 
-def test_a_worker_that_is_lost_before_its_first_report_has_counts_too(accounts: Accounts) -> None:
+def test_a_worker_that_is_lost_before_its_first_report_has_counts_too(accounts: StressLedger) -> None:
     accounts.lose("a")
     lost = accounts.ledger("ledger.json", 10, 1)["workers"][0]
     assert {outcome: lost[outcome] for outcome in Tally().counts()} == Tally().counts()
     assert (lost["end"], lost["possibly_more"]) == ("lost", 1000)
 
 
-def test_one_that_finds_its_way_back_and_drains_is_exact_again(accounts: Accounts) -> None:
+def test_one_that_finds_its_way_back_and_drains_is_exact_again(accounts: StressLedger) -> None:
     accounts.take("a", _snapshot(100, 20), NEVER)
     accounts.lose("a")
     accounts.take("a", _snapshot(125, done=True), NEVER)
@@ -75,7 +75,7 @@ def test_one_that_finds_its_way_back_and_drains_is_exact_again(accounts: Account
     assert (lost["end"], lost["delivered"], lost["possibly_more"]) == ("drained", 125, 0)
 
 
-def test_a_worker_that_left_early_does_not_hold_back_the_clock(accounts: Accounts) -> None:
+def test_a_worker_that_left_early_does_not_hold_back_the_clock(accounts: StressLedger) -> None:
     accounts.take("a", _snapshot(10, at_ns=2 * 10**9, done=True), 1.0)
     accounts.take("b", _snapshot(100, at_ns=11 * 10**9), 10.0)
     totals = accounts.totals()
@@ -88,7 +88,7 @@ def test_a_worker_that_left_early_does_not_hold_back_the_clock(accounts: Account
     assert [judged.passed for judged in verdict.thresholds] == [True]
 
 
-def test_where_a_worker_failed_the_verdict_speaks_for_no_more_than_was_run(accounts: Accounts) -> None:
+def test_where_a_worker_failed_the_verdict_speaks_for_no_more_than_was_run(accounts: StressLedger) -> None:
     accounts.take("a", _snapshot(10, at_ns=2 * 10**9, done=True, error="the engine failed: ValueError: two words"), 1.0)
     accounts.take("b", _snapshot(110, at_ns=12 * 10**9, done=True), 11.0)
     accounts.end()

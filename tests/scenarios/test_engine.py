@@ -12,9 +12,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from loadgen.event import SESSIONS_PER_LISTENER
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from loadgen.ledger import Outcome
-from loadgen.scenarios.engine import Engine, Part
-from loadgen.scenarios.lease import Lease, ended
-from loadgen.simulate.attendance import SESSIONS_PER_LIFE
+from loadgen.scenarios.engine import Engine, EngineShard
+from loadgen.scenarios.lease_table import Lease, ended
+from loadgen.simulate.dynamic_population import SESSIONS_PER_LIFE
 from tests.scenarios.worlds import TOPIC, engine, turn_until
 
 pytestmark = pytest.mark.slow  # each test starts a broker and an engine
@@ -106,7 +106,7 @@ def test_an_engine_in_a_thread_of_its_own_stops_when_it_is_told_and_says_its_las
 
 
 def test_two_engines_have_different_listeners_and_a_later_life_other_sessions(broker: EmbeddedBroker) -> None:
-    parts = (Part(0, 2), Part(1, 2), Part(0, 2, life=1))
+    parts = (EngineShard(0, 2), EngineShard(1, 2), EngineShard(0, 2, fencing_token=1))
     n_planned = 0
     for part in parts:
         machine = engine(broker.address, "--speed", "600", "--listeners", "600", part=part)

@@ -1,6 +1,6 @@
 """Nothing is sent without a lease."""
 
-from loadgen.scenarios.lease import Lease, ended
+from loadgen.scenarios.lease_table import Lease, ended
 
 
 def test_a_lease_ends_in_time_and_in_number() -> None:

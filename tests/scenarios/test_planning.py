@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from loadgen.event import N_SLICES
+from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.kafka.partition import murmur2_partitions
-from loadgen.scenarios.planning import Costs, Machine, Plan, plan, table
+from loadgen.scenarios.planning import CapacityPlan, Costs, Machine, plan, table
 from loadgen.simulate.shard import Shard
 from tests.simulate.world import CATALOG, settings
 
@@ -59,7 +59,7 @@ def _largest_share(labels: "np.ndarray", n_labels: int) -> float:
 
 
 def test_partitions_get_equal_parts_as_far_as_there_are_many_listeners_for_each(events: "np.ndarray") -> None:
-    found: Plan = plan(1e6)
+    found: CapacityPlan = plan(1e6)
     partitions = murmur2_partitions(events, found.partitions)
     assert _largest_share(partitions, found.partitions) < 1.05
     few = events[events < 50]
@@ -67,7 +67,7 @@ def test_partitions_get_equal_parts_as_far_as_there_are_many_listeners_for_each(
 
 
 def test_shards_get_equal_parts(events: "np.ndarray") -> None:
-    assert _largest_share(events % N_SLICES % 64, 64) < 1.08
+    assert _largest_share(events % N_VIRTUAL_SHARDS % 64, 64) < 1.08
 
 
 def test_a_listener_causes_about_as_many_events_as_is_taken_for_granted(events: "np.ndarray") -> None:

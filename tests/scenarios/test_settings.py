@@ -3,9 +3,9 @@
 import pytest
 
 from loadgen.errors import UsageError
-from loadgen.run.prepare import prepare
-from loadgen.run.screen import Screen
-from loadgen.scenarios.engine import Part
+from loadgen.runner.console import RunConsole
+from loadgen.runner.prepare import prepare
+from loadgen.scenarios.engine import EngineShard
 from loadgen.scenarios.settings import settings_of, wrong_in_form
 from tests.scenarios.worlds import options
 from tests.sink.fake_broker import FakeBroker
@@ -13,26 +13,28 @@ from tests.sink.fake_broker import FakeBroker
 
 def test_options_mean_the_settings_of_a_run() -> None:
     words = ("--brokers", "kafka:9092", "--topic", "t", "--speed", "60", "--seed", "9", "--listeners", "5000")
-    settings = settings_of(options(*words, "--threshold", "failed == 0", "--threshold", "p99(ack) < 1s"), Part(2, 5))
+    settings = settings_of(
+        options(*words, "--threshold", "failed == 0", "--threshold", "p99(ack) < 1s"), EngineShard(2, 5)
+    )
     assert (settings.brokers, settings.topic, settings.speed, settings.seed) == ("kafka:9092", "t", 60.0, 9)
     assert (settings.users, str(settings.shard), settings.workers) == (5000, "2/5", 1)
     assert [str(threshold) for threshold in settings.threshold] == ["failed == 0", "p99(ack) < 1s"]
 
 
 def test_nothing_need_run_to_try_it_and_time_may_be_compressed_without_events_of_the_future() -> None:
-    settings = settings_of(options(), Part())
+    settings = settings_of(options(), EngineShard())
     assert (settings.embedded, settings.timestamps, settings.presence) == (True, "wall", "online")
 
 
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        settings_of(options("--speed", "fast", "--seed", "many"), Part())
+        settings_of(options("--speed", "fast", "--seed", "many"), EngineShard())
     assert [line.split()[0] for line in str(caught.value).splitlines()] == ["speed", "seed"]
 
 
 def test_a_rate_in_numbers_is_refused_with_the_option_to_use() -> None:
     with pytest.raises(UsageError, match=r"natural or max with Locust.*--users"):
-        settings_of(options("--rate", "10k/s"), Part())
+        settings_of(options("--rate", "10k/s"), EngineShard())
 
 
 @pytest.mark.parametrize(
@@ -55,8 +57,8 @@ def test_a_bad_value_ends_locust_before_it_begins(
 
 def test_batches_of_an_engine_fit_what_the_topic_takes(capsys: pytest.CaptureFixture[str]) -> None:
     with FakeBroker(topics={"t": 2}, config={"max.message.bytes": "100000"}) as broker:
-        settings = settings_of(options("--brokers", broker.address, "--topic", "t"), Part())
-        plan = prepare(settings, Screen(None, None, quiet=True), None)
+        settings = settings_of(options("--brokers", broker.address, "--topic", "t"), EngineShard())
+        plan = prepare(settings, RunConsole(None, None, quiet=True), None)
     assert plan.kafka is not None
     assert plan.kafka.options["batch.size"] == "99488"
     assert "batch.size is 99,488, because topic 't'" in capsys.readouterr().err
@@ -64,14 +66,14 @@ def test_batches_of_an_engine_fit_what_the_topic_takes(capsys: pytest.CaptureFix
 
 def test_an_option_is_also_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOADGEN_TOPIC", "from-the-environment")
-    assert settings_of(options(), Part()).topic == "from-the-environment"
+    assert settings_of(options(), EngineShard()).topic == "from-the-environment"
 
 
 def test_what_the_page_leaves_empty_was_not_given() -> None:
     empty = options()
     for name in ("rate", "seed", "speed", "topic"):
         setattr(empty, name, "")
-    assert settings_of(empty, Part()).speed == settings_of(options(), Part()).speed == 1.0
+    assert settings_of(empty, EngineShard()).speed == settings_of(options(), EngineShard()).speed == 1.0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from loadgen.config.shape_files import shape_spec
 from loadgen.scenarios.shapes import ListenerShape, Ramp, Sine, Soak, Spike, Step, shape_class
-from loadgen.simulate.phases import shape_of
+from loadgen.simulate.shapes import shape_of
 
 RUN_S = 600
 

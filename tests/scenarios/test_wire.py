@@ -8,8 +8,8 @@ import numpy as np
 
 from loadgen.histogram import Histogram, Sparse
 from loadgen.ledger import Outcome, Tally
-from loadgen.run.messages import Pulse, Seconds, Snapshot
-from loadgen.scenarios.wire import packed, unpacked
+from loadgen.runner.messages import Activity, Seconds, Snapshot
+from loadgen.scenarios.codec import packed, unpacked
 
 
 def _snapshot() -> Snapshot:
@@ -19,7 +19,7 @@ def _snapshot() -> Snapshot:
     tally.ack_s.record(np.array([0.01, 0.02, 1.5]))
     tally.bytes_delivered, tally.in_flight = 750, 4
     lag.record(np.array([0.001]))
-    pulse = Pulse(n_delivered=3, delivered_ns=900, seen_ns=1000)
+    pulse = Activity(n_delivered=3, delivered_ns=900, seen_ns=1000)
     return Snapshot(
         tallies={"kafka": tally},
         settled={},

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from locust.argument_parser import get_empty_argument_parser
 
-from loadgen.run.prepare import prepare
-from loadgen.run.screen import Screen
-from loadgen.scenarios.engine import Engine, Part
-from loadgen.scenarios.lease import Lease
+from loadgen.runner.console import RunConsole
+from loadgen.runner.prepare import prepare
+from loadgen.scenarios.engine import Engine, EngineShard
+from loadgen.scenarios.lease_table import Lease
 from loadgen.scenarios.settings import add_options, settings_of
 
 TOPIC = "music-streaming-events"
@@ -23,11 +23,11 @@ def options(*words: str) -> Namespace:
     return found
 
 
-def engine(address: str, *words: str, part: Part | None = None, lease: Lease | None = None) -> Engine:
+def engine(address: str, *words: str, part: EngineShard | None = None, lease: Lease | None = None) -> Engine:
     """An engine that produces to this embedded broker."""
-    part = part or Part()
+    part = part or EngineShard()
     settings = settings_of(options(*words), part)
-    return Engine(prepare(settings, Screen(None, None, quiet=True), address), part, lease or Lease())
+    return Engine(prepare(settings, RunConsole(None, None, quiet=True), address), part, lease or Lease())
 
 
 def turn_until(machine: Engine, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:

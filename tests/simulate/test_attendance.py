@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loadgen.event import SESSIONS_PER_LISTENER, EventBatch
-from loadgen.simulate.attendance import SESSIONS_PER_LIFE, TASTES, Attendance
+from loadgen.simulate.dynamic_population import SESSIONS_PER_LIFE, TASTES, DynamicPopulation
 from tests.simulate.world import CATALOG, joined, settings
 
 MINUTE_MS = 60_000
@@ -13,13 +13,13 @@ EVERYBODY = (10**9,) * len(TASTES)
 NOBODY = (0,) * len(TASTES)
 
 
-def _attendance(users: int = 400, life: int = 0, index: int = 0, count: int = 1) -> Attendance:
+def _attendance(users: int = 400, life: int = 0, index: int = 0, count: int = 1) -> DynamicPopulation:
     chosen = settings(users=users)
     ids = np.arange(users, dtype=np.int64)
-    return Attendance(chosen, CATALOG, ids[ids % 256 % count == index], life=life)
+    return DynamicPopulation(chosen, CATALOG, ids[ids % 256 % count == index], life=life)
 
 
-def _minutes(shard: Attendance, n_minutes: int) -> EventBatch:
+def _minutes(shard: DynamicPopulation, n_minutes: int) -> EventBatch:
     return shard.step(shard.now_ms + n_minutes * MINUTE_MS)
 
 

@@ -5,8 +5,8 @@ from dataclasses import fields
 import numpy as np
 
 from loadgen.event import EventBatch
-from loadgen.simulate.batch import Happened, to_batch
 from loadgen.simulate.rng import Purpose, draw_for, keys_of
+from loadgen.simulate.shard import Happened, to_batch
 
 N = 5_000
 BITS = draw_for(keys_of(1, np.arange(N, dtype=np.int64)), Purpose.TASTE)

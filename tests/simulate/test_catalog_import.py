@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from loadgen.errors import CatalogError
 from loadgen.simulate.catalog import Catalog, CatalogSettings, open_catalog, open_imported
-from loadgen.simulate.catalog_columns import read_source
 from loadgen.simulate.catalog_export import export_catalog
 from loadgen.simulate.catalog_import import Imported, cleaned, contents_of, import_catalog, tiers_by_rank
+from loadgen.simulate.catalog_table import read_source
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -248,7 +248,7 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 
 def test_more_rows_than_are_held_at_once_are_all_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.simulate.catalog_csv.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("loadgen.simulate.catalog_table.ROWS_AT_ONCE", 3)
     found = taken_from(tmp_path, "artist,title\n" + "".join(f"A,t{i}\n" for i in range(10)))
     assert found.n_tracks == 10
     assert open_imported("mine", tmp_path).tracks["title"].to_pylist() == [f"t{i}" for i in range(10)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadgen.places import CITIES
 from loadgen.simulate.behaviour import Everyday
-from loadgen.simulate.day_curve import DAY_MS, HOUR_MS, DayCurve
+from loadgen.simulate.gaps import DAY_MS, HOUR_MS, DayCurve
 from tests.simulate.world import BEHAVIOUR, MONDAY_MS
 
 EVEN = [1.0] * 24

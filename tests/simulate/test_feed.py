@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.event import N_SLICES, EventBatch, rank_within
+from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, rank_within
 from loadgen.simulate.feed import (
     Feed,
     owned_listeners,
-    owned_slices,
-    slice_quotas,
-    slice_users,
+    owned_virtual_shards,
+    virtual_shard_quotas,
+    virtual_shard_users,
     window_for,
 )
 
@@ -45,9 +45,9 @@ def read_all(feed: Feed) -> list[tuple[int, int]]:
 
 @given(st.integers(1, 8), st.data())
 def test_every_slice_has_exactly_one_owner(n_machines: int, data: st.DataObject) -> None:
-    workers = [data.draw(st.integers(1, N_SLICES // n_machines)) for _ in range(n_machines)]
+    workers = [data.draw(st.integers(1, N_VIRTUAL_SHARDS // n_machines)) for _ in range(n_machines)]
     owners = sum(
-        owned_slices(machine, n_machines, worker, workers[machine]).astype(int)
+        owned_virtual_shards(machine, n_machines, worker, workers[machine]).astype(int)
         for machine in range(n_machines)
         for worker in range(workers[machine])
     )
@@ -56,17 +56,19 @@ def test_every_slice_has_exactly_one_owner(n_machines: int, data: st.DataObject)
 
 @given(st.integers(1, 5000))
 def test_slices_hold_all_listeners(users: int) -> None:
-    ids = owned_listeners(users, np.ones(N_SLICES, bool))
+    ids = owned_listeners(users, np.ones(N_VIRTUAL_SHARDS, bool))
     assert ids.tolist() == list(range(users))
-    assert slice_users(users).tolist() == np.bincount(ids % N_SLICES, minlength=N_SLICES).tolist()
+    assert (
+        virtual_shard_users(users).tolist() == np.bincount(ids % N_VIRTUAL_SHARDS, minlength=N_VIRTUAL_SHARDS).tolist()
+    )
 
 
 @given(st.integers(1, 10**12), st.integers(1, 10_000_000))
 def test_quotas_add_up_to_the_events_asked_for_and_are_zero_where_nobody_lives(events: int, users: int) -> None:
-    quotas = slice_quotas(events, users)
+    quotas = virtual_shard_quotas(events, users)
     assert int(quotas.sum()) == events
-    assert (quotas[slice_users(users) == 0] == 0).all()
-    share = quotas - events * slice_users(users) / users
+    assert (quotas[virtual_shard_users(users) == 0] == 0).all()
+    share = quotas - events * virtual_shard_users(users) / users
     assert np.abs(share).max() <= 1 + 1e-6 * events
 
 
@@ -75,12 +77,12 @@ def test_an_exact_number_of_events_is_the_same_set_for_any_number_of_workers(n_w
     users, events = 700, 3001
     found = []
     for worker in range(n_workers):
-        owned = owned_slices(0, 1, worker, n_workers)
+        owned = owned_virtual_shards(0, 1, worker, n_workers)
         shard = TickingShard(owned_listeners(users, owned))
-        quotas = np.where(owned, slice_quotas(events, users), 0)
+        quotas = np.where(owned, virtual_shard_quotas(events, users), 0)
         found += read_all(Feed(shard, 37 * (worker + 1), quotas=quotas))  # type: ignore[arg-type]
     assert len(found) == events
-    alone = Feed(TickingShard(np.arange(users)), 1000, quotas=slice_quotas(events, users))  # type: ignore[arg-type]
+    alone = Feed(TickingShard(np.arange(users)), 1000, quotas=virtual_shard_quotas(events, users))  # type: ignore[arg-type]
     assert sorted(found) == sorted(read_all(alone))
 
 

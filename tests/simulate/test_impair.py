@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadgen.config.settings import Impairments
 from loadgen.event import SESSIONS_PER_LISTENER, EventBatch
-from loadgen.simulate.impair import KINDS, LATE_MEAN_S, MARKS, MAX_HELD, Impairer, Leaving, n_impaired, unimpaired
+from loadgen.simulate.impair import KINDS, LATE_MEAN_S, MARKS, MAX_HELD, Impairer, OutgoingBatch, n_impaired, unimpaired
 from loadgen.simulate.rng import keys_of
 
 ALL = Impairments(drop=0.1, duplicate=0.1, late=0.2, reorder=0.3, malform=0.1)
@@ -47,7 +47,9 @@ def impairer(probabilities: Impairments, n_listeners: int = 10_000) -> Impairer:
     return Impairer(probabilities, keys_of(7, np.arange(n_listeners)))
 
 
-def leave(impairer: Impairer, batch: EventBatch, cuts_ms: Sequence[int] = (), end_ms: int = END_MS) -> list[Leaving]:
+def leave(
+    impairer: Impairer, batch: EventBatch, cuts_ms: Sequence[int] = (), end_ms: int = END_MS
+) -> list[OutgoingBatch]:
     """All that leaves, window by window; the windows end at cuts_ms and at the end."""
     found, at = [], 0
     for cut_ms in [*sorted(cuts_ms), end_ms]:
@@ -65,7 +67,7 @@ def ids(batch: EventBatch) -> list[tuple[int, int]]:
     return list(zip(batch.session_id.tolist(), batch.item.tolist(), strict=True))
 
 
-def counts_of(found: list[Leaving]) -> Counter[str]:
+def counts_of(found: list[OutgoingBatch]) -> Counter[str]:
     """Events of each kind of KINDS."""
     counts = Counter[str]()
     for part in found:
@@ -73,17 +75,17 @@ def counts_of(found: list[Leaving]) -> Counter[str]:
     return counts
 
 
-def order_of(found: list[Leaving]) -> list[tuple[int, int, int]]:
+def order_of(found: list[OutgoingBatch]) -> list[tuple[int, int, int]]:
     """The events in the order of leaving: session, item, what was done."""
     return [(*name, int(mark)) for part in found for name, mark in zip(ids(part.events), part.marks, strict=True)]
 
 
-def times_of(found: list[Leaving]) -> dict[tuple[int, int], int]:
+def times_of(found: list[OutgoingBatch]) -> dict[tuple[int, int], int]:
     """When each event left."""
-    return {name: int(ms) for part in found for name, ms in zip(ids(part.events), part.leave_ms, strict=True)}
+    return {name: int(ms) for part in found for name, ms in zip(ids(part.events), part.emit_ms, strict=True)}
 
 
-def of_kind(kind: str, batch: EventBatch, prob: float) -> list[Leaving]:
+def of_kind(kind: str, batch: EventBatch, prob: float) -> list[OutgoingBatch]:
     """All that leaves, impaired in one way alone."""
     return leave(impairer(Impairments.model_validate({kind: prob})), batch)
 
@@ -148,8 +150,8 @@ def test_each_batch_leaves_in_the_order_of_time_and_inside_its_window(cuts_ms: l
     found = leave(impairer(ALL), some_events(400, 5), cuts_ms)
     windows = [0, *sorted(cuts_ms), END_MS, 2**62]
     for part, (from_ms, until_ms) in zip(found, pairwise(windows), strict=False):
-        assert (np.diff(part.leave_ms) >= 0).all()
-        assert ((part.leave_ms >= from_ms) & (part.leave_ms < until_ms)).all()
+        assert (np.diff(part.emit_ms) >= 0).all()
+        assert ((part.emit_ms >= from_ms) & (part.emit_ms < until_ms)).all()
 
 
 @pytest.mark.parametrize("prob", [0.001, 0.01, 0.3])
@@ -181,7 +183,7 @@ def test_late_events_leave_two_minutes_later_on_average_with_an_exponential_spre
     batch = some_events(200_000, 100)
     (*_, rest) = found = of_kind("late", batch, 0.1)
     late = [part.take(np.flatnonzero(part.marked("late"))) for part in found]
-    delay_s = np.concatenate([part.leave_ms - part.events.ts_ms for part in late]) / 1000
+    delay_s = np.concatenate([part.emit_ms - part.events.ts_ms for part in late]) / 1000
     n = len(delay_s)
     assert n > 19_000
     assert delay_s.min() > 0
@@ -189,7 +191,7 @@ def test_late_events_leave_two_minutes_later_on_average_with_an_exponential_spre
     assert abs((delay_s > LATE_MEAN_S).mean() - np.exp(-1)) <= 4 * np.sqrt(np.exp(-1) * (1 - np.exp(-1)) / n)
     assert len(rest) > 0
     on_time = [part.take(np.flatnonzero(~part.marked("late"))) for part in found]
-    assert all((part.leave_ms == part.events.ts_ms).all() for part in on_time)
+    assert all((part.emit_ms == part.events.ts_ms).all() for part in on_time)
 
 
 def moved_behind_the_next(batch: EventBatch, moved: set[tuple[int, int]]) -> dict[int, list[tuple[int, int]]]:
@@ -251,7 +253,7 @@ def test_counts_are_of_what_has_left_at_any_moment() -> None:
     for start, stop in pairwise([0, 1, 2, 700, 3000]):
         counts.update(n_impaired(leaving, slice(start, stop)))
         left = leaving.take(slice(0, stop))
-        n_dropped = sum(ms <= left.leave_ms[-1] for ms in dropped_ms)
+        n_dropped = sum(ms <= left.emit_ms[-1] for ms in dropped_ms)
         assert counts == {"drop": n_dropped, **{kind: int(left.marked(kind).sum()) for kind in MARKS}}
     counts.update(n_impaired(leaving, slice(3000, len(leaving))))  # and those that were dropped behind the last one
     assert counts["drop"] == len(dropped_ms)
@@ -282,7 +284,7 @@ def test_with_probability_zero_everything_stays_as_it_is() -> None:
     batch, spoiler = some_events(5000, 30), impairer(Impairments())
     (leaving,) = leave(spoiler, batch)
     same = unimpaired(batch)
-    assert leaving.leave_ms.tolist() == same.leave_ms.tolist()
+    assert leaving.emit_ms.tolist() == same.emit_ms.tolist()
     assert not leaving.marks.any()
     for column in EventBatch.__slots__:
         assert getattr(leaving.events, column).tolist() == getattr(batch, column).tolist()
@@ -297,7 +299,7 @@ def test_events_that_nothing_overtakes_leave_at_the_end_and_do_not_count_as_reor
     assert len(first) == 0
     assert rest is not None
     assert ids(rest.events) == ids(batch)
-    assert (rest.leave_ms == END_MS).all()
+    assert (rest.emit_ms == END_MS).all()
     assert not any(counts_of([first, rest]).values())
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadgen.simulate.kepler import eccentric_anomaly
+from loadgen.simulate.shapes import eccentric_anomaly
 
 ANGLES = np.concatenate([np.linspace(0, 6 * np.pi, 20_001), np.logspace(-9, 0, 200)])
 

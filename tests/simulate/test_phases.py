@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from loadgen.config.settings import RunSettings
 from loadgen.config.shape_files import NAMED, shape_spec
-from loadgen.simulate.phases import ENDLESS_S, shape_of
-from loadgen.simulate.shapes import Shape
-from loadgen.simulate.share import offered
+from loadgen.simulate.feed import offered
+from loadgen.simulate.shapes import ENDLESS_S, Shape, shape_of
 
 LOOK_S = 60.0
 START_MS = 1_767_571_200_000

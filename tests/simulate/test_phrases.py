@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadgen.simulate.phrases import Phrases, choices
+from loadgen.simulate.catalog_names import Phrases, choices
 from loadgen.simulate.vocabulary import Voice
 
 WORDS = {"noun": ("rose", "bed of thorns", "¿mar?"), "adj": ("red", "deep")}

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.simulate.curves import Segment
 from loadgen.simulate.schedule import NEVER_NS, NS_PER_S, RateSchedule
-from loadgen.simulate.shapes import Shape
+from loadgen.simulate.shapes import Segment, Shape
 
 T0_NS = 5_000_000_000_000
 rates = st.one_of(st.just(0.0), st.floats(1e-3, 1e6))

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from loadgen.event import N_SLICES, Int64s
+from loadgen.event import N_VIRTUAL_SHARDS, Int64s
 from loadgen.sink import Lines
 
 T0_MS = 1_764_547_200_000
@@ -27,7 +27,7 @@ def make_lines(n: int, first: int = 0, users: int = 500, step_ms: int = 1, pad: 
         user_id=row.astype(np.int64),
         ts_ms=ts_ms,
         page=(numbers % N_PAGES).astype(np.uint8),
-        slice_of=(row % N_SLICES).astype(np.uint16),
+        virtual_shard=(row % N_VIRTUAL_SHARDS).astype(np.uint16),
         hash=np.array([hash_of(value.rstrip()) for value in values], np.uint64),
         due_ns=np.full(n, time.monotonic_ns(), np.int64),
     )

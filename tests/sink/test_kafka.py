@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from loadgen.errors import BrokerUnreachable, SinkError
 from loadgen.ledger import Fingerprint
-from loadgen.sink import kafka, outbox
+from loadgen.sink import kafka
+from loadgen.sink import producer as outbox
 from loadgen.sink.kafka import KafkaSettings, KafkaSink
 from loadgen.sink.readback import Doubt
 from tests.sink.fake_producer import FakeProducer

@@ -8,7 +8,7 @@ import threading
 import pyarrow as pa
 import pytest
 
-from loadgen import disk
+from loadgen import files
 from loadgen.errors import OutputUnwritable, ReaderGone, SinkError
 from loadgen.sink import stream
 from loadgen.sink.stream import CHUNK_BYTES, MAX_CHUNKS, OutputFile, StreamSink
@@ -145,7 +145,7 @@ def test_after_a_failed_write_the_file_ends_with_the_last_whole_chunk(tmp_path, 
             return real_write(fd, data[:n])
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(disk.os, "write", write)
+    monkeypatch.setattr(files.os, "write", write)
     with pytest.raises(OutputUnwritable, match="the device reports an error"):
         write_now(output, 10)
     monkeypatch.undo()

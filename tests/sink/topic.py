@@ -5,7 +5,7 @@ import time
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
-from loadgen.event import N_SLICES
+from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.ledger import Fingerprint
 from loadgen.sink.kafka import KafkaSink
 from tests.sink.lines import hash_of
@@ -71,7 +71,7 @@ def assert_in_order(messages: list[Message]) -> None:
 def assert_same_fingerprint(fingerprint: Fingerprint, messages: list[Message]) -> None:
     """The fingerprint is that of these messages."""
     expected = Fingerprint()
-    slice_of = np.array([int(message.key()) % N_SLICES for message in messages], np.uint16)
-    expected.add(slice_of, np.array([hash_of(message.value()) for message in messages], np.uint64))
+    virtual_shard = np.array([int(message.key()) % N_VIRTUAL_SHARDS for message in messages], np.uint16)
+    expected.add(virtual_shard, np.array([hash_of(message.value()) for message in messages], np.uint64))
     assert (fingerprint.count == expected.count).all()
     assert (fingerprint.total == expected.total).all()

@@ -16,8 +16,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from loadgen.compression import compressed
 from loadgen.errors import AlreadyThere, NotThere, StoreRefused
+from loadgen.files import compressed
 from loadgen.store import Store, StoredFile
 from loadgen.store.layout import day_folder, published
 from loadgen.store.read import parquet_tables, read_lines

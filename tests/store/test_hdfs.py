@@ -12,7 +12,7 @@ import pytest
 
 from loadgen.errors import AlreadyThere, NotThere, StoreError, StoreFull, StoreRefused, StoreUnreachable
 from loadgen.store import Store, hdfs, open_store
-from loadgen.store.hdfs_errors import in_words
+from loadgen.store.hdfs import in_words
 
 
 def java(name: str, message: str) -> RuntimeError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.compression import compressed
+from loadgen.files import compressed
 from loadgen.store.json_lines import is_document, what_else, why_not_lines
 from loadgen.store.local import LocalStore
 from tests.analyze.reading import LINES

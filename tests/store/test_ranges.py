@@ -5,8 +5,8 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.store import ranges
-from loadgen.store.ranges import open_ranges
+from loadgen.store import read
+from loadgen.store.read import open_ranges
 
 DATA = bytes(number * 7 % 256 for number in range(1_000))
 
@@ -22,11 +22,11 @@ steps = st.lists(
 
 @given(steps, st.sampled_from([7, 100, 4_096]))
 def test_reading_and_seeking_are_those_of_a_file_in_memory(steps: list[tuple[str, int]], buffer_bytes: int) -> None:
-    ranges.BUFFER_BYTES, usual = buffer_bytes, ranges.BUFFER_BYTES
+    read.BUFFER_BYTES, usual = buffer_bytes, read.BUFFER_BYTES
     try:
         file, same = open_ranges(len(DATA), lambda start, n: DATA[start : start + n]), io.BytesIO(DATA)
     finally:
-        ranges.BUFFER_BYTES = usual
+        read.BUFFER_BYTES = usual
     for step, number in steps:
         if step == "read":
             assert file.read(number) == same.read(number)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.compression import compressed
 from loadgen.errors import NotThere, StoreError
+from loadgen.files import compressed
 from loadgen.store import StoredFile
 from loadgen.store.local import LocalStore
 from loadgen.store.read import CHUNK_BYTES, kept_texts, lines_of_texts, parquet_tables, read_lines

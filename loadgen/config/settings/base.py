@@ -1,4 +1,4 @@
-"""What the settings of every verb have in common: frozen, complete, free of contradictions, each with a flag.
+"""What the settings of every command have in common: frozen, complete, free of contradictions, each with a flag.
 
 In: values as a user writes them, or as Python has them. Out: one frozen object (every default filled in), or a
 ValidationError that lists each bad setting. A setting is declared once, as a field whose annotation holds its parser
@@ -24,7 +24,7 @@ AROUND = "Around the run"
 
 
 @dataclass(frozen=True)
-class Needed:
+class RequiredMessage:
     """What is said of a setting that has no default and was not given.
 
     Attributes:
@@ -59,21 +59,21 @@ class Flag:
     panel: str = WORLD
     short: str = ""
     is_word: bool = False
-    needed: Needed | None = None
+    needed: RequiredMessage | None = None
     bare: str = ""
 
 
 @dataclass(frozen=True)
 class Here:
-    """What one verb says in another way about a flag that it shares with others; None is as the others say it."""
+    """What one command says in another way about a flag that it shares with others; None is as the others say it."""
 
     help: str | None = None
     panel: str | None = None
-    needed: Needed | None = None
+    needed: RequiredMessage | None = None
 
 
 def flag_of(field: FieldInfo) -> Flag:
-    """The Flag that a field was declared with, as its verb explains it."""
+    """The Flag that a field was declared with, as its command explains it."""
     flag = next(item for item in field.metadata if isinstance(item, Flag))
     for here in (item for item in field.metadata if isinstance(item, Here)):
         flag = replace(flag, **{name: value for name, value in vars(here).items() if value is not None})
@@ -86,10 +86,10 @@ def or_none(parse: Parser) -> BeforeValidator:
 
 
 class Settings(BaseModel):
-    """The settings of a verb, complete and free of contradictions; immutable.
+    """The settings of a command, complete and free of contradictions; immutable.
 
     Attributes:
-        verb: the verb's name, also of its table in a configuration file.
+        command: the command's name, also of its table in a configuration file.
         one_of: groups of fields, of which one group is for use. A higher layer that names the first of a group takes
             the other groups away from the layers below it: --store on the command line goes before LOADGEN_BROKERS.
     """
@@ -99,10 +99,10 @@ class Settings(BaseModel):
         extra="forbid",
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
-        defer_build=True,  # only the verb that is called pays for its validator
+        defer_build=True,  # only the command that is called pays for its validator
     )
 
-    verb: ClassVar[str]
+    command: ClassVar[str]
     one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     @property

@@ -1,15 +1,20 @@
-"""ConsumeSettings: everything that `loadgen consume` can be told."""
+"""ConsumeSettings: everything that `loadgen consume` can be told.
 
+CompactSettings: everything that `loadgen compact` can be told.
+"""
+
+import time
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
+from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
 from loadgen.config.rules import Problem
 from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import shared
-from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, Here, Needed, Settings, or_none
+from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, Here, RequiredMessage, Settings, or_none
 
 HOW_LONG = "How much at once, how long"
 
@@ -24,13 +29,13 @@ class ConsumeSettings(Settings):
     `until_idle_s` is None where only a signal ends the consumer; sizes are in bytes, durations in seconds.
     """
 
-    verb: ClassVar[str] = "consume"
+    command: ClassVar[str] = "consume"
 
     brokers: Annotated[
         str,
         BeforeValidator(names.servers),
         shared.BROKERS,
-        Here(needed=Needed("consume needs a broker", "add --brokers HOST:PORT,…", "localhost:9092")),
+        Here(needed=RequiredMessage("consume needs a broker", "add --brokers HOST:PORT,…", "localhost:9092")),
     ]
     topic: shared.Topic = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
@@ -112,3 +117,45 @@ class ConsumeSettings(Settings):
 
     def broken_rules(self) -> Iterator[Problem]:
         return rules.of_consume(self)
+
+
+DAY_S = 86400
+
+
+def _day(value: Any, info: ValidationInfo) -> int:
+    return values.day(value, shared.now_ms(info))
+
+
+class CompactSettings(Settings):
+    """The settings of `loadgen compact`.
+
+    `until_day` is the last day that is compacted, in days since 1970 (UTC).
+    """
+
+    command: ClassVar[str] = "compact"
+
+    store: Annotated[
+        str,
+        BeforeValidator(names.store),
+        Flag(
+            "store",
+            "STORE",
+            "Folder that loadgen consume writes: a path, file:///PATH or hdfs://HOST:PORT/PATH.",
+            WHERE,
+            is_word=True,
+            needed=RequiredMessage("compact needs a store", "name it: loadgen compact music_events", "music_events"),
+        ),
+    ]
+    until_day: Annotated[
+        int,
+        BeforeValidator(_day),
+        Flag("until", "DATE", "The last day whose files are merged (UTC). Default: yesterday.", AROUND),
+    ] = Field(default_factory=lambda: int(time.time()) // DAY_S - 1)
+    grace_s: Annotated[
+        float,
+        BeforeValidator(values.duration(1, 0, 30 * DAY_S, "60 (seconds) or 5m")),
+        Flag("grace", "S", "How long readers get until a later call removes what was merged.", AROUND),
+    ] = 60.0
+    config: shared.Config = None
+    json_summary: shared.JsonSummary = False
+    quiet: Annotated[shared.Quiet, Here("Show no progress.")] = False

@@ -23,7 +23,7 @@ class DashboardSettings(Settings):
     One of `brokers` (with `topic`) and `store` is where the events come from; the other is None.
     """
 
-    verb: ClassVar[str] = "dashboard"
+    command: ClassVar[str] = "dashboard"
     one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("brokers", "topic"), ("store",))
 
     brokers: Annotated[

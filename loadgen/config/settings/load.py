@@ -9,7 +9,7 @@ from loadgen.config import names, values
 from loadgen.config.settings.base import AROUND, HOW_MUCH, Flag, or_none
 from loadgen.config.shape_files import NAMED, shape_spec
 from loadgen.config.shapes import ShapeSpec
-from loadgen.config.threshold import Threshold, expressions, threshold
+from loadgen.config.thresholds import Threshold, expressions, threshold
 from loadgen.config.values import BadValue
 
 MEASURED = "What is measured and must be kept"

@@ -29,7 +29,7 @@ class PipelineSettings(Settings):
     `brokers` is None where the pipeline brings its own; `duration_min` is in minutes, None where only a signal ends it.
     """
 
-    verb: ClassVar[str] = "pipeline"
+    command: ClassVar[str] = "pipeline"
 
     users: Annotated[shared.Users, Here("Simulated listeners; 10,000 cause about 100 events/s.")] = 10_000
     duration_min: Annotated[

@@ -16,7 +16,7 @@ from loadgen.config.settings import load, shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
 
-"""A worker owns whole slices of the listeners, of which there are event.N_SLICES (not imported: it costs a NumPy)."""
+"""A worker owns whole virtual shards, of which there are event.N_VIRTUAL_SHARDS (importing that would import NumPy)."""
 DEFAULT_FOLDER = Path("music_events")
 DEFAULT_MANIFESTS = Path("loadgen_runs")
 TRIAL_MIN = 1 / 6
@@ -91,7 +91,7 @@ class RunSettings(Settings):
     `rate` is events per second, or "natural" or "max". `folder` is None when no date folders are written.
     """
 
-    verb: ClassVar[str] = "run"
+    command: ClassVar[str] = "run"
 
     brokers: Annotated[
         str | None,

@@ -1,6 +1,6 @@
-"""The settings that several verbs share, each declared once: its type, its parser, its flag.
+"""The settings that several commands share, each declared once: its type, its parser, its flag.
 
-A verb takes one up as a field (`topic: Topic = DEFAULT_TOPIC`), and may say its help in another way with `Here`.
+A command takes one up as a field (`topic: Topic = DEFAULT_TOPIC`), and may say its help in another way with `Here`.
 """
 
 from pathlib import Path

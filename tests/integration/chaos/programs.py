@@ -27,7 +27,7 @@ _numbers = count(1)
 
 @dataclass
 class Loadgen:
-    """A running `loadgen VERB`.
+    """A running `loadgen COMMAND`.
 
     Attributes:
         process: the program.
@@ -88,12 +88,12 @@ class Loadgen:
 _started: list[Loadgen] = []
 
 
-def start(folder: Path, verb: str, *flags: str) -> Loadgen:
-    """Start `loadgen VERB --json` in this folder."""
+def start(folder: Path, command: str, *flags: str) -> Loadgen:
+    """Start `loadgen COMMAND --json` in this folder."""
     number = next(_numbers)
-    out, log = folder / f"{verb}-{number}.json", folder / f"{verb}-{number}.log"
-    silent = ["--metrics-port", "0"] if verb in ("run", "consume") else []
-    command = [*_WITH_TESTS, sys.executable, "-m", "loadgen", verb, "--json", *silent, *flags]
+    out, log = folder / f"{command}-{number}.json", folder / f"{command}-{number}.log"
+    silent = ["--metrics-port", "0"] if command in ("run", "consume") else []
+    command = [*_WITH_TESTS, sys.executable, "-m", "loadgen", command, "--json", *silent, *flags]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     with out.open("wb") as out_file, log.open("wb") as log_file:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out_file, stderr=log_file)

@@ -20,7 +20,7 @@ from loadgen.store import Store, open_store
 from loadgen.store.layout import COMMITS, TMP
 from tests.integration.chaos.programs import Loadgen, start
 from tests.integration.chaos.witness import assert_same
-from tests.run.program import TRACKS, wait_until
+from tests.runner.program import TRACKS, wait_until
 from tests.sink.topic import n_in_topic
 
 PARTITIONS = 4

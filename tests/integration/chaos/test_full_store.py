@@ -14,7 +14,7 @@ from tests.integration.chaos.programs import ROOT, Loadgen
 from tests.integration.chaos.scale import some
 from tests.integration.chaos.scene import RATE_PER_S, Scene, sleep_s
 from tests.integration.local import Local
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 FLAGS = ("-b", "400", "--rotate-interval", "0.5s")
 PER_TRY_S = 6.0

@@ -5,7 +5,7 @@ import signal
 from tests.integration.chaos.programs import Loadgen
 from tests.integration.chaos.scale import KILLS
 from tests.integration.chaos.scene import RATE_PER_S, SESSION_S, Scene, sleep_s
-from tests.run.program import catches, wait_until
+from tests.runner.program import catches, wait_until
 
 PER_CHANGE_S = 3.5
 MOST = 3

@@ -1,0 +1,126 @@
+"""VerifySettings: everything that `loadgen verify` can be told.
+
+DoctorSettings: everything that `loadgen doctor` can be told.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from loadgen.config import names, rules, values
+from loadgen.config.rules import Problem
+from loadgen.config.secrets import KafkaOptions
+from loadgen.config.settings import shared
+from loadgen.config.settings.base import AROUND, WHERE_FROM, Flag, Here, RequiredMessage, Settings, or_none
+from loadgen.config.values import BadValue
+
+VERIFIED = "What is verified"
+NEEDED = RequiredMessage(
+    "verify needs a manifest", "name the file that loadgen run wrote: loadgen_runs/<run id>.json", "manifest.json"
+)
+
+
+def _manifests(value: Any) -> tuple[Path, ...]:
+    found = names.paths(value)
+    if not found:
+        raise BadValue("must name at least one file", NEEDED.next_step)
+    return found
+
+
+class VerifySettings(Settings):
+    """The settings of `loadgen verify`: manifests, and the one place to compare them with.
+
+    Exactly one of `brokers` (with `topic`), `store` and `files` is given; the other two are None and ().
+    """
+
+    command: ClassVar[str] = "verify"
+    one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("brokers", "topic"), ("store",), ("files",))
+
+    manifests: Annotated[
+        tuple[Path, ...],
+        BeforeValidator(_manifests),
+        Flag(
+            "manifests",
+            "MANIFEST…",
+            "Manifests of a run, or of all shards of one: loadgen_runs/<run id>.json.",
+            VERIFIED,
+            is_word=True,
+            needed=NEEDED,
+        ),
+    ]
+    brokers: Annotated[str | None, or_none(names.servers), shared.BROKERS] = None
+    topic: shared.Topic = shared.DEFAULT_TOPIC
+    kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
+    kafka_config: shared.KafkaConfig = None
+    store: Annotated[
+        str | None,
+        or_none(names.store),
+        shared.STORE,
+        Here("Folder that loadgen consume wrote: a path, file:///PATH or hdfs://HOST:PORT/PATH.", WHERE_FROM),
+    ] = None
+    files: Annotated[
+        tuple[str, ...],
+        BeforeValidator(names.path_texts),
+        Flag("files", "PATH…", "JSON lines files, or folders of them.", WHERE_FROM),
+    ] = ()
+
+    repartitioned: Annotated[
+        bool,
+        BeforeValidator(values.switch),
+        Flag("repartitioned", "", "Another system has put events into other partitions on purpose.", WHERE_FROM),
+    ] = False
+
+    show: Annotated[
+        int,
+        BeforeValidator(values.count(0, 1_000_000, "5")),
+        Flag("show", "N", "How many events of each kind of difference are named.", AROUND),
+    ] = 5
+    config: shared.Config = None
+    json_summary: shared.JsonSummary = False
+    quiet: shared.Quiet = False
+
+    def broken_rules(self) -> Iterator[Problem]:
+        return rules.of_verify(self)
+
+
+CHECKED = "What is checked"
+
+
+class DoctorSettings(Settings):
+    """The settings of `loadgen doctor`; `brokers` and `store` are None where none is to be checked."""
+
+    command: ClassVar[str] = "doctor"
+
+    brokers: Annotated[
+        str | None,
+        or_none(names.brokers),
+        shared.BROKERS,
+        Here("Kafka bootstrap servers. Default: a test broker in memory, of the doctor's own.", CHECKED),
+    ] = None
+    topic: Annotated[shared.Topic, Here("Kafka topic to look at, where there are --brokers.", CHECKED)] = (
+        shared.DEFAULT_TOPIC
+    )
+    kafka_option: Annotated[shared.KafkaOption, Here(panel=CHECKED)] = Field(default_factory=KafkaOptions)
+    kafka_config: Annotated[shared.KafkaConfig, Here(panel=CHECKED)] = None
+    store: Annotated[
+        str | None,
+        or_none(names.store),
+        shared.STORE,
+        Here("Store to try: a path, file:///PATH or hdfs://HOST:PORT/PATH. Default: a temporary folder.", CHECKED),
+    ] = None
+    port: Annotated[
+        int,
+        BeforeValidator(values.count(1, 65535, "5001")),
+        Flag("port", "P", "Port of the dashboard, to be free.", CHECKED),
+    ] = shared.DEFAULT_PORT
+
+    config: shared.Config = None
+    json_summary: shared.JsonSummary = False
+    quiet: Annotated[shared.Quiet, Here("Show only what is wrong.")] = False
+
+    @property
+    def embedded(self) -> bool:
+        """Whether there is no real broker to check."""
+        return self.brokers in (None, "embedded")

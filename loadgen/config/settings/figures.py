@@ -1,0 +1,195 @@
+"""AnalyzeSettings: everything that `loadgen analyze` can be told.
+
+RealismSettings: everything that `loadgen realism` can be told.
+
+CompareSettings: everything that `loadgen compare` can be told.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
+
+from loadgen.config import names, rules, values
+from loadgen.config.rules import Problem
+from loadgen.config.secrets import KafkaOptions
+from loadgen.config.settings import load, shared
+from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, Here, RequiredMessage, Settings, or_none
+from loadgen.config.thresholds import Regression, expressions, regression
+from loadgen.config.values import BadValue
+
+DEFAULT_OUT = Path("analysis")
+
+
+def _stores(value: Any) -> tuple[str, ...]:
+    found = names.stores(value)
+    if not found:
+        raise BadValue("must name at least one store or file", "write for example music_events")
+    return found
+
+
+class AnalyzeSettings(Settings):
+    """The settings of `loadgen analyze`.
+
+    `since_ms` and `until_ms` are times of events, milliseconds since 1970: those from `since_ms` on and before
+    `until_ms` count; None is no limit.
+    """
+
+    command: ClassVar[str] = "analyze"
+
+    stores: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_stores),
+        Flag(
+            "stores",
+            "STORE…",
+            "Folders that loadgen consume or loadgen run wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH), or "
+            "single files: .jsonl, .jsonl.gz, .jsonl.zst, .parquet. Default: music_events.",
+            WHERE_FROM,
+            is_word=True,
+        ),
+    ] = (shared.DEFAULT_STORE,)
+    since_ms: shared.Since = None
+    until_ms: shared.Until = None
+
+    out: Annotated[
+        Path,
+        BeforeValidator(names.path),
+        Flag("out", "DIR", "Folder for the report, the tables and the charts. Default: analysis.", WHERE),
+    ] = DEFAULT_OUT
+    top: Annotated[
+        int,
+        BeforeValidator(values.count(1, 1000, "10")),
+        Flag("top", "N", "How many names the lists of the report have.", AROUND),
+    ] = 10
+    charts: Annotated[
+        bool, BeforeValidator(values.switch), Flag("charts", "", "Draw charts; --no-charts leaves them out.", AROUND)
+    ] = True
+    config: shared.Config = None
+    json_summary: Annotated[
+        shared.JsonSummary, Here("Print the figures as one JSON object to stdout, in place of the report.")
+    ] = False
+    quiet: shared.Quiet = False
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """An interval has an inside."""
+        yield from rules.of_interval(self.since_ms, self.until_ms)
+
+
+TARGETS = "What they are held against"
+
+
+def _picture(value: Any) -> Path | None:
+    if value is None:
+        return None
+    path = names.path(value)
+    if path.suffix.lower() not in (".html", ".htm", ".png"):
+        raise BadValue("must end in .html or .png", "write for example realism.html")
+    return path
+
+
+class RealismSettings(Settings):
+    """The settings of `loadgen realism`.
+
+    Either `stores` names what is read, or `brokers` and `topic` do. `since_ms` and `until_ms` are times of events,
+    milliseconds since 1970: those from `since_ms` on and before `until_ms` count; None is no limit.
+    """
+
+    command: ClassVar[str] = "realism"
+    one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("stores",), ("brokers", "topic"))
+
+    stores: Annotated[
+        tuple[str, ...],
+        BeforeValidator(names.stores),
+        Flag(
+            "stores",
+            "FILE|STORE…",
+            "Files of events (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), or folders that loadgen consume or loadgen run "
+            "wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH). Default: music_events.",
+            WHERE_FROM,
+            is_word=True,
+        ),
+    ] = ()
+    brokers: Annotated[str | None, or_none(names.servers), shared.BROKERS] = None
+    topic: shared.Topic = shared.DEFAULT_TOPIC
+    kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
+    kafka_config: shared.KafkaConfig = None
+    since_ms: shared.Since = None
+    until_ms: shared.Until = None
+
+    targets: Annotated[
+        Path | None,
+        or_none(names.path),
+        Flag("targets", "FILE", "TOML file of targets in place of the shipped ones, which are its example.", TARGETS),
+    ] = None
+    report: Annotated[
+        Path | None,
+        BeforeValidator(_picture),
+        Flag("report", "FILE", "Curves over the published points: one page (.html), or one picture (.png).", WHERE),
+    ] = None
+    config: shared.Config = None
+    json_summary: Annotated[
+        shared.JsonSummary, Here("Print a JSON list to stdout, an object per number, in place of the report.")
+    ] = False
+    quiet: shared.Quiet = False
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """One place; an interval with an inside."""
+        if self.brokers and self.stores:
+            yield Problem(
+                "realism reads one place", {"brokers": self.brokers, "stores": self.stores}, "keep one of the two"
+            )
+        yield from rules.of_interval(self.since_ms, self.until_ms)
+
+
+COMPARED = "What is compared"
+NEXT_STEP = "name two files that loadgen run wrote: A.json B.json"
+NEEDED = RequiredMessage("compare needs two runs", NEXT_STEP, "A.json\nB.json")
+
+
+def _runs(value: Any) -> tuple[Path, ...]:
+    found = names.paths(value)
+    if len(found) != 2:
+        raise BadValue("must name two files", NEXT_STEP)
+    return found
+
+
+class CompareSettings(Settings):
+    """The settings of `loadgen compare`: two files, each a manifest or what `loadgen run --json` printed."""
+
+    command: ClassVar[str] = "compare"
+
+    runs: Annotated[
+        tuple[Path, ...],
+        BeforeValidator(_runs),
+        Flag(
+            "runs",
+            "A.json B.json",
+            "Two runs: manifests (loadgen_runs/<run id>.json), or files with what loadgen run --json printed.",
+            COMPARED,
+            is_word=True,
+            needed=NEEDED,
+        ),
+    ]
+
+    fail_if: Annotated[
+        tuple[Annotated[Regression, PlainValidator(regression), PlainSerializer(str, return_type=str)], ...],
+        BeforeValidator(expressions),
+        Flag(
+            "fail-if",
+            "EXPR",
+            "Exit with code 1 where B differs from A like this: 'p99(latency) > +10%', 'rate < -5%', 'failed > +0%'; "
+            "may be given many times.",
+            COMPARED,
+        ),
+    ] = ()
+    config: shared.Config = None
+    json_summary: Annotated[shared.JsonSummary, Here("Print the figures as one JSON object to stdout.")] = False
+    report: Annotated[load.Report, Here("Write one page with both runs laid over each other.", AROUND)] = None
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """The page does not replace what it is made from."""
+        if self.report in self.runs:
+            values = {"report": self.report, "runs": " ".join(map(str, self.runs))}
+            yield Problem("report must be another file than the runs", values, "name another file: compared.html")

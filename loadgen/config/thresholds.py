@@ -1,0 +1,281 @@
+"""What a run must keep: `p99(ack) < 50ms over 30s`, read from text.
+
+    FIGURE OP VALUE [over DURATION] [abort]
+
+    FIGURE  pNN, mean or max of a latency: p99(ack), p99.9(intended_to_ack), max(schedule_lag)
+            planned, delivered, failed, dropped, unfinished; rate, target (events per second); in_flight, active
+    OP      < <= > >= == !=
+    VALUE   50ms, 10k, 100k/s; FIGURE; 0.99 * FIGURE; 1% * FIGURE
+
+In: such a text. Out: a `Threshold`, or BadValue. Nothing is measured here.
+
+What must not change between two runs: `p99(latency) > +10%`, read from text.
+
+    FIGURE OP CHANGE
+
+    FIGURE  as thresholds name them: p50, p90, p99, p99.9 or max of a latency; a count; rate, target
+    OP      < <= > >=
+    CHANGE  by which share of A's value B's is higher: +10%, -5%
+
+In: such a text. Out: a `Regression`, or BadValue. Nothing is compared here.
+"""
+
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.config.values import BadValue, duration, nearest
+
+OPS = ("<=", ">=", "==", "!=", "<", ">")
+LATENCIES = {name: name for name in ("ack", "intended_to_ack", "schedule_lag")} | {"latency": "intended_to_ack"}
+COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
+RATES = ("rate", "target")
+GAUGES = ("in_flight", "active")
+MOST_S = 3600.0
+"""Longest `over`: so many windows are kept."""
+MOST_CHARACTERS = 200
+EXAMPLE = "write for example 'p99(ack) < 50ms over 30s', 'rate >= 0.99 * target' or 'failed == 0'"
+
+_EXPR = re.compile(r"([^<>=!]+)(<=|>=|==|!=|<|>)([^<>=!]+)")
+_TAIL = re.compile(r"(.*?)(?:\s+over\s+(\S+))?(?:\s+(abort))?")
+_CALL = re.compile(r"([a-z0-9_.]+)\s*\(\s*([a-z_]+)\s*\)")
+_PERCENTILE = re.compile(r"p(?:([0-9]{1,2}(?:\.[0-9]{1,6})?)|(9[0-9])([0-9]{1,4}))")
+_NUMBER = r"([0-9][0-9_]{0,17}(?:\.[0-9]{1,9})?)"
+_QUANTITY = re.compile(_NUMBER + r"\s*([A-Za-zµ/%]*)")
+_TIME_UNITS_S = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+_FACTORS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+_PER = {"": 1.0, "/s": 1.0, "/min": 60.0, "/h": 3600.0}
+_UNITS = {
+    "time": _TIME_UNITS_S,
+    "rate": {factor + per: n / of for factor, n in _FACTORS.items() for per, of in _PER.items()},
+    "count": _FACTORS,
+}
+_WRITTEN = {"time": "50ms, 200us or 2s", "rate": "100k/s or 2500", "count": "0, 500 or 10k"}
+_NOUNS = {"time": "a time", "rate": "a number of events per second", "count": "a number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Something that is measured.
+
+    Attributes:
+        name: "rate", "failed" …; of a latency "mean", "max" or "pNN".
+        of: which latency: "ack", "intended_to_ack" or "schedule_lag"; empty for other figures.
+        quantile: 0..1 for a percentile, else nan.
+    """
+
+    name: str
+    of: str = ""
+    quantile: float = math.nan
+
+    @property
+    def kind(self) -> str:
+        """What it is a number of: "time" (seconds), "rate" (events per second) or "count"."""
+        return "time" if self.of else "rate" if self.name in RATES else "count"
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.of})" if self.of else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A figure, and what it is held against: factor, or factor * reference.
+
+    Attributes:
+        expr: as the user wrote it.
+        figure, op: what is compared, and how.
+        factor: seconds, events per second or a number, by the figure's kind; with a reference a mere factor.
+        reference: another figure, or None.
+        over_s: length of the rolling window, whole seconds; None for the run as a whole.
+        abort: the run ends when it is broken.
+    """
+
+    expr: str
+    figure: Figure
+    op: str
+    factor: float
+    reference: Figure | None = None
+    over_s: float | None = None
+    abort: bool = False
+
+    def __str__(self) -> str:
+        return self.expr
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """The figures that it names."""
+        return (self.figure,) if self.reference is None else (self.figure, self.reference)
+
+    @property
+    def window_s(self) -> float | None:
+        """The length of what is judged at a time; None for the run as a whole. A gauge is judged every second."""
+        return self.over_s or (1.0 if self.figure.name in GAUGES else None)
+
+    @property
+    def stays_broken(self) -> bool:
+        """Whether more events cannot mend it: an upper limit of what only grows."""
+        grows = self.figure.name in (*COUNTS, "max")
+        return grows and self.op in ("<", "<=", "==") and self.reference is None
+
+
+def threshold(value: Any) -> Threshold:
+    """The threshold that a text means; BadValue says what is wrong with it."""
+    if isinstance(value, Threshold):
+        return value
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    match = _EXPR.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
+    tail = _TAIL.fullmatch(match[3]) if match else None
+    if match is None or tail is None:
+        raise BadValue("must be FIGURE OP VALUE [over DURATION] [abort], OP one of < <= > >= == !=", EXAMPLE)
+    figure = figure_named(match[1].strip())
+    factor, reference = _value(tail[1].strip(), figure)
+    over_s = None if tail[2] is None else _over_s(tail[2])
+    found = Threshold(text, figure, match[2], factor, reference, over_s, tail[3] is not None)
+    if found.abort and found.window_s is None and not found.stays_broken:
+        rule = "must say over DURATION where it says abort, but for the upper limit of a count or of a max"
+        raise BadValue(rule, f"write for example '{text.removesuffix(' abort')} over 10s abort'")
+    return found
+
+
+def expressions(value: Any) -> Any:
+    """The single texts of a list, or of a text that has ';' between them."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    found = []
+    for part in parts:
+        pieces = [piece.strip() for piece in part.split(";")] if isinstance(part, str) else [part]
+        found += [piece for piece in pieces if piece != ""] or pieces[:1]
+    return found
+
+
+def _over_s(text: str) -> float:
+    try:
+        return float(math.ceil(duration(1, 1, MOST_S, "30s or 5m")(text)))
+    except BadValue as bad:
+        raise BadValue(f"must say over what time: that {bad.rule}", bad.next_step) from None
+
+
+def figure_named(text: str) -> Figure:
+    """The figure of this name; BadValue where there is none."""
+    if text in (*COUNTS, *RATES, *GAUGES):
+        return Figure(text)
+    call = _CALL.fullmatch(text)
+    if call and call[2] in LATENCIES:
+        of = LATENCIES[call[2]]
+        if call[1] in ("mean", "max"):
+            return Figure(call[1], of)
+        percent = _percent(call[1])
+        if percent is not None:
+            return Figure(call[1], of, percent / 100)
+    raise BadValue("must name figures that there are", _did_you_mean(text))
+
+
+def _percent(text: str) -> float | None:
+    """99.9 of p999 and of p99.9; None where it is no percentile, or 0 or 100."""
+    match = _PERCENTILE.fullmatch(text)
+    if match is None:
+        return None
+    percent = float(match[1] or f"{match[2]}.{match[3]}")
+    return percent if 0 < percent < 100 else None
+
+
+def _did_you_mean(text: str) -> str:
+    if text.startswith(("p100(", "p0(")):
+        return f"a percentile is between 0 and 100: the largest is max({text.partition('(')[2]}"
+    if text in ("mean", "max") or _percent(text) is not None:
+        return f"say of what: {text}(ack), {text}(intended_to_ack) or {text}(schedule_lag)"
+    if text in LATENCIES:
+        return f"say which figure of it: p99({text}), mean({text}) or max({text})"
+    calls = [f"{name}({of})" for of in LATENCIES for name in ("p50", "p90", "p95", "p99", "p999", "mean", "max")]
+    near = nearest(text, [*COUNTS, *RATES, *GAUGES, *calls])
+    known = f"pNN, mean or max of {', '.join(LATENCIES)}; {', '.join((*COUNTS, *RATES, *GAUGES))}"
+    return f"there is no {text[:40]!r}: " + (f"did you mean {near}?" if near else f"there are {known}")
+
+
+def _value(text: str, figure: Figure) -> tuple[float, Figure | None]:
+    """What the figure is held against: a number, or a factor and another figure."""
+    left, times, right = (part.strip() for part in text.partition("*"))
+    if not times:
+        if text[:1].isdigit():
+            return _quantity(text, figure), None
+        return 1.0, _same_kind(figure_named(text), figure)
+    number, name = (left, right) if left[:1].isdigit() else (right, left)
+    match = _QUANTITY.fullmatch(number)
+    if match is None or match[2] not in ("", "%"):
+        raise BadValue("must have a plain number or a percentage beside the *", "write for example 0.99 * target")
+    return float(match[1].replace("_", "")) / (100 if match[2] else 1), _same_kind(figure_named(name), figure)
+
+
+def _same_kind(reference: Figure, figure: Figure) -> Figure:
+    if reference.kind != figure.kind:
+        theirs, ours = _NOUNS[reference.kind], _NOUNS[figure.kind]
+        raise BadValue(f"must compare like with like: {figure} is {ours}, {reference} is {theirs}", EXAMPLE)
+    return reference
+
+
+def _quantity(text: str, figure: Figure) -> float:
+    match, units = _QUANTITY.fullmatch(text), _UNITS[figure.kind]
+    if match is None or match[2] not in units:
+        rule = f"must hold {figure} against {_NOUNS[figure.kind]}"
+        raise BadValue(rule, f"write for example {_WRITTEN[figure.kind]}")
+    return float(match[1].replace("_", "")) * units[match[2]]
+
+
+REGRESSION_EXAMPLE = "write for example 'p99(latency) > +10%' or 'rate < -5%'"
+COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_REGRESSION = re.compile(r"([^<>=!]+)(<=|>=|<|>)\s*([+-]?[0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%")
+_KEYS = {"rate": "achieved_per_s", "target": "target_per_s"}
+_PERCENTILES = {0.5: "p50", 0.9: "p90", 0.99: "p99", 0.999: "p999"}
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A change that fails a comparison.
+
+    Attributes:
+        expr: as the user wrote it.
+        key: the figure, by its name among those that are compared.
+        op: how the change is compared with the limit.
+        limit: a share of A's value: 0.1 is +10%.
+    """
+
+    expr: str
+    key: str
+    op: str
+    limit: float
+
+    def __str__(self) -> str:
+        return self.expr
+
+    def is_met(self, change: float) -> bool:
+        """Whether this change fails the comparison."""
+        return COMPARISONS[self.op](change, self.limit)
+
+
+def regression(value: Any) -> Regression:
+    """The regression that a text means; BadValue says what is wrong with it."""
+    if isinstance(value, Regression):
+        return value
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    match = _REGRESSION.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
+    if match is None:
+        raise BadValue("must be FIGURE OP CHANGE, OP one of < <= > >=, CHANGE a percentage", REGRESSION_EXAMPLE)
+    return Regression(text, _key(figure_named(match[1].strip())), match[2], float(match[3]) / 100)
+
+
+def _key(figure: Figure) -> str:
+    if figure.name in (*COUNTS, *RATES):
+        return _KEYS.get(figure.name, figure.name)
+    name = "max" if figure.name == "max" else _PERCENTILES.get(round(figure.quantile, 9))
+    if not figure.of or name is None:
+        rule = "must name a figure that is in the files of both runs"
+        step = f"take p50, p90, p99, p99.9 or max of a latency, or one of {', '.join((*COUNTS, *RATES))}"
+        raise BadValue(rule, step)
+    return f"{figure.of}_ms.{name}"

@@ -1,0 +1,139 @@
+"""A hundred marked events all the way: produced, consumed by the real consumer, stored, and counted by DuckDB.
+
+In: a topic and a folder of the doctor's own. Out: how many came through; what the broker's clock said on the way.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaException, Message, Producer
+
+from loadgen.config import KafkaOptions
+from loadgen.config.layers import environment
+from loadgen.errors import LoadgenError
+from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+
+N_EVENTS = 100
+SEND_S = 8.0
+CONSUME_S = 25.0
+IDLE_S = 1.0
+SESSION_S = 6.0
+"""The group forgets a consumer that was killed after so long; brokers allow no less."""
+LOG_APPEND_TIME = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SentMarks:
+    """What became of the events.
+
+    Attributes:
+        n_delivered: so many did the broker take.
+        skew_s: by how much its clock is ahead; None where it did not say.
+        wait_s: from the first send to the last report.
+    """
+
+    n_delivered: int
+    skew_s: float | None
+    wait_s: float
+
+
+def events(mark: str, now_ms: int) -> list[bytes]:
+    """Events in the wire format `full`, which bear the mark as their artist."""
+    record = {"sessionId": 1, "page": "NextSong", "method": "PUT", "status": 200, "level": "free", "artist": mark}
+    return [
+        json.dumps({"ts": now_ms, "userId": number, **record, "itemInSession": 1, "action": "play"}).encode()
+        for number in range(N_EVENTS)
+    ]
+
+
+def produce(kafka: KafkaSettings, mark: str) -> SentMarks:
+    """Send the events.
+
+    Raises:
+        LoadgenError: the broker does not take all of them.
+    """
+    monitor = Monitor(kafka.options)
+    config: dict[str, Any] = {**client_config(kafka), "acks": "all", **monitor.callbacks()}
+    stamps: list[int] = []
+    refusals: list[str] = []
+
+    def on_delivery(error: Any, message: Message) -> None:
+        kind, stamp_ms = message.timestamp()
+        if error is not None:
+            refusals.append(error.str())
+        stamps.append(stamp_ms if kind == LOG_APPEND_TIME else -1)
+
+    began_s = time.time()
+    try:
+        producer = Producer(config, logger=monitor.logger)
+        for value in events(mark, int(began_s * 1000)):
+            producer.produce(kafka.topic, value, str(len(value)), on_delivery=on_delivery)
+        n_left = producer.flush(SEND_S)
+    except KafkaException as error:
+        raise LoadgenError(hide_secrets(error.args[0].str(), kafka.options)) from error
+    if n_left or refusals:
+        why = hide_secrets(refusals[0], kafka.options) if refusals else f"no report within {SEND_S:g} s"
+        raise LoadgenError(f"{n_left + len(refusals)} of {N_EVENTS} events were not taken: {why}")
+    wait_s = time.time() - began_s
+    skews = [stamp_ms / 1000 - began_s - wait_s / 2 for stamp_ms in stamps if stamp_ms >= 0]
+    return SentMarks(len(stamps), skews[0] if skews else None, wait_s)
+
+
+class Consuming:
+    """The consumer, as a process that can be ended at any time."""
+
+    def __init__(self, kafka: KafkaSettings, group: str, store: str) -> None:
+        """Start it; it ends by itself when nothing more comes."""
+        words = ["consume", "--brokers", kafka.brokers, "--topic", kafka.topic, "--group", group, "--store", store]
+        options = {"session.timeout.ms": str(int(SESSION_S * 1000)), **kafka.options}
+        ends = ["--until-idle", str(IDLE_S), "--rotate-interval", "0.2", "--metrics-port", "0", "--quiet"]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "loadgen", *words, *ends],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(os.environ, KafkaOptions(options)),
+            process_group=0,
+        )
+
+    def wait(self) -> None:
+        """Wait for its end; raises LoadgenError with what it said where that is not a good one."""
+        try:
+            _, said = self._process.communicate(timeout=CONSUME_S)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise LoadgenError(f"the consumer did not end within {CONSUME_S:g} s; try loadgen consume alone") from error
+        if self._process.returncode != 0:
+            errors = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+            raise LoadgenError(f"consumer: {errors[0] if errors else f'exit code {self._process.returncode}'}")
+
+    def kill(self) -> None:
+        """End it at once, if it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+
+
+def count(store: str, mark: str) -> int:
+    """How many marked events are stored; raises LoadgenError."""
+    import pyarrow.compute as pc
+
+    from loadgen.analyze.events import connect, rows_of_lines
+    from loadgen.store import open_store
+    from loadgen.store.layout import published
+    from loadgen.store.read import read_lines
+
+    opened, connection = open_store(store), connect()
+    n_found = 0
+    for file in published(opened):
+        for lines in read_lines(opened, file):
+            rows = rows_of_lines(connection, lines)
+            n_found += int(pc.sum(pc.equal(rows["artist"], mark)).as_py() or 0)
+    return n_found

@@ -1,0 +1,179 @@
+"""The main job: listeners split over worker processes, paced, offered to sinks, and accounted for.
+
+`prepare` checks everything first and makes the `Plan`; `team` starts the workers, each of which is `worker.py` and has
+its events from `batches`; the `coordinator` keeps time and adds up; `judge/` says what figures mean; `screen`,
+`endpoint` and the manifest show it; `trials/` makes many runs, to find the highest rate.
+"""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from loadgen.config import RunSettings
+from loadgen.signals import exit_code as exit_code_of_reason
+from loadgen.terminal import say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loadgen.kafka.watch import TopicWatch
+    from loadgen.metrics_endpoint import MetricCollector
+    from loadgen.runner.console import RunConsole
+    from loadgen.runner.coordinator import Coordinator, Result, Watcher
+    from loadgen.runner.messages import Plan
+    from loadgen.runner.team import Team
+
+EXIT_FAILED = 1
+
+
+def main(settings: RunSettings) -> int:
+    """Run to the end and say how it went.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 every promise kept, 1 not; stopped and drained cleanly: see `loadgen.signals`.
+
+    Raises:
+        LoadgenError: the run could not start.
+    """
+    if settings.preview:
+        from loadgen.runner import preview
+
+        return preview.main(settings)
+    from loadgen.runner.forkserver import start_fork_server
+
+    start_fork_server()  # it imports while we prepare
+    if settings.find_max_rate:
+        from loadgen.runner import find_rate
+
+        return find_rate.main(settings, run_once)
+    from loadgen.runner.console import RunConsole
+
+    screen = RunConsole(settings.duration_s, settings.events, settings.quiet)
+
+    def show(collector: "MetricCollector") -> bool:
+        from loadgen.metrics_endpoint import expose
+
+        return expose(collector, settings.metrics_host, settings.metrics_port, screen.note)
+
+    return run_once(settings, screen, show)
+
+
+def run_once(settings: RunSettings, screen: "RunConsole", show: "Callable[[MetricCollector], bool]") -> int:
+    """One run.
+
+    Args:
+        settings: of this run.
+        screen: shows it to a person.
+        show: gives its metrics to Prometheus; returns whether it can.
+
+    Returns, raises: as `main`.
+    """
+    with ExitStack() as stack:
+        result, plan, team = _run(settings, screen, show, stack)
+        return _report(result, plan, team, screen)
+
+
+def _run(
+    settings: RunSettings, screen: "RunConsole", show: "Callable[[MetricCollector], bool]", stack: ExitStack
+) -> "tuple[Result, Plan, Team]":
+    from loadgen.runner.claims import check_apart, claim
+    from loadgen.runner.coordinator import Coordinator
+    from loadgen.runner.manifest_writer import ManifestWriter
+    from loadgen.runner.prepare import check_files, prepare, setting_rows
+    from loadgen.runner.team import Team
+    from loadgen.sink.stream import OutputFile
+
+    check_apart(settings)
+    check_files(settings)
+    address = None
+    if settings.embedded:
+        from loadgen.kafka.embedded import EmbeddedBroker
+
+        broker = stack.enter_context(EmbeddedBroker(settings.topic))
+        address = broker.address
+        screen.note(
+            f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests"
+        )
+    plan = prepare(settings, screen, address)
+    claim(settings, plan.run_id, stack, screen.note)
+    screen.settings(setting_rows(settings, plan))
+    output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
+    team = Team(plan)
+    stack.callback(team.end)  # also where a signal comes before the coordinator listens
+    watch = _watch_of(plan, stack)
+    coordinator = Coordinator(plan, team, screen, output, [], watch)
+    for watcher in _watchers(plan, team, coordinator, show):
+        coordinator.add_watcher(watcher)
+    coordinator.add_watcher(ManifestWriter(plan, coordinator.so_far).watch)
+    return coordinator.run(), plan, team
+
+
+def _watch_of(plan: "Plan", stack: ExitStack) -> "TopicWatch | None":
+    """Watches the topic during the run; None where there is none that somebody else could delete."""
+    if plan.kafka is None or plan.settings.embedded:
+        return None
+    from loadgen.kafka.watch import TopicWatch
+
+    watch = TopicWatch(plan.kafka)
+    watch.start()
+    stack.callback(watch.close)
+    return watch
+
+
+def _watchers(
+    plan: "Plan", team: "Team", coordinator: "Coordinator", show: "Callable[[MetricCollector], bool]"
+) -> "list[Watcher]":
+    """The metrics endpoint, unless it is off or its default port is taken."""
+    if plan.settings.metrics_port == 0:
+        return []
+    from loadgen.runner.endpoint import RunCollector, info_of
+
+    collector = RunCollector(team, info_of(plan), coordinator.broken)
+    return [collector.watch] if show(collector) else []
+
+
+def _report(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") -> int:
+    """Write the manifest, show the closing table, choose the exit code."""
+    from loadgen.errors import OutputUnwritable, ReaderGone
+    from loadgen.report import write_report
+    from loadgen.runner.history import LATENCIES
+    from loadgen.runner.manifest_writer import history_of, manifest_of
+    from loadgen.runner.percentile_log import write_percentile_logs
+    from loadgen.runner.verdict import summary
+    from loadgen.verifier.manifest import write_manifest
+
+    path, problems = plan.settings.manifest_path(plan.run_id), [result.error] if result.error else []
+    manifest = {**manifest_of(result, plan), "history": history_of(result)}
+    try:
+        write_manifest(path, manifest)
+        team.forget()
+    except OutputUnwritable as error:  # the figures of a long run are shown all the same
+        problems.append(error)
+    if plan.settings.percentile_log is not None:
+        latencies = {name: getattr(result.verdict.measured, name) for name in LATENCIES}
+        try:
+            write_percentile_logs(plan.settings.percentile_log, latencies)
+        except OutputUnwritable as error:
+            problems.append(error)
+    screen.closing(result.totals, result.verdict, str(path))
+    if plan.settings.report is not None:
+        try:
+            write_report(plan.settings.report, manifest, path)
+            screen.note(f"report: {plan.settings.report}")
+        except OutputUnwritable as error:
+            problems.append(error)
+    for problem in problems:
+        screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
+    if plan.settings.json_summary:
+        found = summary(result.totals, result.verdict, plan.settings.seed, str(path))
+        say_json(found | {"error": None if result.error is None else str(result.error)})
+    return EXIT_FAILED if problems else exit_code(result)
+
+
+def exit_code(result: "Result") -> int:
+    """1 unless every event was delivered on schedule and every threshold kept; then that of a signal, or 0."""
+    if result.error is not None or not (result.totals.perfect and result.verdict.kept):
+        return EXIT_FAILED
+    return exit_code_of_reason(result.verdict.exit_reason)

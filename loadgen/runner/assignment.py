@@ -1,0 +1,92 @@
+"""How a worker follows its schedule: by the clock, and what is due at once where there is no schedule.
+
+    max       due = now                                    no schedule: as fast as the sinks take it
+
+The schedules themselves are in simulate/schedule.py. Times are time.monotonic_ns(); nothing here reads a clock but
+`Unthrottled`. The schedule never waits for completions (open loop): a worker that is late sends at once, at up to
+CATCH_UP times the schedule's speed, and records its lag.
+
+What part of a run one worker has: its virtual shards of the listeners, and so its feed and its schedule.
+
+A `ShardAssignment` goes in; what the worker reads from and keeps to comes out. It depends on the plan alone, so that
+the successor of a worker that died has the same.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.event import Int64s
+from loadgen.runner.messages import Checkpoint, Go, Plan
+from loadgen.simulate.feed import Feed, feed_of, owned_virtual_shards, paced_schedule
+from loadgen.simulate.impair import Impairer
+from loadgen.simulate.schedule import Schedule
+from loadgen.simulate.shard import Shard
+
+CATCH_UP = 2.0
+
+
+@dataclass(slots=True)
+class Unthrottled:
+    """Every event is due when it is asked for."""
+
+    paced: bool = False
+
+    def due_ns(self, emit_ms: Int64s) -> Int64s:
+        """Now, for all of them."""
+        return np.full(len(emit_ms), time.monotonic_ns())
+
+    def scheduled(self, until_ns: int) -> float:
+        """Nothing is asked for."""
+        return float("nan")
+
+
+@dataclass(slots=True)
+class CatchUpLimit:
+    """How far along the schedule a worker may send: up to now, but no faster than CATCH_UP after a delay.
+
+    Attributes:
+        at_ns: events due before this have been allowed.
+        seen_ns: the wall clock when at_ns was last moved.
+    """
+
+    at_ns: int
+    seen_ns: int = field(default=-1)
+
+    def advance(self, now_ns: int) -> int:
+        """Move with the clock and return the new limit."""
+        elapsed_ns = max(0, now_ns - self.seen_ns) if self.seen_ns >= 0 else 0
+        self.seen_ns = now_ns
+        self.at_ns = min(now_ns, self.at_ns + int(CATCH_UP * elapsed_ns))
+        return self.at_ns
+
+    def jump(self, to_ns: int) -> None:
+        """Give up what was due before (it has been dropped, or was settled by a predecessor)."""
+        self.at_ns = max(self.at_ns, to_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardAssignment:
+    """Which part of the run a worker is: number `index` of this machine's workers."""
+
+    plan: Plan
+    index: int
+    legacy: Checkpoint = field(default_factory=Checkpoint)
+
+    def owned(self) -> npt.NDArray[np.bool_]:
+        """The virtual shards of this worker: bool[N_VIRTUAL_SHARDS]."""
+        settings = self.plan.settings
+        return owned_virtual_shards(settings.shard.index, settings.shard.count, self.index, settings.workers)
+
+
+def make_feed(task: ShardAssignment, shard: Shard, impairer: Impairer | None) -> Feed:
+    """The events of a worker."""
+    return feed_of(task.plan.settings, task.owned(), shard, impairer)
+
+
+def make_schedule(task: ShardAssignment, go: Go) -> Schedule:
+    """When they are due."""
+    settings = task.plan.settings
+    return Unthrottled() if settings.unpaced else paced_schedule(settings, task.owned(), go.t0_ns)

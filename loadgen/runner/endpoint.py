@@ -1,0 +1,144 @@
+"""The Prometheus endpoint of a run: the latest totals, exposed when they are asked for.
+
+The coordinator hands over `Totals` a few times a second; a scrape turns the latest into metric families. Workers know
+nothing of it, and no event costs a metric operation. All that is read of the team is read when the totals come, in the
+coordinator's thread: a scrape comes in another one, at any moment.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from loadgen import metrics
+from loadgen.event import PAGE_NAMES
+from loadgen.ledger import Outcome
+from loadgen.metrics_endpoint import family, histogram, own_version
+from loadgen.runner.totals import Totals
+from loadgen.simulate.impair import KINDS
+
+if TYPE_CHECKING:
+    from loadgen.runner.messages import Plan
+    from loadgen.runner.team import Team, WorkerHandle
+
+
+def info_of(plan: "Plan") -> tuple[str, ...]:
+    """The labels of `metrics.RUN_INFO`, in order; nothing of it is ever secret."""
+    settings = plan.settings
+    rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate:g}"
+    told = (plan.run_id, own_version(), settings.format, settings.seed, settings.shard)
+    shape = settings.shape.name if settings.shape else "none"
+    return tuple(map(str, (*told, settings.users, settings.workers, rate, shape)))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One worker, all its lives.
+
+    Attributes:
+        name: its number.
+        up: whether it makes events now.
+        restarts: how often it was started again.
+        cpu_s: CPU time.
+    """
+
+    name: str
+    up: bool
+    restarts: int
+    cpu_s: float
+
+    @classmethod
+    def of(cls, member: "WorkerHandle") -> "WorkerState":
+        """The state of this member of the team."""
+        cpu_s = sum(life.cpu_s for life in member.lives())
+        return cls(str(member.index), member.ready and not member.done, len(member.buried), cpu_s)
+
+
+@dataclass(slots=True, eq=False)  # the registry wants to hash it
+class RunCollector:
+    """Exposes the latest totals.
+
+    Attributes:
+        team: for the state of each worker.
+        info: see `info_of`.
+        broken: threshold, as it was written → whether it is broken by now.
+        totals, elapsed_s: the latest that the coordinator handed over.
+        start_s: the schedule's zero, seconds since 1970; nan before.
+        workers: as they were when the totals came.
+    """
+
+    team: "Team"
+    info: tuple[str, ...]
+    broken: Callable[[], Mapping[str, bool]]
+    totals: Totals = field(default_factory=Totals)
+    elapsed_s: float = 0.0
+    start_s: float = math.nan
+    workers: list[WorkerState] = field(default_factory=list)
+    _most: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def watch(self, totals: Totals, elapsed_s: float) -> None:
+        """Take the latest totals."""
+        self.totals, self.elapsed_s = totals, elapsed_s
+        self.workers = [WorkerState.of(member) for member in self.team.members]
+        if math.isnan(self.start_s) and elapsed_s > 0:
+            self.start_s = time.time() - elapsed_s
+
+    def collect(self) -> Iterator[Any]:
+        """Metric families, as prometheus_client asks for them."""
+        totals = self.totals
+        yield from self._of_run(totals)
+        yield from self._of_sinks(totals)
+        yield from self._of_workers(totals)
+        for metric, value in (
+            (metrics.ACTIVE_USERS, totals.active),
+            (metrics.TARGET_RATE, totals.target_per_s),
+            (metrics.ACHIEVED_RATE, totals.delivered_per_s),
+            (metrics.ROUND_TRIP, totals.round_trip_s),
+            (metrics.SIMULATED_TIME, totals.simulated_ms / 1000),
+        ):
+            yield family(metric, {(): value})
+
+    def _of_run(self, totals: Totals) -> Iterator[Any]:
+        yield family(metrics.RUN_INFO, {self.info: 1})
+        yield family(metrics.RUN_START, {(): self.start_s})
+        yield family(metrics.ELAPSED, {(): self.elapsed_s})
+        yield family(metrics.THRESHOLD_BROKEN, {(text,): float(is_so) for text, is_so in self.broken().items()})
+        scheduled: dict[tuple[str, ...], float] = {} if math.isnan(totals.scheduled) else {(): totals.scheduled}
+        yield self._never_less(metrics.EVENTS_SCHEDULED, scheduled)
+        counts = dict.fromkeys(KINDS, 0) | totals.impaired
+        yield self._never_less(metrics.IMPAIRED, {(kind,): count for kind, count in counts.items()})
+        yield self._never_less(metrics.REPEATED, {(): totals.repeated_possibly})
+
+    def _of_sinks(self, totals: Totals) -> Iterator[Any]:
+        tallies = totals.tallies
+        yield self._never_less(metrics.EVENTS_PLANNED, {(name,): tally.planned for name, tally in tallies.items()})
+        yield family(
+            metrics.EVENTS,
+            {
+                (name, outcome.name.lower(), page): int(tally.by_page[outcome, row])
+                for name, tally in tallies.items()
+                for outcome in Outcome
+                for row, page in enumerate(PAGE_NAMES)
+            },
+        )
+        yield family(metrics.BYTES, {(name,): tally.bytes_delivered for name, tally in tallies.items()})
+        yield family(metrics.IN_FLIGHT, {(name,): tally.in_flight for name, tally in tallies.items()})
+        yield histogram(metrics.ACK, {(name,): tally.ack_s for name, tally in tallies.items()})
+        yield histogram(metrics.INTENDED_TO_ACK, {(name,): tally.intended_to_ack_s for name, tally in tallies.items()})
+        yield histogram(metrics.SCHEDULE_LAG, {(): totals.schedule_lag_s})
+
+    def _of_workers(self, totals: Totals) -> Iterator[Any]:
+        workers, spent = self.workers, totals.seconds
+        yield family(metrics.WORKER_UP, {(worker.name,): float(worker.up) for worker in workers})
+        yield family(metrics.WORKER_RESTARTS, {(worker.name,): worker.restarts for worker in workers})
+        yield family(metrics.WORKER_CPU, {(worker.name,): worker.cpu_s for worker in workers})
+        yield family(metrics.WORKER_TIME, {(name,): getattr(spent, name) for name in spent.__slots__})
+
+    def _never_less(self, metric: metrics.Metric, values: Mapping[tuple[str, ...], float]) -> Any:
+        """A counter whose totals fall for a moment where a worker died: Prometheus would take that for a new start, and
+        count everything once more."""
+        for labels, value in values.items():
+            key = (metric.name, *labels)
+            self._most[key] = max(self._most.get(key, 0.0), value)
+        return family(metric, {labels: self._most[metric.name, *labels] for labels in values})

@@ -1,0 +1,249 @@
+"""The run over time: what happened in each window of a second, merged over the workers.
+
+In: the totals, a few times a second. Out: windows, one after another without a gap. There are never more than MOST of
+them: when they become too many, each two neighbours are merged into one, so a long run has longer windows. Whoever
+judges the run while it goes on, such as a threshold, is told each window of a second as it ends.
+
+The last S seconds of a run as one window, second after second.
+
+In: windows of about a second. Out: a window that spans the newest of them. What leaves at the old end is subtracted, so
+a second costs the same however long S is.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.config.thresholds import GAUGES
+from loadgen.histogram import Histogram, Sparse
+from loadgen.ledger import Outcome
+from loadgen.runner.totals import Totals
+
+WINDOW_S = 1.0
+EARLY_S = 0.25
+"""Workers report twice a second: a window that would be so little too short is taken as it is."""
+MOST = 1200
+LATENCIES = ("schedule_lag", "ack", "intended_to_ack")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What happened between two moments, of the headline sink where sinks differ.
+
+    Attributes:
+        start_s, end_s: seconds after the schedule's zero.
+        offered_s: for how long of it events were offered; less than its length once they are only waited for.
+        scheduled: events that the schedule asked for; nan without a schedule.
+        planned, delivered, failed, dropped, unfinished: events that were offered, and that ended this way, in it.
+        n_bytes: value bytes delivered.
+        cpu_s: CPU time of all workers.
+        in_flight, active: events without a report, and listeners in a session, at its end.
+        schedule_lag, ack, intended_to_ack: durations of the events that were sent, or reported, in it.
+    """
+
+    start_s: float
+    end_s: float
+    offered_s: float
+    scheduled: float
+    planned: int
+    delivered: int
+    failed: int
+    dropped: int
+    unfinished: int
+    n_bytes: int
+    cpu_s: float
+    in_flight: int
+    active: int
+    schedule_lag: Sparse
+    ack: Sparse
+    intended_to_ack: Sparse
+
+    @property
+    def length_s(self) -> float:
+        """Seconds."""
+        return self.end_s - self.start_s
+
+    def as_json(self) -> dict[str, Any]:
+        """Counts as they are, durations as percentiles: what the manifest keeps of it."""
+        kept = {name: getattr(self, name) for name in self.__slots__ if name not in LATENCIES}
+        times = {name: round(getattr(self, name), 3) for name in ("start_s", "end_s", "offered_s", "cpu_s")}
+        scheduled = None if np.isnan(self.scheduled) else round(self.scheduled, 3)
+        summaries = {f"{name}_ms": getattr(self, name).summary_ms() for name in LATENCIES}
+        return {**kept, **times, "scheduled": scheduled, **summaries}
+
+
+def merged(parts: Sequence[Window]) -> Window:
+    """One window that spans these neighbours (at least one), oldest first."""
+    first, last = parts[0], parts[-1]
+    if len(parts) == 1:
+        return first
+    summed: dict[str, Any] = {name: sum(getattr(part, name) for part in parts) for name in _ADDED}
+    for name in LATENCIES:
+        total = Histogram()
+        for part in parts:
+            total.merge(getattr(part, name).full())
+        summed[name] = Sparse.of(total)
+    return Window(first.start_s, last.end_s, in_flight=last.in_flight, active=last.active, **summed)
+
+
+_ADDED = ("offered_s", "scheduled", "planned", "delivered", "failed", "dropped", "unfinished", "n_bytes", "cpu_s")
+
+
+@dataclass(slots=True)
+class _State:
+    """The totals at one moment."""
+
+    at_s: float = 0.0
+    offered_s: float = 0.0
+    scheduled: float = 0.0
+    cpu_s: float = 0.0
+    n_bytes: int = 0
+    planned: int = 0
+    in_flight: int = 0
+    active: int = 0
+    by_outcome: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Outcome), np.int64))
+    schedule_lag: Histogram = field(default_factory=Histogram)
+    ack: Histogram = field(default_factory=Histogram)
+    intended_to_ack: Histogram = field(default_factory=Histogram)
+
+    @classmethod
+    def of(cls, totals: Totals, t0_ns: int) -> "_State":
+        tally = totals.headline
+        return cls(
+            at_s=totals.at_s(t0_ns),
+            offered_s=totals.offered_s(t0_ns),
+            scheduled=totals.scheduled,
+            cpu_s=totals.cpu_s,
+            n_bytes=tally.bytes_delivered,
+            planned=tally.planned,
+            in_flight=tally.in_flight,
+            active=totals.active,
+            by_outcome=tally.by_page.sum(axis=1),
+            schedule_lag=totals.schedule_lag_s.copy(),
+            ack=tally.ack_s.copy(),
+            intended_to_ack=tally.intended_to_ack_s.copy(),
+        )
+
+    def until(self, later: "_State") -> Window:
+        """What happened from here to there."""
+        ended = np.maximum(later.by_outcome - self.by_outcome, 0).tolist()
+        return Window(
+            start_s=self.at_s,
+            end_s=later.at_s,
+            offered_s=max(0.0, later.offered_s - self.offered_s),
+            scheduled=later.scheduled - self.scheduled,
+            planned=max(0, later.planned - self.planned),  # fewer where a worker died with events in flight
+            delivered=ended[Outcome.DELIVERED],
+            failed=ended[Outcome.FAILED],
+            dropped=ended[Outcome.DROPPED],
+            unfinished=ended[Outcome.UNFINISHED],
+            n_bytes=later.n_bytes - self.n_bytes,
+            cpu_s=later.cpu_s - self.cpu_s,
+            in_flight=later.in_flight,
+            active=later.active,
+            schedule_lag=Sparse.of(later.schedule_lag.since(self.schedule_lag)),
+            ack=Sparse.of(later.ack.since(self.ack)),
+            intended_to_ack=Sparse.of(later.intended_to_ack.since(self.intended_to_ack)),
+        )
+
+
+class History:
+    """Keeps the windows of a run.
+
+    Attributes:
+        windows: oldest first.
+        warm_up_s: what happened before is in no figure of the run as a whole.
+    """
+
+    def __init__(self, warm_up_s: float = 0.0, listeners: Iterable[Callable[[Window], None]] = ()) -> None:
+        """Begin; the listeners are told every window of about a second when it ends."""
+        self.windows: list[Window] = []
+        self.warm_up_s = warm_up_s
+        self._listeners = list(listeners)
+        self._last = self._base = _State()
+        self._width_s = WINDOW_S
+        self._open: list[Window] = []
+
+    def watch(self, totals: Totals, t0_ns: int) -> None:
+        """Take the latest totals; where a second has passed, a window ends with them."""
+        gone_s = totals.at_s(t0_ns) - self._last.at_s
+        is_heard = totals.spread_s < EARLY_S  # not one worker alone: the others will say in a moment what they did
+        if gone_s >= (WINDOW_S - EARLY_S if is_heard else WINDOW_S):
+            self._add(_State.of(totals, t0_ns))
+
+    def end(self, totals: Totals, t0_ns: int) -> None:
+        """Take the last totals of the run."""
+        if totals.at_s(t0_ns) > self._last.at_s:
+            self._add(_State.of(totals, t0_ns))
+        if not self._open:
+            return
+        if self.windows and self._last.at_s - self._open[0].start_s < EARLY_S:
+            self._open.insert(0, self.windows.pop())
+        self._close()
+
+    def measured(self, totals: Totals, t0_ns: int) -> Window:
+        """All that happened between the warm-up and these totals; of no length where the warm-up goes on."""
+        now = _State.of(totals, t0_ns)
+        return (now if self._base.at_s < self.warm_up_s else self._base).until(now)
+
+    def _add(self, now: _State) -> None:
+        window, self._last = self._last.until(now), now
+        if self._base.at_s < self.warm_up_s:
+            self._base = now
+        for listener in self._listeners:
+            listener(window)
+        self._open.append(window)
+        if now.at_s - self._open[0].start_s >= self._width_s - EARLY_S:
+            self._close()
+
+    def _close(self) -> None:
+        """End the window that is open; where there are too many, each two become one."""
+        self.windows.append(merged(self._open))
+        self._open = []
+        if len(self.windows) >= MOST:
+            self.windows = [merged(self.windows[at : at + 2]) for at in range(0, len(self.windows), 2)]
+            self._width_s *= 2
+
+
+_SUMMED = tuple(field.name for field in fields(Window) if field.name not in (*LATENCIES, "start_s", "end_s"))
+
+
+class Rolling:
+    """Sums the newest windows."""
+
+    def __init__(self, length_s: float) -> None:
+        """Begin; the windows span at least this many seconds, EARLY_S less at times."""
+        self._length_s = length_s - EARLY_S
+        self._parts: deque[Window] = deque()
+        self._sums: dict[str, float] = dict.fromkeys(_SUMMED, 0)
+        self._latencies = {name: Histogram() for name in LATENCIES}
+
+    def add(self, window: Window) -> Window | None:
+        """Take the next window; the newest S seconds as one, or None while there are not so many.
+
+        In it, in_flight and active are the means over the ends of its parts."""
+        self._parts.append(window)
+        self._count(window, 1)
+        while self._parts[-1].end_s - self._parts[0].end_s >= self._length_s:
+            self._count(self._parts.popleft(), -1)
+        return self._whole() if window.end_s - self._parts[0].start_s >= self._length_s else None
+
+    def _count(self, window: Window, sign: int) -> None:
+        for name in _SUMMED:
+            self._sums[name] += sign * getattr(window, name)
+        for name, total in self._latencies.items():
+            part: Sparse = getattr(window, name)
+            total.counts[part.buckets] += sign * part.counts
+            total.sum_s += sign * part.sum_s
+
+    def _whole(self) -> Window:
+        for name, total in self._latencies.items():
+            total.max_s = max(getattr(part, name).max_s for part in self._parts)
+        values: dict[str, Any] = dict(self._sums)
+        values |= {name: round(self._sums[name] / len(self._parts)) for name in GAUGES}
+        values |= {name: Sparse.of(total) for name, total in self._latencies.items()}
+        return Window(start_s=self._parts[0].start_s, end_s=self._parts[-1].end_s, **values)

@@ -1,0 +1,264 @@
+"""What the coordinator and its workers say to each other over their pipe.
+
+coordinator → worker: Go, Drain, Written.      worker → coordinator: Ready, Samples, Snapshot (cumulative), Chunk.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from loadgen.config import RunSettings
+from loadgen.event import Int64s
+from loadgen.histogram import Histogram
+from loadgen.kafka.options import KafkaSettings
+from loadgen.ledger import Tally
+from loadgen.progress import Progress
+from loadgen.simulate.model import Model
+from loadgen.simulate.world import SimulationSettings
+
+STUCK_NS = 1_000_000_000
+"""A worker looks at its deliveries many times a second: one that has not for so long was held up itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is decided before the workers start, the same for each of them.
+
+    Attributes:
+        run_id: names the run's files and manifest.
+        settings: what the user asked for.
+        simulation: the population's part of it, with start and seed resolved.
+        model: the tables that all shards share.
+        catalog_path: the catalogue's Arrow file.
+        catalog_digest: equal for equal contents.
+        kafka: where to produce, or None.
+        topic_ends: partition → one past its last offset before the run; None where that is not known.
+        stream: lines go to the coordinator, which writes the one output file.
+    """
+
+    run_id: str
+    settings: RunSettings
+    simulation: SimulationSettings
+    model: Model
+    catalog_path: Path
+    catalog_digest: str
+    kafka: KafkaSettings | None
+    topic_ends: dict[int, int] | None
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a worker that died leaves to its successor.
+
+    Attributes:
+        settled: sink name → int64[number of lanes], events that need not be sent again.
+        progress: sink name → the same by virtual shard, see `Sink.progress`.
+        file_bytes: path → length up to which a file is counted; what lies behind is cut off.
+        served_ns: how far the schedule had been served.
+    """
+
+    settled: dict[str, Int64s] = field(default_factory=dict)
+    progress: dict[str, Progress] = field(default_factory=dict)
+    file_bytes: dict[str, int] = field(default_factory=dict)
+    served_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Start at this moment: the same for all workers.
+
+    Attributes:
+        t0_ns: time.monotonic_ns() of the schedule's zero.
+        t0_wall_ms: the same moment, milliseconds since 1970.
+    """
+
+    t0_ns: int
+    t0_wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Stop generating; wait at most timeout_s for what is in flight; report; end."""
+
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The shard is built.
+
+    Attributes:
+        n_listeners: in this worker's shard.
+        events_per_s: expected at speed 1, simulated.
+    """
+
+    n_listeners: int
+    events_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The first events of a worker, as sent.
+
+    Attributes:
+        lines: (ts_ms, line) of at most three.
+    """
+
+    lines: list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Encoded lines follow as raw bytes: n_events of them."""
+
+    n_events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The lines of the oldest chunk not yet acknowledged are in the output file."""
+
+    n_events: int
+
+
+@dataclass(slots=True)
+class Seconds:
+    """Where a worker's wall-clock time went.
+
+    Attributes:
+        generate: waiting for the next batch to be simulated and encoded.
+        send: handing events to sinks.
+        full: waiting for room in a full queue.
+        idle: waiting for the schedule.
+    """
+
+    generate: float = 0.0
+    send: float = 0.0
+    full: float = 0.0
+    idle: float = 0.0
+
+    def merge(self, other: "Seconds") -> None:
+        """Add the other's."""
+        self.generate += other.generate
+        self.send += other.send
+        self.full += other.full
+        self.idle += other.idle
+
+    @contextmanager
+    def spent_on(self, what: str) -> Iterator[None]:
+        """Count the time that this takes for one of them."""
+        began = time.perf_counter()
+        yield
+        setattr(self, what, getattr(self, what) + time.perf_counter() - began)
+
+
+@dataclass(slots=True)
+class Activity:
+    """When a worker saw its first sink deliver; times are time.monotonic_ns(), 0 where there is none.
+
+    Attributes:
+        n_delivered: events delivered.
+        delivered_ns: the last time that it saw more of them.
+        waiting_ns: since when events have waited for a delivery, and there was none.
+        resumed_ns: the first time since the last snapshot that it saw more of them; or, after a long wait, that one.
+        waited_ns: what waiting_ns was just before.
+        seen_ns: when it looked last.
+    """
+
+    n_delivered: int = 0
+    delivered_ns: int = 0
+    waiting_ns: int = 0
+    resumed_ns: int = 0
+    waited_ns: int = 0
+    seen_ns: int = 0
+
+    def see(self, now_ns: int, n_delivered: int, n_waiting: int) -> None:
+        """Look at what is delivered, and at how many events wait to be."""
+        if self.waiting_ns == 0 and self.seen_ns and now_ns - self.seen_ns >= STUCK_NS:
+            self.waiting_ns = self.seen_ns  # it did not look: it was held up itself, and events became due
+        if n_delivered > self.n_delivered:
+            waited_ns = now_ns - (self.waiting_ns or now_ns)
+            if self.resumed_ns == 0 or waited_ns >= STUCK_NS:
+                self.resumed_ns, self.waited_ns = now_ns, self.waiting_ns
+            self.n_delivered, self.delivered_ns, self.waiting_ns = n_delivered, now_ns, 0
+        if n_waiting == 0:
+            self.waiting_ns = 0
+        elif self.waiting_ns == 0:
+            self.waiting_ns = now_ns
+        self.seen_ns = now_ns
+
+    def look_up(self, now_ns: int) -> None:
+        """Nothing was due until now, since there is no schedule and the next events were only being made."""
+        self.seen_ns = now_ns
+
+    def taken(self) -> "Activity":
+        """A copy for a snapshot; what is said of the first delivery begins anew."""
+        copy = replace(self)
+        self.resumed_ns = self.waited_ns = 0
+        return copy
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A worker's totals so far.
+
+    Attributes:
+        tallies: sink name → tally.
+        settled: sink name → events of each lane that ended, see `Sink.settled`.
+        progress: sink name → how far it is, see `Sink.progress`.
+        file_bytes: see `Checkpoint.file_bytes`.
+        schedule_lag_s: from the due time to the send, of every event.
+        active: listeners that are in a session now.
+        served_ns: how far the schedule has been served.
+        scheduled: events that the schedule asked for until scheduled_ns; nan where there is no schedule. At the natural
+            rate it is what the listeners did so far, carried on to that moment where the worker is behind.
+        scheduled_ns: time.monotonic_ns() of this snapshot, or of the end of what the worker was to offer.
+        simulated_ms: the time of the last event sent.
+        cpu_s: of the whole process since the start of the schedule.
+        at_ns: time.monotonic_ns() of this snapshot.
+        impaired: events spoilt on purpose so far, by kind.
+        seconds: where its wall-clock time went.
+        slow_s: of the time with a full queue, that in which the broker took long to answer.
+        pulse: when it saw deliveries.
+        round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
+        ended_ns: time.monotonic_ns() of the last delivery report; 0 before the end.
+        done: this is the last one.
+        complete: all that it was asked for has been offered: its events, the window, or the time.
+        error: what ended the worker early, with the next step; empty when nothing did.
+        error_kind: the class of that error in loadgen.errors.
+    """
+
+    tallies: dict[str, Tally]
+    settled: dict[str, Int64s]
+    file_bytes: dict[str, int]
+    schedule_lag_s: Histogram
+    active: int
+    served_ns: int
+    simulated_ms: int
+    cpu_s: float
+    seconds: Seconds
+    slow_s: float = 0.0
+    scheduled: float = float("nan")
+    scheduled_ns: int = 0
+    at_ns: int = 0
+    impaired: dict[str, int] = field(default_factory=dict)
+    pulse: Activity = field(default_factory=Activity)
+    progress: dict[str, Progress] = field(default_factory=dict)
+    round_trip_s: float = float("nan")
+    ended_ns: int = 0
+    done: bool = False
+    complete: bool = False
+    error: str = ""
+    error_kind: str = ""
+
+
+def empty_snapshot() -> Snapshot:
+    """The totals of a worker that has done nothing."""
+    return Snapshot({}, {}, {}, Histogram(), 0, 0, 0, 0.0, Seconds())
+
+
+ToWorker = Go | Drain | Written
+FromWorker = Ready | Samples | Snapshot | Chunk

@@ -1,0 +1,99 @@
+"""The sinks of one worker, and what of its events they already hold from a predecessor that died."""
+
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from loadgen.event import EventBatch, Int64s, UInt16s, rank_within
+from loadgen.runner.assignment import ShardAssignment
+from loadgen.runner.messages import Checkpoint, Chunk, Plan
+from loadgen.sink import Lines, Sink
+from loadgen.sink.files import DateFolderSink
+from loadgen.sink.kafka import KafkaSink
+from loadgen.sink.null import NullSink
+from loadgen.sink.stream import StreamSink
+
+
+def sink_names(plan: Plan) -> list[str]:
+    """The names of the run's sinks, the one whose ledger is the headline first."""
+    settings = plan.settings
+    wanted = {
+        "kafka": plan.kafka is not None,
+        "stream": plan.stream,
+        "files": settings.folder is not None,
+        "null": settings.discard,
+    }
+    return [name for name, is_wanted in wanted.items() if is_wanted]
+
+
+def open_sinks(task: ShardAssignment, user_ids: Int64s, connection: Connection) -> list[Sink]:
+    """Open the sinks of a worker, in the order of `sink_names`; a Producer is created here, inside the process.
+
+    Raises:
+        SinkError: one of them refuses to start.
+    """
+    return [_open(name, task, user_ids, connection) for name in sink_names(task.plan)]
+
+
+def _open(name: str, task: ShardAssignment, user_ids: Int64s, connection: Connection) -> Sink:
+    plan, legacy, n_rows = task.plan, task.legacy, len(user_ids)
+    settled, before = legacy.settled.get(name), legacy.progress.get(name)
+    if name == "kafka":
+        assert plan.kafka is not None
+        return KafkaSink(plan.kafka, user_ids, settled, before=before, topic_ends=plan.topic_ends)
+    if name == "stream":
+        return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), n_rows, settled, before)
+    if name == "files":
+        assert plan.settings.folder is not None
+        compress = None if plan.settings.compress == "none" else plan.settings.compress
+        writer = f"{plan.run_id}_m{plan.settings.shard.index}w{task.index}"
+        resume = legacy.file_bytes if legacy.settled else None
+        return DateFolderSink(
+            plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, before=before, resume=resume
+        )
+    return NullSink(n_rows, settled, before)
+
+
+def _hand_over(connection: Connection, data: memoryview, n_events: int) -> None:
+    connection.send(Chunk(n_events))
+    connection.send_bytes(data)
+
+
+@dataclass(slots=True)
+class ResumeFilter:
+    """Holds back from a sink the events that its predecessor's ledger has settled.
+
+    Attributes:
+        left: int64[number of lanes], events still to be held back, the first of each lane.
+        lane_of_row: uint16, the lane of each listener.
+    """
+
+    left: Int64s
+    lane_of_row: UInt16s
+
+    @classmethod
+    def of(cls, sink: Sink, legacy: Checkpoint) -> "ResumeFilter":
+        """What this sink must not be given again."""
+        none = np.zeros(len(sink.settled), np.int64)
+        return cls(legacy.settled.get(sink.name, none).copy(), sink.lane_of_row)
+
+    def covers(self, batch: EventBatch) -> bool:
+        """Whether every event of the batch is settled."""
+        return len(batch) == 0 or bool((self._counts(batch) <= self.left).all())
+
+    def pass_over(self, batch: EventBatch) -> None:
+        """Use up a batch that is covered."""
+        self.left -= self._counts(batch)
+
+    def _counts(self, batch: EventBatch) -> Int64s:
+        return np.bincount(self.lane_of_row[batch.row], minlength=len(self.left))
+
+    def fresh(self, lines: Lines) -> Lines:
+        """Those of the next events that are not settled."""
+        if not self.left.any():
+            return lines
+        ranks, counts = rank_within(self.lane_of_row[lines.row], len(self.left))
+        keep = ranks >= self.left[self.lane_of_row[lines.row]]
+        self.left = np.maximum(self.left - counts, 0)
+        return lines.take(np.flatnonzero(keep))

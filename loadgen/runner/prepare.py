@@ -1,0 +1,192 @@
+"""Everything that is checked and made ready before the first worker starts, so that what can fail fails at once.
+
+Settings go in; a `Plan` comes out, or an error with its next step: memory, behaviour, catalogue, topic, outputs.
+"""
+
+import secrets
+import time
+
+import numpy as np
+
+from loadgen.config import RunSettings
+from loadgen.config.values import say_duration
+from loadgen.encode.tracks import KIND_OF, open_track_parts
+from loadgen.errors import UsageError
+from loadgen.files import check_writable
+from loadgen.kafka.check import check_topic, create_topic
+from loadgen.kafka.consumer_options import ends_if_known
+from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.topic_config import check_config, check_times
+from loadgen.report import check_report
+from loadgen.runner.console import RunConsole
+from loadgen.runner.machine import available_bytes, check_memory
+from loadgen.runner.messages import Plan
+from loadgen.runner.reach import natural_per_s, reach_of
+from loadgen.simulate.behaviour import Behaviour
+from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
+from loadgen.simulate.catalog_file import Catalog
+from loadgen.simulate.expected import Expected
+from loadgen.simulate.feed import offered
+from loadgen.simulate.model import Model
+from loadgen.simulate.world import SimulationSettings
+from loadgen.sink.kafka_options import check_options
+
+
+def new_run_id() -> str:
+    """A name for the run that sorts by time and meets no other: 20261122-101500-3fa9."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def check_files(settings: RunSettings) -> None:
+    """Find out early whether all files of a run can be written.
+
+    Raises:
+        OutputUnwritable: the first that cannot.
+    """
+    check_writable(settings.manifest_path("").parent, "name another place for the manifest with --manifest PATH")
+    for folder in (settings.folder, settings.percentile_log):
+        if folder is not None:
+            check_writable(folder)
+    if settings.report is not None:
+        check_report(settings.report)
+
+
+def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | None) -> Plan:
+    """Check and prepare a run: all but its files.
+
+    Args:
+        settings: what the user asked for.
+        screen: shows the building of a catalogue.
+        embedded_address: of the embedded broker, where there is one.
+
+    Raises:
+        LoadgenError: the first thing that stands in the way.
+    """
+    _check_shape(settings)
+    check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
+    simulation = _simulation(settings)
+    kafka, topic_ends = _kafka(settings, screen, embedded_address)
+    catalog = _catalog(settings, screen)
+    open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
+    model = Model.of(simulation, catalog)
+    if kafka is not None and embedded_address is None:
+        check_times(kafka, reach_of(settings, natural_per_s(simulation, model), time.time() * 1000), screen.note)
+    return Plan(
+        run_id=new_run_id(),
+        settings=settings,
+        simulation=simulation,
+        model=model,
+        catalog_path=catalog.path,
+        catalog_digest=catalog.digest,
+        kafka=kafka,
+        topic_ends=topic_ends,
+        stream=settings.output is not None,
+    )
+
+
+def _check_shape(settings: RunSettings) -> None:
+    """A run that a number of events ends must get there."""
+    shape = None if settings.unpaced else offered(settings)
+    if shape is None or settings.events is None or settings.duration_s is not None:
+        return
+    if not np.isfinite(shape.invert(settings.events - 1)):
+        raise UsageError(
+            f"shape {settings.shape.name if settings.shape else ''} must offer --events {settings.events:,} before it "
+            f"ends in silence, got {float(shape.integral(shape.start_s[-1])):,.0f}; add --duration, or let its last "
+            "phase end above 0"
+        )
+
+
+def expected_of(settings: RunSettings) -> Expected:
+    """What a run will do on average; builds the catalogue where there is none.
+
+    Raises:
+        LoadgenError: the behaviour is wrong, or there is no such catalogue.
+    """
+    simulation = _simulation(settings)
+    return Expected.of(simulation, Model.of(simulation, _catalog(settings, RunConsole(None, None, quiet=True))))
+
+
+def _simulation(settings: RunSettings) -> SimulationSettings:
+    return SimulationSettings(
+        users=settings.users,
+        seed=settings.seed,
+        start_ms=settings.start_ms,
+        presence=settings.presence,
+        behaviour=Behaviour.load(settings.behaviour, settings.profile),
+    )
+
+
+def _catalog(settings: RunSettings, screen: RunConsole) -> Catalog:
+    if settings.catalog is not None:
+        return open_imported(settings.catalog, cache_folder())
+    return open_catalog(CatalogSettings(n_tracks=settings.tracks), cache_folder(), screen.preparing)
+
+
+def _kafka(
+    settings: RunSettings, screen: RunConsole, embedded_address: str | None
+) -> tuple[KafkaSettings | None, dict[int, int] | None]:
+    """Where to produce, and the ends of the topic's partitions."""
+    brokers = embedded_address or settings.brokers
+    if brokers is None:
+        return None, None
+    kafka = KafkaSettings(brokers, settings.topic, options_of(settings.kafka_option, settings.kafka_config))
+    check_options(kafka)
+    if embedded_address is not None:
+        return kafka, None
+    if settings.create_topic:
+        is_default = "replication_factor" not in settings.model_fields_set
+        behind_ms = 0.0 if settings.timestamps == "wall" else time.time() * 1000 - settings.start_ms
+        n_copies = settings.replication_factor
+        copies = create_topic(kafka, settings.partitions, n_copies, or_fewer=is_default, behind_ms=behind_ms)
+        if copies < n_copies:
+            screen.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
+        n_partitions = settings.partitions
+    else:
+        n_partitions = check_topic(kafka)
+    kafka = check_config(kafka, screen.note)
+    return kafka, ends_if_known(kafka, n_partitions)
+
+
+def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
+    """What the user is shown first: the resolved settings, one row each."""
+    from loadgen.terminal import utc
+
+    how_long = [
+        say_duration(settings.duration_s) if settings.duration_s is not None else "",
+        f"{settings.events:,} events" if settings.events is not None else "",
+        f"simulated {utc(settings.start_ms)} to {utc(settings.end_ms)}" if settings.end_ms is not None else "",
+        "until stopped" if settings.continuous else "",
+    ]
+    shape = None if settings.unpaced else offered(settings)
+    pace = "as fast as possible" if settings.unpaced else f"{settings.rate} at speed {settings.speed:g}"
+    if shape is not None:
+        pace = f"{shape.peak_per_s:,g} events/s" + (f" at most, shape {settings.shape.name}" if settings.shape else "")
+    return [
+        ("run", plan.run_id),
+        ("seed", str(settings.seed)),
+        ("listeners", f"{settings.users:,} ({settings.presence}), shard {settings.shard}"),
+        ("workers", str(settings.workers)),
+        ("rate", pace),
+        ("start", f"{utc(settings.start_ms)} simulated"),
+        ("for", ", ".join(filter(None, how_long))),
+        ("format", settings.format),
+        *([("warm-up", f"{settings.warm_up_s:g} s, left out of the figures")] if settings.warm_up_s else []),
+        *(("must keep", str(threshold)) for threshold in settings.threshold),
+        *_place_rows(settings, plan),
+    ]
+
+
+def _place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
+    """Where the events go."""
+    rows = []
+    if plan.kafka is not None:
+        rows.append(("to Kafka", f"{plan.kafka.brokers}, topic {plan.kafka.topic}"))
+    if settings.output is not None:
+        rows.append(("to file", "stdout" if str(settings.output) == "-" else str(settings.output)))
+    if settings.folder is not None:
+        hint = "" if plan.kafka else "  (for Kafka: --brokers HOST:PORT --topic NAME)"
+        rows.append(("to folder", f"{settings.folder}, JSON lines by date{hint}"))
+    if settings.discard:
+        rows.append(("to", "nowhere (--discard)"))
+    return rows

@@ -1,0 +1,94 @@
+"""How far a run's simulated time gets from the clock, told before its first event.
+
+In: settings, and how many events its listeners cause in a simulated second. Out: bounds. Simulated time runs ahead
+where --rate, --shape or --speed compresses it, and where the run starts in the future. For --speed both bounds are the
+same, for a rate they are as good as the listeners' mean rate, and without a schedule, where the machine decides, they
+are wide.
+"""
+
+import math
+
+import numpy as np
+
+from loadgen.config import RunSettings
+from loadgen.kafka.topic_config import TimeBounds
+from loadgen.simulate.feed import offered
+from loadgen.simulate.gaps import gaps_of
+from loadgen.simulate.model import Model
+from loadgen.simulate.shapes import Shape
+from loadgen.simulate.state import age_band
+from loadgen.simulate.world import SimulationSettings
+
+N_SAMPLE = 20_000
+N_TIMES = 1001
+"""At so many moments of a run it is looked how far its shape has come."""
+LOW, HIGH = 0.8, 1.25
+"""The simulated time that some number of events takes, against that at the mean rate: it follows the day's curve."""
+SLOW_PER_S, FAST_PER_S = 10_000.0, 2_000_000.0
+"""Nothing that a run is made on is slower or faster than this when events are offered without a schedule."""
+
+
+def natural_per_s(settings: SimulationSettings, model: Model) -> float:
+    """Events that all listeners of the run (those of other machines too) cause in a simulated second, on average."""
+    n = min(settings.users, N_SAMPLE)
+    listeners = model.people.draw(np.arange(n), settings.seed, settings.start_ms)
+    per_s = gaps_of(settings, model.pace, listeners).events_per_s(age_band(listeners.age))
+    return per_s * settings.users / n
+
+
+def reach_of(settings: RunSettings, natural_per_s: float, now_ms: float) -> TimeBounds:
+    """How far ahead of the clock the run's event times are.
+
+    Args:
+        settings: of the run.
+        natural_per_s: see there.
+        now_ms: the clock, ms since 1970.
+    """
+    if settings.timestamps == "wall":
+        return TimeBounds(0.0, 0.0, 0.0)
+    first_ms = settings.start_ms - now_ms
+    shape = None if settings.unpaced else offered(settings)
+    if shape is not None:
+        gains = [_shape_gain_s(settings, shape, natural_per_s / share) for share in (LOW, HIGH)]
+    else:
+        gains = [
+            _gain_s(_span_s(settings, natural_per_s, speed, share), speed)
+            for speed, share in zip(_speeds(settings, natural_per_s), (LOW, HIGH), strict=True)
+        ]
+    is_bounded = not settings.continuous
+    return TimeBounds(first_ms, first_ms + 1000 * (gains[0] if is_bounded else 0.0), first_ms + 1000 * gains[1])
+
+
+def _speeds(settings: RunSettings, natural_per_s: float) -> tuple[float, float]:
+    """Simulated seconds per second, at least and at most."""
+    if settings.unpaced:
+        return LOW * SLOW_PER_S / natural_per_s, HIGH * FAST_PER_S / natural_per_s
+    return settings.speed, settings.speed
+
+
+def _span_s(settings: RunSettings, natural_per_s: float, speed: float, share: float) -> float:
+    """Simulated seconds of the run: up to whatever ends it first."""
+    ends = [math.inf]
+    if settings.end_ms is not None:
+        ends.append((settings.end_ms - settings.start_ms) / 1000)
+    if settings.events is not None:
+        ends.append(share * settings.events / natural_per_s)
+    if settings.duration_s is not None:
+        ends.append(speed * settings.duration_s)
+    return min(ends)
+
+
+def _gain_s(span_s: float, speed: float) -> float:
+    """How much further ahead simulated time is at the end of the run than at its start; not less than 0."""
+    return span_s * (1 - 1 / speed) if speed > 1 else 0.0
+
+
+def _shape_gain_s(settings: RunSettings, shape: Shape, natural_per_s: float) -> float:
+    """How much further ahead simulated time gets than it is at the start, where listeners cause so many events/s."""
+    end_s = math.inf if settings.duration_s is None else settings.duration_s
+    if settings.events is not None:
+        end_s = min(end_s, float(shape.invert(settings.events - 1e-6)))  # before any silence that follows the last
+    if math.isinf(end_s):
+        return math.inf if shape.peak_per_s > natural_per_s else 0.0
+    at_s = np.linspace(0.0, end_s, N_TIMES)
+    return float((shape.integral(at_s) / natural_per_s - at_s).max())

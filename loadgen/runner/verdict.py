@@ -1,0 +1,343 @@
+"""How far a run came that ended before its end, as a sentence.
+
+In: settings, why it ended, when, and how much it had planned by then. Out: "stopped after 12.0 s of 60.0 s: SIGTERM".
+What is said of the rates, the schedule and the deliveries of such a run holds until then, and for no longer.
+
+What a run's figures mean: the rate that was achieved, what limited it, stalls, thresholds; and the JSON summary.
+
+In: the totals, and the part of the run that is measured, which is all but its warm-up. Out: a `Verdict`. It claims
+nothing that was not measured: where two causes are about equal, or none is known, it says "unknown".
+
+The verdict as a person reads it: a line each, the thresholds last.
+
+In: totals and verdict. Out: sentences. The latency is the one from the intended time, which a full queue cannot hide.
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from loadgen.signals import CALLED, number_in
+
+if TYPE_CHECKING:
+    from loadgen.config import RunSettings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from loadgen.histogram import bucket_edges_s
+from loadgen.ledger import cost_us
+from loadgen.runner.history import Window
+from loadgen.runner.stalls import Stall
+from loadgen.runner.thresholds import ThresholdResult, Thresholds
+from loadgen.runner.totals import Totals
+from loadgen.terminal import percentiles
+
+BROKEN_OFF = ("error", "interrupted twice")
+"""Ends that leave events without an outcome: whether the schedule was kept cannot be known."""
+_WHY = {
+    "interrupted twice": "Ctrl-C twice, without waiting for events in flight",
+    "threshold": "a threshold was broken, and says abort",
+    "reader gone": "whoever read its output had seen enough",
+    "error": "an error",
+}
+
+
+def cut_short(
+    settings: "RunSettings", reason: str, stopped_s: float | None, n_planned: int = 0, simulated_ms: int = 0
+) -> str:
+    """How far it came, of what it was asked for, and what stopped it.
+
+    Args:
+        settings: of the run.
+        reason: why it ended.
+        stopped_s: when, seconds after the schedule's zero; None where that never came.
+        n_planned: events.
+        simulated_ms: the time of the last of them.
+    """
+    number = number_in(reason)
+    why = _WHY.get(reason, reason) if number is None else CALLED[number]
+    if stopped_s is None:
+        return f"stopped before its first event: {why}"
+    return f"stopped after {', '.join(_came(settings, stopped_s, n_planned, simulated_ms))}: {why}"
+
+
+def _came(settings: "RunSettings", stopped_s: float, n_planned: int, simulated_ms: int) -> list[str]:
+    duration_s = settings.duration_s
+    parts = [f"{stopped_s:,.1f} s" if duration_s is None else f"{stopped_s:,.1f} s of {duration_s:,.1f} s"]
+    if settings.events is not None:
+        its = "" if settings.shard.count == 1 else f"shard {settings.shard}'s part of "
+        parts.append(f"with {n_planned:,} of {its}{settings.events:,} events")
+    if settings.end_ms is not None:
+        parts.append(f"at {_moment(simulated_ms)} of a window that ends {_moment(settings.end_ms)}")
+    return parts
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+KEPT_SHARE = 0.99
+KEPT_LAG_S = 1.0
+"""A run kept its schedule when it achieved this share of its target, or sent this share no later than this."""
+UNSENT_S = 0.5
+"""What came due in this time before the end may be unsent where a run was told to end: it was not late yet."""
+CLEAR = 1.1
+"""A cause took at least so many times as long as the next one, or it is not named."""
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the run went.
+
+    Attributes:
+        elapsed_s: from the schedule's zero to the last delivery.
+        target_per_s: what the schedule demanded; None where there was none (`--rate max`, backfill).
+        achieved_per_s: events delivered per second.
+        limited_by: "schedule" when the target was kept, else "generator CPU", "full queue", "broker round trip",
+            "disk", or "unknown".
+        exit_reason: why it ended: "duration", "events", "end", "interrupted", "terminated" or "hung up" (each with
+            " early" where the run had an end of its own, and did not come to it), "interrupted twice", "threshold",
+            "reader gone" or "error".
+        measured: all that happened after the warm-up, to the last delivery; the two rates are of it. Its outcomes
+            are those of the events that were planned in it.
+        stalls: when nothing was delivered although events were due, oldest first.
+        thresholds: what became of each.
+        cut_short: how far a run came that did not come to its end, and why; empty for all others. What else is said
+            of it holds until then.
+    """
+
+    elapsed_s: float
+    target_per_s: float | None
+    achieved_per_s: float
+    limited_by: str
+    exit_reason: str
+    measured: Window
+    stalls: Sequence[Stall] = ()
+    thresholds: Sequence[ThresholdResult] = ()
+    cut_short: str = ""
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether it ended with events that have no outcome: then nothing is said of its schedule."""
+        return self.exit_reason in BROKEN_OFF
+
+    @property
+    def in_warm_up(self) -> bool:
+        """Whether the run ended in its warm-up, so that nothing is measured."""
+        return self.measured.start_s > 0 and self.measured.length_s == 0
+
+    @property
+    def missed_target(self) -> bool:
+        """Whether the generator failed to offer what its schedule demanded."""
+        is_judged = self.target_per_s is not None and not self.in_warm_up and not self.is_broken_off
+        return is_judged and self.limited_by != "schedule"
+
+    @property
+    def kept(self) -> bool:
+        """Whether all that was promised of rates and latencies was kept."""
+        is_bad = self.missed_target or self.in_warm_up or self.is_broken_off
+        return not is_bad and all(judged.passed for judged in self.thresholds)
+
+
+def judge(
+    totals: Totals,
+    measured: Window,
+    elapsed_s: float,
+    exit_reason: str,
+    *,
+    paced: bool = True,
+    stalls: Sequence[Stall] = (),
+    thresholds: Thresholds | None = None,
+    cut_short: str = "",
+) -> Verdict:
+    """What the figures say about the run.
+
+    Args:
+        totals: of all workers, of the whole run.
+        measured: what happened after the warm-up.
+        elapsed_s: from the schedule's zero to the last delivery.
+        exit_reason: see `Verdict`.
+        paced: whether there is a schedule.
+        stalls, thresholds: what was seen while the run went on.
+        cut_short: see `Verdict`.
+    """
+    measured = _of_its_own(measured, elapsed_s)
+    is_measured = (measured.length_s > 0 or measured.start_s == 0) and exit_reason not in BROKEN_OFF
+    achieved = measured.delivered / max(measured.length_s, 1e-9)
+    is_asked = paced and not np.isnan(measured.scheduled)
+    target = measured.scheduled / max(measured.offered_s, 1e-9) if is_asked else None
+    kept = target is not None and _kept(measured, achieved, target)
+    return Verdict(
+        elapsed_s=elapsed_s,
+        target_per_s=target,
+        achieved_per_s=achieved,
+        limited_by=UNKNOWN if not is_measured else "schedule" if kept else bottleneck(totals),
+        exit_reason=exit_reason,
+        measured=measured,
+        stalls=[stall for stall in stalls if stall.end_s > measured.start_s],
+        thresholds=thresholds.judged(measured) if thresholds else (),
+        cut_short=cut_short,
+    )
+
+
+def _of_its_own(measured: Window, elapsed_s: float) -> Window:
+    """The same to the last delivery, with the outcomes of the events that were planned in it, and of no others.
+
+    What was in flight when the warm-up ended is not counted as delivered: the rate would seem higher than it was."""
+    if measured.length_s <= 0:
+        return measured
+    unfinished = measured.unfinished + measured.in_flight  # never reported
+    n_before = measured.delivered + measured.failed + measured.dropped + unfinished - measured.planned
+    delivered, end_s = measured.delivered - max(0, n_before), max(elapsed_s, measured.start_s)
+    return replace(measured, end_s=end_s, delivered=max(0, delivered), unfinished=unfinished)
+
+
+def _kept(measured: Window, achieved_per_s: float, target_per_s: float) -> bool:
+    """Whether nearly all that was due was delivered in the time, or at least sent with little delay."""
+    if achieved_per_s >= KEPT_SHARE * target_per_s:
+        return True
+    n_overdue = int(measured.scheduled - target_per_s * UNSENT_S)
+    n_due = max(measured.planned, n_overdue)
+    in_time = measured.schedule_lag.buckets < int(np.searchsorted(bucket_edges_s(), KEPT_LAG_S, side="right"))
+    return int(measured.schedule_lag.counts[in_time].sum()) >= KEPT_SHARE * n_due
+
+
+def bottleneck(totals: Totals) -> str:
+    """What the workers spent most of their busy time on; "unknown" where that is not clear."""
+    spent = totals.seconds
+    if "kafka" in totals.tallies:
+        waiting = "broker round trip" if totals.slow_s > spent.full / 2 else "full queue"
+        shares = {"generator CPU": spent.generate + spent.send, waiting: spent.full}
+    else:
+        shares = {"generator CPU": spent.generate, "disk": spent.send + spent.full}
+    cause = max(shares, key=lambda name: shares[name])
+    second_s = sum(shares.values()) - shares[cause]
+    return cause if shares[cause] > CLEAR * second_s else UNKNOWN
+
+
+def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> dict[str, Any]:
+    """The object that --json prints: counts of the whole run, rates and latencies of what was measured."""
+    headline, measured = totals.headline, verdict.measured
+    return {
+        **headline.counts(),
+        "repeated_possibly": totals.repeated_possibly,
+        "bytes": headline.bytes_delivered,
+        "elapsed_s": round(verdict.elapsed_s, 3),
+        "cpu_s": round(totals.cpu_s, 3),
+        "target_per_s": None if verdict.target_per_s is None else round(verdict.target_per_s, 3),
+        "achieved_per_s": round(verdict.achieved_per_s, 3),
+        "schedule_lag_ms": measured.schedule_lag.summary_ms(),
+        "ack_ms": measured.ack.summary_ms(),
+        "intended_to_ack_ms": measured.intended_to_ack.summary_ms(),
+        "limited_by": verdict.limited_by,
+        "seed": seed,
+        "manifest": manifest,
+        "exit_reason": verdict.exit_reason,
+        "restarts": totals.restarts,
+        "impaired": totals.impaired,
+        "sinks": {name: tally.counts() for name, tally in totals.tallies.items()},
+        "scheduled": None if np.isnan(totals.scheduled) else round(totals.scheduled, 3),
+        "measured_from_s": None if verdict.in_warm_up else round(measured.start_s, 3),
+        "stalls": [stall.as_json() for stall in verdict.stalls],
+        "thresholds": [judged.as_json() for judged in verdict.thresholds],
+        "cut_short": verdict.cut_short or None,
+    }
+
+
+DIFFER = 1.5
+"""The two latencies differ where one is so many times the other, and by more than DIFFER_MS."""
+DIFFER_MS = 10.0
+
+
+def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
+    """What was asked for, what became of it, and why."""
+    if verdict.cut_short:
+        yield verdict.cut_short
+        if not totals.headline.planned:
+            yield "no event was planned until then"
+            return
+    yield _rates(totals, verdict)
+    if len(verdict.measured.intended_to_ack):
+        yield _latencies(verdict)
+    if verdict.stalls:
+        yield _stalls(verdict)
+    if limit := _limit(verdict):
+        yield limit
+    if totals.restarts:
+        yield f"{totals.restarts} workers restarted; at most {totals.repeated_possibly:,} events sent twice"
+    yield _delivery(totals, verdict)
+    for judged in verdict.thresholds:
+        yield f"{'✓' if judged.passed else '✗'} {judged.sentence()}"
+
+
+def _delivery(totals: Totals, verdict: Verdict) -> str:
+    if not totals.perfect:
+        return "NOT every planned event was delivered, see the table"
+    if verdict.cut_short:
+        return "every event that was planned until then was delivered"
+    return "every planned event was delivered"
+
+
+def _rates(totals: Totals, verdict: Verdict) -> str:
+    measured = verdict.measured
+    target = "as fast as possible" if verdict.target_per_s is None else f"target {verdict.target_per_s:,.1f}/s"
+    warm_up = f" after {measured.start_s:,.1f} s of warm-up" if measured.start_s else ""
+    return (
+        f"{target}, achieved {verdict.achieved_per_s:,.1f}/s over {measured.length_s:,.1f} s{warm_up}; "
+        f"schedule lag {percentiles(measured.schedule_lag)}{_cpu(totals, verdict)}"
+    )
+
+
+def _cpu(totals: Totals, verdict: Verdict) -> str:
+    """What an event costs, where that is what the workers' CPU time went to."""
+    per_event = cost_us(totals.cpu_s, totals.headline.planned, verdict.elapsed_s, max(1, len(totals.pulses)))
+    return "" if per_event is None else f"; {per_event:.2f} µs CPU an event"
+
+
+def _latencies(verdict: Verdict) -> str:
+    """THE latency, and the one that does not count what events waited for before they were sent."""
+    measured = verdict.measured
+    line = f"latency {percentiles(measured.intended_to_ack)} from the intended time to the ack"
+    ours, sent = measured.intended_to_ack.summary_ms(), measured.ack.summary_ms()
+    excess_ms, name = max(((ours[name] or 0.0) - (sent[name] or 0.0), name) for name in ours)
+    if excess_ms <= DIFFER_MS or excess_ms <= (DIFFER - 1) * (sent[name] or 0.0):
+        return line
+    return (
+        f"{line}; {percentiles(measured.ack)} from the send, which hides how long events waited before: "
+        f"{name} is {ours[name]:,.1f} ms, not {sent[name]:,.1f} ms"
+    )
+
+
+def _stalls(verdict: Verdict) -> str:
+    longest = max(verdict.stalls, key=lambda stall: stall.length_s)
+    n_more = len(verdict.stalls) - 1
+    more = f"; {n_more} more such stretch{'es' if n_more > 1 else ''}" if n_more else ""
+    return f"{stall_line(longest, verdict.target_per_s is not None)}{more}"
+
+
+def stall_line(stall: Stall, is_paced: bool) -> str:
+    """One stretch in which nothing was delivered."""
+    was = "due" if is_paced else "in flight"
+    return (
+        f"nothing was delivered from {stall.start_s:,.1f} s to {stall.end_s:,.1f} s ({stall.length_s:,.1f} s) "
+        f"although {stall.n_due:,} events were {was}"
+    )
+
+
+def _limit(verdict: Verdict) -> str:
+    """What the rate was limited by; empty for a run that was broken off."""
+    if verdict.is_broken_off:
+        return ""
+    if verdict.in_warm_up:
+        return "the run ended in its warm-up: nothing was measured; lower --warm-up, or let it run longer"
+    if verdict.limited_by == "schedule":
+        until = "until then " if verdict.cut_short else ""
+        return f"{until}the schedule was kept: the offered load is what was asked for"
+    cause = "what limited it is not clear" if verdict.limited_by == UNKNOWN else f"limited by {verdict.limited_by}"
+    if not verdict.target_per_s:
+        return cause
+    share = verdict.achieved_per_s / verdict.target_per_s
+    return f"the generator MISSED its own target, {share:.1%} of it was achieved: {cause}"

@@ -1,0 +1,30 @@
+"""Imported by the fork server, never by anything else: what each worker would otherwise do anew at its start.
+
+Arrow's functions and NumPy's rarer modules are set up when they are first used; here that happens once, before the
+fork.
+"""
+
+import gc
+
+import numpy as np
+import numpy.ma  # NumPy imports it when certain functions are first called
+import pyarrow as pa
+
+import loadgen.imports
+import loadgen.runner.worker  # noqa: F401
+from loadgen.encode import text
+from loadgen.event import Labels
+from loadgen.simulate.population import user_names
+
+_LABELS = Labels(("Seoul, KR",), ("KR",), ("Spotify",), ("Mobile",), ("Pop",), ("mina",), ("kim",))
+
+
+def _use_everything() -> None:
+    text.join(text.strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1)))
+    pa.array([b"a"]).take(pa.array([0]))
+    user_names(np.arange(1), 1, _LABELS)
+
+
+_use_everything()
+gc.collect()
+gc.freeze()  # what is here now stays shared between the workers

@@ -1,0 +1,300 @@
+"""Lines exactly as the encoder writes them, read at many times the speed of a JSON parser.
+
+In: whole lines. Out: `Hashed` of those whose keys, in their order, are those of a wire format, and the rows of all
+others, which somebody else has to read. Keys are found by the `":` behind them; the values lie between. A text is
+hashed where it stands, by its bytes: so a line that is no valid JSON, yet passes here, still has another hash than any
+event that was sent. Lines with an escape in them, and those that were malformed on purpose, are left to others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from loadgen.event import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS, Int64s, UInt64s
+from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_spans, mix_field, words_of
+from loadgen.verifier.columns import ISO_BYTES, SCHEMA, Hashed, iso_times
+
+Bools = npt.NDArray[np.bool_]
+Read = Callable[[str, Int64s, Int64s], tuple[UInt64s, Bools]]
+MOST_BYTES = 1 << 16
+"""No event is longer; a longer line counts by its bytes."""
+_MARGIN = 24
+"""Bytes in front of the block, so that what is looked at before a key lies in memory."""
+_QUOTE, _COLON, _NEWLINE, _CLOSE, _ZERO, _POINT = b'":\n}0.'
+_SPECIAL = b"\\\xff"
+"""What begins an escape, and what lines have that were malformed on purpose (encode/malform.py)."""
+_ONES, _ALL = np.uint64(0x0101010101010101), np.uint64(0xFFFFFFFFFFFFFFFF)
+_DIGITS, _HIGH, _SIX = _ONES * np.uint64(0x30), _ONES * np.uint64(0xF0), _ONES * np.uint64(6)
+_MOST_DIGITS = 16
+_NULL = int.from_bytes(b"null", "little")
+_OF_LISTENER = {"userId": "user_id", "sessionId": "session_id", "itemInSession": "item"}
+_KIND = {field.name: str(field.type) for field in SCHEMA}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key as it stands in a line, with what is in front of it.
+
+    Attributes:
+        name: the field.
+        text: `,"name` or `{"name`.
+        words: pieces of eight bytes at most, from the end: (distance to the end, word, mask).
+    """
+
+    name: str
+    text: bytes
+    words: tuple[tuple[int, np.uint64, np.uint64], ...]
+
+    @classmethod
+    def of(cls, name: str, before: bytes) -> "Key":
+        """The key of this field; `before` is what stands in front of its quote."""
+        text = before + b'"' + name.encode()
+        words = []
+        for end in range(len(text), 0, -8):
+            piece = text[max(0, end - 8) : end]
+            mask = _ALL << np.uint64(8 * (8 - len(piece)))
+            words.append((len(text) - end + 8, np.uint64(int.from_bytes(piece.rjust(8, b"\0"), "little")), mask))
+        return cls(name, text, tuple(words))
+
+
+def _keys(names: tuple[str, ...]) -> tuple[Key, ...]:
+    return tuple(Key.of(name, b"," if at else b"{") for at, name in enumerate(names))
+
+
+_SHAPES = (
+    _keys(ACTIVITY_FIELDS),
+    _keys(ACTIVITY_FIELDS + SONG_FIELDS),
+    _keys(ACTIVITY_FIELDS + FULL_FIELDS),
+    _keys(ACTIVITY_FIELDS + SONG_FIELDS + FULL_FIELDS),
+    _keys(LISTEN_FIELDS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """A block of lines.
+
+    Attributes:
+        text: uint8, _MARGIN zeros, the lines, zeros.
+        words: uint64, the word that starts at each byte.
+        starts, ends: int64, where each line begins, and where its newline is.
+        colons: int64, where a quote is that a colon follows.
+        first_colon: int64, position in `colons` of each line's first; n_colons: how many it has.
+    """
+
+    text: npt.NDArray[np.uint8]
+    words: UInt64s
+    starts: Int64s
+    ends: Int64s
+    colons: Int64s
+    first_colon: Int64s
+    n_colons: Int64s
+
+    @classmethod
+    def of(cls, data: bytes) -> "_Lines":
+        text = np.zeros(_MARGIN + len(data) + 8, np.uint8)
+        text[_MARGIN:-8] = np.frombuffer(data, np.uint8)
+        is_colon = text[1:] == _COLON
+        is_colon &= text[:-1] == _QUOTE
+        is_colon |= text[:-1] == _NEWLINE
+        marks = np.flatnonzero(is_colon)
+        is_end = text[marks] == _NEWLINE
+        ends, colons = marks[is_end], marks[~is_end]
+        starts = np.append(_MARGIN, ends[:-1] + 1)[: len(ends)]
+        after = np.flatnonzero(is_end) - np.arange(len(ends))
+        first = np.append(0, after[:-1])[: len(ends)]
+        return cls(text, words_of(text), starts, ends, colons, first, after - first)
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """What was read of a block.
+
+    Attributes:
+        hashed: a row for every line.
+        others: int64, ascending: the rows of lines that the encoder would have written in another way.
+        bounds: int64[2, len(others)], where these lines begin and end in the block, without their newlines.
+    """
+
+    hashed: Hashed
+    others: Int64s
+    bounds: Int64s
+
+
+def hash_canonical(data: bytes, key: np.uint64 = NO_KEY) -> Canonical:
+    """Hash the lines of a block (at least one, each with its newline) that are just as the encoder writes them.
+
+    `key`: see fingerprint.run_key.
+    """
+    lines = _Lines.of(data)
+    found = Hashed.empty(len(lines.ends))
+    is_other = (lines.text[lines.ends - 1] != _CLOSE) | (lines.ends - lines.starts > MOST_BYTES)
+    is_other[np.searchsorted(lines.ends, [_MARGIN + at for at in _positions(data, _SPECIAL)])] = True
+    is_done = np.zeros(len(lines.ends), np.bool_)
+    for shape in _SHAPES:
+        rows = np.flatnonzero((lines.n_colons == len(shape)) & ~is_other & ~is_done)
+        if len(rows):
+            is_done[_hash_shape(lines, shape, rows, found, key)] = True
+    others = np.flatnonzero(~is_done)
+    return Canonical(found, others, np.array([lines.starts[others], lines.ends[others]]) - _MARGIN)
+
+
+def _positions(data: bytes, marks: bytes) -> list[int]:
+    """Where any of these bytes stand: they are few."""
+    found = []
+    for mark in marks:
+        at = data.find(mark)
+        while at >= 0:
+            found.append(at)
+            at = data.find(mark, at + 1)
+    return found
+
+
+def _hash_shape(lines: _Lines, shape: tuple[Key, ...], rows: Int64s, found: Hashed, run_key: np.uint64) -> Int64s:
+    """Hash those of these lines that have the keys of this shape, and values that fit; returns their rows."""
+    colons = lines.colons[lines.first_colon[rows] + np.arange(len(shape))[:, None]]
+    rows, colons = _with_keys(lines, shape, rows, colons)
+    if len(rows) == 0:
+        return rows
+    part = _Part(lines, len(rows), run_key)
+    for at, key in enumerate(shape):
+        start = colons[at] + 2
+        end = colons[at + 1] - len(shape[at + 1].text) if at + 1 < len(shape) else lines.ends[rows] - 1
+        part.add(key.name, start, end)
+    return part.give(rows, found)
+
+
+def _with_keys(lines: _Lines, shape: tuple[Key, ...], rows: Int64s, colons: Int64s) -> tuple[Int64s, Int64s]:
+    """The lines that have these keys and no others."""
+    is_good = colons[0] - len(shape[0].text) == lines.starts[rows]
+    for at, key in enumerate(shape):
+        for distance, word, mask in key.words:
+            is_good &= lines.words[colons[at] - distance] & mask == word
+    return (rows, colons) if is_good.all() else (rows[is_good], colons[:, is_good])
+
+
+class _Part:
+    """Lines of one shape, hashed field by field."""
+
+    def __init__(self, lines: _Lines, n: int, key: np.uint64) -> None:
+        self._lines, self._key = lines, key
+        self._is_good = np.ones(n, np.bool_)
+        self._total = np.zeros(n, np.uint64)
+        self._kept: dict[str, Int64s | UInt64s] = {}
+        self._user_terms = np.zeros(n, np.uint64)
+        self._is_listen = False
+
+    def add(self, name: str, start: Int64s, end: Int64s) -> None:
+        """Add the terms of a field whose values are between these positions."""
+        kind = _KIND[name]
+        if name == "timestamp":
+            self._add_times(start, end)
+        elif kind == "int64":
+            self._add_integers(name, start, end)
+        elif kind == "double":
+            self._add_or_null(name, start, end, self._floats)
+        elif name in ("artist", "track", "genre"):
+            self._add_or_null(name, start, end, self._texts)
+        else:
+            terms, is_good = self._texts(name, start, end)
+            self._take(terms, is_good)
+            if name == "user":
+                self._user_terms = terms
+
+    def give(self, rows: Int64s, found: Hashed) -> Int64s:
+        """Write down what was hashed of these rows; returns those that were good."""
+        good = np.flatnonzero(self._is_good)
+        chosen = rows[good]
+        found.total[chosen] = self._total[good]
+        for name, values in self._kept.items():
+            getattr(found, name)[chosen] = values[good]
+        if self._is_listen:
+            found.listens, found.user_terms = chosen, self._user_terms[good]
+        return chosen
+
+    def _take(self, terms: UInt64s, is_good: Bools) -> None:
+        self._total += terms
+        self._is_good &= is_good
+
+    def _add_integers(self, name: str, start: Int64s, end: Int64s) -> None:
+        values, is_good = _integers(self._lines, start, end)
+        terms = hash_integers(name, values, self._key)
+        self._take(terms, is_good)
+        if name == "ts":
+            self._kept.update(time_ms=values, time_term=terms)
+        elif name in _OF_LISTENER:
+            self._kept[_OF_LISTENER[name]] = values
+
+    def _add_times(self, start: Int64s, end: Int64s) -> None:
+        words = self._lines.words[start + 1 + 8 * np.arange(ISO_BYTES // 8)[:, None]]
+        characters = np.ascontiguousarray(words.T).view(np.uint8)
+        times, is_good = iso_times(characters)
+        is_good &= (end - start == ISO_BYTES + 2) & _is_quoted(self._lines, start, end)
+        terms = hash_integers("timestamp", times, self._key)
+        self._take(terms, is_good)
+        self._kept.update(time_ms=times, time_term=terms)
+        self._is_listen = True
+
+    def _texts(self, name: str, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
+        lengths = np.maximum(end - start - 2, 0)
+        terms = mix_field(name, hash_spans(self._lines.words, start + 1, lengths))
+        return terms, _is_quoted(self._lines, start, end)
+
+    def _floats(self, name: str, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
+        values, is_good = _decimals(self._lines, start, end)
+        return hash_floats(name, values), is_good
+
+    def _add_or_null(self, name: str, start: Int64s, end: Int64s, read: Read) -> None:
+        is_null = (end - start == 4) & ((self._lines.words[start] & np.uint64(0xFFFFFFFF)) == _NULL)
+        if not is_null.any():
+            self._take(*read(name, start, end))
+            return
+        terms, is_good = np.full(len(start), hash_null(name)), np.ones(len(start), np.bool_)
+        (rows,) = np.nonzero(~is_null)
+        terms[rows], is_good[rows] = read(name, start[rows], end[rows])
+        self._take(terms, is_good)
+
+
+def _is_quoted(lines: _Lines, start: Int64s, end: Int64s) -> Bools:
+    quoted: Bools = (lines.text[start] == _QUOTE) & (lines.text[end - 1] == _QUOTE) & (end - start >= 2)
+    return quoted
+
+
+def _integers(lines: _Lines, start: Int64s, end: Int64s) -> tuple[Int64s, Bools]:
+    """Decimal digits to int64, and which of them are just that: no sign, no zero in front, 16 at most."""
+    n_digits = end - start
+    is_good = (n_digits >= 1) & (n_digits <= _MOST_DIGITS)
+    is_good &= (lines.text[start] != _ZERO) | (n_digits == 1)
+    low, is_low = _eight_digits(lines.words[end - 8], np.clip(n_digits, 0, 8))
+    is_good &= is_low
+    if n_digits.max(initial=0) > 8:
+        high, is_high = _eight_digits(lines.words[end - 16], np.clip(n_digits - 8, 0, 8))
+        is_good &= is_high
+        low += high * np.uint64(100_000_000)
+    return low.view(np.int64), is_good
+
+
+def _eight_digits(words: UInt64s, n_digits: Int64s) -> tuple[UInt64s, Bools]:
+    """The number that the last n digits (0..8) of each word write; which are all digits. Pairs are joined, thrice."""
+    spare = ((8 - n_digits) * 8).view(np.uint64)
+    digits = ((words ^ _DIGITS) >> np.minimum(spare, np.uint64(63)) << np.minimum(spare, np.uint64(63))).copy()
+    digits[n_digits == 0] = 0
+    is_good = ((digits | (digits + _SIX)) & _HIGH) == 0
+    digits = (digits * np.uint64(10) + (digits >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    digits = (digits * np.uint64(100) + (digits >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
+    digits = (digits * np.uint64(10_000) + (digits >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
+    return digits, is_good
+
+
+def _decimals(lines: _Lines, start: Int64s, end: Int64s) -> tuple[npt.NDArray[np.float64], Bools]:
+    """Decimals of one to three places to float64: an integer over a power of ten, rounded once, as orjson reads it."""
+    n_places = np.zeros(len(start), np.int64)
+    for places in (1, 2, 3):
+        n_places[lines.text[end - places - 1] == _POINT] = places
+    whole, is_whole = _integers(lines, start, end - n_places - 1)
+    digits, is_digits = _eight_digits(lines.words[end - 8], n_places)
+    scale = 10**n_places
+    values = (whole * scale + digits.view(np.int64)) / scale
+    return values, is_whole & is_digits & (n_places > 0)

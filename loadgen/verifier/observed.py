@@ -1,0 +1,313 @@
+"""Lines as they were found to the hash, the listener and the identity of each event.
+
+In: whole lines of JSON, single values, or tables of a store's Parquet files. Out: `ObservedEvents`, with the same
+hashes that the encoder gave the same events. Lines as the encoder writes them are read in place (canonical.py), a block
+of others by Arrow, single ones by orjson; what is no record counts by its bytes, as encode/malform.py has it.
+
+A field that is null where its format has none counts as absent: Parquet does not know the difference.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
+from loadgen.fingerprint import NO_KEY, hash_strings, mix
+from loadgen.store.table import RAW
+from loadgen.verifier.canonical import MOST_BYTES, hash_canonical
+from loadgen.verifier.columns import SCHEMA, Hashed, hash_columns
+from loadgen.verifier.names import NOBODY, NameLookup
+from loadgen.verifier.source import SourceBlock
+
+UNKNOWN = -1
+"""The session and item of a line that does not tell them."""
+SHAPELESS = np.uint64(0x5AFE)
+"""The key of every line that is no record, where events are compared without their times."""
+_OTHER = np.uint64(0xE17E10FE)
+MOST_OTHERS = 4
+"""Where more than one line in so many is not as the encoder writes it, Arrow reads the block."""
+Bools = npt.NDArray[np.bool_]
+Keys = Callable[[int], bytes | None]
+"""The Kafka key of each value, by its position."""
+_NEWLINE, _OPEN, _CLOSE = b"\n"[0], b"{"[0], b"}"[0]
+_NULL = type(None)
+_TYPES = {pa.int64(): (int, _NULL), pa.float64(): (float, int, _NULL), pa.string(): (str, _NULL)}
+_FITTING: dict[str, tuple[type, ...]] = {field.name: _TYPES[field.type] for field in SCHEMA}
+_INTEGERS = {field.name for field in SCHEMA if field.type == pa.int64()}
+_MOST = (1 << 63) - 1
+"""orjson reads larger integers than Arrow; smaller ones are floats for it."""
+_NUMBERS = {
+    name: re.compile(rb"""["']%s["']:\s*(\d{1,18})(?=\D)""" % name)
+    for name in (b"userId", b"sessionId", b"itemInSession")
+}
+_KEY_END = re.compile(rb'"\s*:')
+_USER = re.compile(rb"""["']user["']:\s*["'](?:\xff\xfe)?([a-z.\d-]{1,200})["']""")
+_TS = re.compile(rb"""["']ts["']:\s*(\d{1,18})(?=\D)""")
+_TIMESTAMP = re.compile(rb"""["']timestamp["']:\s*["'](?:\xff\xfe)?([-\d]{10}T[\d:]{8}\.\d{6})""")
+
+
+@dataclass(slots=True)
+class ObservedEvents:
+    """Events as they were found, in order.
+
+    Attributes:
+        hash: uint64, what the fingerprint adds up.
+        key: uint64, equal for equal events: the hash, or that of all fields but the time.
+        user_id: int64, the listener; NOBODY where the line does not tell.
+        major, minor: int64, which event of the listener it is: session id and item; in `listen`, which has neither, the
+            listener * SESSIONS_PER_LISTENER and the time in ms. UNKNOWN where the line does not tell.
+        time_ms: int64, the event's own time, milliseconds since 1970; UNKNOWN where the line does not tell.
+    """
+
+    hash: UInt64s
+    key: UInt64s
+    user_id: Int64s
+    major: Int64s
+    minor: Int64s
+    time_ms: Int64s
+
+    def __len__(self) -> int:
+        return len(self.hash)
+
+    def put(self, rows: Int64s, others: "ObservedEvents") -> None:
+        """Replace these rows."""
+        for name in self.__slots__:
+            getattr(self, name)[rows] = getattr(others, name)
+
+    def alter(self, is_wrong: Bools) -> None:
+        """Make these events other ones than any that was sent, though their values may be the same."""
+        self.hash[is_wrong] = mix(self.hash[is_wrong] ^ _OTHER)
+        self.key[is_wrong] = mix(self.key[is_wrong] ^ _OTHER)
+
+    @classmethod
+    def empty(cls, n: int) -> "ObservedEvents":
+        """Room for n events."""
+        return cls(np.empty(n, np.uint64), np.empty(n, np.uint64), *(np.empty((4, n), np.int64)))
+
+
+class Reader:
+    """Makes `ObservedEvents` of whatever a source gives."""
+
+    def __init__(self, names: NameLookup, timeless: bool = False, key: np.uint64 = NO_KEY) -> None:
+        """Prepare to read.
+
+        Args:
+            names: tells listeners by their user names.
+            timeless: keys leave the time out.
+            key: of the hashes, see fingerprint.run_key.
+        """
+        self._names, self._timeless, self._key = names, timeless, key
+
+    def of_block(self, block: SourceBlock) -> ObservedEvents:
+        """Whatever a source gives."""
+        if isinstance(block.content, bytes):
+            return self.of_lines(block.content)
+        if isinstance(block.content, pa.Table):
+            return self.of_table(block.content)
+        return self.of_values(block.content, block.keys)
+
+    def of_lines(self, data: bytes) -> ObservedEvents:
+        """Whole lines, each ending in a newline."""
+        return self._read(data, lambda: data.split(b"\n")[:-1], None)
+
+    def of_values(self, values: Sequence[bytes], keys: Keys | None = None) -> ObservedEvents:
+        """Single values, with their Kafka keys where they have some."""
+        data = b"\n".join(values) + b"\n"
+        has_newlines = data.count(b"\n") > len(values)
+        return self._read(None if has_newlines else data, lambda: values, keys)
+
+    def _read(self, data: bytes | None, values: Callable[[], Sequence[bytes]], keys: Keys | None) -> ObservedEvents:
+        """What the encoder could have written at once, the others together or one by one."""
+        if not data:
+            return self._one_by_one(values(), keys)
+        found = hash_canonical(data, self._key)
+        others = found.others.tolist()
+        if len(others) * MOST_OTHERS > len(found.hashed.total):
+            return self._by_arrow(data, values, keys)
+        seen = self._identified(found.hashed)
+        if others:
+            some_keys: Keys | None = None if keys is None else lambda at: keys(others[at])
+            some = [data[start:end] for start, end in found.bounds.T.tolist()]
+            seen.put(found.others, self._one_by_one(some, some_keys))
+        return seen
+
+    def _by_arrow(self, data: bytes, values: Callable[[], Sequence[bytes]], keys: Keys | None) -> ObservedEvents:
+        """Records that somebody else has written, all at once if they are plain."""
+        table = parsed(data)
+        found = None if table is None else hash_columns(table, self._key)
+        if found is None:
+            return self._one_by_one(values(), keys)
+        seen = self._identified(found)
+        self._put_shapeless(seen, found.odd, values, keys)
+        return seen
+
+    def _one_by_one(self, values: Sequence[bytes], keys: Keys | None) -> ObservedEvents:
+        """Sort out those that are no records, and read the others at once."""
+        plain = list(map(_plain, values))
+        is_plain = np.array([text is not None for text in plain], np.bool_)
+        (rows,) = np.nonzero(is_plain)
+        seen = ObservedEvents.empty(len(values))
+        if len(rows):
+            table = parsed(b"\n".join(filter(None, plain)) + b"\n")
+            found = None if table is None else hash_columns(table, self._key)
+            if found is None:
+                raise ValueError("records that orjson has written must be plain")
+            seen.put(rows, self._identified(found))
+            is_plain[rows[found.odd]] = False
+        self._put_shapeless(seen, np.flatnonzero(~is_plain), lambda: values, keys)
+        return seen
+
+    def _put_shapeless(
+        self, seen: ObservedEvents, rows: Int64s, values: Callable[[], Sequence[bytes]], keys: Keys | None
+    ) -> None:
+        if len(rows):
+            every, chosen = values(), rows.tolist()
+            some_keys = None if keys is None else [keys(row) for row in chosen]
+            seen.put(rows, self._shapeless([every[row] for row in chosen], some_keys))
+
+    def of_table(self, table: pa.Table) -> ObservedEvents:
+        """Rows of a Parquet file of a store, see store/table.py."""
+        found = hash_columns(table.select([name for name in table.column_names if name != RAW]), self._key)
+        if found is None:
+            raise ValueError("a table of a Parquet file has texts that are not UTF-8")
+        seen = self._identified(found)
+        if RAW in table.column_names and table[RAW].null_count < len(table):
+            rows = np.flatnonzero(table[RAW].is_valid().to_numpy())
+            texts = table[RAW].take(pa.array(rows)).to_pylist()
+            seen.put(rows, self.of_values([text.encode() for text in texts]))
+        return seen
+
+    def _identified(self, found: Hashed) -> ObservedEvents:
+        user_id, major, minor = found.user_id, found.session_id, found.item
+        if len(found.listens):
+            rows = found.listens
+            named = self._names.ids(found.user_terms)
+            user_id[rows] = named
+            major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
+            minor[rows] = found.time_ms[rows]
+        user_id[user_id < 0] = NOBODY
+        return ObservedEvents(found.hash(), found.hash(timeless=self._timeless), user_id, major, minor, found.time_ms)
+
+    def _shapeless(self, lines: list[bytes], keys: Sequence[bytes | None] | None) -> ObservedEvents:
+        """Lines that are no records: by their bytes; listener and identity as far as they can still be read."""
+        hashes = hash_strings(pa.array([_shortened(line) for line in lines], pa.binary()))
+        columns = {name: np.array([_number(how, line) for line in lines], np.int64) for name, how in _NUMBERS.items()}
+        user_id, major, minor = columns.values()
+        self._read_names(lines, user_id, major, minor)
+        if keys is not None:
+            of_keys = np.array([int(key) if key and key.isdigit() and len(key) < 19 else NOBODY for key in keys])
+            user_id = np.where(of_keys == NOBODY, user_id, of_keys)
+        key = np.full(len(lines), SHAPELESS) if self._timeless else hashes
+        return ObservedEvents(
+            hashes, key, user_id, major, minor, np.array([_time_ms(line) for line in lines], np.int64)
+        )
+
+    def _read_names(self, lines: list[bytes], user_id: Int64s, major: Int64s, minor: Int64s) -> None:
+        """Fill in what lines of the format `listen` tell."""
+        rows = [row for row, line in enumerate(lines) if user_id[row] == NOBODY and _USER.search(line)]
+        if not rows:
+            return
+        texts = [found[1].decode() for row in rows if (found := _USER.search(lines[row]))]
+        named = self._names.ids_of(pa.array(texts, pa.string()))
+        user_id[rows] = named
+        major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
+        minor[rows] = [_moment(lines[row]) for row in rows]
+
+
+def parsed(data: bytes) -> pa.Table | None:
+    """The records of these lines as columns; None where one of them is anything but a plain record on a line."""
+    n_lines = _n_record_lines(data)
+    if n_lines == 0:
+        return None
+    try:
+        table = pj.read_json(
+            pa.BufferReader(data),
+            read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            parse_options=pj.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error"),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return table.combine_chunks() if len(table) == n_lines and _is_finite(table) else None
+
+
+def _is_finite(table: pa.Table) -> bool:
+    """Whether no number is NaN or Infinity, which Arrow reads though JSON has no such thing."""
+    return all(
+        pc.all(pc.is_finite(table[field.name])).as_py() is not False
+        for field in SCHEMA
+        if pa.types.is_floating(field.type)
+    )
+
+
+def _n_record_lines(data: bytes) -> int:
+    """How many lines there are; 0 unless each begins and ends as a record does."""
+    characters = np.frombuffer(data, np.uint8)
+    (ends,) = np.nonzero(characters == _NEWLINE)
+    starts = np.append(0, ends[:-1] + 1)
+    is_plain = (characters[ends - 1] == _CLOSE) & (characters[starts] == _OPEN) & (ends - starts <= MOST_BYTES)
+    return len(ends) if is_plain.all() else 0
+
+
+def _plain(line: bytes) -> bytes | None:
+    """The record as orjson writes it; None where it is no record of known fields with fitting types."""
+    if len(line) > MOST_BYTES:
+        return None
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if type(record) is not dict or not _fits(tuple(record), tuple(map(type, record.values()))):
+        return None
+    if not _has_each_key_once(line, len(record)):
+        return None
+    if any(record[name] > _MOST for name in _INTEGERS & record.keys() if record[name] is not None):
+        return None
+    return orjson.dumps(record)
+
+
+def _has_each_key_once(line: bytes, n_keys: int) -> bool:
+    """Whether a record that was read with so many different keys has no more of them: readers take the last of two."""
+    if len(_KEY_END.findall(line)) == n_keys:  # each key has one, and texts may have more
+        return True
+    keys: list[str] = json.loads(line, object_pairs_hook=lambda pairs: [key for key, _ in pairs])
+    return len(keys) == n_keys
+
+
+@lru_cache(1 << 12)
+def _fits(names: tuple[str, ...], types: tuple[type, ...]) -> bool:
+    """Whether these are names of fields, and values that they may have."""
+    return all(kind in _FITTING.get(name, ()) for name, kind in zip(names, types, strict=True))
+
+
+def _shortened(line: bytes) -> bytes:
+    """The line; of one that is too long to be an event of ours, something that stands for it."""
+    return line if len(line) <= MOST_BYTES else blake2b(line).digest()
+
+
+def _number(how: "re.Pattern[bytes]", line: bytes) -> int:
+    found = how.search(line)
+    return int(found[1]) if found else UNKNOWN
+
+
+def _time_ms(line: bytes) -> int:
+    """The event's own time, in whichever format; UNKNOWN where it cannot be read."""
+    found = _TS.search(line)
+    return int(found[1]) if found else _moment(line)
+
+
+def _moment(line: bytes) -> int:
+    found = _TIMESTAMP.search(line)
+    try:
+        return int(np.datetime64(found[1].decode(), "ms").astype(np.int64)) if found else UNKNOWN
+    except ValueError:  # the 30th of February
+        return UNKNOWN

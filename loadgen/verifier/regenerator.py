@@ -1,0 +1,303 @@
+"""Makes the events of a run again: which were planned, in which order, and with which bytes.
+
+A `ManifestSpec` goes in; out come its events, those of each virtual shard in the order in which they left, with the
+same hashes, and the lines of those that are to be shown. What a worker does and in which order is said in
+run/worker.py; here the same parts do it without a clock.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from loadgen.encode.lines import make_encoder
+from loadgen.encode.malform import malform
+from loadgen.encode.tracks import KIND_OF, TrackParts, open_track_parts
+from loadgen.errors import CatalogError, ManifestError
+from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, Int32s, Int64s, Labels, UInt64s, rank_within
+from loadgen.fingerprint import hash_integers, mix
+from loadgen.kafka.partition import murmur2_partitions
+from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
+from loadgen.simulate.catalog_file import Catalog, load
+from loadgen.simulate.feed import (
+    MAX_BATCH,
+    Owned,
+    feed_of,
+    owned_listeners,
+    owned_virtual_shards,
+    paced_schedule,
+    virtual_shard_users,
+)
+from loadgen.simulate.impair import Impairer, OutgoingBatch
+from loadgen.simulate.model import Model
+from loadgen.simulate.population import user_names
+from loadgen.simulate.schedule import due_of, wall_times
+from loadgen.simulate.shard import Shard
+from loadgen.simulate.world import SimulationSettings, labels
+from loadgen.verifier.manifest_spec import ManifestSpec
+from loadgen.verifier.names import HashedNames, NameLookup
+from loadgen.verifier.observed import SHAPELESS
+from loadgen.verifier.spill import MAY_BE_ABSENT, PLACE_BITS
+
+MOST_LISTENERS = 500_000
+"""Made again at a time: some 100 bytes each."""
+Bools = npt.NDArray[np.bool_]
+Building = Callable[[float, str], None]
+_RUN_BIT = PLACE_BITS + 8
+_INVERSE_1 = np.uint64(pow(0xBF58476D1CE4E5B9, -1, 1 << 64))
+_INVERSE_2 = np.uint64(pow(0x94D049BB133111EB, -1, 1 << 64))
+
+
+@dataclass(slots=True)
+class ExpectedEvents:
+    """Some events of a run, made again.
+
+    Attributes:
+        virtual_shard: int64, the virtual shard of each.
+        rank: int64, how many events of its virtual shard left before it.
+        user_id, major, minor: int64, as in `ObservedEvents`.
+        key: uint64, as in `ObservedEvents`.
+        lines: the events' lines, each ending in a newline.
+        may_be_absent: bool, which were not delivered for certain.
+    """
+
+    virtual_shard: Int64s
+    rank: Int64s
+    user_id: Int64s
+    major: Int64s
+    minor: Int64s
+    key: UInt64s
+    lines: pa.BinaryArray
+    may_be_absent: Bools
+
+    def __len__(self) -> int:
+        return len(self.rank)
+
+
+def refs_of(run: int, made: ExpectedEvents) -> UInt64s:
+    """Names events of a run (its number among those compared): uint64; may be absent, run, virtual shard, rank."""
+    refs: UInt64s = ((run << _RUN_BIT) + (made.virtual_shard << PLACE_BITS) + made.rank).view(np.uint64)
+    refs[made.may_be_absent] |= MAY_BE_ABSENT
+    return refs
+
+
+def virtual_shard_of_refs(refs: UInt64s) -> Int64s:
+    """The virtual shards of events, by their names."""
+    return ((refs >> np.uint64(PLACE_BITS)) % np.uint64(N_VIRTUAL_SHARDS)).view(np.int64)
+
+
+def texts_of(remakes: "Sequence[Regenerator]", refs: Iterable[int]) -> dict[int, bytes]:
+    """The lines of these events, without newlines; their virtual shards are made again."""
+    found = {}
+    for number, wanted in _by_run(refs).items():
+        slices = np.zeros(N_VIRTUAL_SHARDS, np.bool_)
+        slices[virtual_shard_of_refs(wanted)] = True
+        for made in remakes[number].events(slices, HashedNames(), timeless=False):
+            names = refs_of(number, made)
+            rows = np.flatnonzero(np.isin(names, wanted))
+            for name, line in zip(names[rows].tolist(), made.lines.take(pa.array(rows)).to_pylist(), strict=True):
+                found[name] = line[:-1]
+    return found
+
+
+def _by_run(refs: Iterable[int]) -> dict[int, UInt64s]:
+    runs: dict[int, list[int]] = {}
+    for ref in refs:
+        runs.setdefault((ref & ~int(MAY_BE_ABSENT)) >> _RUN_BIT, []).append(ref)
+    return {number: np.array(sorted(wanted), np.uint64) for number, wanted in runs.items()}
+
+
+def find_catalog(promise: ManifestSpec, building: Building) -> Catalog:
+    """The catalogue of the run: one in the cache that has its digest, else built.
+
+    Raises:
+        ManifestError: this installation has and builds another one.
+        CatalogError: the cache cannot be written.
+    """
+    settings, folder = promise.settings, cache_folder()
+    cached = {*folder.glob(f"catalog-{settings.tracks}-*.arrow"), *folder.glob("imported/*/catalog-*.arrow")}
+    for path in sorted(cached):
+        found = _loaded(path)
+        if found is not None and found.digest == promise.digest:
+            return found
+    if settings.catalog is not None:
+        found = open_imported(settings.catalog, folder)
+        step = f"import it again from the same file: loadgen catalog import FILE --name {settings.catalog}"
+    else:
+        found = open_catalog(CatalogSettings(n_tracks=settings.tracks), folder, building)
+        step = f"it was built with Faker {promise.faker}: pip install faker=={promise.faker}, or copy that cache here"
+    if found.digest != promise.digest:
+        raise ManifestError(
+            f"the catalogue of {promise.path} must have digest {promise.digest}, got {found.digest}: its events cannot "
+            f"be made again; {step}"
+        )
+    return found
+
+
+def _loaded(path: Path) -> Catalog | None:
+    try:
+        return load(path)
+    except CatalogError:  # of another version, or parts derived from a catalogue
+        return None
+
+
+class Regenerator:
+    """One run, ready to be made again."""
+
+    def __init__(self, promise: ManifestSpec, catalog: Catalog, key: np.uint64) -> None:
+        """Prepare the tables that its virtual shards share; the catalogue is `find_catalog`'s; key: of the hashes."""
+        self._key = key
+        settings = promise.settings
+        self.promise = promise
+        self._catalog = catalog
+        self._simulation = SimulationSettings(
+            settings.users, settings.seed, settings.start_ms, settings.presence, promise.behaviour
+        )
+        self._model = Model.of(self._simulation, catalog)
+        self._labels: Labels = labels(catalog, promise.behaviour)
+        self._parts: TrackParts = open_track_parts(catalog, KIND_OF[settings.format])
+
+    def events(self, wanted: Owned, names: NameLookup, timeless: bool) -> Iterator[ExpectedEvents]:
+        """The planned events of these virtual shards.
+
+        Args:
+            wanted: bool[N_VIRTUAL_SHARDS].
+            names: tells the listeners of the format `listen`, as in what was found.
+            timeless: keys leave the time out.
+
+        Raises:
+            ManifestError: the settings give fewer events than were planned.
+        """
+        planned = np.where(wanted, self.promise.planned, 0)
+        for owned, shown in self._parcels(planned):
+            yield from self._of_virtual_shards(owned, np.where(shown, planned, 0), names, timeless)
+
+    @property
+    def _keeps_a_clock(self) -> bool:
+        """Whether times are those at which a schedule had the events due."""
+        return self.promise.settings.timestamps == "wall" and not self.promise.settings.unpaced
+
+    def _parcels(self, planned: Int64s) -> Iterator[tuple[Owned, Owned]]:
+        """Slices to simulate together, and those of them that are wanted.
+
+        What wall-clock times a schedule gives depends on all listeners of a worker; all else on the listener alone.
+        """
+        settings, is_wanted = self.promise.settings, planned > 0
+        if self._keeps_a_clock:
+            for worker in range(settings.workers):
+                owned = owned_virtual_shards(settings.shard.index, settings.shard.count, worker, settings.workers)
+                if (owned & is_wanted).any():
+                    yield owned, owned & is_wanted
+            return
+        sizes = np.where(is_wanted, virtual_shard_users(settings.users), 0)
+        parcel_of = np.cumsum(sizes) // MOST_LISTENERS
+        for parcel in np.unique(parcel_of[is_wanted]):
+            chosen = is_wanted & (parcel_of == parcel)
+            yield chosen, chosen
+
+    def _of_virtual_shards(
+        self, owned: Owned, planned: Int64s, names: NameLookup, timeless: bool
+    ) -> Iterator[ExpectedEvents]:
+        settings = self.promise.settings
+        user_ids = owned_listeners(settings.users, owned)
+        shard = Shard(self._simulation, self._catalog, user_ids, self._model)
+        impairer = Impairer(settings.impair, shard.listeners.key) if settings.impair else None
+        n_events = None if self._keeps_a_clock else min(MAX_BATCH, int(planned.sum()) // 2 + 64)
+        feed = feed_of(settings, owned, shard, impairer, n_events)
+        encoder = make_encoder(
+            settings.format, self._parts, self._labels, shard.listeners,
+            lambda ids: user_names(ids, settings.seed, self._labels), self._key,
+        )  # fmt: skip
+        clock = self._clock(owned)
+        reached = np.zeros(N_VIRTUAL_SHARDS, np.int64)
+        open_events = _OpenEvents(self.promise, user_ids)
+        while (reached < planned).any():
+            leaving = feed.next_batch()
+            if leaving is None:
+                raise ManifestError(
+                    f"manifest {self.promise.path} has more events planned than its settings give; was it changed?"
+                )
+            clock(leaving)
+            virtual_shard = leaving.events.user_id % N_VIRTUAL_SHARDS
+            ranks, counts = rank_within(virtual_shard, N_VIRTUAL_SHARDS)
+            ranks += reached[virtual_shard]
+            reached += counts
+            may_be_absent = open_events.next(leaving.events.row, virtual_shard)
+            rows = np.flatnonzero(ranks < planned[virtual_shard])
+            if len(rows):
+                some = leaving.take(rows)
+                lines, hashes = malform(*encoder.encode(some.events), some.marked("malform"))
+                yield self._made(
+                    some, ranks[rows], names, lines, self._keys(some, hashes, timeless), may_be_absent[rows]
+                )
+
+    def _clock(self, owned: Owned) -> Callable[[OutgoingBatch], None]:
+        """Gives events their wall-clock times, where the run did; must see every event."""
+        settings, t0_wall_ms = self.promise.settings, self.promise.t0_wall_ms
+        if not self._keeps_a_clock or t0_wall_ms is None:
+            return lambda leaving: None
+        schedule = paced_schedule(settings, owned, 0)
+
+        def set_times(leaving: OutgoingBatch) -> None:
+            leaving.events.ts_ms = wall_times(leaving, due_of(schedule, leaving), t0_wall_ms, settings.speed)
+
+        return set_times
+
+    def _keys(self, leaving: OutgoingBatch, hashes: UInt64s, timeless: bool) -> UInt64s:
+        if not timeless:
+            return hashes
+        field = "timestamp" if self.promise.settings.format == "listen" else "ts"
+        keys = mix(_unmixed(hashes) - hash_integers(field, leaving.events.ts_ms, self._key))
+        return np.where(leaving.marked("malform"), SHAPELESS, keys)
+
+    def _made(
+        self,
+        leaving: OutgoingBatch,
+        rank: Int64s,
+        names: NameLookup,
+        lines: pa.BinaryArray,
+        key: UInt64s,
+        may_be_absent: Bools,
+    ) -> ExpectedEvents:
+        batch = leaving.events
+        virtual_shard, user_id = batch.user_id % N_VIRTUAL_SHARDS, batch.user_id
+        major, minor = batch.session_id, batch.item.astype(np.int64)
+        if self.promise.settings.format == "listen":
+            user_id = names.ids_of(user_names(user_id, self.promise.settings.seed, self._labels))
+            major, minor = user_id * SESSIONS_PER_LISTENER, batch.ts_ms
+        return ExpectedEvents(virtual_shard, rank, user_id, major, minor, key, lines, may_be_absent)
+
+
+class _OpenEvents:
+    """Tells of a run's events, in the order of sending, which of them may be absent."""
+
+    def __init__(self, promise: ManifestSpec, user_ids: Int64s) -> None:
+        self._progress = promise.progress
+        self._n_partitions = len(self._progress.ended)
+        self._is_any = bool(promise.undelivered.any())
+        self._partition_of_row = murmur2_partitions(user_ids, self._n_partitions)
+        self._reached = np.zeros(self._n_partitions * N_VIRTUAL_SHARDS, np.int64)
+
+    def next(self, row: Int32s, virtual_shard: Int64s) -> Bools:
+        """Of the next events, by the rows of their listeners."""
+        if not self._is_any:
+            return np.zeros(len(row), np.bool_)
+        partition = self._partition_of_row[row]
+        sequence = partition.astype(np.int64) * N_VIRTUAL_SHARDS + virtual_shard
+        places, counts = rank_within(sequence, len(self._reached))
+        places += self._reached[sequence]
+        self._reached += counts
+        return self._progress.may_be_absent(partition, virtual_shard, places)
+
+
+def _unmixed(values: UInt64s) -> UInt64s:
+    """The inverse of fingerprint.mix."""
+    values = values ^ (values >> np.uint64(31)) ^ (values >> np.uint64(62))
+    values *= _INVERSE_2
+    values ^= (values >> np.uint64(27)) ^ (values >> np.uint64(54))
+    values *= _INVERSE_1
+    values ^= (values >> np.uint64(30)) ^ (values >> np.uint64(60))
+    return values

@@ -1,0 +1,175 @@
+"""`loadgen verify`: what runs delivered, held against what is in a topic, in a store, or in files.
+
+Settings go in; a report on stderr (or one object on stdout) and an exit code come out: 0 nothing is wrong, 1 events are
+lost, repeated, altered, foreign or out of order.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from loadgen.config import VerifySettings
+from loadgen.simulate.catalog_file import Catalog
+from loadgen.simulate.world import labels
+from loadgen.terminal import Terminal, say_json
+from loadgen.verifier.compare import Comparison, Named
+from loadgen.verifier.files import FileSource, files_source, store_source
+from loadgen.verifier.manifest_spec import ManifestSpec, ProgressSlot, read_promises
+from loadgen.verifier.names import ListenerNames, NameLookup, names_of
+from loadgen.verifier.regenerator import Regenerator, find_catalog, texts_of
+from loadgen.verifier.report import Shown, VerifyReport, refs
+from loadgen.verifier.source import EventSource
+
+EXIT_PROVED, EXIT_NOT_PROVED = 0, 1
+EVERY_S = 2.0
+
+
+def main(settings: VerifySettings) -> int:
+    """Compare, and say what was found.
+
+    Args:
+        settings: complete and valid.
+
+    Returns:
+        The exit code: 0 nothing is wrong, 1 something is.
+
+    Raises:
+        LoadgenError: a manifest or the place cannot be read, or a run cannot be made again.
+    """
+    terminal = Terminal(settings.quiet)
+    try:
+        report = verify(settings, progress_line(terminal))
+    finally:
+        terminal.end_line()
+    if settings.json_summary:
+        say_json(report.as_json())
+    if not settings.json_summary or not settings.quiet:
+        sys.stderr.write("\n".join(report.as_text()) + "\n")
+    return EXIT_PROVED if report.findings.is_proved else EXIT_NOT_PROVED
+
+
+def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]) -> VerifyReport:
+    """Compare.
+
+    Args:
+        settings: what with what.
+        progress: see compare.ShowProgress.
+
+    Raises:
+        LoadgenError: see `main`.
+    """
+    promises = read_promises(settings.manifests, _place(settings))
+    return compared(promises, _source(settings), settings.show, progress, settings.repartitioned)
+
+
+def compared(
+    promises: list[ManifestSpec],
+    source: EventSource,
+    show: int,
+    progress: Callable[[str, int, float], None],
+    is_repartitioned: bool = False,
+) -> VerifyReport:
+    """Compare.
+
+    Args:
+        promises: of all manifests.
+        source: where events are.
+        show: how many events of each kind of difference are named.
+        progress: see compare.ShowProgress.
+        is_repartitioned: see Comparison.
+
+    Raises:
+        LoadgenError: see `main`.
+    """
+    began_s = time.monotonic()
+    if isinstance(source, FileSource) and any(promise.undelivered.any() for promise in promises):
+        source.expect_torn_ends()
+    catalogs = _Catalogs(progress)
+    comparison = Comparison(promises, source, _names(promises, catalogs.of), show, progress, is_repartitioned)
+    remake = cache(lambda promise: Regenerator(promise, catalogs.of(promise), comparison.key))
+    findings = comparison.run(remake)
+    shown = _shown(findings.named, source, lambda wanted: texts_of([remake(one) for one in promises], wanted))
+    return VerifyReport(source.name, promises, findings, shown, time.monotonic() - began_s)
+
+
+def _place(settings: VerifySettings) -> ProgressSlot:
+    if settings.brokers is not None:
+        return "topic"
+    if settings.store is not None:
+        return "store"
+    return "folder" if any(Path(path).is_dir() for path in settings.files) else "file"
+
+
+def _source(settings: VerifySettings) -> EventSource:
+    if settings.brokers is not None:
+        from loadgen.kafka.options import KafkaSettings, options_of
+        from loadgen.verifier.topic import TopicSource
+
+        options = options_of(settings.kafka_option, settings.kafka_config)
+        return TopicSource(KafkaSettings(settings.brokers, settings.topic, options))
+    if settings.store is not None:
+        from loadgen.store import open_store
+
+        return store_source(open_store(settings.store))
+    return files_source(settings.files)
+
+
+class _Catalogs:
+    """The catalogues of runs, each opened once."""
+
+    def __init__(self, progress: Callable[[str, int, float], None]) -> None:
+        self._progress = progress
+        self._found: dict[str, Catalog] = {}
+
+    def of(self, promise: ManifestSpec) -> Catalog:
+        """The catalogue of this run; raises as find_catalog does."""
+        if promise.digest not in self._found:
+            self._found[promise.digest] = find_catalog(promise, self._building)
+        return self._found[promise.digest]
+
+    def _building(self, share: float, what: str) -> None:
+        self._progress(f"catalogue: {what}", 0, share)
+
+
+def _names(promises: list[ManifestSpec], catalog_of: Callable[[ManifestSpec], Catalog]) -> NameLookup:
+    """Who is who in the runs whose events have no user ids."""
+    return names_of(
+        ListenerNames(promise.settings.users, promise.settings.seed, labels(catalog_of(promise), promise.behaviour))
+        for promise in promises
+        if promise.settings.format == "listen"
+    )
+
+
+def _shown(
+    named: list[Named], source: EventSource, expected_texts: Callable[[list[int]], dict[int, bytes]]
+) -> list[Shown]:
+    """The events that are named, with their texts."""
+    if not named:
+        return []
+    places, names = refs(named)
+    found, expected = source.texts(places) if places else {}, expected_texts(names) if names else {}
+    return [
+        Shown(
+            one.kind,
+            "" if one.found is None else source.where(one.found),
+            None if one.found is None else found.get(one.found),
+            None if one.expected is None else expected.get(one.expected),
+        )
+        for one in named
+    ]
+
+
+def progress_line(terminal: Terminal) -> Callable[[str, int, float], None]:
+    """Shows progress every two seconds."""
+    shown_s = time.monotonic()
+
+    def show(what: str, n_events: int, share: float) -> None:
+        nonlocal shown_s
+        now_s = time.monotonic()
+        if not terminal.quiet and now_s - shown_s >= EVERY_S:
+            shown_s = now_s
+            terminal.line(f"{what}: {n_events:,} events, {share:.0%}")
+
+    return show

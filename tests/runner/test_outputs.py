@@ -1,0 +1,95 @@
+"""A successor sends what its predecessor's ledger has not settled: all of it, in order, and nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.config.settings import RunSettings
+from loadgen.event import EventBatch
+from loadgen.kafka.options import KafkaSettings
+from loadgen.runner.messages import Checkpoint
+from loadgen.runner.outputs import ResumeFilter, sink_names
+from loadgen.sink import Lines
+from loadgen.sink.null import NullSink
+from tests.runner.plans import plan_of
+
+N_LANES = 4
+LANE_OF_ROW = np.array([0, 1, 2, 3, 1, 1, 0], np.uint16)
+rows = st.lists(st.integers(0, len(LANE_OF_ROW) - 1), max_size=80)
+
+
+def lines_of(numbers: list[int], row: list[int]) -> Lines:
+    """Events with these numbers (their times) of these listeners."""
+    ts_ms, row_of = np.array(numbers, np.int64), np.array(row, np.int32)
+    page, virtual_shard = np.zeros(len(row), np.uint8), np.zeros(len(row), np.uint16)
+    texts = pa.array([b'{"ts":%d}\n' % number for number in numbers], pa.binary())
+    return Lines(texts, row_of, row_of.astype(np.int64), ts_ms, page, virtual_shard, ts_ms.astype(np.uint64), ts_ms)
+
+
+def batch_of(lines: Lines) -> EventBatch:
+    zeros = np.zeros(len(lines), np.uint8)
+    return EventBatch(lines.ts_ms, lines.row, lines.user_id, lines.user_id, lines.row, zeros, zeros, lines.row, zeros)
+
+
+@given(rows, st.data())
+def test_what_is_left_of_any_sequence_is_exactly_the_rest_of_each_lane(row: list[int], data: st.DataObject) -> None:
+    lane = LANE_OF_ROW[row].tolist() if row else []
+    settled = [data.draw(st.integers(0, lane.count(number)), label=f"settled of {number}") for number in range(N_LANES)]
+    expected = [at for at in range(len(row)) if lane[:at].count(lane[at]) >= settled[lane[at]]]
+    replay = ResumeFilter(np.array(settled, np.int64), LANE_OF_ROW)
+    found: list[int] = []
+    at = 0
+    while at < len(row):
+        batch_end = data.draw(st.integers(at + 1, len(row)), label="end of batch")
+        whole = lines_of(list(range(at, batch_end)), row[at:batch_end])
+        if replay.covers(batch_of(whole)):
+            replay.pass_over(batch_of(whole))
+            at = batch_end
+        while at < batch_end:
+            stop = data.draw(st.integers(at + 1, batch_end), label="end of part")
+            fresh = replay.fresh(lines_of(list(range(at, stop)), row[at:stop]))
+            assert fresh.lines.to_pylist() == [b'{"ts":%d}\n' % number for number in fresh.ts_ms.tolist()]
+            found += fresh.ts_ms.tolist()
+            at = stop
+    assert found == expected
+
+
+def test_a_batch_is_covered_only_when_each_of_its_lanes_is() -> None:
+    replay = ResumeFilter(np.array([1, 2, 0, 0]), LANE_OF_ROW)
+    assert replay.covers(batch_of(lines_of([0, 1, 2], [0, 1, 4])))
+    assert not replay.covers(batch_of(lines_of([0, 1, 2, 3], [0, 1, 4, 5])))
+    assert not replay.covers(batch_of(lines_of([0], [2])))
+    assert replay.covers(batch_of(lines_of([], [])))
+
+
+def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_untouched() -> None:
+    legacy = Checkpoint(settled={"null": np.array([3])})
+    assert not ResumeFilter.of(NullSink(7), Checkpoint()).left.any()
+    replay = ResumeFilter.of(NullSink(7), legacy)
+    fresh = replay.fresh(lines_of([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
+    assert fresh.ts_ms.tolist() == [3, 4]
+    assert legacy.settled["null"].tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_kafka", "names"),
+    [
+        (RunSettings(), False, ["files"]),
+        (RunSettings(output="x.jsonl"), False, ["stream"]),
+        (RunSettings(discard=True), False, ["null"]),
+        (RunSettings(brokers="b:9092"), True, ["kafka"]),
+        (RunSettings(brokers="b:9092", output="x.jsonl", folder="y"), True, ["kafka", "stream", "files"]),
+    ],
+)
+def test_each_output_that_is_asked_for_is_a_sink_and_kafka_is_the_headline(
+    settings: RunSettings, has_kafka: bool, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kafka = KafkaSettings("b:9092", "t", {}) if has_kafka else None
+    plan = replace(plan_of(), settings=settings, kafka=kafka, stream=settings.output is not None)
+    assert sink_names(plan) == names
