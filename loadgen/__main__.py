@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 
-import loadgen.imports  # noqa: F401
+from loadgen import imports
 from loadgen.errors import NO_MEMORY, lacks_memory
+
+imports.prepare()
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -1,4 +1,4 @@
-"""Imported first by the program and by the server that its workers are forked from, for what it does to later imports.
+"""What the program, and the server that its workers are forked from, do to later imports: `prepare` is called first.
 
 pandas is not to be found: Arrow imports it, where it is installed, with the first array that it makes, which takes half
 a second and 35 MB per process, for nothing here. NumPy is not imported where there is too little address space: its
@@ -54,5 +54,7 @@ class _Watch(MetaPathFinder):
             logging.getLogger(name).setLevel(logging.ERROR)
 
 
-sys.meta_path.insert(0, _Watch())
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+def prepare() -> None:
+    """Do so in this process. The library does not: it is a guest in the process that imports it."""
+    sys.meta_path.insert(0, _Watch())
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -25,3 +25,11 @@ def test_pandas_is_not_to_be_found_and_openblas_has_one_thread() -> None:
         "print(os.environ['OPENBLAS_NUM_THREADS'])"
     )
     assert said_by(code) == "no pandas\n1\n"
+
+
+def test_the_library_leaves_the_imports_of_its_host_alone() -> None:
+    code = "import sys, os; before = list(sys.meta_path); import loadgen.runner.forkserver, loadgen.cli; "
+    code += "print(sys.meta_path == before, 'OPENBLAS_NUM_THREADS' in os.environ)"
+    env = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"

@@ -4,13 +4,17 @@ Arrow's functions and NumPy's rarer modules are set up when they are first used;
 fork.
 """
 
+# ruff: noqa: E402 (what is imported depends on what is prepared before)
 import gc
+
+from loadgen import imports
+
+imports.prepare()
 
 import numpy as np
 import numpy.ma  # NumPy imports it when certain functions are first called
 import pyarrow as pa
 
-import loadgen.imports
 import loadgen.runner.worker  # noqa: F401
 from loadgen.encode import text
 from loadgen.event import Labels

@@ -4,7 +4,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from loadgen.consume.source import Source
+from loadgen.consume.commits import TopicIdentity
 
 from loadgen.config import PipelineSettings
 from loadgen.kafka.options import KafkaSettings
@@ -30,7 +30,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 def test_how_long_a_pipeline_goes_on_is_shown_as_it_was_typed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = Mock(spec=Source)
+    source = Mock(spec=TopicIdentity)
     ground = PipelineContext(tmp_path, KafkaSettings("b:1", "t"), 4, source, {}, LocalStore(str(tmp_path)), "g", True)
     Screen(PipelineSettings.from_public({"duration": "1m30s"})).ground(ground)
     assert "10,000 listeners, natural rate, 1m30s" in capsys.readouterr().err
