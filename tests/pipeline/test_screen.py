@@ -4,9 +4,9 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-from loadgen.consume.commits import TopicIdentity
 
 from loadgen.config import PipelineSettings
+from loadgen.consume.commits import TopicIdentity
 from loadgen.kafka.options import KafkaSettings
 from loadgen.pipeline import screen as screen_module
 from loadgen.pipeline.figures import Figures
