@@ -26,12 +26,12 @@ from loadgen.simulate.population import user_names
 from loadgen.simulate.schedule import Schedule, due_of, wall_times
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import labels
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 
 N_WARM = 4
 """A paced worker has so many batches in memory at times; before that memory was first used, making one takes long."""
 
-Batch = tuple[OutgoingBatch, Lines | None]
+Batch = tuple[OutgoingBatch, EncodedBatch | None]
 """What leaves, and its lines; None where a predecessor that died has settled all of it."""
 
 
@@ -112,12 +112,12 @@ class Batches:
             return leaving, None
         return leaving, self._encode(leaving, due_ns)
 
-    def _encode(self, leaving: OutgoingBatch, due_ns: Int64s) -> Lines:
+    def _encode(self, leaving: OutgoingBatch, due_ns: Int64s) -> EncodedBatch:
         batch = leaving.events
         if self._settings.timestamps == "wall":
             batch.ts_ms = wall_times(leaving, due_ns - self._go.t0_ns, self._go.t0_wall_ms, self._settings.speed)
         encoded, hashes = malform(*self._encoder.encode(batch), leaving.marked("malform"))
-        return Lines(
+        return EncodedBatch(
             encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, virtual_shards_of(leaving), hashes, due_ns
         )
 

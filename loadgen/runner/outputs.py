@@ -8,7 +8,7 @@ import numpy as np
 from loadgen.event import EventBatch, Int64s, UInt16s, rank_within
 from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.messages import Checkpoint, Chunk, Plan
-from loadgen.sink import Lines, Sink
+from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.files import DateFolderSink
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.null import NullSink
@@ -89,7 +89,7 @@ class ResumeFilter:
     def _counts(self, batch: EventBatch) -> Int64s:
         return np.bincount(self.lane_of_row[batch.row], minlength=len(self.left))
 
-    def fresh(self, lines: Lines) -> Lines:
+    def fresh(self, lines: EncodedBatch) -> EncodedBatch:
         """Those of the next events that are not settled."""
         if not self.left.any():
             return lines

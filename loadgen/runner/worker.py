@@ -38,7 +38,7 @@ from loadgen.simulate.feed import owned_listeners
 from loadgen.simulate.impair import KINDS, Impairer, OutgoingBatch, n_impaired
 from loadgen.simulate.schedule import NS_PER_S, Schedule
 from loadgen.simulate.shard import Shard
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.stream import StreamSink
 from loadgen.verifier.worker_progress import ProgressSlot, WorkerProgress
@@ -223,7 +223,7 @@ class Worker:
         self._count_impaired(leaving, slice(0, len(leaving)))
         self._report()
 
-    def _offer(self, leaving: OutgoingBatch, lines: Lines, part: slice) -> None:
+    def _offer(self, leaving: OutgoingBatch, lines: EncodedBatch, part: slice) -> None:
         """Give a run of events to every sink."""
         due = lines[part]
         self._plan(leaving, lines, part)
@@ -235,7 +235,7 @@ class Worker:
                 sink.poll(0.0)
         self._show_samples(due)
 
-    def _drop_overdue(self, leaving: OutgoingBatch, lines: Lines, at: int) -> int:
+    def _drop_overdue(self, leaving: OutgoingBatch, lines: EncodedBatch, at: int) -> int:
         """Give up events that are later than the user allows; return how many."""
         if not self._schedule.paced:
             return 0
@@ -249,7 +249,7 @@ class Worker:
             self._cursor.jump(oldest_ns)
         return n
 
-    def _plan(self, leaving: OutgoingBatch, lines: Lines, part: slice) -> None:
+    def _plan(self, leaving: OutgoingBatch, lines: EncodedBatch, part: slice) -> None:
         """Take note of events that are planned from now on."""
         self._count_planned(lines.virtual_shard[part])
         self._simulated_ms = int(leaving.emit_ms[part][-1])
@@ -362,7 +362,7 @@ class Worker:
         n_planned = int(self._planned.sum())
         return n_planned * asked_ns / served_ns if 0 < served_ns < asked_ns else float(n_planned)
 
-    def _show_samples(self, lines: Lines) -> None:
+    def _show_samples(self, lines: EncodedBatch) -> None:
         """Send the first events of this worker, once."""
         if self._samples is None:
             return

@@ -29,7 +29,7 @@ from loadgen.simulate.impair import unimpaired
 from loadgen.simulate.population import user_names
 from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule, wall_times
 from loadgen.simulate.world import labels
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.kafka import KafkaSink
 
 AHEAD_S = 0.1
@@ -94,7 +94,7 @@ class Engine:
         self._planned = np.zeros(N_VIRTUAL_SHARDS, np.int64)
         self._n_planned = 0
         self._lag, self._seconds, self._pulse = Histogram(), Seconds(), Activity()
-        self._waiting: Lines | None = None
+        self._waiting: EncodedBatch | None = None
         self._is_full = False
         self._error: LoadgenError | None = None
         self._ended_ns = 0
@@ -143,7 +143,7 @@ class Engine:
             self._waiting = self._make(limit_ns)
         return self._offer(limit_ns) if self._waiting is not None else TICK_S
 
-    def _make(self, limit_ns: int) -> Lines | None:
+    def _make(self, limit_ns: int) -> EncodedBatch | None:
         """The next events, encoded; None where nothing is due, or where those made last reach beyond the limit."""
         if not self._is_behind(limit_ns):
             return None
@@ -172,14 +172,14 @@ class Engine:
         """Where simulated time should be."""
         return self._plan.simulation.start_ms + (at_ns - self.t0_ns) * self._settings.speed / NS_PER_MS
 
-    def _encode(self, batch: EventBatch) -> Lines:
+    def _encode(self, batch: EventBatch) -> EncodedBatch:
         leaving = unimpaired(batch)
         due_ns = self._schedule.due_ns(leaving.emit_ms)
         if self._settings.timestamps == "wall":
             batch.ts_ms = wall_times(leaving, due_ns - self.t0_ns, self._t0_wall_ms, self._settings.speed)
         encoded, hashes = self._encoder.encode(batch)
         slices = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
-        return Lines(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slices, hashes, due_ns)
+        return EncodedBatch(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slices, hashes, due_ns)
 
     def _offer(self, limit_ns: int) -> float:
         """Give the sink what is due, and has room there; seconds that may be waited."""
@@ -199,14 +199,14 @@ class Engine:
         self._served_ns = limit_ns if not self._is_full else int(lines.due_ns[n_now])
         return TICK_S if n_now == 0 or (self._waiting is not None and not self._is_full) else 0.0
 
-    def _n_overdue(self, lines: Lines) -> int:
+    def _n_overdue(self, lines: EncodedBatch) -> int:
         """How many are later than the user allows."""
         if self._settings.unpaced:
             return 0
         oldest_ns = time.monotonic_ns() - int(self._settings.max_lag_s * NS_PER_S)
         return int(np.searchsorted(lines.due_ns, oldest_ns))
 
-    def _send(self, lines: Lines) -> None:
+    def _send(self, lines: EncodedBatch) -> None:
         began = time.perf_counter()
         self._plan_events(lines)
         self._lag.record((time.monotonic_ns() - lines.due_ns).astype(np.float64) / NS_PER_S)
@@ -214,7 +214,7 @@ class Engine:
         self._sink.poll(0.0)
         self._seconds.send += time.perf_counter() - began
 
-    def _plan_events(self, lines: Lines) -> None:
+    def _plan_events(self, lines: EncodedBatch) -> None:
         self._planned += np.bincount(lines.virtual_shard, minlength=N_VIRTUAL_SHARDS)
         self._n_planned += len(lines)
 

@@ -17,7 +17,7 @@ from loadgen.progress import Progress
 
 
 @dataclass(slots=True)
-class Lines:
+class EncodedBatch:
     """Encoded events, in the order in which they are to be sent.
 
     Attributes:
@@ -86,12 +86,12 @@ class Sink(Protocol):
     def room(self) -> int:
         """How many events `send` takes now without dropping any; 0 while the place is full."""
 
-    def send(self, lines: Lines) -> None:
+    def send(self, lines: EncodedBatch) -> None:
         """Accept all events in order; those beyond `room` are dropped.
 
         Raises SinkError when the place is gone for good; then every event of the call has an outcome all the same."""
 
-    def drop(self, lines: Lines) -> None:
+    def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up; they keep their place in the order."""
 
     def poll(self, timeout_s: float) -> None:

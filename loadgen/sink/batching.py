@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from loadgen.event import Int64s, UInt16s
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.deliver import Sent, line_lengths
 from loadgen.sink.in_flight import Batch, Group
 
@@ -20,7 +20,7 @@ FIRST_BYTES = int.from_bytes(b'{"ts', "little")
 """Of a view; never looked at here, since nothing compares views."""
 
 
-def sorted_groups(lines: Lines, lane_of_event: UInt16s, order: Int64s) -> list[Group]:
+def sorted_groups(lines: EncodedBatch, lane_of_event: UInt16s, order: Int64s) -> list[Group]:
     """What to remember of the lines (at least one): one group per lane that they touch, all of one batch.
 
     Args:

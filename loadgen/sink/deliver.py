@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from loadgen.event import Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.ledger import Outcome, Tally
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class Sent:
     """Events whose outcome is not known yet: 27 bytes each, no values.
 
     Attributes:
-        page: uint8; slice_of: uint16; hash: uint64; due_ns: int64: see `Lines`.
+        page: uint8; slice_of: uint16; hash: uint64; due_ns: int64: see `EncodedBatch`.
         sent_ns: int64, time.monotonic_ns() when each was handed to the place.
         n_bytes: bytes of all their values together.
     """
@@ -34,7 +34,7 @@ class Sent:
     n_bytes: int
 
     @classmethod
-    def of(cls, lines: Lines, n_bytes: int) -> Self:
+    def of(cls, lines: EncodedBatch, n_bytes: int) -> Self:
         """These lines, sent now."""
         sent_ns = np.full(len(lines), time.monotonic_ns(), np.int64)
         return cls(lines.page, lines.virtual_shard, lines.hash, lines.due_ns, sent_ns, n_bytes)
@@ -89,7 +89,7 @@ def _seconds(durations_ns: Int64s) -> npt.NDArray[np.float64]:
     return np.multiply(durations_ns, 1e-9, dtype=np.float64)
 
 
-def line_lengths(lines: Lines) -> Int64s:
+def line_lengths(lines: EncodedBatch) -> Int64s:
     """The bytes of each line, its newline included: int64[n]."""
     array = lines.lines
     if len(array) == 0:

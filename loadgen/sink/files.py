@@ -20,7 +20,7 @@ from loadgen.event import Int64s
 from loadgen.files import Bytes, Compression, compressed, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.deliver import Sent, count_delivered
 
 DAY_MS = 86_400_000
@@ -99,7 +99,7 @@ class DateFolderSink:
         """There is always room: a full disk is an error, and a slow one makes `send` slow."""
         return MAX_SEND
 
-    def send(self, lines: Lines) -> None:
+    def send(self, lines: EncodedBatch) -> None:
         """Accept all events; they are written once there are enough of them, or by `poll` after half a second.
 
         Raises:
@@ -116,7 +116,7 @@ class DateFolderSink:
         if self._held_bytes >= WRITE_BYTES[self._compress]:
             self._write_held()
 
-    def drop(self, lines: Lines) -> None:
+    def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up; what was sent before is written first."""
         self.flush(0.0)
         self.tally.settle(Outcome.DROPPED, lines.page)
@@ -241,7 +241,7 @@ class DateFolderSink:
         self._length_bytes = dict(lengths)
 
 
-def _by_day(lines: Lines) -> Iterator[tuple[int, Lines, Int64s]]:
+def _by_day(lines: EncodedBatch) -> Iterator[tuple[int, EncodedBatch, Int64s]]:
     """Day (days since 1970, UTC), its lines in the order of sending, and their positions among all."""
     if len(lines) == 0:
         return

@@ -30,7 +30,7 @@ import pyarrow as pa
 from loadgen.event import Int64s, UInt8s, UInt16s
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.deliver import Sent, count_delivered, line_lengths
 
 NO_OFFSET = -2
@@ -60,7 +60,7 @@ class Batch:
     order: Int64s | None = None
 
     @classmethod
-    def of(cls, lines: Lines) -> Self:
+    def of(cls, lines: EncodedBatch) -> Self:
         """These lines, newlines included, sent now in this order."""
         end_bytes = np.cumsum(line_lengths(lines))
         n_bytes = int(end_bytes[-1]) if len(lines) else 0

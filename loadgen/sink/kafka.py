@@ -22,7 +22,7 @@ from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.partition import murmur2_partitions
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.batching import runs
 from loadgen.sink.in_flight import NO_OFFSET, Bools, Group, Lanes
 from loadgen.sink.kafka_options import producer_config
@@ -117,7 +117,7 @@ class KafkaSink:
         n_by_bytes = int((self._max_bytes - n_bytes) / (self._line_bytes + OVERHEAD_BYTES))
         return max(0, min(n_free, n_by_bytes, MAX_SEND))
 
-    def send(self, lines: Lines) -> None:
+    def send(self, lines: EncodedBatch) -> None:
         """Accept all events in order; those beyond `room` are dropped.
 
         Raises:
@@ -132,7 +132,7 @@ class KafkaSink:
         self._skip(lines, Outcome.FAILED)
         self._raise_if_broken()
 
-    def drop(self, lines: Lines) -> None:
+    def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up; they keep their place in the order."""
         self._skip(lines, Outcome.DROPPED)
 
@@ -199,7 +199,7 @@ class KafkaSink:
         self._outbox, self._is_adrift = Outbox(self._settings, self._connect), True
         self._outbox.lanes = self._lanes
 
-    def _skip(self, lines: Lines, outcome: Outcome) -> None:
+    def _skip(self, lines: EncodedBatch, outcome: Outcome) -> None:
         lane_of_event = self.lane_of_row[lines.row]
         order = np.argsort(lane_of_event, kind="stable")
         pages, slices = lines.page[order], lines.virtual_shard[order]

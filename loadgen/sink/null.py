@@ -8,7 +8,7 @@ import numpy as np
 from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.deliver import Sent, count_delivered
 
 MAX_SEND = 65_536
@@ -42,13 +42,13 @@ class NullSink:
         """There is always room."""
         return MAX_SEND
 
-    def send(self, lines: Lines) -> None:
+    def send(self, lines: EncodedBatch) -> None:
         """Count all events as delivered."""
         count_delivered(self.tally, Sent.of(lines, len(lines.buffer())))
         self.settled[0] += len(lines)
         self._progress.advance(0, lines.virtual_shard)
 
-    def drop(self, lines: Lines) -> None:
+    def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up."""
         self.tally.settle(Outcome.DROPPED, lines.page)
         self.settled[0] += len(lines)

@@ -24,7 +24,7 @@ from loadgen.kafka.errors import METADATA_S, n_partitions_of, unreachable
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, usage_error
 from loadgen.ledger import Outcome
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.batching import keys_of, sorted_groups, values_of
 from loadgen.sink.in_flight import Group, Lanes
 from loadgen.sink.kafka_options import counts_by_watermark, producer_config
@@ -98,7 +98,7 @@ class Outbox:
             raise unreachable(self._settings, METADATA_S, "; ".join(self.monitor.last_errors)) from error
         return n_partitions_of(metadata, self._settings)
 
-    def hand_over(self, lines: Lines, lane_of_event: UInt16s) -> int:
+    def hand_over(self, lines: EncodedBatch, lane_of_event: UInt16s) -> int:
         """Sort events (at least one) by lane and give them to the producer; the bytes of their values."""
         order = np.argsort(lane_of_event, kind="stable")
         groups = sorted_groups(lines, lane_of_event, order)

@@ -18,7 +18,7 @@ from loadgen.event import Int64s
 from loadgen.files import Bytes, compressed, compression_of, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.in_flight import NO_OFFSET, Batch, Group, Lanes
 
 INSTEAD_OF_A_FOLDER = "that is a folder: name a file, or leave --output out to write files by date"
@@ -71,7 +71,7 @@ class StreamSink:
         is_full = len(self._chunks) >= MAX_CHUNKS or self._lanes.in_flight_bytes >= MAX_IN_FLIGHT_BYTES
         return 0 if is_full else MAX_SEND
 
-    def send(self, lines: Lines) -> None:
+    def send(self, lines: EncodedBatch) -> None:
         """Hand over all events, in chunks.
 
         Raises:
@@ -87,7 +87,7 @@ class StreamSink:
             self._lanes.accept(group)
             self._chunks.append(group)
 
-    def drop(self, lines: Lines) -> None:
+    def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up."""
         self._lanes.skip(0, lines.page, lines.virtual_shard, Outcome.DROPPED)
 
@@ -125,7 +125,7 @@ class StreamSink:
         return float("nan")
 
 
-def _cuts(lines: Lines) -> Iterator[tuple[int, int]]:
+def _cuts(lines: EncodedBatch) -> Iterator[tuple[int, int]]:
     """Where to cut lines so that each piece has about CHUNK_BYTES: (start, stop) positions."""
     n_pieces = min(len(lines), -(-len(lines.buffer()) // CHUNK_BYTES))
     return pairwise(np.linspace(0, len(lines), n_pieces + 1).astype(int).tolist())

@@ -14,7 +14,7 @@ from loadgen.event import EventBatch
 from loadgen.kafka.options import KafkaSettings
 from loadgen.runner.messages import Checkpoint
 from loadgen.runner.outputs import ResumeFilter, sink_names
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.null import NullSink
 from tests.runner.plans import plan_of
 
@@ -23,15 +23,17 @@ LANE_OF_ROW = np.array([0, 1, 2, 3, 1, 1, 0], np.uint16)
 rows = st.lists(st.integers(0, len(LANE_OF_ROW) - 1), max_size=80)
 
 
-def lines_of(numbers: list[int], row: list[int]) -> Lines:
+def lines_of(numbers: list[int], row: list[int]) -> EncodedBatch:
     """Events with these numbers (their times) of these listeners."""
     ts_ms, row_of = np.array(numbers, np.int64), np.array(row, np.int32)
     page, virtual_shard = np.zeros(len(row), np.uint8), np.zeros(len(row), np.uint16)
     texts = pa.array([b'{"ts":%d}\n' % number for number in numbers], pa.binary())
-    return Lines(texts, row_of, row_of.astype(np.int64), ts_ms, page, virtual_shard, ts_ms.astype(np.uint64), ts_ms)
+    return EncodedBatch(
+        texts, row_of, row_of.astype(np.int64), ts_ms, page, virtual_shard, ts_ms.astype(np.uint64), ts_ms
+    )
 
 
-def batch_of(lines: Lines) -> EventBatch:
+def batch_of(lines: EncodedBatch) -> EventBatch:
     zeros = np.zeros(len(lines), np.uint8)
     return EventBatch(lines.ts_ms, lines.row, lines.user_id, lines.user_id, lines.row, zeros, zeros, lines.row, zeros)
 

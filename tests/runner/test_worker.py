@@ -25,7 +25,7 @@ from loadgen.runner.messages import Activity, Checkpoint, Drain, FromWorker, Go,
 from loadgen.runner.worker import Worker, run_worker
 from loadgen.simulate.feed import Feed
 from loadgen.simulate.impair import OutgoingBatch
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 from loadgen.sink.null import NullSink
 from loadgen.verifier.worker_progress import WorkerProgress
 from tests.runner.plans import plan_of
@@ -163,7 +163,7 @@ def test_events_leave_while_the_next_batch_is_made(monkeypatch: pytest.MonkeyPat
         was_seen.append(have_left.wait(10.0 if was_seen else 0.0))
         return simulate(feed)
 
-    def send_and_say_so(sink: NullSink, lines: Lines) -> None:
+    def send_and_say_so(sink: NullSink, lines: EncodedBatch) -> None:
         send(sink, lines)
         have_left.set()
 

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s
-from loadgen.sink import Lines
+from loadgen.sink import EncodedBatch
 
 T0_MS = 1_764_547_200_000
 N_PAGES = 9
 
 
-def make_lines(n: int, first: int = 0, users: int = 500, step_ms: int = 1, pad: int = 60) -> Lines:
+def make_lines(n: int, first: int = 0, users: int = 500, step_ms: int = 1, pad: int = 60) -> EncodedBatch:
     """Events number first .. first + n of a fixed sequence, over so many listeners."""
     numbers = np.arange(first, first + n, dtype=np.int64)
     row = (numbers * 7919 % users).astype(np.int32)
@@ -21,7 +21,7 @@ def make_lines(n: int, first: int = 0, users: int = 500, step_ms: int = 1, pad: 
         b'{"ts":%d,"userId":%d,"n":%d,"pad":"%s"}\n' % (ts, user, number, b"x" * (number % pad))
         for ts, user, number in zip(ts_ms.tolist(), row.tolist(), numbers.tolist(), strict=True)
     ]
-    return Lines(
+    return EncodedBatch(
         lines=pa.array(values, pa.binary()),
         row=row,
         user_id=row.astype(np.int64),

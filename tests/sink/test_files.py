@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.errors import OutputUnwritable
-from loadgen.sink import Lines, files
+from loadgen.sink import EncodedBatch, files
 from loadgen.sink.files import DAY_MS, MAX_OPEN_FILES, DateFolderSink
 from tests.sink.lines import T0_MS, hash_of, make_lines
 
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 def test_nothing_sent_makes_no_file(tmp_path):
     sink = open_sink(tmp_path / "new")
-    empty: Lines = make_lines(3)[:0]
+    empty: EncodedBatch = make_lines(3)[:0]
     sink.send(empty)
     sink.close()
     assert not (tmp_path / "new").exists()
