@@ -45,6 +45,8 @@ def test_no_word_has_two_answers() -> None:
         (["run", "hunter:2@host"], "unexpected word '***@host'"),
         (["run", "--kafka-option", "sasl.password", "hunter"], "unexpected word ***; "),
         (["hunter:2@host"], "unknown command '***@host'"),
+        (["run", "--hunter:2@host"], "unknown flag '***@host'"),
+        (["run", "--quiet=hunter:2@host"], "--quiet must stand alone, got '***@host'"),
         (["catalog", "import", "http://hunter:2@host/x"], "got 'http://***@host/x'"),
         (["catalog", "show", "hunter:2@host"], "unexpected extra argument(s) (***@host)"),
     ],

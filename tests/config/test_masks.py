@@ -1,11 +1,14 @@
 """A password never shows, wherever it was put by mistake."""
 
+from pathlib import Path
+
 import pytest
 
 from loadgen.config import ConsumeSettings, RunSettings, VerifySettings, resolve
 from loadgen.config.masks import hidden, without_login, without_logins
 from loadgen.config.secrets import KafkaOptions
 from loadgen.errors import UsageError
+from loadgen.store import open_store
 
 PASSWORD = "hunter2"
 
@@ -68,6 +71,26 @@ def test_a_store_takes_no_login_and_does_not_show_it(store: str) -> None:
         assert PASSWORD not in str(refused.value)
 
 
+@pytest.mark.parametrize("url", ["s3://user:hunter2@host/x", "hdfs://user:hunter2@host/x", "file://user:hunter2@host"])
+def test_a_place_that_is_no_store_does_not_show_it(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        open_store(url)
+    assert PASSWORD not in str(refused.value)
+
+
+def test_a_name_in_front_of_a_broker_is_answered_with_where_it_belongs() -> None:
+    with pytest.raises(UsageError, match=r"without a user name and a password.*sasl\.username.*--kafka-config"):
+        resolve(RunSettings, {"brokers": "user@host:9092"}, {})
+
+
+def test_a_key_of_a_file_that_nobody_knows_does_not_show_it(tmp_path: Path) -> None:
+    file = tmp_path / "loadgen.toml"
+    file.write_text('"user:hunter2@host" = "x"\n')
+    with pytest.raises(UsageError, match=r"unknown key '\*\*\*@host'") as refused:
+        resolve(RunSettings, {"config": str(file)}, {})
+    assert PASSWORD not in str(refused.value)
+
+
 def test_a_variable_is_named_and_its_value_is_not_shown() -> None:
     variables = {"LOADGEN_BROKERS": "user:hunter2@host", "LOADGEN_SASL_PASSWORD": PASSWORD}
     with pytest.raises(UsageError) as refused:
@@ -81,3 +104,4 @@ def test_a_variable_is_named_and_its_value_is_not_shown() -> None:
 def test_what_is_no_option_of_kafkas_is_masked_in_manifests_and_reports() -> None:
     options = KafkaOptions({"sasl.pasword": PASSWORD, "linger.ms": "5", "ssl.ca.location": "/run/secrets/ca.pem"})
     assert options.public() == {"sasl.pasword": "***", "linger.ms": "5", "ssl.ca.location": "/run/secrets/ca.pem"}
+    assert KafkaOptions({"client.id": "user:hunter2@host"}).public() == {"client.id": "***@host"}

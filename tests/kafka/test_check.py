@@ -84,6 +84,18 @@ def test_a_topic_that_is_nearly_there_is_named():
         check_topic(KafkaSettings(broker.address, "music-streaming-event"))
 
 
+def test_a_topic_that_is_missing_is_said_though_the_cluster_does_not_list_the_others(monkeypatch):
+    class Secretive(FakeBroker):
+        def _metadata(self, request):
+            if b"none" not in request:  # it asks for all topics
+                raise OSError  # the connection is cut
+            return super()._metadata(request)
+
+    monkeypatch.setattr(kafka_check, "ALL_DOWN_S", 0.5)
+    with Secretive() as broker, pytest.raises(TopicMissing, match=r"topic 'none' is not on .*; add --create-topic"):
+        check_topic(KafkaSettings(broker.address, "none"))
+
+
 def test_a_name_that_collides_is_answered_with_what_has_to_differ():
     collision = KafkaError(KafkaError.TOPIC_EXCEPTION, "Topic 'my_topic.x' collides with existing topic: my.topic_x")
     said = str(kafka_check._not_created(KafkaSettings("b:1", "my_topic.x"), NewTopic("my_topic.x", 1, 1), collision))
