@@ -15,7 +15,7 @@ import uvicorn
 
 from loadgen.dashboard import server
 from loadgen.dashboard.server import _Complaints, config_of, listen, most_connections
-from tests.run.program import wait_until
+from tests.runner.program import wait_until
 
 
 async def answer(scope: server.Scope, receive: server.Receive, send: server.Send) -> None:
