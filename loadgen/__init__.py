@@ -6,7 +6,7 @@ The path of an event, one folder or file a line:
     config/              settings: flag > LOADGEN_* variable > TOML file > default; every problem at once
     runner/              coordinator, workers, pacing, totals: the one place that sees all stages, and reads a clock
     simulate/            listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
-    encode/              EventBatch → lines of JSON, byte for byte as orjson writes them
+    encode/              EventBatch → lines of JSON, byte for byte as orjson writes them; → Arrow record batches
     sink/                lines → Kafka, one file, date folders; what became of each event
     kafka/               how to reach Kafka, what it refuses, and a broker in memory
     consume/             topic → store: each event once, whatever is killed; one small file for many, later
@@ -19,7 +19,8 @@ The path of an event, one folder or file a line:
     pipeline/            producer, consumer and dashboard: started, watched, drained and verified together
     scenarios/           Locust drives listeners, in one process or on many machines
     doctor/              what works, what does not, and what to do about it
-    event.py             what an event is: columns, pages, fields of the wire formats
+    event.py             what an event is: columns, pages
+    formats.py           the wire formats as data: their fields, and where each comes from
     fingerprint.py       the 64-bit hash of an event, on columns
     ledger.py            planned = delivered + failed + dropped + unfinished
     histogram.py         mergeable histograms of durations

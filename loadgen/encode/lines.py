@@ -153,7 +153,7 @@ class FullEncoder(ActivityEncoder):
             super()._hash(batch, song)
             + self._genre_hash[self._tracks.genre[song]]
             + self._person.hash_of_row[batch.row]
-            + self._person.action_hash[_action_row(batch)]
+            + self._person.action_hash[action_rows(batch)]
         )
 
 
@@ -183,7 +183,7 @@ class ListenEncoder:
         hashes = (
             self._person.hash_of_row[batch.row]
             + self._tracks.hash[track]
-            + self._person.action_hash[_action_row(batch)]
+            + self._person.action_hash[action_rows(batch)]
             + hash_integers("timestamp", batch.ts_ms, self._key)
         )
         return lines, mix(hashes)
@@ -221,7 +221,7 @@ class _Person:
 
     def ending(self, batch: EventBatch) -> tuple[pa.BinaryArray, pa.BinaryArray]:
         """Platform, device, action and country."""
-        client = self._client[batch.row] * self._n_actions + _action_row(batch)
+        client = self._client[batch.row] * self._n_actions + action_rows(batch)
         return self._client_text.take(pa.array(client)), self._country_text.take(pa.array(self._city[batch.row]))
 
 
@@ -239,7 +239,7 @@ def _visit_row(batch: EventBatch) -> npt.NDArray[np.uint8]:
     return batch.page * np.uint8(len(LEVELS)) + batch.level
 
 
-def _action_row(batch: EventBatch) -> npt.NDArray[np.uint8]:
+def action_rows(batch: EventBatch) -> npt.NDArray[np.uint8]:
     """Position in PAGE_ACTIONS, or behind it where the listener skipped."""
     return np.where(batch.skipped, np.uint8(N_PAGES), batch.page)
 

@@ -1,0 +1,151 @@
+"""The wire formats as data: the fields of a record, their names, their order, and the pages that have them.
+
+What depends on a format is derived from its `Format`: the encoder, the hash of an event, the columns of Arrow, Parquet
+and DuckDB, and the readers. A further field is one line here, a further format one object.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from loadgen.event import TRACK_PAGES, Page
+
+FieldType = Literal["integer", "float", "text"]
+
+
+class Source(StrEnum):
+    """Where the value of a field comes from."""
+
+    TIME_MS = "time_ms"
+    """The event's time: milliseconds since 1970 (UTC)."""
+    TIME_ISO = "time_iso"
+    """The event's time: ISO 8601 with microseconds and offset, in UTC."""
+    USER_ID = "user_id"
+    SESSION_ID = "session_id"
+    ITEM = "item"
+    """Position in the session, from 1."""
+    PAGE = "page"
+    METHOD = "method"
+    STATUS = "status"
+    LEVEL = "level"
+    ACTION = "action"
+    USER_NAME = "user_name"
+    LOCATION = "location"
+    COUNTRY = "country"
+    AGE = "age"
+    PLATFORM = "platform"
+    DEVICE = "device"
+    ARTIST = "artist"
+    TITLE = "title"
+    LENGTH = "length"
+    """Of the track, in seconds."""
+    TIER = "tier"
+    POPULARITY = "popularity"
+    GENRE = "genre"
+
+
+OF_TRACK = {Source.ARTIST, Source.TITLE, Source.LENGTH, Source.TIER, Source.POPULARITY, Source.GENRE}
+"""Sources with a value only where the event is about a track."""
+_INTEGERS = {
+    Source.TIME_MS,
+    Source.USER_ID,
+    Source.SESSION_ID,
+    Source.ITEM,
+    Source.STATUS,
+    Source.AGE,
+    Source.POPULARITY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a format.
+
+    Attributes:
+        name: its key in a record.
+        source: where its value comes from.
+        pages: the pages whose events have it; None: all have it, and it is null where it has no value.
+    """
+
+    name: str
+    source: Source
+    pages: tuple[Page, ...] | None = None
+
+    @property
+    def type(self) -> FieldType:
+        """The type of its values."""
+        return "integer" if self.source in _INTEGERS else "float" if self.source is Source.LENGTH else "text"
+
+    @property
+    def is_nullable(self) -> bool:
+        """Whether it can be null where it is present."""
+        return self.source in OF_TRACK and not set(self.pages or Page) <= set(TRACK_PAGES)
+
+    def is_on(self, page: int) -> bool:
+        """Whether the events of this page have it."""
+        return self.pages is None or page in self.pages
+
+
+@dataclass(frozen=True)
+class Format:
+    """A wire format: what the records of a run look like.
+
+    Attributes:
+        name: as in `--format`.
+        fields: in the order of the record.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+
+    def names_on(self, page: int) -> tuple[str, ...]:
+        """The names of the fields that the events of this page have, in order."""
+        return tuple(field.name for field in self.fields if field.is_on(page))
+
+
+def _song(*pages: Page) -> tuple[Field, ...]:
+    return (
+        Field("artist", Source.ARTIST, pages),
+        Field("song", Source.TITLE, pages),
+        Field("length", Source.LENGTH, pages),
+        Field("artist_tier", Source.TIER, pages),
+        Field("song_popularity", Source.POPULARITY, pages),
+    )
+
+
+_VISIT = (
+    Field("ts", Source.TIME_MS),
+    Field("userId", Source.USER_ID),
+    Field("sessionId", Source.SESSION_ID),
+    Field("page", Source.PAGE),
+    Field("method", Source.METHOD),
+    Field("status", Source.STATUS),
+    Field("level", Source.LEVEL),
+    Field("itemInSession", Source.ITEM),
+    Field("location", Source.LOCATION),
+    Field("age", Source.AGE),
+)
+_CLIENT = (
+    Field("platform", Source.PLATFORM),
+    Field("device", Source.DEVICE),
+    Field("action", Source.ACTION),
+    Field("country", Source.COUNTRY),
+)
+ACTIVITY = Format("activity", (*_VISIT, *_song(Page.NEXT_SONG)))
+LISTEN = Format(
+    "listen",
+    (
+        Field("user", Source.USER_NAME),
+        Field("artist", Source.ARTIST),
+        Field("track", Source.TITLE),
+        Field("timestamp", Source.TIME_ISO),
+        Field("genre", Source.GENRE),
+        Field("duration", Source.LENGTH),
+        *_CLIENT,
+    ),
+)
+FULL = Format(
+    "full",
+    (*_VISIT, *_song(*TRACK_PAGES), Field("user", Source.USER_NAME), Field("genre", Source.GENRE), *_CLIENT),
+)
+BUILT_IN = {wire_format.name: wire_format for wire_format in (ACTIVITY, LISTEN, FULL)}
