@@ -19,6 +19,7 @@ The path of an event, one folder or file a line:
     pipeline/            producer, consumer and dashboard: started, watched, drained and verified together
     scenarios/           Locust drives listeners, in one process or on many machines
     doctor/              what works, what does not, and what to do about it
+    stream.py            the one place where events are made: run, Locust, verify and the library read it
     event.py             what an event is: columns, pages
     formats.py           the wire formats as data: their fields, and where each comes from
     fingerprint.py       the 64-bit hash of an event, on columns

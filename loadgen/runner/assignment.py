@@ -20,10 +20,8 @@ import numpy.typing as npt
 
 from loadgen.event import Int64s
 from loadgen.runner.messages import Checkpoint, Go, Plan
-from loadgen.simulate.feed import Feed, feed_of, owned_virtual_shards, paced_schedule
-from loadgen.simulate.impair import Impairer
+from loadgen.simulate.feed import owned_virtual_shards, paced_schedule
 from loadgen.simulate.schedule import Schedule
-from loadgen.simulate.shard import Shard
 
 CATCH_UP = 2.0
 
@@ -79,11 +77,6 @@ class ShardAssignment:
         """The virtual shards of this worker: bool[N_VIRTUAL_SHARDS]."""
         settings = self.plan.settings
         return owned_virtual_shards(settings.shard.index, settings.shard.count, self.index, settings.workers)
-
-
-def make_feed(task: ShardAssignment, shard: Shard, impairer: Impairer | None) -> Feed:
-    """The events of a worker."""
-    return feed_of(task.plan.settings, task.owned(), shard, impairer)
 
 
 def make_schedule(task: ShardAssignment, go: Go) -> Schedule:

@@ -18,7 +18,7 @@ from loadgen.event import N_VIRTUAL_SHARDS, UInt16s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome
 from loadgen.runner.assignment import CatchUpLimit, ShardAssignment, Unthrottled, make_schedule
-from loadgen.runner.batches import Batches, virtual_shards_of
+from loadgen.runner.batches import Batches
 from loadgen.runner.messages import (
     Activity,
     Drain,
@@ -34,13 +34,12 @@ from loadgen.runner.messages import (
 from loadgen.runner.outputs import ResumeFilter, open_sinks
 from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
-from loadgen.simulate.feed import owned_listeners
-from loadgen.simulate.impair import KINDS, Impairer, OutgoingBatch, n_impaired
+from loadgen.simulate.impair import KINDS, OutgoingBatch, n_impaired
 from loadgen.simulate.schedule import NS_PER_S, Schedule
-from loadgen.simulate.shard import Shard
 from loadgen.sink import EncodedBatch
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.stream import StreamSink
+from loadgen.stream import EventStream, World
 from loadgen.verifier.worker_progress import ProgressSlot, WorkerProgress
 
 TICK_S = 0.005
@@ -109,14 +108,13 @@ class Worker:
         self._planned = reached.planned()
         self._settings = settings
         catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
-        user_ids = owned_listeners(settings.users, task.owned())
-        self._shard = Shard(plan.simulation, catalog, user_ids, plan.model)
+        stream = EventStream(World.of(settings, plan.simulation, catalog, plan.model, is_checked=True), task.owned())
+        self._shard, user_ids = stream.shard, stream.shard.listeners.user_id
         self._sinks = open_sinks(task, user_ids, connection)
         self._replays = [ResumeFilter.of(sink, task.legacy) for sink in self._sinks]
-        impairer = Impairer(settings.impair, self._shard.listeners.key) if settings.impair else None
-        self._impaired = dict.fromkeys(KINDS, 0) if impairer else {}
+        self._impaired = dict.fromkeys(KINDS, 0) if settings.impair else {}
         self._seconds = Seconds()
-        self._batches = Batches(task, catalog, self._shard, impairer, self._replays, self._seconds)
+        self._batches = Batches(stream, self._replays, self._seconds)
         self._lag = Histogram()
         self._slow_s = self._blamed_s = 0.0
         self._is_complete = False
@@ -134,7 +132,7 @@ class Worker:
 
     def run(self) -> None:
         """Build, wait for the start, produce until the end, drain."""
-        self._batches.warm_up()
+        self._batches.warm_up(not self._settings.unpaced)
         self._connection.send(Ready(len(self._shard.listeners), self._shard.events_per_s))
         order = self._first_order()
         if isinstance(order, Go):
@@ -217,7 +215,7 @@ class Worker:
 
     def _pass_over(self, leaving: OutgoingBatch) -> None:
         """Count a batch that a predecessor has settled."""
-        self._count_planned(virtual_shards_of(leaving))
+        self._count_planned((leaving.events.user_id % N_VIRTUAL_SHARDS).astype(np.uint16))
         for replay in self._replays:
             replay.pass_over(leaving.events)
         self._count_impaired(leaving, slice(0, len(leaving)))

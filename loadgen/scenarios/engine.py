@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadgen.encode.lines import make_encoder
-from loadgen.encode.tracks import KIND_OF, open_track_parts
 from loadgen.errors import LoadgenError, WorkerFailed, described
-from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s
+from loadgen.event import N_VIRTUAL_SHARDS, Int64s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner.assignment import CatchUpLimit, Unthrottled
@@ -25,12 +23,10 @@ from loadgen.scenarios.lease_table import Lease
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.dynamic_population import TASTES, DynamicPopulation
 from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_virtual_shards, window_for
-from loadgen.simulate.impair import unimpaired
-from loadgen.simulate.population import user_names
-from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule, wall_times
-from loadgen.simulate.world import labels
+from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule
 from loadgen.sink import EncodedBatch
 from loadgen.sink.kafka import KafkaSink
+from loadgen.stream import EventStream, World
 
 AHEAD_S = 0.1
 """An engine that keeps its schedule makes the events of so long at once: each making has a fixed cost. So late, at
@@ -82,13 +78,11 @@ class Engine:
         self.latest: Snapshot | None = None
         self._plan, self._settings, self._lease = plan, settings, lease
         catalog = load(plan.catalog_path)
-        user_ids = owned_listeners(settings.users, owned_virtual_shards(part.shard, part.of, 0, 1))
+        owned = owned_virtual_shards(part.shard, part.of, 0, 1)
+        user_ids = owned_listeners(settings.users, owned)
         self._shard = DynamicPopulation(plan.simulation, catalog, user_ids, plan.model, part.fencing_token)
-        words = labels(catalog, plan.simulation.behaviour)
-        parts = open_track_parts(catalog, KIND_OF[settings.format])
-        self._encoder = make_encoder(
-            settings.format, parts, words, self._shard.listeners, lambda ids: user_names(ids, settings.seed, words)
-        )
+        world = World.of(settings, plan.simulation, catalog, plan.model)
+        self._stream = EventStream(world, owned, self._shard)
         assert plan.kafka is not None
         self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
         self._planned = np.zeros(N_VIRTUAL_SHARDS, np.int64)
@@ -103,7 +97,6 @@ class Engine:
     def _begin(self) -> None:
         """The clock starts."""
         self.t0_ns = self._served_ns = self._seen_ns = time.monotonic_ns()
-        self._t0_wall_ms = time.time_ns() // NS_PER_MS
         self._cursor = CatchUpLimit(self.t0_ns)
         self._cpu_s = time.process_time()
         self._schedule = (
@@ -111,6 +104,7 @@ class Engine:
             if self._settings.unpaced
             else NaturalSchedule(self.t0_ns, self._plan.simulation.start_ms, self._settings.speed)
         )
+        self._stream.start(self._schedule, self.t0_ns, time.time_ns() // NS_PER_MS)
         self._next_publish_ns = 0
 
     @property
@@ -149,8 +143,8 @@ class Engine:
             return None
         began = time.perf_counter()
         self._shard.attend(self.wanted)  # first: how far a step goes depends on how many there are
-        batch = self._shard.step(self._until_ms(limit_ns))
-        lines = self._encode(batch) if len(batch) else None
+        outgoing = self._stream.next(self._until_ms(limit_ns))
+        lines = self._stream.encode(outgoing) if outgoing is not None and len(outgoing) else None
         self._seconds.generate += time.perf_counter() - began
         return lines
 
@@ -171,15 +165,6 @@ class Engine:
     def _simulated_ms(self, at_ns: int) -> float:
         """Where simulated time should be."""
         return self._plan.simulation.start_ms + (at_ns - self.t0_ns) * self._settings.speed / NS_PER_MS
-
-    def _encode(self, batch: EventBatch) -> EncodedBatch:
-        leaving = unimpaired(batch)
-        due_ns = self._schedule.due_ns(leaving.emit_ms)
-        if self._settings.timestamps == "wall":
-            batch.ts_ms = wall_times(leaving, due_ns - self.t0_ns, self._t0_wall_ms, self._settings.speed)
-        encoded, hashes = self._encoder.encode(batch)
-        slices = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
-        return EncodedBatch(encoded, batch.row, batch.user_id, batch.ts_ms, batch.page, slices, hashes, due_ns)
 
     def _offer(self, limit_ns: int) -> float:
         """Give the sink what is due, and has room there; seconds that may be waited."""

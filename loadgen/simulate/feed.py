@@ -114,18 +114,18 @@ class Feed:
         self._last_event_ms = shard.now_ms
         self._n_left = 0
 
-    def next_batch(self) -> OutgoingBatch | None:
-        """What leaves in the next window (perhaps nothing); None when there will be no more."""
-        leaving = self._next()
+    def next_batch(self, until_ms: int | None = None) -> OutgoingBatch | None:
+        """What leaves in the next window, or before until_ms (perhaps nothing); None when there will be no more."""
+        leaving = self._next(until_ms)
         self._n_left += 0 if leaving is None else len(leaving)
         return leaving
 
-    def _next(self) -> OutgoingBatch | None:
+    def _next(self, until_ms: int | None) -> OutgoingBatch | None:
         if self._ended():
             return self._impairer.rest() if self._impairer else None
-        until_ms = self._shard.now_ms + (
-            self._window_ms if isinstance(self._window_ms, int) else self._window_ms(self._n_left)
-        )
+        if until_ms is None:
+            window_ms = self._window_ms if isinstance(self._window_ms, int) else self._window_ms(self._n_left)
+            until_ms = self._shard.now_ms + window_ms
         if self._end_ms is not None:
             until_ms = min(until_ms, self._end_ms)
         batch = self._shard.step(until_ms)

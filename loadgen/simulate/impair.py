@@ -57,19 +57,22 @@ class OutgoingBatch:
         emit_ms: int64, simulated time of leaving, ascending.
         marks: uint8, what was done to each: the sum of its MARKS; of two copies the second has "duplicate".
         dropped_ms: int64, simulated times of those that happened meanwhile and never leave, ascending.
+        due_ns: int64, when each is due, see `schedule.due_of`; empty where there is no schedule.
     """
 
     events: EventBatch
     emit_ms: Int64s
     marks: UInt8s
     dropped_ms: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
+    due_ns: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.emit_ms)
 
     def take(self, positions: npt.NDArray[np.integer[Any]] | slice) -> "OutgoingBatch":
         """The events at these positions, in that order; without those that never leave."""
-        return OutgoingBatch(self.events.take(positions), self.emit_ms[positions], self.marks[positions])
+        due_ns = self.due_ns[positions] if len(self.due_ns) else self.due_ns
+        return OutgoingBatch(self.events.take(positions), self.emit_ms[positions], self.marks[positions], due_ns=due_ns)
 
     def marked(self, kind: str) -> Bools:
         """Which events have this mark."""

@@ -1,8 +1,8 @@
 """Makes the events of a run again: which were planned, in which order, and with which bytes.
 
 A `ManifestSpec` goes in; out come its events, those of each virtual shard in the order in which they left, with the
-same hashes, and the lines of those that are to be shown. What a worker does and in which order is said in
-run/worker.py; here the same parts do it without a clock.
+same hashes, and the lines of those that are to be shown. They are read from the same `EventStream` as
+in the run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,11 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loadgen.encode.lines import make_encoder
-from loadgen.encode.malform import malform
-from loadgen.encode.tracks import KIND_OF, TrackParts, open_track_parts
 from loadgen.errors import CatalogError, ManifestError
-from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, Int32s, Int64s, Labels, UInt64s, rank_within
+from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, Int32s, Int64s, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
 from loadgen.kafka.partition import murmur2_partitions
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
@@ -25,18 +22,14 @@ from loadgen.simulate.catalog_file import Catalog, load
 from loadgen.simulate.feed import (
     MAX_BATCH,
     Owned,
-    feed_of,
-    owned_listeners,
     owned_virtual_shards,
     paced_schedule,
     virtual_shard_users,
 )
-from loadgen.simulate.impair import Impairer, OutgoingBatch
-from loadgen.simulate.model import Model
+from loadgen.simulate.impair import OutgoingBatch
 from loadgen.simulate.population import user_names
-from loadgen.simulate.schedule import due_of, wall_times
-from loadgen.simulate.shard import Shard
-from loadgen.simulate.world import SimulationSettings, labels
+from loadgen.simulate.world import SimulationSettings
+from loadgen.stream import EventStream, World
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import HashedNames, NameLookup
 from loadgen.verifier.observed import SHAPELESS
@@ -149,16 +142,12 @@ class Regenerator:
 
     def __init__(self, promise: ManifestSpec, catalog: Catalog, key: np.uint64) -> None:
         """Prepare the tables that its virtual shards share; the catalogue is `find_catalog`'s; key: of the hashes."""
-        self._key = key
         settings = promise.settings
-        self.promise = promise
-        self._catalog = catalog
-        self._simulation = SimulationSettings(
+        simulation = SimulationSettings(
             settings.users, settings.seed, settings.start_ms, settings.presence, promise.behaviour
         )
-        self._model = Model.of(self._simulation, catalog)
-        self._labels: Labels = labels(catalog, promise.behaviour)
-        self._parts: TrackParts = open_track_parts(catalog, KIND_OF[settings.format])
+        self.promise = promise
+        self._world = World.of(settings, simulation, catalog, key=key)
 
     def events(self, wanted: Owned, names: NameLookup, timeless: bool) -> Iterator[ExpectedEvents]:
         """The planned events of these virtual shards.
@@ -201,72 +190,51 @@ class Regenerator:
     def _of_virtual_shards(
         self, owned: Owned, planned: Int64s, names: NameLookup, timeless: bool
     ) -> Iterator[ExpectedEvents]:
-        settings = self.promise.settings
-        user_ids = owned_listeners(settings.users, owned)
-        shard = Shard(self._simulation, self._catalog, user_ids, self._model)
-        impairer = Impairer(settings.impair, shard.listeners.key) if settings.impair else None
         n_events = None if self._keeps_a_clock else min(MAX_BATCH, int(planned.sum()) // 2 + 64)
-        feed = feed_of(settings, owned, shard, impairer, n_events)
-        encoder = make_encoder(
-            settings.format, self._parts, self._labels, shard.listeners,
-            lambda ids: user_names(ids, settings.seed, self._labels), self._key,
-        )  # fmt: skip
-        clock = self._clock(owned)
+        stream = EventStream(self._world, owned, n_events=n_events)
+        if self._keeps_a_clock and self.promise.t0_wall_ms is not None:
+            stream.start(paced_schedule(self.promise.settings, owned, 0), 0, self.promise.t0_wall_ms)
         reached = np.zeros(N_VIRTUAL_SHARDS, np.int64)
-        open_events = _OpenEvents(self.promise, user_ids)
+        open_events = _OpenEvents(self.promise, stream.shard.listeners.user_id)
         while (reached < planned).any():
-            leaving = feed.next_batch()
-            if leaving is None:
+            outgoing = stream.next()
+            if outgoing is None:
                 raise ManifestError(
                     f"manifest {self.promise.path} has more events planned than its settings give; was it changed?"
                 )
-            clock(leaving)
-            virtual_shard = leaving.events.user_id % N_VIRTUAL_SHARDS
+            virtual_shard = outgoing.events.user_id % N_VIRTUAL_SHARDS
             ranks, counts = rank_within(virtual_shard, N_VIRTUAL_SHARDS)
             ranks += reached[virtual_shard]
             reached += counts
-            may_be_absent = open_events.next(leaving.events.row, virtual_shard)
+            may_be_absent = open_events.next(outgoing.events.row, virtual_shard)
             rows = np.flatnonzero(ranks < planned[virtual_shard])
             if len(rows):
-                some = leaving.take(rows)
-                lines, hashes = malform(*encoder.encode(some.events), some.marked("malform"))
-                yield self._made(
-                    some, ranks[rows], names, lines, self._keys(some, hashes, timeless), may_be_absent[rows]
-                )
+                some = outgoing.take(rows)
+                encoded = stream.encode(some)
+                keys = self._keys(some, encoded.hash, timeless)
+                yield self._made(some, ranks[rows], names, encoded.lines, keys, may_be_absent[rows])
 
-    def _clock(self, owned: Owned) -> Callable[[OutgoingBatch], None]:
-        """Gives events their wall-clock times, where the run did; must see every event."""
-        settings, t0_wall_ms = self.promise.settings, self.promise.t0_wall_ms
-        if not self._keeps_a_clock or t0_wall_ms is None:
-            return lambda leaving: None
-        schedule = paced_schedule(settings, owned, 0)
-
-        def set_times(leaving: OutgoingBatch) -> None:
-            leaving.events.ts_ms = wall_times(leaving, due_of(schedule, leaving), t0_wall_ms, settings.speed)
-
-        return set_times
-
-    def _keys(self, leaving: OutgoingBatch, hashes: UInt64s, timeless: bool) -> UInt64s:
+    def _keys(self, outgoing: OutgoingBatch, hashes: UInt64s, timeless: bool) -> UInt64s:
         if not timeless:
             return hashes
         field = "timestamp" if self.promise.settings.format == "listen" else "ts"
-        keys = mix(_unmixed(hashes) - hash_integers(field, leaving.events.ts_ms, self._key))
-        return np.where(leaving.marked("malform"), SHAPELESS, keys)
+        keys = mix(_unmixed(hashes) - hash_integers(field, outgoing.events.ts_ms, self._world.key))
+        return np.where(outgoing.marked("malform"), SHAPELESS, keys)
 
     def _made(
         self,
-        leaving: OutgoingBatch,
+        outgoing: OutgoingBatch,
         rank: Int64s,
         names: NameLookup,
         lines: pa.BinaryArray,
         key: UInt64s,
         may_be_absent: Bools,
     ) -> ExpectedEvents:
-        batch = leaving.events
+        batch = outgoing.events
         virtual_shard, user_id = batch.user_id % N_VIRTUAL_SHARDS, batch.user_id
         major, minor = batch.session_id, batch.item.astype(np.int64)
         if self.promise.settings.format == "listen":
-            user_id = names.ids_of(user_names(user_id, self.promise.settings.seed, self._labels))
+            user_id = names.ids_of(user_names(user_id, self.promise.settings.seed, self._world.labels))
             major, minor = user_id * SESSIONS_PER_LISTENER, batch.ts_ms
         return ExpectedEvents(virtual_shard, rank, user_id, major, minor, key, lines, may_be_absent)
 

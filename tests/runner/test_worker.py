@@ -23,10 +23,10 @@ from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.batches import Batches
 from loadgen.runner.messages import Activity, Checkpoint, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot
 from loadgen.runner.worker import Worker, run_worker
-from loadgen.simulate.feed import Feed
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.sink import EncodedBatch
 from loadgen.sink.null import NullSink
+from loadgen.stream import EventStream
 from loadgen.verifier.worker_progress import WorkerProgress
 from tests.runner.plans import plan_of
 from tests.runner.program import lines_in
@@ -155,19 +155,19 @@ def test_with_wall_clock_times_late_events_say_when_they_happened_and_copies_are
 
 def test_events_leave_while_the_next_batch_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first is made before the start; each later one takes until events of the one before have left."""
-    simulate, send = Feed.next_batch, NullSink.send
+    simulate, send = EventStream.next, NullSink.send
     have_left, was_seen = threading.Event(), list[bool]()
 
-    def simulate_once_events_leave(feed: Feed) -> OutgoingBatch | None:
+    def simulate_once_events_leave(stream: EventStream, until_ms: int | None = None) -> OutgoingBatch | None:
         have_left.clear()
         was_seen.append(have_left.wait(10.0 if was_seen else 0.0))
-        return simulate(feed)
+        return simulate(stream)
 
     def send_and_say_so(sink: NullSink, lines: EncodedBatch) -> None:
         send(sink, lines)
         have_left.set()
 
-    monkeypatch.setattr(Feed, "next_batch", simulate_once_events_leave)
+    monkeypatch.setattr(EventStream, "next", simulate_once_events_leave)
     monkeypatch.setattr(NullSink, "send", send_and_say_so)
     run(plan_of(users=5000, rate=2000.0, continuous=True), late_by_s=-0.5, drain_after_s=3.0)
     assert len(was_seen) > 3
@@ -175,16 +175,16 @@ def test_events_leave_while_the_next_batch_is_made(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_fault_in_the_making_of_a_batch_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    simulate, sizes = Feed.next_batch, list[int]()
+    simulate, sizes = EventStream.next, list[int]()
 
-    def fail_in_the_third(feed: Feed) -> OutgoingBatch | None:
+    def fail_in_the_third(stream: EventStream, until_ms: int | None = None) -> OutgoingBatch | None:
         if len(sizes) == 2:
             raise CatalogError("the catalogue is gone")
-        leaving = simulate(feed)
+        leaving = simulate(stream)
         sizes.append(len(leaving or ()))
         return leaving
 
-    monkeypatch.setattr(Feed, "next_batch", fail_in_the_third)
+    monkeypatch.setattr(EventStream, "next", fail_in_the_third)
     worker, ours, theirs = ready(plan_of(rate=2000.0, events=3000))
     with pytest.raises(CatalogError, match="is gone"):
         worker.run()
@@ -212,15 +212,15 @@ def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Pat
 def failing(plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception, after: int) -> list[FromWorker]:
     """What a worker's process says that meets this after so many batches."""
     made: list[int] = []
-    simulate = Feed.next_batch
+    simulate = EventStream.next
 
-    def broken(feed: Feed) -> OutgoingBatch | None:
+    def broken(stream: EventStream, until_ms: int | None = None) -> OutgoingBatch | None:
         made.append(1)
         if len(made) > after:
             raise error
-        return simulate(feed)
+        return simulate(stream)
 
-    monkeypatch.setattr(Feed, "next_batch", broken)
+    monkeypatch.setattr(EventStream, "next", broken)
     monkeypatch.setattr(worker_module, "ignore", lambda: None)  # this process listens to its signals
     ours, theirs = Pipe()
     ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
