@@ -9,15 +9,15 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from loadgen import metrics
+from loadgen.metrics import CONSUMER_LAG, EVENTS, PUBLISHED_EVENTS
 from loadgen.dashboard.flow import Flow
 
 ASK_S = 0.5
 HOST = "127.0.0.1"
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
-_SENT = (f"{metrics.EVENTS.name}_total", 'outcome="delivered"')
-_STORED = (f"{metrics.PUBLISHED_EVENTS.name}_total", "")
-_LAG = (metrics.CONSUMER_LAG.name, "")
+_SENT = (f"{EVENTS.name}_total", 'outcome="delivered"')
+_STORED = (f"{PUBLISHED_EVENTS.name}_total", "")
+_LAG = (CONSUMER_LAG.name, "")
 
 
 def reserve_port(wanted: int) -> socket.socket:
