@@ -1,10 +1,10 @@
 """A live page of what listeners do: `loadgen dashboard`.
 
-Two processes. One reads and counts: `stored` (with `lister`, `reading`, `pieces`, `spans`) or `topic` bring records,
-each once; `rows` normalises them; `aggregates` (with `distinct`, `groups`, `window`, `listened`, `newest`) counts them;
-`feed` drives that, with `latency`. The other one answers: `link` holds the latest snapshot, `flow` reads what a
-pipeline says, `answers` makes JSON of it, `server` is HTTP, `static` the page. `state` is how things are, in words;
-`origin` what the settings say.
+In: settings. Out: a page over HTTP until a signal.
+
+Of two processes, one reads and counts: `stored` (by `reading`) or `topic` returns records, each once; `rows` normalises
+them; `aggregates` (with `play_durations`) counts them. The other one answers: `answers` makes JSON of the latest
+snapshot, `server` is HTTP, `static` the page. `feed` connects the two.
 """
 
 import sys
@@ -25,10 +25,9 @@ def main(settings: DashboardSettings) -> int:
         The exit code: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C.
 
     Raises:
-        LoadgenError: the port is taken, or an option or URL is wrong. A store or topic that does not answer is none.
+        LoadgenError: the port is taken, or an option or URL is wrong; not for a store or topic that does not answer.
     """
-    from loadgen.dashboard.link import Link
-    from loadgen.dashboard.origin import origin_of, place_of
+    from loadgen.dashboard.feed import Link, origin_of, place_of
     from loadgen.dashboard.server import listen
 
     origin = origin_of(settings)

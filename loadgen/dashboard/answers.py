@@ -1,57 +1,101 @@
-"""What the server answers: figures from a cache of 3 s, and how things are.
+"""What the server answers: the metrics, cached for 3 s, and the health.
 
-In: the latest snapshot. Out: JSON, as bytes.
+In: the latest snapshot; the file in which a pipeline publishes its progress (`Flow`), because the dashboard is a
+process of its own and cannot see that in the store. Out: JSON, as bytes.
 """
 
+import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from loadgen import __version__
-from loadgen.dashboard.flow import read_flow
-from loadgen.dashboard.link import Latest
+
+if TYPE_CHECKING:  # a pipeline imports `Flow` without what the reading process needs
+    from loadgen.dashboard.feed import Latest
+
+FRESH_S = 10.0
+"""Older progress is not shown: a running pipeline writes it every second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Progress of a pipeline since its start; None is unknown.
+
+    Attributes:
+        sent: events that the topic has acknowledged.
+        stored: events that are stored and published.
+        lag: consumer lag, messages.
+        is_timed: whether an event's time is the wall-clock time at which it was due, so that its latency is known.
+        is_over: whether the pipeline has ended.
+        written_s: when this was written, seconds since 1970.
+    """
+
+    sent: int | None
+    stored: int | None
+    lag: int | None
+    is_timed: bool
+    is_over: bool
+    written_s: float
+
+    def write(self, path: Path) -> None:
+        """Replace this file atomically. Raises OSError."""
+        temporary = path.with_name(f".{path.name}")
+        temporary.write_bytes(orjson.dumps(asdict(self)))
+        os.replace(temporary, path)
+
+
+def read_flow(path: Path, now_s: float) -> Flow | None:
+    """The progress in the file; None where there is none, or only an old one."""
+    try:
+        flow = Flow(**orjson.loads(path.read_bytes()))
+    except (OSError, orjson.JSONDecodeError, TypeError):
+        return None
+    return flow if flow.is_over or abs(now_s - flow.written_s) <= FRESH_S else None
+
 
 KEEP_S = 3.0
 REFRESH_S = 5.0
 
 
 class Answers:
-    """Makes answers; belongs to one thread."""
+    """Builds the answers; belongs to one thread."""
 
     def __init__(
         self,
-        latest: Callable[[], Latest],
+        latest: Callable[[], "Latest"],
         place: dict[str, str | None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         flow: Path | None = None,
     ) -> None:
-        """Nothing is asked yet.
+        """Begin.
 
         Args:
-            latest: what is known now.
-            place: where events come from, as /health says it: `store`, `topic`, `brokers`.
-            clock: seconds, monotonic; the cache goes by it.
-            now: seconds since 1970; the lag goes by it.
-            flow: the file in which a pipeline says how far it is.
+            latest: returns the latest snapshot and state.
+            place: where events come from, for /health: `store`, `topic`, `brokers`.
+            clock: seconds, monotonic; ages the cache.
+            now: seconds since 1970; the lag is measured against it.
+            flow: the file in which a pipeline publishes its progress.
         """
         self._latest, self._place, self._clock, self._now, self._flow = latest, place, clock, now, flow
         self._made_s = float("-inf")
         self._figures = b""
 
     def figures(self) -> bytes:
-        """Everything that the page shows; the same bytes for KEEP_S."""
+        """All metrics of the page; the same bytes for KEEP_S."""
         now_s = self._clock()
         if now_s - self._made_s >= KEEP_S:
             self._figures, self._made_s = orjson.dumps(self._all()), now_s
         return self._figures
 
     def health(self) -> bytes:
-        """How things are, always of now."""
+        """The current health, never cached."""
         return orjson.dumps(self._health(self._latest()))
 
     def _all(self) -> dict[str, Any]:
@@ -67,24 +111,24 @@ class Answers:
         }
 
     def _flow_figures(self, snapshot: dict[str, Any]) -> dict[str, Any]:
-        """How events get here; None is not known.
+        """The way of the events to the page; None is unknown.
 
-        Where no pipeline says what clock the events' times are of, their age is told as long as they look like the
-        wall clock's; it is the latency only if the times are those at which they were due.
+        Where no pipeline says which clock the events' times belong to, their age is shown if they look like times of
+        the wall clock; it is a latency only if they are the times at which the events were due.
         """
         flow = None if self._flow is None else read_flow(self._flow, self._now())
         latency = snapshot.get("latency")
-        is_told = flow.is_timed if flow is not None else latency is not None and latency["is_plausible"]
+        is_shown = flow.is_timed if flow is not None else latency is not None and latency["is_plausible"]
         return {
             "sent": None if flow is None else flow.sent,
             "stored": None if flow is None else flow.stored,
             "lag": None if flow is None else flow.lag,
             "unread": snapshot.get("unread"),
-            "latency": latency if is_told else None,
+            "latency": latency if is_shown else None,
             "is_timed": flow is not None and flow.is_timed,
         }
 
-    def _health(self, latest: Latest) -> dict[str, Any]:
+    def _health(self, latest: "Latest") -> dict[str, Any]:
         figures = latest.snapshot.get("figures") or {}
         newest_ms = figures.get("newest_ms")
         return {

@@ -1,66 +1,113 @@
-"""The process that reads and counts, so that the one which answers never waits for it.
+"""The two processes of the dashboard: one reads and counts, the other one answers and therefore never waits.
 
-In: where events come from. Out: snapshots of all figures, as JSON, at least once a second, through a pipe.
+In: settings, which say where events come from (`Origin`). Out: in the answering process, the latest snapshot of all
+metrics and the state of the source (`Latest`).
+
+The reading process (`read_and_count`) runs a `DashboardFeed` and sends a snapshot as JSON through a pipe at least once
+a second. `Link` starts that process and restarts it when it dies; the new one reads everything from the beginning, and
+until then the last metrics stay.
 """
 
+import multiprocessing
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, Literal, Protocol
 
 import orjson
 
-from loadgen.dashboard.aggregates import Aggregates
-from loadgen.dashboard.latency import Latency
+from loadgen.config import DashboardSettings
+from loadgen.dashboard.aggregates import Aggregates, Latency
 from loadgen.dashboard.reading import CHUNK_BYTES, Content
 from loadgen.dashboard.rows import Normaliser, Piece
-from loadgen.dashboard.state import Anew, State
-from loadgen.dashboard.topic import Begin
 from loadgen.errors import LoadgenError, described
-from loadgen.kafka.options import KafkaSettings
-from loadgen.signals import ignore
+from loadgen.kafka.consumer_options import check_consumer_options
+from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.signals import held_back, ignore
+from loadgen.store import open_store
 
-SAY_S = 1.0
+Status = Literal["starting", "waiting", "reading", "ok", "stale"]
+"""starting: not asked yet · waiting: nothing there yet · reading: catching up · ok: up to date · stale: the source is
+gone or does not answer, and the metrics are the last that could be read."""
+
+MOST_REASON_LETTERS = 500
+
+
+Begin = Literal["recent", "beginning", "end"]
+"""Where in a topic reading begins."""
+DASHBOARD_GROUP = "loadgen-dashboard"
+"""The consumer group's name, which librdkafka requires; the group is never joined."""
+
+
+class Reset:
+    """Stands among contents where everything counted so far is void, because it will all be read again."""
+
+
+RESET: Final = Reset()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """The state of a source.
+
+    Attributes:
+        status: see `Status`.
+        reason: why, in a sentence for the user; empty if all is well.
+        share: the share, 0..1, of the data found at the start that is read; None once that is done.
+    """
+
+    status: Status = "starting"
+    reason: str = ""
+    share: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The attributes; a long reason is cut."""
+        return asdict(self) | {"reason": self.reason[:MOST_REASON_LETTERS]}
+
+
+SNAPSHOT_EVERY_S = 1.0
 TURN_S = 0.1
 MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where events come from: a topic where `kafka` is there, else the store. It may hold secrets: pipes only."""
+    """Where events come from: a topic if `kafka` is set, else a store. May hold secrets: for pipes only."""
 
     store: str | None = None
     kafka: KafkaSettings | None = None
     begin: Begin = "recent"
 
 
-class Source(Protocol):
-    """What a feed reads; `StoredEvents` and `TopicEvents` are some."""
+class LiveSource(Protocol):
+    """What a feed reads: `StoredEvents` or `TopicEvents`."""
 
-    state: State
+    state: SourceState
     name: str
 
     @property
     def unread(self) -> int | None:
-        """Messages that are there and were not read yet; None where that is not known, or they are no messages."""
+        """The number of messages not read yet; None if unknown, or if the source has no messages."""
 
-    def contents(self) -> Iterator[Content | Anew]:
-        """What is new; may wait a little, never raises where the source does not answer."""
+    def contents(self) -> Iterator[Content | Reset]:
+        """What is new. May wait a little; a source that does not answer is reported by `state`, not raised."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
 
 
-class Feed:
-    """Reads, counts, and says so."""
+class DashboardFeed:
+    """Reads and counts the events of a source, and sends snapshots."""
 
     def __init__(
         self,
-        source: Source,
-        say: Callable[[bytes], None],
+        source: LiveSource,
+        send: Callable[[bytes], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -68,23 +115,23 @@ class Feed:
 
         Args:
             source: what to read.
-            say: takes a snapshot.
+            send: takes a snapshot, as JSON.
             clock: seconds, monotonic.
-            now: seconds since 1970; latency goes by it.
+            now: seconds since 1970; the latency is measured against it.
         """
-        self._source, self._say, self._clock, self._now = source, say, clock, now
+        self._source, self._send, self._clock, self._now = source, send, clock, now
         self._normaliser = Normaliser()
         self._aggregates = Aggregates()
         self._lines: list[bytes] = []
         self._n_bytes = 0
         self._arrived: deque[tuple[float, int]] = deque()
         self._latency, self._is_caught_up = Latency(), False
-        self._said_s = float("-inf")
+        self._sent_s = float("-inf")
 
     def turn(self) -> None:
-        """Take in what is new, with a snapshot every second, and one at the end if it is time."""
+        """Count what is new; send a snapshot whenever one is due."""
         for content in self._source.contents():
-            if isinstance(content, Anew):
+            if isinstance(content, Reset):
                 self._aggregates, self._lines, self._n_bytes = Aggregates(), [], 0
                 self._latency, self._is_caught_up = Latency(), False
             elif isinstance(content, bytes):
@@ -95,13 +142,13 @@ class Feed:
             else:
                 for piece in self._normaliser.of_table(content):
                     self._count(piece)
-            self._say_if_due()
+            self._send_if_due()
         self._count_lines()
         self._is_caught_up |= self._source.state.status == "ok"
-        self._say_if_due()
+        self._send_if_due()
 
     def snapshot(self) -> dict[str, Any]:
-        """All there is to say."""
+        """All metrics and the state of the source."""
         state, latency = self._source.state.as_json(), self._latency.percentiles(self._now())
         return {
             "state": state,
@@ -113,7 +160,7 @@ class Feed:
         }
 
     def _count_lines(self) -> None:
-        """Many small files are counted at once: each call of DuckDB costs some milliseconds."""
+        """Count the collected lines, of many small files at once: each call of DuckDB costs some milliseconds."""
         lines, self._lines, self._n_bytes = b"".join(self._lines), [], 0
         for piece in self._normaliser.of_lines(lines) if lines else ():
             self._count(piece)
@@ -121,7 +168,7 @@ class Feed:
     def _count(self, piece: Piece) -> None:
         self._aggregates.add(piece)
         self._arrived.append((self._clock(), piece.rows.num_rows))
-        if self._is_caught_up:  # what was there before it came to be read has not been on its way for so long
+        if self._is_caught_up:  # the age of older events is not their latency
             self._latency.add(piece.rows["ts_ms"].to_numpy(), self._now())
 
     def _last_minute(self) -> int:
@@ -129,38 +176,176 @@ class Feed:
             self._arrived.popleft()
         return sum(n_events for _, n_events in self._arrived)
 
-    def _say_if_due(self) -> None:
+    def _send_if_due(self) -> None:
         now_s = self._clock()
-        if now_s - self._said_s >= SAY_S:
-            self._said_s = now_s
-            self._say(orjson.dumps(self.snapshot()))
+        if now_s - self._sent_s >= SNAPSHOT_EVERY_S:
+            self._sent_s = now_s
+            self._send(orjson.dumps(self.snapshot()))
 
 
-def source_of(origin: Origin) -> Source:
-    """The source; nothing is asked of it yet. Raises UsageError for a URL that is none."""
+def source_of(origin: Origin) -> LiveSource:
+    """The source, not connected yet. Raises UsageError for a wrong URL."""
     if origin.kafka is not None:
         from loadgen.dashboard.topic import TopicEvents
 
         return TopicEvents(origin.kafka, origin.begin)
     from loadgen.dashboard.stored import StoredEvents
-    from loadgen.store import open_store
 
     return StoredEvents(open_store(origin.store or ""))
 
 
-def main(pipe: Connection, origin: Origin) -> None:
+def read_and_count(pipe: Connection, origin: Origin) -> None:
     """Read and count until the other end of the pipe is closed."""
-    ignore()  # signals may reach all processes: the one that answers ends this one
+    ignore()  # a signal may reach both processes: the answering one ends this one
     source = source_of(origin)
-    feed = Feed(source, pipe.send_bytes)
+    feed = DashboardFeed(source, pipe.send_bytes)
     try:
         while not pipe.poll(TURN_S):
             feed.turn()
     except (BrokenPipeError, EOFError, ConnectionResetError):
         pass
-    except Exception as error:  # of any kind: the other process is the one that can say it
-        said = str(error) if isinstance(error, LoadgenError) else described(error)
+    except Exception as error:  # any kind: only the other process can print it
+        text = str(error) if isinstance(error, LoadgenError) else described(error)
         with suppress(OSError):
-            pipe.send_bytes(orjson.dumps({"failed": said}))
+            pipe.send_bytes(orjson.dumps({"failed": text}))
     finally:
         source.close()
+
+
+SILENT_S = 30.0
+"""Longer than a store that hangs blocks the reading process, which is 20 s."""
+RESTART_S, MOST_RESTART_S = 1.0, 30.0
+END_S = 2.0
+
+
+@dataclass(slots=True)
+class Latest:
+    """What the answering process knows.
+
+    Attributes:
+        snapshot: the latest `DashboardFeed.snapshot`; empty before the first.
+        state: the state of the source, or of the reading process.
+    """
+
+    snapshot: dict[str, Any] = field(default_factory=dict)
+    state: SourceState = field(default_factory=SourceState)
+
+
+class Link:
+    """Starts and restarts the reading process, and receives its snapshots in a thread."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        note: Callable[[str], None],
+        target: Callable[[Connection, Origin], None] = read_and_count,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin.
+
+        Args:
+            origin: where events come from.
+            note: prints a message.
+            target: what the reading process runs.
+            clock: seconds, monotonic.
+        """
+        self._origin, self._note, self._target, self._clock = origin, note, target, clock
+        self._latest = Latest()
+        self._received_s = clock()
+        self._failure = ""
+        self._ending = threading.Event()
+        self._process: BaseProcess | None = None
+        self._thread = threading.Thread(target=self._receive, name="reader", daemon=True)
+
+    def start(self) -> None:
+        """Start the reading process."""
+        self._thread.start()
+
+    def latest(self) -> Latest:
+        """The latest snapshot and state."""
+        silent_s = self._clock() - self._received_s
+        if silent_s <= SILENT_S:
+            return self._latest
+        reason = f"the reading process has said nothing for {silent_s:.0f} s"
+        return Latest(self._latest.snapshot, SourceState("stale", reason))
+
+    def close(self) -> None:
+        """End the reading process."""
+        self._ending.set()
+        if self._process is not None:
+            self._process.kill()  # it writes nothing
+        if self._thread.is_alive():
+            self._thread.join(END_S)
+
+    def _receive(self) -> None:
+        wait_s = RESTART_S
+        while not self._ending.is_set():
+            has_sent = self._receive_from_one()
+            wait_s = RESTART_S if has_sent and not self._failure else min(2 * wait_s, MOST_RESTART_S)
+            if not self._ending.is_set():
+                code = self._process.exitcode if self._process else None
+                ended = f"failed: {self._failure}" if self._failure else f"ended (exit code {code})"
+                reason = f"the reading process {ended}; it is started anew, and reads all again"
+                self._latest = Latest(self._latest.snapshot, SourceState("stale", reason))
+                self._note(reason)
+                self._ending.wait(wait_s)
+
+    def _receive_from_one(self) -> bool:
+        """Start a process and receive its snapshots until it ends; returns whether it sent one."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self._process = context.Process(target=self._target, args=(theirs, self._origin), name="reader", daemon=True)
+        with held_back():
+            self._process.start()
+        theirs.close()
+        has_sent = False
+        self._failure = ""
+        with suppress(EOFError, OSError):
+            while not self._ending.is_set():
+                message = orjson.loads(ours.recv_bytes())
+                if "failed" in message:
+                    self._failure = message["failed"]
+                    break
+                self._take(message)
+                has_sent = True
+        ours.close()
+        self._process.join(END_S)
+        return has_sent
+
+    def _take(self, snapshot: dict[str, Any]) -> None:
+        before = self._latest.state
+        state = SourceState(**snapshot["state"])
+        self._latest, self._received_s = Latest(snapshot, state), self._clock()
+        if (state.status, state.reason) != (before.status, before.reason):
+            self._note(_sentence(state, snapshot))
+
+
+def _sentence(state: SourceState, snapshot: dict[str, Any]) -> str:
+    """A state in words, for the terminal."""
+    n_events = snapshot["figures"]["totals"]["events"]
+    texts = {
+        "reading": f"reading what is in {snapshot['name']}",
+        "ok": f"up to date with {snapshot['name']}: {n_events:,} events",
+    }
+    return ": ".join(filter(None, (texts.get(state.status, state.status), state.reason)))
+
+
+def origin_of(settings: DashboardSettings) -> Origin:
+    """Where events come from, checked as far as is possible without a connection.
+
+    Raises:
+        UsageError: a wrong option of Kafka, or a wrong URL.
+    """
+    if settings.brokers is None:
+        open_store(settings.store or "").close()
+        return Origin(store=settings.store)
+    options = options_of(settings.kafka_option, settings.kafka_config)
+    kafka = KafkaSettings(settings.brokers, settings.topic, options, reading=True)
+    check_consumer_options(kafka, DASHBOARD_GROUP)
+    return Origin(kafka=kafka, begin=settings.begin)
+
+
+def place_of(settings: DashboardSettings) -> dict[str, str | None]:
+    """The same for /health: `store`, or `topic` and `brokers`; the others are None."""
+    store = None if settings.store is None else open_store(settings.store).url
+    return {"store": store, "topic": settings.topic if settings.brokers else None, "brokers": settings.brokers}

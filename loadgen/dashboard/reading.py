@@ -1,12 +1,14 @@
-"""Reading one file of a store, as far as it is whole, and later from there on.
+"""Reading one file of a store as far as it is whole, and going on from there later.
 
-In: a store, a file, how far it was read. Out: whole lines of JSON, or tables of Parquet; each of them once, also where
-reading was interrupted. Position and content move together: what was given is never given again.
+In: a store, a file, how far it was read. Out: whole lines of JSON, or tables of Parquet, each once, also after an
+interruption: `FileReading` moves its position together with what it returns.
 
-Three kinds of file, by name: lines, which may grow; members or frames of compressed lines, which may grow by whole
-ones; Parquet, which is whole.
+There are three kinds of files, by name: lines, which may grow; compressed lines, which may grow by whole gzip members
+or zstd frames; Parquet, which is whole.
 """
 
+import io
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
@@ -15,40 +17,108 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loadgen.analyze.events import FIELDS, RECORD_BYTES
-from loadgen.dashboard.pieces import whole_pieces
 from loadgen.errors import StoreError
-from loadgen.files import Compression, compression_of
+from loadgen.files import Compression, compression_of, decompressed
 from loadgen.store import Store
 from loadgen.store.read import damaged
+
+_GZIP = 31
+"""zlib's number of the gzip format."""
+_ZSTD_MAGIC = 0xFD2FB528
+_SKIPPABLE = 0x184D2A50
+_RLE = 1
+
+
+def whole_pieces(data: bytes, how: Compression) -> tuple[int, bytes]:
+    """The length of the whole members or frames at the start of the data, and their content.
+
+    Raises:
+        StoreError: the data are not compressed that way, or damaged.
+    """
+    try:
+        return _gzip(data) if how == "gz" else _zstd(data)
+    except (zlib.error, OSError) as error:
+        raise StoreError(f"what should be compressed ({how}) is not, or is damaged: {error}") from error
+
+
+def _gzip(data: bytes) -> tuple[int, bytes]:
+    n_bytes, found = 0, []
+    while n_bytes < len(data):
+        member = zlib.decompressobj(_GZIP)
+        content = member.decompress(data[n_bytes:])
+        if not member.eof:
+            break
+        n_bytes = len(data) - len(member.unused_data)
+        found.append(content)
+    return n_bytes, b"".join(found)
+
+
+def _zstd(data: bytes) -> tuple[int, bytes]:
+    n_bytes = 0
+    while (end := _frame_end(data, n_bytes)) is not None:
+        n_bytes = end
+    if n_bytes == 0:
+        return 0, b""
+    return n_bytes, bytes(decompressed(io.BytesIO(data[:n_bytes]), "zst").read())
+
+
+def _frame_end(data: bytes, start: int) -> int | None:
+    """The end of the frame that starts here (RFC 8878, 3.1); None if the data end first."""
+    magic = int.from_bytes(data[start : start + 4], "little")
+    if len(data) < start + 9:  # no frame is shorter
+        return None
+    if magic & ~0xF == _SKIPPABLE:
+        end = start + 8 + int.from_bytes(data[start + 4 : start + 8], "little")
+        return end if end <= len(data) else None
+    if magic != _ZSTD_MAGIC:
+        raise OSError(f"a frame of zstd does not begin with {data[start : start + 4].hex()}")
+    return _blocks_end(data, start)
+
+
+def _blocks_end(data: bytes, start: int) -> int | None:
+    descriptor = data[start + 4]
+    is_single, has_checksum = descriptor >> 5 & 1, descriptor >> 2 & 1
+    content_size = (is_single, 2, 4, 8)[descriptor >> 6]
+    at = start + 5 + (1 - is_single) + (0, 1, 2, 4)[descriptor & 3] + content_size
+    is_last = False
+    while not is_last:
+        if at + 3 > len(data):
+            return None
+        header = int.from_bytes(data[at : at + 3], "little")
+        is_last = bool(header & 1)
+        at += 3 + (1 if header >> 1 & 3 == _RLE else header >> 3)
+    at += 4 * has_checksum
+    return at if at <= len(data) else None
+
 
 CHUNK_BYTES = 8 << 20
 COMPRESSED_BYTES = 2 << 20
 MOST_PIECE_BYTES = 64 << 20
 TABLE_ROWS = 50_000
 TAIL_BYTES = 256
-"""So much of what was read last is looked at again before reading on: a file that was cut back may be rewritten."""
+"""The number of bytes read last that are compared before reading on, to notice a rewritten file."""
 READABLE = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst", ".parquet")
 TOO_LONG = b"?"
-"""Stands for the begin of a line of more than RECORD_BYTES, which is no event."""
+"""Replaces the start of a line of more than RECORD_BYTES, which is not an event."""
 
 Content: TypeAlias = bytes | pa.Table
 
 
 class Rewritten(Exception):
-    """What was read of a file is not in it any more."""
+    """A file no longer holds what was read of it."""
 
 
 @dataclass(slots=True)
-class Reading:
+class FileReading:
     """How far a file was read.
 
     Attributes:
         path: of the file.
-        position: bytes (of Parquet: row groups) that were given, or are in `rest`.
-        rest: the begin of a line whose end is in the next piece of a compressed file.
+        position: bytes (of Parquet: row groups) that were returned, or are in `rest`.
+        rest: the start of a line that ends in the next member or frame of a compressed file.
         tail: the last bytes before `position`, as they are in the file.
-        length_bytes: of the file, when it was read as far as it was whole; -1 before.
-        n_rows: of Parquet, given.
+        length_bytes: the file's length when it was last read to its end; -1 before.
+        n_rows: rows of Parquet that were returned.
     """
 
     path: str
@@ -64,13 +134,13 @@ class Reading:
         return self.path.endswith(".parquet")
 
     def contents(self, store: Store) -> Iterator[Content]:
-        """What is whole and was not given yet.
+        """What is whole and was not returned yet.
 
         Yields:
             Whole lines, each ending in a newline; or tables with some of the columns of `loadgen.store.table`.
 
         Raises:
-            Rewritten: what was given has changed since.
+            Rewritten: what was returned has changed since.
             StoreError: the store does not answer, the file is gone, or damaged; later calls go on from there.
         """
         try:
@@ -80,7 +150,7 @@ class Reading:
             raise damaged(store, self.path, error) from error
 
     def last_line(self, store: Store) -> bytes:
-        """What follows the last newline: the begin of a line, or a whole one that lacks its newline.
+        """What follows the last newline: the start of a line, or a whole line without a newline.
 
         Raises:
             StoreError: as `contents`.
@@ -92,7 +162,7 @@ class Reading:
             return opened.read(RECORD_BYTES)
 
     def take(self, line: bytes) -> None:
-        """The last line counts as given."""
+        """Count the last line as returned."""
         if self.rest:
             self.rest = b""
         else:

@@ -1,7 +1,7 @@
-"""Records as pieces of normalised rows, with what is counted of them.
+"""Records as normalised rows.
 
-In: lines of JSON, or tables of Parquet. Out: pieces: the rows of `loadgen.analyze.events`, and the hashes of the
-listeners, artists and tracks in them. What is no event is counted, never an error.
+In: lines of JSON, or tables of Parquet. Out: pieces, each with rows of `loadgen.analyze.events` and the hashes of their
+listeners, artists and tracks. A record that is not an event is counted; it is not an error.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from loadgen.store.read import lines_of_texts
 from loadgen.store.table import RAW
 
 LAST_MS = 253_402_300_799_999
-"""The end of the year 9999; the consumer takes no later event either."""
+"""The end of the year 9999; the consumer refuses later events, too."""
 IS_EVENT = f"ts_ms BETWEEN 0 AND {LAST_MS}"
 MEMORY_BYTES = 256 << 20
 COLUMNS = (*ROW, "name")
@@ -26,12 +26,12 @@ COLUMNS = (*ROW, "name")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some events.
+    """Some events, normalised.
 
     Attributes:
         rows: pyarrow table, COLUMNS of `loadgen.analyze.events`; `ts_ms` is never null.
-        listeners, artists, tracks: uint64, the different ones in it.
-        n_unreadable: records that are no events.
+        listeners, artists, tracks: uint64, hashes of the different ones.
+        n_unreadable: records that are not events.
     """
 
     rows: pa.Table
@@ -42,17 +42,17 @@ class Piece:
 
 
 class Normaliser:
-    """Makes pieces; belongs to one thread."""
+    """Turns records into pieces; belongs to one thread."""
 
     def __init__(self) -> None:
         """Open a database in memory."""
         self._connection = connect(MEMORY_BYTES)
-        self._connection.execute("SET threads = 1")  # the page answers meanwhile, also on two cores
+        self._connection.execute("SET threads = 1")  # leaves a core to the answering process
 
     def of_lines(self, lines: bytes) -> list[Piece]:
-        """Lines of JSON, each ending in a newline.
+        """Pieces of lines of JSON, each ending in a newline.
 
-        Lines that DuckDB refuses as a whole, such as one of more than 16 MB, are looked for by halving."""
+        Halves the lines to find those that make DuckDB refuse all of them, such as one of more than 16 MB."""
         n_lines = _count_lines(lines)
         try:
             return [self._piece(rows_of_lines(self._connection, lines, COLUMNS), n_lines)]
@@ -65,7 +65,7 @@ class Normaliser:
         return [*self.of_lines(lines[:middle]), *self.of_lines(lines[middle:])]
 
     def of_table(self, table: pa.Table) -> list[Piece]:
-        """Rows of a Parquet file, some of the columns of `loadgen.store.table`; records kept as text are lines."""
+        """Pieces of rows with some columns of `loadgen.store.table`; records kept as text are read as lines."""
         if RAW not in table.column_names:
             return [self._of_rows(table)]
         is_row = table[RAW].is_null()
@@ -97,14 +97,14 @@ class Normaliser:
             self._connection.unregister("rows")
         return Piece(rows, listeners, artists, tracks, n_records - rows.num_rows)
 
-    def _distinct(self, what: str, present: str) -> UInt64s:
-        found: Any = self._connection.sql(f"SELECT DISTINCT {what} AS h FROM rows WHERE {present} IS NOT NULL")
+    def _distinct(self, expression: str, present: str) -> UInt64s:
+        found: Any = self._connection.sql(f"SELECT DISTINCT {expression} AS h FROM rows WHERE {present} IS NOT NULL")
         hashes: UInt64s = found.to_arrow_table()["h"].to_numpy().astype(np.uint64, copy=False)
         return hashes
 
 
 def _count_lines(lines: bytes) -> int:
-    """Lines that hold something."""
+    """The number of lines that are not blank."""
     n_lines = lines.count(b"\n")
     if b"\n\n" in lines or lines[:1] == b"\n" or b"\r" in lines or b" \n" in lines:
         return sum(map(bool, map(bytes.strip, lines.split(b"\n"))))

@@ -1,10 +1,10 @@
-"""The page and its figures over HTTP; what a browser may do with them; who may ask.
+"""The page and its metrics over HTTP, with the rules that protect them.
 
-In: answers, a socket. Out: a server that runs until a signal. Only GET. Nothing comes from elsewhere, and no text of an
-event can become markup or script: the Content-Security-Policy allows this server's own files, and nothing inline.
+In: answers, a socket. Out: a server that runs until a signal. Only GET. The Content-Security-Policy allows this
+server's own files and nothing inline, so no text of an event can become markup or script.
 
-Where the server is bound to loopback, the Host header must name this machine. Otherwise a page from elsewhere, whose
-name its owner lets point to 127.0.0.1 (DNS rebinding), could read the figures through the browser.
+If the server is bound to loopback, the Host header must name this machine. Otherwise the page of another site whose
+name resolves to 127.0.0.1 (DNS rebinding) could read the metrics through the browser.
 """
 
 import asyncio
@@ -60,18 +60,18 @@ STATIC = {
 BACKLOG = 128
 KEEP_ALIVE_S = 20
 HEADERS_S = 10.0
-"""A request must be whole by then."""
+"""The headers of a request must arrive within this time."""
 MOST_CONNECTIONS = 256
-COMPLAIN_EVERY_S = 60.0
-"""Longer than pages wait between two questions."""
+LOG_EVERY_S = 60.0
+"""Longer than the interval at which a page asks."""
 
 
 def app_of(answers: Answers, host: str) -> App:
     """The application.
 
     Args:
-        answers: what is answered.
-        host: where the server is bound to; on loopback, only requests to it are answered.
+        answers: builds the answers.
+        host: the address of the server; on loopback, only requests that name it are answered.
     """
 
     async def figures(request: Request) -> Response:
@@ -99,10 +99,10 @@ def _static(name: str, media_type: str) -> Callable[[Request], Awaitable[Respons
 
 
 class Guard:
-    """Adds the headers to every answer, and refuses requests that mean another host."""
+    """Adds the headers to every answer, and refuses requests to another host."""
 
     def __init__(self, app: App, hosts: tuple[str, ...] | None) -> None:
-        """Around an application."""
+        """Wrap an application."""
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,13 +114,13 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *extra]
             await send(message)
 
-        if scope["type"] == "http" and not self._is_meant(scope):
+        if scope["type"] == "http" and not self._is_for_us(scope):
             text = "this dashboard answers on this machine only: open it as http://127.0.0.1, or start it with --host"
             await PlainTextResponse(text, 421)(scope, receive, send_guarded)
         else:
             await self._app(scope, receive, send_guarded)
 
-    def _is_meant(self, scope: Scope) -> bool:
+    def _is_for_us(self, scope: Scope) -> bool:
         if self._hosts is None:
             return True
         named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
@@ -128,10 +128,10 @@ class Guard:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections; port 0 is any free one.
+    """A listening socket; port 0 is any free one.
 
     Raises:
-        LoadgenError: the port is taken, or the host is not this machine's.
+        LoadgenError: the port is taken, or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -151,14 +151,14 @@ def listen(host: str, port: int) -> socket.socket:
     return bound
 
 
-class _Server(uvicorn.Server):
-    """Ends on a signal without raising it again: the program chooses its exit code."""
+class _DashboardServer(uvicorn.Server):
+    """Ends on a signal without raising it again, because the program chooses its exit code."""
 
     signal: int = 0
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGINT, SIGTERM and SIGHUP end the server."""
+        """End the server on SIGINT, SIGTERM and SIGHUP."""
         with listening(self._end):
             yield
 
@@ -169,20 +169,20 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed where its headers do not come in time, or where there are too many at once."""
+    """A connection that is closed if its headers are late, or if there are too many connections."""
 
     _headers_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for headers."""
+        """Start the timeout of the headers."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
-            _complaints.say("more connections at once than the dashboard takes: the newest are closed")
+            _problem_log.say("more connections at once than the dashboard takes: the newest are closed")
             transport.abort()
         self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
-        """Take in a part of a request."""
+        """Receive a part of a request."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._cancel()
@@ -190,7 +190,7 @@ class _Connection(H11Protocol):
             self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Stop the timeout."""
         self._cancel()
         super().connection_lost(exc)
 
@@ -204,27 +204,27 @@ class _Connection(H11Protocol):
 
     def _give_up(self) -> None:
         self._headers_due = None
-        _complaints.say(f"a connection whose request was not whole after {HEADERS_S:g} s was closed")
+        _problem_log.say(f"a connection whose request was not whole after {HEADERS_S:g} s was closed")
         self.transport.abort()
 
 
 def most_connections() -> int:
-    """How many connections are held at once: files that are open for other ends are left, too."""
+    """The limit of open connections, which leaves half of the file descriptors to other uses."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST_CONNECTIONS if allowed == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, allowed // 2)
 
 
 @dataclass
-class _Complaints:
-    """Says on stderr what goes wrong with connections, one line a minute at most."""
+class _ProblemLog:
+    """Problems of connections on stderr, at most one line a minute."""
 
     said_s: float = float("-inf")
     n_unsaid: int = 0
 
     def say(self, text: str) -> None:
-        """Say it, or count it."""
+        """Print a problem, or count it."""
         now_s = time.monotonic()
-        if now_s - self.said_s < COMPLAIN_EVERY_S:
+        if now_s - self.said_s < LOG_EVERY_S:
             self.n_unsaid += 1
             return
         more = f" ({self.n_unsaid:,} more such lines were left out)" if self.n_unsaid else ""
@@ -232,18 +232,18 @@ class _Complaints:
         sys.stderr.write(f"dashboard: {text}{more}\n")
 
 
-_complaints = _Complaints()
+_problem_log = _ProblemLog()
 
 
 def serve(app: App, bound: socket.socket) -> int:
-    """Answer until SIGINT, SIGTERM or SIGHUP; returns its number."""
-    server = _Server(config_of(app))
+    """Answer until SIGINT, SIGTERM or SIGHUP; returns the signal's number."""
+    server = _DashboardServer(config_of(app))
     asyncio.run(server.serve([bound]))
     return server.signal
 
 
 def config_of(app: App) -> uvicorn.Config:
-    """How an application is served."""
+    """The configuration of uvicorn for an application."""
     return uvicorn.Config(
         app,
         http=_Connection,

@@ -1,22 +1,22 @@
 """The events of a topic, seconds after they were produced.
 
-In: a topic, and where to begin. Out: lines of JSON; how things are.
+In: a topic, and where to begin. Out: lines of JSON; the state of the topic.
 
-Partitions are assigned, not subscribed to: no group is joined, no offset committed, so nothing of this is seen by
-consumers. Brokers may restart: librdkafka connects again, and what was not read yet is read. A topic that is not there,
-or a broker that does not answer, is waited for. Where messages were deleted before they could be read, or the topic was
-made anew, reading goes on with the first message there is.
+Partitions are assigned, not subscribed to: no group is joined and no offset committed, so consumers are not affected.
+After a restart of the brokers librdkafka reconnects and reading goes on. A missing topic or a broker that does not
+answer is waited for. If messages were deleted before they were read, or the topic was recreated, reading goes on with
+the first message there is.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from loadgen.consume.client import Client
-from loadgen.dashboard.state import State
+from loadgen.dashboard.feed import DASHBOARD_GROUP, Begin, SourceState
 from loadgen.errors import SinkError, StoreError, TopicRecreated
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
@@ -24,17 +24,13 @@ from loadgen.kafka.lines import folded_if_json
 from loadgen.kafka.options import KafkaSettings, hide_secrets
 from loadgen.kafka.watch import TopicWatch
 
-Begin = Literal["recent", "beginning", "end"]
-
-GROUP = "loadgen-dashboard"
-"""librdkafka wants a name; nothing is joined by it."""
 N_RECENT = 100_000
 FETCH_MESSAGES, FETCH_S = 20_000, 0.25
 AGAIN_S = 3.0
 PROBE_S = 5.0
-"""The brokers are asked for the partitions' ends so often: also an idle topic's state is known."""
+"""The interval of asking the brokers for the ends of the partitions, so that an idle topic's state is known too."""
 LOOK_S = 60.0
-"""New partitions are looked for so often."""
+"""The interval of looking for new partitions."""
 ASK_S = 5.0
 CREATED_AGAIN = "the topic was deleted and created again; reading it from its first message"
 GONE = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
@@ -44,14 +40,14 @@ class TopicEvents:
     """Reads a topic.
 
     Attributes:
-        state: how things are.
-        name: the topic, as a person would write it.
-        unread: messages in the topic that were not read yet, as of the latest answer of the brokers; None before it.
+        state: the state of the topic.
+        name: the topic, in words.
+        unread: messages not read yet, as of the brokers' latest answer; None before it.
     """
 
     def __init__(self, kafka: KafkaSettings, begin: Begin, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing is asked of the brokers yet."""
-        self.state = State()
+        """Begin; connects later."""
+        self.state = SourceState()
         self.name = f"topic {kafka.topic} on {kafka.brokers}"
         self._kafka, self._begin, self._clock = kafka, begin, clock
         self._client: Client | None = None
@@ -64,16 +60,16 @@ class TopicEvents:
 
     @property
     def unread(self) -> int | None:
-        """See above."""
+        """See the class."""
         if not self._ends or self.state.status not in ("ok", "reading"):
             return None
         return sum(max(0, end - self._next.get(partition, end)) for partition, end in self._ends.items())
 
     def contents(self) -> Iterator[bytes]:
-        """What has come, waiting a quarter of a second for it; never raises, but says so in `state`.
+        """New messages, after waiting up to a quarter of a second; failures are reported by `state`, never raised.
 
         Yields:
-            Lines of JSON, or of what producers sent in its place, each ending in a newline.
+            Lines of JSON, or of what producers sent instead, each ending in a newline.
         """
         now_s = self._clock()
         try:
@@ -90,18 +86,18 @@ class TopicEvents:
         except (SinkError, StoreError) as error:
             self._give_up(str(error))
         except (KafkaException, TimeoutError) as error:
-            self._trouble(hide_secrets(str(error.args[0] if error.args else error), self._kafka.options))
+            self._set_unanswered(hide_secrets(str(error.args[0] if error.args else error), self._kafka.options))
 
     def close(self) -> None:
-        """Let go of the brokers."""
+        """Disconnect."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
     def _connect(self) -> None:
         n_partitions = check_topic(self._kafka, ASK_S)
-        self._recognise()
-        client = Client(self._kafka, GROUP)
+        self._check_identity()
+        client = Client(self._kafka, DASHBOARD_GROUP)
         try:
             for partition in range(n_partitions):
                 self._start(client, partition, n_partitions)
@@ -110,10 +106,10 @@ class TopicEvents:
             raise
         self._client = client
         self._probe_s, self._look_s = self._clock() + PROBE_S, self._clock() + LOOK_S
-        self._well()
+        self._update_state()
 
-    def _recognise(self) -> None:
-        """See whether the topic is still the one that was read; another one of its name is read from its beginning."""
+    def _check_identity(self) -> None:
+        """Check that the topic is still the one that was read; a new one of its name is read from its beginning."""
         known = self._watch.topic_id if self._watch is not None else None
         self._watch = TopicWatch(self._kafka, known)
         try:
@@ -125,7 +121,7 @@ class TopicEvents:
             self._watch.look()
 
     def _start(self, client: Client, partition: int, n_partitions: int) -> None:
-        """Go on where reading ended, or begin."""
+        """Read a partition on from where reading ended, or begin."""
         low, high = client.span(partition)
         begins = {"recent": max(low, high - N_RECENT // n_partitions), "beginning": low, "end": high}
         first = self._next.get(partition, begins[self._begin])
@@ -142,14 +138,14 @@ class TopicEvents:
                 self._take_error(client, message)
             messages = [message for message in messages if message.error() is None]
         if messages:
-            if self._watch is not None:  # else messages of another topic would be shown now, and again from its start
+            if self._watch is not None:  # else a recreated topic's messages would be counted twice
                 self._watch.confirm(time.monotonic())
             self._count(messages)
-            self._well()
+            self._update_state()
             yield _lines(messages)
 
     def _count(self, messages: list[Message]) -> None:
-        """Where to go on."""
+        """Remember the next offset of each partition."""
         partitions = np.fromiter(map(Message.partition, messages), np.int64, len(messages))
         offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
         for partition in np.unique(partitions).tolist():
@@ -177,13 +173,13 @@ class TopicEvents:
             raise SinkError(hide_secrets(error.str(), self._kafka.options))
 
     def _take_end(self, partition: int | None, offset: int | None) -> None:
-        """There is no message at or behind this offset: the ends of transactions take offsets too."""
+        """Skip offsets that hold no message, such as the ends of transactions."""
         if partition is not None and offset is not None and offset > self._next.get(partition, offset):
             self._next[partition] = offset
-            self._well()
+            self._update_state()
 
     def _look(self, client: Client) -> None:
-        """Now and then: whether the brokers answer, and whether there are more partitions."""
+        """At intervals, check that the brokers answer, and look for new partitions."""
         now_s = self._clock()
         if now_s >= self._probe_s:
             self._probe_s = now_s + PROBE_S
@@ -193,7 +189,7 @@ class TopicEvents:
             if any(self._next[partition] > end for partition, end in ends.items()):
                 self._give_up("the topic was made anew; reading it from its first message")
                 return
-            self._well()
+            self._update_state()
         if now_s >= self._look_s:
             self._look_s = now_s + LOOK_S
             n_partitions = check_topic(self._kafka, ASK_S)
@@ -202,7 +198,7 @@ class TopicEvents:
                 self._start(client, partition, n_partitions)
 
     def _is_confirmed(self, watch: TopicWatch) -> bool:
-        """Whether the topic is still the same; raises TopicMissing, TimeoutError."""
+        """Whether the topic was not recreated. Raises TopicMissing, TimeoutError."""
         try:
             if not watch.look():
                 raise TimeoutError("no answer")
@@ -211,28 +207,29 @@ class TopicEvents:
             return False
         return True
 
-    def _well(self) -> None:
+    def _update_state(self) -> None:
         n_all = sum(self._goal.values()) - sum(self._first.values())
         n_done = sum(min(self._next[each], goal) - self._first[each] for each, goal in self._goal.items())
         is_behind = any(self._next[each] < goal for each, goal in self._goal.items())
         share = min(1.0, max(0.0, n_done / n_all)) if n_all > 0 else 0.0
-        self.state = State("reading", "", share) if is_behind and n_all > 0 else State("ok")
+        self.state = SourceState("reading", "", share) if is_behind and n_all > 0 else SourceState("ok")
 
-    def _trouble(self, reason: str) -> None:
+    def _set_unanswered(self, reason: str) -> None:
         is_new = self.state.status in ("starting", "waiting")
-        self.state = State("waiting" if is_new else "stale", f"{self.name} does not answer: {reason}")
+        self.state = SourceState("waiting" if is_new else "stale", f"{self.name} does not answer: {reason}")
 
     def _give_up(self, reason: str) -> None:
-        """Begin anew with another client, in a while."""
+        """Disconnect; connect again after AGAIN_S."""
         self.close()
         self._ends = {}
         is_new = self.state.status in ("starting", "waiting") and not self._next
-        self.state = State("waiting" if is_new else "stale", reason)
+        self.state = SourceState("waiting" if is_new else "stale", reason)
         self._again_s = self._clock() + AGAIN_S
 
 
 def _lines(messages: list[Message]) -> bytes:
-    """The messages' values as lines; of null, nothing, and line feeds in no JSON one that is no event."""
+    """The messages' values, one line each; a value that is null, empty, or has line feeds but is not JSON becomes an
+    unreadable line."""
     values: list[Any] = list(map(Message.value, messages))
     if None in values:
         values = [b"null" if value is None else value for value in values]

@@ -1,8 +1,7 @@
-"""Producer, consumer and dashboard as one: `loadgen pipeline`.
+"""Producer, consumer and dashboard in one command: `loadgen pipeline`.
 
-`prepare` checks everything first; `parts` says what each part is told; a `child` is its process, `tied` to this one;
-the `supervisor` keeps it alive; `pipeline` sees to all three and `ending` to their end, by `offsets` and `manifests`;
-`figures` and `screen` say how it goes.
+In: settings. Out: an exit code. `prepare` checks everything first; `pipeline` runs the three parts, each a `child`
+process; `ending` drains and verifies; `console` shows the progress.
 """
 
 from contextlib import ExitStack
@@ -11,29 +10,28 @@ from loadgen.config import PipelineSettings
 
 
 def main(settings: PipelineSettings) -> int:
-    """Run to the end and say how it went.
+    """Run to the end and print the result.
 
     Args:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 every event sent is stored once, 1 not, stopped and stored: see
-        `loadgen.signals`.
+        The exit code: 0 if every event sent is stored once, 1 if not; after a signal, see `loadgen.signals`.
 
     Raises:
         LoadgenError: the pipeline could not start.
     """
+    from loadgen.pipeline.console import PipelineConsole
     from loadgen.pipeline.pipeline import Pipeline
     from loadgen.pipeline.prepare import prepare
-    from loadgen.pipeline.screen import Screen
 
-    screen = Screen(settings)
+    console = PipelineConsole(settings)
     with ExitStack() as stack:
         address = None
         if settings.embedded:
             from loadgen.kafka.embedded import EmbeddedBroker
 
             address = stack.enter_context(EmbeddedBroker(settings.topic)).address
-        ground = prepare(settings, address, screen.note)
-        screen.ground(ground)
-        return Pipeline(settings, ground, screen).run()
+        context = prepare(settings, address, console.note)
+        console.start(context)
+        return Pipeline(settings, context, console).run()

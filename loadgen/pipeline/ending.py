@@ -1,45 +1,153 @@
-"""How a pipeline ends without losing an event, and what it then says for certain.
+"""How a pipeline ends without losing an event, and what it then knows for certain.
 
-In: parts that run, the ground they stand on. Out: parts that have ended, in the order in which the events go; and the
-comparison of what was sent with what is stored.
+In: the manifests of the producers, the parts that run, the store and the topic. Out: parts that have ended in the order
+in which events flow, after everything in the topic was stored; and the comparison of what was sent with what is stored.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from loadgen.errors import StoreError
-from loadgen.pipeline.child import Child
-from loadgen.pipeline.offsets import has_messages, missing, stored_of
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from loadgen.consume.commits import CommitRecord, TopicIdentity
+from loadgen.errors import NotThere, StoreError
+from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.options import KafkaSettings, client_config
+from loadgen.pipeline.child import Child, PartState, PipelinePart
 from loadgen.pipeline.prepare import PipelineContext
-from loadgen.pipeline.supervisor import Part, State
+from loadgen.store import Store
 from loadgen.verifier.report import VerifyReport
 
+COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerManifest:
+    """The outcome of one producer.
+
+    Attributes:
+        path: the manifest.
+        is_final: whether the run ended in order; else it was killed, or is still running.
+        served_s: seconds of its schedule that were served.
+        exit_reason: "duration", "interrupted early", "error" …; "running" if it is not final.
+        counts: COUNTS → events.
+    """
+
+    path: Path
+    is_final: bool
+    served_s: float
+    exit_reason: str
+    counts: dict[str, int]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time was up. A producer that was stopped from outside is restarted."""
+        return self.is_final and self.exit_reason == "duration"
+
+
+def producer_manifest(path: Path) -> ProducerManifest | None:
+    """Read a manifest; None if there is none, because the run never began."""
+    try:
+        content: dict[str, Any] = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    summary = content["summary"]
+    counts = {name: int(summary[name]) for name in COUNTS}
+    return ProducerManifest(path, "reached" not in content, float(summary["elapsed_s"]), summary["exit_reason"], counts)
+
+
+def producer_manifests(paths: Iterable[Path]) -> list[ProducerManifest]:
+    """Read the manifests that exist."""
+    return [manifest for path in paths if (manifest := producer_manifest(path)) is not None]
+
+
+_CONSUMER_CONFIG = {
+    "group.id": "loadgen-pipeline-ends",  # never joined
+    "enable.auto.commit": "false",
+    "enable.partition.eof": "true",
+    "auto.offset.reset": "earliest",
+    "isolation.level": "read_committed",
+}
+MESSAGES_WITHIN_S = 5.0
+
+
+def stored_offsets(store: Store, source: TopicIdentity, n_partitions: int) -> dict[int, int]:
+    """One past the last stored offset of each Kafka partition; 0 if nothing is stored.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    found = dict.fromkeys(range(n_partitions), 0)
+    for number in found:
+        records = [file.path for file in store.files(source.records(number)) if file.path.endswith(".json")]
+        with suppress(NotThere):  # the record was pruned meanwhile because there is a later one
+            found[number] = CommitRecord.from_json(records[-1], store.read(records[-1])).next if records else 0
+    return found
+
+
+def missing(stored: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
+    """The next offset to be stored, of each Kafka partition that is not stored to its end."""
+    return {number: stored[number] for number, end in ends.items() if stored[number] < end}
+
+
+def has_messages(kafka: KafkaSettings, begins: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    """Whether one of these ranges holds a message; they may hold only ends of transactions, which take offsets too.
+
+    Returns:
+        True also if that is unknown after a few seconds.
+    """
+    consumer = _consumer(kafka)
+    try:
+        consumer.assign([TopicPartition(kafka.topic, number, offset) for number, offset in begins.items()])
+        unread, deadline_s = set(begins), time.monotonic() + MESSAGES_WITHIN_S
+        while unread and time.monotonic() < deadline_s:
+            for message in consumer.consume(100, 0.2):
+                number, error = message.partition() or 0, message.error()
+                if error is None and (message.offset() or 0) < ends[number]:
+                    return True
+                if error is None or error.code() == KafkaError._PARTITION_EOF:
+                    unread.discard(number)
+        return bool(unread)
+    except KafkaException:
+        return True
+    finally:
+        consumer.close()
+
+
+def _consumer(kafka: KafkaSettings) -> Consumer:
+    monitor = Monitor(kafka.options)
+    return Consumer({**client_config(kafka), **_CONSUMER_CONFIG, **monitor.callbacks()}, logger=monitor.logger)
+
+
 PART_ENDS_S = 45.0
-"""A producer and a consumer wait 30 s for what is in flight; one that takes longer hangs."""
+"""Longer than producer and consumer wait for what is in flight, which is 30 s."""
 ORPHANS_S = 8.0
-"""The workers of a coordinator that was killed give what is in flight 3 s, and closing takes as long."""
+"""Longer than the workers of a killed coordinator flush (3 s) and close (3 s)."""
 LOOK_S = 0.5
 QUIET_S = 5.0
 Turn = Callable[[], None]
-"""Called a few times a second while something is waited for: keeps the other parts alive, and the user informed."""
+"""Called a few times a second while waiting: restarts other parts and prints progress."""
 
 
-def end_part(part: Part, turn: Turn, timeout_s: float = PART_ENDS_S) -> bool:
-    """Have a part end in its own way; returns whether it did, and was not killed for taking too long."""
+def end_part(part: PipelinePart, turn: Turn, timeout_s: float = PART_ENDS_S) -> bool:
+    """Ask a part to end; kill it after the timeout. Returns whether it ended in order."""
     part.stop()
     deadline_s = time.monotonic() + timeout_s
-    while part.state is State.RUNNING and time.monotonic() < deadline_s:
+    while part.state is PartState.RUNNING and time.monotonic() < deadline_s:
         turn()
-    in_order = part.state is not State.RUNNING
+    in_order = part.state is not PartState.RUNNING
     if not in_order:
         part.kill()
     return in_order
 
 
 def end_orphans(children: Sequence[Child], turn: Turn) -> None:
-    """See to it that nothing that a dead producer has started still sends."""
+    """Wait until the workers of dead producers have ended; kill them after ORPHANS_S."""
     deadline_s = time.monotonic() + ORPHANS_S
     living = [child for child in children if child.has_descendants()]
     while living and time.monotonic() < deadline_s:
@@ -50,23 +158,23 @@ def end_orphans(children: Sequence[Child], turn: Turn) -> None:
 
 
 class DrainWaiter:
-    """Waits until everything up to some offsets is stored."""
+    """Waits until everything before the given offsets is stored."""
 
-    def __init__(self, ground: PipelineContext, ends: Mapping[int, int], timeout_s: float) -> None:
-        """Prepare.
+    def __init__(self, context: PipelineContext, ends: Mapping[int, int], timeout_s: float) -> None:
+        """Begin.
 
         Args:
-            ground: of the pipeline.
-            ends: one past the last offset of each partition.
-            timeout_s: longest time in which nothing more is stored.
+            context: the pipeline.
+            ends: one past the last offset of each Kafka partition.
+            timeout_s: the longest time without progress.
         """
-        self._ground, self._ends, self._timeout_s = ground, ends, timeout_s
+        self._context, self._ends, self._timeout_s = context, ends, timeout_s
         self._n_missing = -1
 
-    def wait(self, consumer: Part, turn: Turn) -> bool:
-        """Wait; returns whether everything is stored, as far as offsets tell."""
+    def wait(self, consumer: PipelinePart, turn: Turn) -> bool:
+        """Wait. Returns whether everything is stored, judged by offsets."""
         progress_s = time.monotonic()
-        while consumer.state is not State.GIVEN_UP:
+        while consumer.state is not PartState.GIVEN_UP:
             left = self._missing()
             n_missing = sum(self._ends[number] - offset for number, offset in left.items()) if left is not None else -1
             if n_missing == 0:
@@ -74,7 +182,7 @@ class DrainWaiter:
             now_s = time.monotonic()
             if n_missing not in (-1, self._n_missing):
                 self._n_missing, progress_s = n_missing, now_s
-            elif left and now_s - progress_s > QUIET_S and not has_messages(self._ground.kafka, left, self._ends):
+            elif left and now_s - progress_s > QUIET_S and not has_messages(self._context.kafka, left, self._ends):
                 return True
             if time.monotonic() - progress_s > self._timeout_s:
                 return False
@@ -82,10 +190,10 @@ class DrainWaiter:
         return False
 
     def _missing(self) -> dict[int, int] | None:
-        """See `missing`; None where the store does not say."""
-        ground = self._ground
+        """See `missing`; None if the store does not answer."""
+        context = self._context
         try:
-            return missing(stored_of(ground.store, ground.source, ground.n_partitions), self._ends)
+            return missing(stored_offsets(context.store, context.source, context.n_partitions), self._ends)
         except StoreError:
             return None
 
@@ -96,23 +204,23 @@ class DrainWaiter:
 
 
 def verify(
-    ground: PipelineContext, manifests: Sequence[Path], show: int, progress: Callable[[str, int, float], None]
+    context: PipelineContext, manifests: Sequence[Path], show: int, progress: Callable[[str, int, float], None]
 ) -> VerifyReport:
-    """Hold what the producers sent against what is stored of this pipeline's time.
+    """Compare what the producers sent with what was stored since this pipeline began.
 
-    Events of others, which the same topic holds, are no fault; where the topic is the pipeline's own there are none.
+    Events that other producers sent to the same topic are a note, not a finding.
 
     Raises:
-        LoadgenError: the store cannot be read, or a run not be made again.
+        LoadgenError: the store cannot be read, or a run cannot be regenerated.
     """
     from loadgen.verifier.files import part_source
     from loadgen.verifier.manifest_spec import read_promises
     from loadgen.verifier.verify import compared
 
-    source = part_source(ground.store, ground.source.tag, ground.begins)
+    source = part_source(context.store, context.source.tag, context.begins)
     report = compared(read_promises(manifests, "store"), source, show, progress)
     findings = report.findings
-    if ground.is_shared and findings.counts["foreign"]:
+    if context.is_shared and findings.counts["foreign"]:
         n_foreign = findings.counts.pop("foreign")
         findings.notes.append(f"{n_foreign:,} events of others, from the same topic, are stored among them")
         return replace(report, shown=[one for one in report.shown if one.kind != "foreign"])

@@ -1,6 +1,7 @@
-"""The parent of a pipeline: starts the parts, keeps them alive, ends them in the order in which the events go.
+"""The parent of a pipeline: starts its three parts, restarts them, and ends them in the order in which events flow.
 
-In: settings, the ground on which the parts stand. Out: an exit code. It touches no event of its own.
+In: settings, a checked context. Out: an exit code. The parts are `loadgen` commands; a Kafka option, which may be a
+password, reaches them through the environment and never stands on a command line.
 """
 
 import os
@@ -17,47 +18,106 @@ from loadgen.errors import BrokerUnreachable, LoadgenError
 from loadgen.kafka.consumer_options import ends_of
 from loadgen.kafka.embedded import AT_ONCE
 from loadgen.kafka.watch import TopicWatch
-from loadgen.pipeline import parts
-from loadgen.pipeline.child import Child
-from loadgen.pipeline.ending import DrainWaiter, end_orphans, end_part, verify
-from loadgen.pipeline.figures import Figures, reserve_port
-from loadgen.pipeline.manifests import Account, account_of, accounts_of
+from loadgen.pipeline.child import Child, PartState, PipelinePart
+from loadgen.pipeline.console import PipelineConsole, PipelineMetrics, reserve_port
+from loadgen.pipeline.ending import (
+    DrainWaiter,
+    ProducerManifest,
+    end_orphans,
+    end_part,
+    producer_manifest,
+    producer_manifests,
+    verify,
+)
 from loadgen.pipeline.prepare import PipelineContext
-from loadgen.pipeline.screen import Screen
-from loadgen.pipeline.supervisor import Part, State
 from loadgen.signals import exit_code, listening, reason_of
 from loadgen.terminal import say_json
 from loadgen.verifier.compare import KINDS
 from loadgen.verifier.report import VerifyReport
 
+FORMAT = "full"
+"""The format that fills every panel of the dashboard."""
+
+
+def is_timed(settings: PipelineSettings) -> bool:
+    """Whether an event's time is the wall-clock time at which it is due, so that its latency is known.
+
+    Any rate but the natural one compresses simulated time; on the wall clock tracks would be too short.
+    """
+    return settings.rate == "natural"
+
+
+def producer_words(
+    settings: PipelineSettings, brokers: str, incarnation: int, left_s: float | None, metrics_port: int, manifest: Path
+) -> list[str]:
+    """The command line of a producer.
+
+    Args:
+        settings: the pipeline's.
+        brokers: "HOST:PORT,…".
+        incarnation: counts from 0; each has another seed, so that no event is repeated.
+        left_s: seconds of events that are left; None: until stopped.
+        metrics_port: the port of its metrics.
+        manifest: the path of its manifest.
+    """
+    ends = ["--continuous"] if left_s is None else ["--duration", f"{left_s:.3f}s"]
+    rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate!r}/s"
+    times = "wall" if is_timed(settings) else "simulated"
+    return [
+        *("run", "--format", FORMAT, "--users", str(settings.users), "--workers", str(settings.workers)),
+        *("--seed", str((settings.seed + incarnation) % 2**64), "--rate", rate, "--tracks", str(settings.tracks)),
+        *(*ends, "--timestamps", times),
+        *_kafka_words(settings, brokers, metrics_port),
+        *("--manifest", str(manifest), "--quiet"),
+    ]
+
+
+def consumer_words(settings: PipelineSettings, brokers: str, group: str, metrics_port: int) -> list[str]:
+    """The command line of a consumer in this group."""
+    rotation = ("--rotate-interval", f"{settings.rotate_interval_s}s")
+    where = ("--group", group, "--store", settings.store)
+    return ["consume", *_kafka_words(settings, brokers, metrics_port), *where, *rotation]
+
+
+def dashboard_words(settings: PipelineSettings, flow: Path) -> list[str]:
+    """The command line of a dashboard; `flow` is the file with the progress of the pipeline."""
+    where = ("--port", str(settings.port), "--host", settings.host)
+    return ["dashboard", "--store", settings.store, "--flow", str(flow), *where]
+
+
+def _kafka_words(settings: PipelineSettings, brokers: str, metrics_port: int) -> list[str]:
+    words = ["--brokers", brokers, "--topic", settings.topic, "--metrics-port", str(metrics_port)]
+    return words if settings.kafka_config is None else [*words, "--kafka-config", str(settings.kafka_config)]
+
+
 EXIT_FAILED = 1
 TICK_S = 0.1
-ASK_EVERY_S = 1.0
+SCRAPE_EVERY_S = 1.0
 SHORT_S = 1.0
-"""A producer that dies so shortly before its time is up is not started again."""
+"""A producer with less time left than this is not restarted."""
 PRODUCER_PORT, CONSUMER_PORT = 9108, 9109
 SHOW = 5
 DASHBOARD_ENDS_S = 5.0
 
 
 class Pipeline:
-    """Three parts, from their start to their end."""
+    """Runs the three parts."""
 
-    def __init__(self, settings: PipelineSettings, ground: PipelineContext, screen: Screen) -> None:
-        """Nothing is started yet."""
-        self._settings, self._ground, self._screen = settings, ground, screen
+    def __init__(self, settings: PipelineSettings, context: PipelineContext, console: PipelineConsole) -> None:
+        """Begin; the parts are started by `run`."""
+        self._settings, self._context, self._console = settings, context, console
         self._reserved = [reserve_port(PRODUCER_PORT), reserve_port(CONSUMER_PORT)]
         self._ports = [reserved.getsockname()[1] for reserved in self._reserved]
         given, options = settings.kafka_option, AT_ONCE if settings.embedded else {}
         self._environment = environment(os.environ, given)
         self._environment_of_consumers = environment(os.environ, KafkaOptions({**options, **given}))
-        self._producer = Part("producer", self._begin_producer, self._is_produced, self._note)
-        self._consumer = Part("consumer", self._begin_consumer, _never, self._note)
-        self._dashboard = Part("dashboard", self._begin_dashboard, _never, self._note)
-        self._watch = TopicWatch(ground.kafka, ground.source.topic_id)
+        self._producer = PipelinePart("producer", self._begin_producer, self._is_produced, self._note)
+        self._consumer = PipelinePart("consumer", self._begin_consumer, _never, self._note)
+        self._dashboard = PipelinePart("dashboard", self._begin_dashboard, _never, self._note)
+        self._watch = TopicWatch(context.kafka, context.source.topic_id)
         self._parts = (self._dashboard, self._consumer, self._producer)
         self._producers: list[Child] = []
-        self._figures, self._asked_s, self._flow_file = Figures(), 0.0, ground.folder / "flow"
+        self._metrics, self._scraped_s, self._flow_file = PipelineMetrics(), 0.0, context.folder / "flow"
         self._signals: list[signal.Signals] = []
         self._problems: list[str] = []
         self._doing = ""
@@ -71,7 +131,9 @@ class Pipeline:
                 self._watch.start()
                 reason = self._until_it_ends()
                 report = self._end()
-                self._say(report)
+                self._console.end_line()
+                if report is not None:
+                    self._console.result(report, self._context)
                 if reason == "duration" and self._settings.stay and not self._signals:
                     self._stay()
             except KeyboardInterrupt:
@@ -87,161 +149,157 @@ class Pipeline:
         return exit_code(reason)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """First time: the loop ends and drains. Second time: end at once. Then it does end."""
+        """First signal: stop and drain. Second: end at once. Later ones change nothing."""
         self._signals.append(signal.Signals(number))
         if len(self._signals) == 2:
             raise KeyboardInterrupt
 
-    # while it goes on
+    # running
 
     def _until_it_ends(self) -> str:
-        """Keep all parts alive until there is nothing more to produce, or somebody says so; returns why it ends."""
+        """Keep all parts running until everything is produced, a signal or an error; returns the reason."""
         while not self._signals:
             self._turn()
             if self._watch.error is not None:
                 self._problem(str(self._watch.error))
                 return "error"
-            if any(part.state is State.GIVEN_UP for part in self._parts):
+            if any(part.state is PartState.GIVEN_UP for part in self._parts):
                 return "error"
-            if self._producer.state is State.ENDED:
+            if self._producer.state is PartState.ENDED:
                 return "duration"
         self._note("stopping: storing what was sent; once more ends at once")
         return reason_of(self._signals[0], is_early=not self._settings.goes_on)
 
     def _turn(self) -> None:
-        """See to the parts, tell the user, wait a moment."""
+        """Restart parts that are due, publish the progress, wait a moment."""
         now_s = time.monotonic()
         for part in self._parts:
-            was = part.state
+            before = part.state
             part.turn(now_s)
-            if part.state is State.GIVEN_UP is not was:
+            if part.state is PartState.GIVEN_UP is not before:
                 self._problem(str(part.error))
-        if now_s - self._asked_s >= ASK_EVERY_S:
-            self._asked_s = now_s
-            lives = [max(0, part.n_lives - 1) for part in (self._producer, self._consumer)]
-            self._figures.ask((self._ports[0], lives[0]), (self._ports[1], lives[1]))
-            self._tell_dashboard()
-        self._screen.progress(self._figures, self._doing)
+        if now_s - self._scraped_s >= SCRAPE_EVERY_S:
+            self._scraped_s = now_s
+            incarnations = [max(0, part.n_incarnations - 1) for part in (self._producer, self._consumer)]
+            self._metrics.scrape((self._ports[0], incarnations[0]), (self._ports[1], incarnations[1]))
+            self._write_flow()
+        self._console.progress(self._metrics, self._doing)
         time.sleep(TICK_S)
 
-    def _tell_dashboard(self, is_over: bool = False) -> None:
-        """Say how far it is; where that cannot be written, the page does not show it."""
-        flow = self._figures.flow(parts.is_timed(self._settings), is_over)
+    def _write_flow(self, is_over: bool = False) -> None:
+        """Write the progress for the page, which does without it if it cannot be written."""
+        flow = self._metrics.flow(is_timed(self._settings), is_over)
         with suppress(OSError):
             flow.write(self._flow_file)
 
     def _note(self, message: str) -> None:
-        self._screen.note(message)
+        self._console.note(message)
 
     def _problem(self, message: str) -> None:
         self._problems.append(message)
-        self._screen.end_line()
-        self._screen.note(f"error: {message}")
+        self._console.end_line()
+        self._console.note(f"error: {message}")
 
     # the parts
 
-    def _begin_producer(self, life: int) -> Child:
-        manifest = self._manifest(life)
-        words = parts.producer_words(
-            self._settings, self._ground.kafka.brokers, life, self._left_s(), self._ports[0], manifest
+    def _begin_producer(self, incarnation: int) -> Child:
+        manifest = self._manifest_path(incarnation)
+        words = producer_words(
+            self._settings, self._context.kafka.brokers, incarnation, self._left_s(), self._ports[0], manifest
         )
         child = self._child("producer", words)
         self._producers.append(child)
         return child
 
-    def _begin_consumer(self, life: int) -> Child:
-        """On the test broker each life has a group of its own: it need not wait until the one before is given up."""
-        group = f"{self._ground.group}-{life}" if self._settings.embedded else self._ground.group
-        words = parts.consumer_words(self._settings, self._ground.kafka.brokers, group, self._ports[1])
+    def _begin_consumer(self, incarnation: int) -> Child:
+        """On the test broker each incarnation has its own group, so that it need not wait for the old one to expire."""
+        group = f"{self._context.group}-{incarnation}" if self._settings.embedded else self._context.group
+        words = consumer_words(self._settings, self._context.kafka.brokers, group, self._ports[1])
         return self._child("consumer", words)
 
-    def _begin_dashboard(self, _life: int) -> Child:
-        return self._child("dashboard", parts.dashboard_words(self._settings, self._flow_file))
+    def _begin_dashboard(self, _incarnation: int) -> Child:
+        return self._child("dashboard", dashboard_words(self._settings, self._flow_file))
 
     def _child(self, name: str, words: list[str]) -> Child:
         variables = self._environment_of_consumers if name == "consumer" else self._environment
         return Child(words, self._log(name), variables)
 
-    def _manifest(self, life: int) -> Path:
-        return self._ground.folder / f"producer-{life + 1}.json"
+    def _manifest_path(self, incarnation: int) -> Path:
+        return self._context.folder / f"producer-{incarnation + 1}.json"
 
-    def _accounts(self) -> list[Account]:
-        return accounts_of(map(self._manifest, range(self._producer.n_lives)))
+    def _manifests(self) -> list[ProducerManifest]:
+        return producer_manifests(map(self._manifest_path, range(self._producer.n_incarnations)))
 
     def _left_s(self) -> float | None:
-        """Seconds of events that are still to be made; None: until stopped."""
+        """Seconds of events that are left; None: until stopped."""
         if self._settings.duration_s is None:
             return None
-        return self._settings.duration_s - sum(account.served_s for account in self._accounts())
+        return self._settings.duration_s - sum(manifest.served_s for manifest in self._manifests())
 
     def _is_produced(self, _child: Child) -> bool:
-        account, left_s = account_of(self._manifest(self._producer.n_lives - 1)), self._left_s()
-        return (account is not None and account.is_over) or (left_s is not None and left_s < SHORT_S)
+        manifest, left_s = producer_manifest(self._manifest_path(self._producer.n_incarnations - 1)), self._left_s()
+        return (manifest is not None and manifest.is_over) or (left_s is not None and left_s < SHORT_S)
 
     # the end
 
     def _end(self) -> VerifyReport | None:
-        """End the parts in their order, and hold what is stored against what was sent."""
+        """End the parts in order, and compare what is stored with what was sent."""
         self._doing = "ending the producer"
         self._end_part(self._producer)
         end_orphans(self._producers, self._turn)
-        if accounts := self._accounts():
-            self._figures.sent.settle(sum(account.counts["delivered"] for account in accounts))
+        if manifests := self._manifests():
+            self._metrics.sent.settle(sum(manifest.counts["delivered"] for manifest in manifests))
         if self._watch.error is None:  # else there is nothing left to store
             self._doing = "storing what was sent"
             self._store_the_rest()
         self._end_part(self._consumer)
         report = self._verified()
         if report is not None:
-            self._figures.stored.settle(report.findings.n_found)
-        self._tell_dashboard(is_over=True)
+            self._metrics.stored.settle(report.findings.n_found)
+        self._write_flow(is_over=True)
         return report
 
-    def _end_part(self, part: Part) -> None:
+    def _end_part(self, part: PipelinePart) -> None:
         if not end_part(part, self._turn):
-            said = self._log(part.name)
-            self._problem(f"the {part.name} did not end in time, and was killed; all it said is in {said}")
+            log = self._log(part.name)
+            self._problem(f"the {part.name} did not end in time, and was killed; all it said is in {log}")
 
     def _log(self, name: str) -> Path:
-        return self._ground.folder / f"{name}.log"
+        return self._context.folder / f"{name}.log"
 
     def _store_the_rest(self) -> None:
         try:
-            ends = ends_of(self._ground.kafka, self._ground.n_partitions)
+            ends = ends_of(self._context.kafka, self._context.n_partitions)
         except BrokerUnreachable as error:
             self._problem(str(error))
             return
-        storing = DrainWaiter(self._ground, ends, self._settings.drain_timeout_s)
-        if not storing.wait(self._consumer, self._turn):
+        drain = DrainWaiter(self._context, ends, self._settings.drain_timeout_s)
+        if not drain.wait(self._consumer, self._turn):
             self._problem(
-                f"not everything that was sent is stored in {self._ground.store.url}; what is missing stays in topic "
-                f"{self._ground.kafka.topic} while that keeps it; the consumer's reasons are in {self._log('consumer')}"
+                f"not everything that was sent is stored in {self._context.store.url}; what is missing stays in topic "
+                f"{self._context.kafka.topic} while that keeps it; "
+                f"the consumer's reasons are in {self._log('consumer')}"
             )
 
     def _verified(self) -> VerifyReport | None:
-        accounts = self._accounts()
+        manifests = self._manifests()
         for name in ("failed", "dropped"):
-            if n_events := sum(account.counts[name] for account in accounts):
+            if n_events := sum(manifest.counts[name] for manifest in manifests):
                 self._problem(f"{n_events:,} planned events {name}; see {self._log('producer')}")
-        if not accounts:
+        if not manifests:
             self._problem(f"nothing was produced; all the producer said is in {self._log('producer')}")
             return None
-        self._screen.end_line()
+        self._console.end_line()
         try:
-            return verify(self._ground, [account.path for account in accounts], SHOW, self._screen.checking)
+            return verify(self._context, [manifest.path for manifest in manifests], SHOW, self._console.verifying)
         except LoadgenError as error:
             self._problem(f"what is stored cannot be verified: {error}")
             return None
 
-    def _say(self, report: VerifyReport | None) -> None:
-        self._screen.end_line()
-        if report is not None:
-            self._screen.result(report, self._ground)
-
     def _stay(self) -> None:
         """Serve the page until a signal."""
-        self._note(f"the dashboard is still there, until Ctrl-C: {self._screen.url}")
-        while not self._signals and self._dashboard.state is not State.GIVEN_UP:
+        self._note(f"the dashboard is still there, until Ctrl-C: {self._console.url}")
+        while not self._signals and self._dashboard.state is not PartState.GIVEN_UP:
             self._turn_dashboard()
 
     def _turn_dashboard(self) -> None:
@@ -249,7 +307,7 @@ class Pipeline:
         time.sleep(TICK_S)
 
     def _kill_all(self) -> None:
-        if self._dashboard.state is State.RUNNING:
+        if self._dashboard.state is PartState.RUNNING:
             end_part(self._dashboard, self._turn_dashboard, DASHBOARD_ENDS_S)
         for part in self._parts:
             part.kill()
@@ -257,24 +315,26 @@ class Pipeline:
             child.kill()
         for reserved in self._reserved:
             reserved.close()
-        self._screen.end_line()
+        self._console.end_line()
 
     def _say_json(self, report: VerifyReport | None, reason: str) -> None:
-
-        accounts = self._accounts()
+        manifests = self._manifests()
         found = report.as_json() if report else {"verdict": None, "expected": None, "found": None}
         summary: dict[str, Any] = {
             **{name: found.get(name) for name in ("verdict", "expected", "found", *KINDS, "notes")},
-            **{name: sum(account.counts[name] for account in accounts) for name in ("delivered", "failed", "dropped")},
+            **{
+                name: sum(manifest.counts[name] for manifest in manifests)
+                for name in ("delivered", "failed", "dropped")
+            },
             "restarts": {part.name: part.restarts for part in self._parts},
             "elapsed_s": round(time.monotonic() - self._began_s, 3),
             "exit_reason": reason,
             "errors": self._problems,
-            "url": self._screen.url,
-            "store": self._ground.store.url,
-            "topic": self._ground.kafka.topic,
-            "folder": str(self._ground.folder),
-            "manifests": [str(account.path) for account in accounts],
+            "url": self._console.url,
+            "store": self._context.store.url,
+            "topic": self._context.kafka.topic,
+            "folder": str(self._context.folder),
+            "manifests": [str(manifest.path) for manifest in manifests],
         }
         say_json(summary)
 

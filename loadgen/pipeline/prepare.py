@@ -1,7 +1,6 @@
-"""Everything that is checked before a part is started: nothing is opened that cannot be reached.
+"""The checks before a part of a pipeline is started.
 
-In: settings. Out: `PipelineContext`, on which the parts stand; or an error that names every obstacle with its next
-step.
+In: settings. Out: a `PipelineContext`; or an error that names every obstacle with its next step.
 """
 
 import os
@@ -30,17 +29,17 @@ RUNS = Path("loadgen_runs")
 
 @dataclass(frozen=True, slots=True)
 class PipelineContext:
-    """What the parts stand on.
+    """The checked surroundings of the parts.
 
     Attributes:
-        folder: where manifests and logs of this pipeline go.
-        kafka: where the events go through.
+        folder: for the manifests and logs of this pipeline.
+        kafka: the brokers and the topic.
         n_partitions: of the topic.
-        source: what the topic is known by in the store.
-        begins: partition → offset at which this pipeline's events begin at the earliest.
-        store: where they end up.
+        source: the topic's identity in the store.
+        begins: Kafka partition → the offset before which there is no event of this pipeline.
+        store: where the events are stored.
         group: of the consumer.
-        is_shared: the brokers are not the pipeline's own: others may produce to the topic, too.
+        is_shared: whether others may produce to the topic, because the brokers are not the pipeline's own.
     """
 
     folder: Path
@@ -54,15 +53,15 @@ class PipelineContext:
 
 
 def prepare(settings: PipelineSettings, embedded_address: str | None, note: Callable[[str], None]) -> PipelineContext:
-    """Check everything, all at the same time.
+    """Check everything, concurrently.
 
     Args:
         settings: of the pipeline.
-        embedded_address: of the test broker, where there is one.
-        note: says something to the user.
+        embedded_address: of the test broker, if there is one.
+        note: prints a message.
 
     Raises:
-        LoadgenError: what stands in the way, all of it.
+        LoadgenError: all obstacles.
     """
     store = open_store(settings.store)
     options = options_of(settings.kafka_option, settings.kafka_config)
@@ -84,7 +83,7 @@ def prepare(settings: PipelineSettings, embedded_address: str | None, note: Call
 
 
 def _raise_all(errors: Sequence[BaseException | None]) -> None:
-    """Raise one error that says what all of these say; what is no LoadgenError goes first."""
+    """Raise one error with the messages of all; an error that is not a LoadgenError goes first."""
     problems = [error for error in errors if error is not None]
     for error in problems:
         if not isinstance(error, LoadgenError):
@@ -95,7 +94,7 @@ def _raise_all(errors: Sequence[BaseException | None]) -> None:
 
 
 def _topic(settings: PipelineSettings, kafka: KafkaSettings, group: str, note: Callable[[str], None]) -> int:
-    """The number of partitions of the topic, which is made if that was asked for."""
+    """The number of partitions of the topic, which is created if the settings say so."""
     check_options(kafka)
     check_consumer_options(kafka, group)
     if settings.create_topic:
@@ -107,7 +106,7 @@ def _topic(settings: PipelineSettings, kafka: KafkaSettings, group: str, note: C
 
 
 def check_port(host: str, port: int) -> None:
-    """See whether the dashboard can listen there.
+    """Check that the dashboard can listen there.
 
     Raises:
         LoadgenError: it cannot.

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from loadgen.consume.temporary_file import ParquetEncoder
+from loadgen.dashboard.feed import Reset
 from loadgen.dashboard.rows import Normaliser
-from loadgen.dashboard.state import Anew
 from loadgen.dashboard.stored import StoredEvents
 from loadgen.store import Store
 from loadgen.store.layout import BatchName, day_folder
@@ -36,7 +36,7 @@ class Reader:
         """Let time pass, and count what is new."""
         self.now_s += after_s
         for content in self.events.contents():
-            if isinstance(content, Anew):
+            if isinstance(content, Reset):
                 self.items.clear()
                 self.n_anew, self.n_unreadable = self.n_anew + 1, 0
                 continue

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from loadgen.dashboard.window import WIDTHS_S
+from loadgen.dashboard.aggregates import WIDTHS_S
 
 FIRST_MS = 1_767_571_200_000
 """2026-01-05, midnight UTC."""

@@ -10,12 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.dashboard import groups
-from loadgen.dashboard.aggregates import Aggregates
-from loadgen.dashboard.distinct import SMALLEST_MERGE, Distinct
-from loadgen.dashboard.newest import MOST_LETTERS
+from loadgen.dashboard import aggregates
+from loadgen.dashboard.aggregates import (
+    MOST_SHOWN_LETTERS,
+    N_BUCKETS,
+    SMALLEST_MERGE,
+    Aggregates,
+    Distinct,
+    TimeBuckets,
+)
 from loadgen.dashboard.rows import Normaliser
-from loadgen.dashboard.window import N_BUCKETS, Window
 from tests.dashboard.records import FIRST_MS, PAGES, as_recounted, lines, over_time, record, recount, some
 
 NORMALISER = Normaliser()
@@ -66,12 +70,12 @@ def test_figures_equal_a_recount_of_the_records_one_by_one(pieces: list[list[dic
     for panel in ("genres", "platforms", "actions", "countries", "top_artists", "top_tracks"):
         cut = Counter[str]()
         for value, count in expected.pop(panel).items():
-            cut[value[: groups.MOST_LETTERS]] += count
+            cut[value[: aggregates.MOST_VALUE_LETTERS]] += count
         shown = found.pop(panel)
         assert all(cut[value] == count for value, count in shown.items()), panel
         assert list(shown.values()) == [count for _, count in cut.most_common(len(shown))], panel
         assert len(shown) == min(len(cut), 10), panel
-    del found["durations"], expected["durations"]  # they go by the order of a session's events: see test_listened
+    del found["durations"], expected["durations"]  # they go by the order of a session's events: see test_play_durations
     assert found == expected
 
 
@@ -102,8 +106,8 @@ def test_nothing_gives_figures_too() -> None:
 
 def test_long_texts_are_cut_before_they_are_kept() -> None:
     figures = counted(lines([record(1, genre="g" * 5000, song="s" * 5000)]))
-    assert figures["groups"]["genres"]["top"] == [("g" * groups.MOST_LETTERS, 1)]
-    assert figures["newest"][0]["title"] == "s" * MOST_LETTERS
+    assert figures["groups"]["genres"]["top"] == [("g" * aggregates.MOST_VALUE_LETTERS, 1)]
+    assert figures["newest"][0]["title"] == "s" * MOST_SHOWN_LETTERS
 
 
 def test_numbers_that_javascript_would_round_are_shown_as_text() -> None:
@@ -112,8 +116,8 @@ def test_numbers_that_javascript_would_round_are_shown_as_text() -> None:
 
 
 def test_of_too_many_different_values_the_late_ones_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groups, "MOST_VALUES", 3)
-    counted_groups = groups.Groups()
+    monkeypatch.setattr(aggregates, "MOST_VALUES", 3)
+    counted_groups = aggregates.Groups()
     for piece in NORMALISER.of_lines(lines([record(n, genre=f"g{n}") for n in range(5)])):
         counted_groups.add(piece.rows["genre"])
     figures = counted_groups.figures(10)
@@ -130,7 +134,7 @@ def test_figures_cost_the_same_after_ten_thousand_events_as_after_a_hundred() ->
 @given(st.lists(st.lists(st.integers(0, 300), max_size=50), max_size=8), st.integers(1, 100))
 def test_different_hashes_are_counted_exactly(pieces: list[list[int]], smallest_merge: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("loadgen.dashboard.distinct.SMALLEST_MERGE", smallest_merge)
+        patch.setattr("loadgen.dashboard.aggregates.SMALLEST_MERGE", smallest_merge)
         distinct, seen = Distinct(), set[int]()
         for piece in pieces:
             distinct.add(np.array(piece, np.uint64))
@@ -149,7 +153,7 @@ def test_a_million_hashes_stay_exact_across_merges() -> None:
 @settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 9_000_000), min_size=1, max_size=30), min_size=1, max_size=6))
 def test_a_window_is_exact_in_any_order(pieces: list[list[int]]) -> None:
-    window = Window()
+    window = TimeBuckets()
     for piece in pieces:
         window.add(np.array(piece, np.int64))
     everything = [ms for piece in pieces for ms in piece]
@@ -166,7 +170,7 @@ def test_a_window_is_exact_in_any_order(pieces: list[list[int]]) -> None:
     ("lasts_s", "bucket_s"), [(30, 1), (60, 1), (300, 5), (3600, 60), (86_400, 3600), (30 * 86_400, 86_400)]
 )
 def test_the_chart_is_as_wide_as_the_data(lasts_s: int, bucket_s: int) -> None:
-    window = Window()
+    window = TimeBuckets()
     window.add(FIRST_MS + np.arange(0, lasts_s * 1000, max(1, lasts_s // 30) * 1000))
     found = window.timeline()
     assert (found.first_ms, found.bucket_s) == (FIRST_MS // (bucket_s * 1000) * bucket_s * 1000, bucket_s)
@@ -175,7 +179,7 @@ def test_the_chart_is_as_wide_as_the_data(lasts_s: int, bucket_s: int) -> None:
 
 
 def test_one_stray_time_does_not_widen_the_chart() -> None:
-    window = Window()
+    window = TimeBuckets()
     window.add(np.append(FIRST_MS + np.arange(200) * 100, 0))
     assert (window.timeline().bucket_s, window.timeline().n_before) == (1, 1)
 

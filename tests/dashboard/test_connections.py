@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from loadgen.dashboard import server
-from loadgen.dashboard.server import _Complaints, config_of, listen, most_connections
+from loadgen.dashboard.server import _ProblemLog, config_of, listen, most_connections
 from tests.runner.program import wait_until
 
 
@@ -30,7 +30,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """Where a server answers, whose bounds are small."""
     monkeypatch.setattr(server, "HEADERS_S", 0.4)
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 20)
-    monkeypatch.setattr(server, "_complaints", _Complaints())
+    monkeypatch.setattr(server, "_problem_log", _ProblemLog())
     running = uvicorn.Server(config_of(answer))
     bound = listen("127.0.0.1", 0)
     thread = threading.Thread(target=lambda: asyncio.run(running.serve([bound])), daemon=True)
@@ -115,9 +115,9 @@ def test_no_server_and_version_are_named(address: tuple[str, int]) -> None:
 
 
 def test_what_is_left_out_is_counted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    complaints = _Complaints()
+    complaints = _ProblemLog()
     for _ in range(5):
         complaints.say("x")
-    monkeypatch.setattr(server, "COMPLAIN_EVERY_S", 0.0)
+    monkeypatch.setattr(server, "LOG_EVERY_S", 0.0)
     complaints.say("y")
     assert capsys.readouterr().err == "dashboard: x\ndashboard: y (4 more such lines were left out)\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.dashboard.flow import FRESH_S, Flow, read_flow
+from loadgen.dashboard.answers import FRESH_S, Flow, read_flow
 
-FLOW = Flow(sent=10, stored=None, lag=0, is_timed=True, is_over=False, said_s=1000.0)
+FLOW = Flow(sent=10, stored=None, lag=0, is_timed=True, is_over=False, written_s=1000.0)
 
 
 def test_what_is_written_is_read_again_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

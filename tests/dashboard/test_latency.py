@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadgen.dashboard.latency import AHEAD_S, BEHIND_S, WINDOW_S, Latency, Percentiles
+from loadgen.dashboard.aggregates import AHEAD_S, BEHIND_S, WINDOW_S, Latency, LatencyPercentiles
 
 NOW_S = 1_767_571_200.25
 
@@ -13,7 +13,7 @@ def times_ms(*ages_s: float, now_s: float = NOW_S) -> "np.ndarray[tuple[int], np
     return np.array([round((now_s - age_s) * 1000) for age_s in ages_s], np.int64)
 
 
-def found_of(latency: Latency, now_s: float = NOW_S) -> Percentiles:
+def found_of(latency: Latency, now_s: float = NOW_S) -> LatencyPercentiles:
     """What it says, which must be something."""
     found = latency.percentiles(now_s)
     assert found is not None

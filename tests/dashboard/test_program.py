@@ -20,10 +20,8 @@ import pytest
 
 from loadgen.cli import main
 from loadgen.dashboard import feed as feeds
-from loadgen.dashboard import link as links
 from loadgen.dashboard.aggregates import Aggregates
-from loadgen.dashboard.feed import Feed, Origin, source_of
-from loadgen.dashboard.link import Link
+from loadgen.dashboard.feed import DashboardFeed, Link, Origin, source_of
 from loadgen.dashboard.server import listen
 from loadgen.dashboard.stored import StoredEvents
 from loadgen.store import open_store
@@ -105,7 +103,7 @@ def test_a_feed_reads_a_store_and_says_all_figures(tmp_path: Path) -> None:
     put_batch(tmp_path, 0, 99)
     said: list[bytes] = []
     clock = [0.0]
-    feed = Feed(source_of(Origin(store=str(tmp_path))), said.append, lambda: clock[0])
+    feed = DashboardFeed(source_of(Origin(store=str(tmp_path))), said.append, lambda: clock[0])
     for _ in range(3):
         clock[0] += 2.0
         feed.turn()
@@ -122,7 +120,7 @@ def test_latency_is_that_of_what_comes_and_not_of_what_was_there_before(tmp_path
     put_batch(tmp_path, 0, 99)
     clock = [0.0]
     source = StoredEvents(open_store(str(tmp_path)), lambda: clock[0])
-    feed = Feed(source, lambda _: None, lambda: clock[0], lambda: FIRST_MS / 1000 + 200.0 + clock[0])
+    feed = DashboardFeed(source, lambda _: None, lambda: clock[0], lambda: FIRST_MS / 1000 + 200.0 + clock[0])
     clock[0] += 3.0
     feed.turn()
     assert feed.snapshot()["latency"] is None
@@ -142,7 +140,7 @@ def _dies(pipe: Connection, origin: Origin) -> None:
 
 
 def test_a_reading_process_that_dies_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "AGAIN_S", 0.1)
+    monkeypatch.setattr(feeds, "RESTART_S", 0.1)
     notes: list[str] = []
     link = Link(Origin(store="x"), notes.append, _dies)
     link.start()
@@ -162,12 +160,12 @@ def _fails(pipe: Connection, _: Origin) -> None:
 def test_what_a_reading_process_met_is_told_and_it_is_tried_again_later_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(links, "AGAIN_S", 0.05)
+    monkeypatch.setattr(feeds, "RESTART_S", 0.05)
     waited: list[float] = []
     link = Link(Origin(store="x"), lambda _: None, _fails)
     ending = Mock(is_set=lambda: len(waited) >= 1, wait=waited.append)
     monkeypatch.setattr(link, "_ending", ending)
-    link._listen()
+    link._receive()
     assert waited == [0.1]  # twice as long, although it had said something
     assert link.latest().state.reason == (
         "the reading process failed: ValueError: two words (raised at loadgen/x.py:1, in f); it is started anew, "
@@ -179,8 +177,8 @@ def test_what_a_reading_process_met_is_told_and_it_is_tried_again_later_each_tim
 def test_a_reading_process_says_what_it_met_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = Pipe()
     monkeypatch.setattr(feeds, "ignore", lambda: None)  # this process listens to its signals
-    monkeypatch.setattr(Feed, "turn", lambda _: int("two words"))
-    feeds.main(theirs, Origin(store="."))
+    monkeypatch.setattr(DashboardFeed, "turn", lambda _: int("two words"))
+    feeds.read_and_count(theirs, Origin(store="."))
     said = orjson.loads(ours.recv_bytes())["failed"]
     assert said.startswith("ValueError: invalid literal for int()")
     assert "raised at loadgen/dashboard/feed.py:" in said
@@ -190,5 +188,5 @@ def test_a_reading_process_that_says_nothing_is_stale() -> None:
     clock = [0.0]
     link = Link(Origin(store="x"), lambda _: None, _dies, lambda: clock[0])
     assert link.latest().state.status == "starting"
-    clock[0] = links.SILENT_S + 1
+    clock[0] = feeds.SILENT_S + 1
     assert (link.latest().state.status, "said nothing" in link.latest().state.reason) == ("stale", True)

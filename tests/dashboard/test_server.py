@@ -11,11 +11,9 @@ import pytest
 
 from loadgen import __version__
 from loadgen.dashboard.aggregates import Aggregates
-from loadgen.dashboard.answers import KEEP_S, Answers
-from loadgen.dashboard.flow import Flow
-from loadgen.dashboard.link import Latest
+from loadgen.dashboard.answers import KEEP_S, Answers, Flow
+from loadgen.dashboard.feed import Latest, SourceState
 from loadgen.dashboard.server import HEADERS, STATIC, app_of, listen
-from loadgen.dashboard.state import State
 from loadgen.errors import LoadgenError
 from loadgen.hosts import hosts_for
 from tests.dashboard.records import FIRST_MS
@@ -29,14 +27,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_s = 1000.0
-        self.latest = Latest(self.snapshot(0), State("ok"))
+        self.latest = Latest(self.snapshot(0), SourceState("ok"))
 
     def snapshot(self, n_events: int) -> dict[str, Any]:
         """As the feed makes it."""
         figures = Aggregates().figures()
         figures["totals"]["events"] = n_events
         figures["newest_ms"] = FIRST_MS if n_events else None
-        return {"state": State("ok").as_json(), "name": "x", "arrived_last_minute": 7, "figures": figures}
+        return {"state": SourceState("ok").as_json(), "name": "x", "arrived_last_minute": 7, "figures": figures}
 
 
 @pytest.fixture
@@ -122,7 +120,7 @@ def test_where_others_may_come_in_any_host_is_answered(clock: Clock) -> None:
 def test_figures_come_from_a_cache_of_three_seconds(clock: Clock) -> None:
     answers = answers_of(clock)
     first = answers.figures()
-    clock.latest = Latest(clock.snapshot(5), State("ok"))
+    clock.latest = Latest(clock.snapshot(5), SourceState("ok"))
     clock.now_s += KEEP_S - 0.01
     assert answers.figures() is first
     clock.now_s += 0.02
@@ -136,7 +134,7 @@ def test_health_is_always_of_now(clock: Clock) -> None:
         "status": "ok", "reason": "", "share": None, **PLACE, "last_event": None, "lag_s": None, "events": 0,
         "version": __version__,
     }  # fmt: skip
-    clock.latest = Latest(clock.snapshot(5), State("stale", "the store does not answer"))
+    clock.latest = Latest(clock.snapshot(5), SourceState("stale", "the store does not answer"))
     found = orjson.loads(answers.health())
     assert (found["status"], found["reason"], found["events"]) == ("stale", "the store does not answer", 5)
     assert (found["last_event"], found["lag_s"]) == ("2026-01-05T00:00:00.000Z", 90.0)
@@ -155,7 +153,7 @@ NOT_KNOWN = {**dict.fromkeys(("sent", "stored", "lag", "unread", "latency")), "i
 
 def flow_of(clock: Clock, flow: Path | None, **snapshot: Any) -> Any:
     """What the page is told of the way of events."""
-    clock.latest = Latest({**clock.snapshot(5), **snapshot}, State("ok"))
+    clock.latest = Latest({**clock.snapshot(5), **snapshot}, SourceState("ok"))
     answers = Answers(lambda: clock.latest, PLACE, lambda: clock.now_s, lambda: 1000.0, flow)
     return orjson.loads(answers.figures())["flow"]
 
@@ -169,13 +167,13 @@ def test_alone_the_dashboard_tells_of_the_way_of_events_only_what_it_sees_itself
 def test_what_the_pipeline_says_is_told_and_what_it_does_not_know_is_not_zero(clock: Clock, tmp_path: Path) -> None:
     path = tmp_path / "flow"
     assert flow_of(clock, path) == NOT_KNOWN
-    Flow(sent=12, stored=None, lag=0, is_timed=True, is_over=False, said_s=999.0).write(path)
+    Flow(sent=12, stored=None, lag=0, is_timed=True, is_over=False, written_s=999.0).write(path)
     assert flow_of(clock, path) == {**NOT_KNOWN, "sent": 12, "lag": 0, "is_timed": True}
     late = {**LATENCY, "p50_ms": 600_000.0, "is_plausible": False}
     assert flow_of(clock, path, latency=late)["latency"] == late  # a store that was away, and no clock of its own
-    Flow(sent=12, stored=9, lag=3, is_timed=False, is_over=False, said_s=999.0).write(path)
+    Flow(sent=12, stored=9, lag=3, is_timed=False, is_over=False, written_s=999.0).write(path)
     assert flow_of(clock, path, latency=LATENCY) == {**NOT_KNOWN, "sent": 12, "stored": 9, "lag": 3}
-    Flow(sent=12, stored=9, lag=3, is_timed=False, is_over=False, said_s=900.0).write(path)
+    Flow(sent=12, stored=9, lag=3, is_timed=False, is_over=False, written_s=900.0).write(path)
     assert flow_of(clock, path) == NOT_KNOWN
 
 

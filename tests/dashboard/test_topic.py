@@ -108,7 +108,7 @@ def test_messages_that_are_not_read_yet_are_counted_while_that_is_known(
 def test_the_end_of_a_transaction_is_no_message_that_is_not_read_yet() -> None:
     events = TopicEvents(KafkaSettings("a:1", "t", reading=True), "beginning")
     events._next, events._first, events._goal, events._ends = {0: 9}, {0: 0}, {0: 10}, {0: 10}
-    events._well()
+    events._update_state()
     assert (events.state.status, events.unread) == ("reading", 1)
     end = Mock(error=lambda: KafkaError(KafkaError._PARTITION_EOF), partition=lambda: 0, offset=lambda: 10)
     events._take_error(Mock(), end)

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from loadgen.dashboard.flow import Flow
+from loadgen.dashboard.answers import Flow
 from loadgen.store import open_store
 from tests.dashboard.reader import append, batch_name, put_batch
 from tests.dashboard.records import FIRST_MS, lines, record, recount, some
@@ -297,7 +297,7 @@ def test_the_way_of_events_is_shown_as_far_as_it_is_known(browser: Any, tmp_path
     with dashboard(*where) as running, visit(browser, running.url) as one:
         one.wait_for_text("events", "10")
         assert one.page.locator("#flow").is_hidden()
-        Flow(sent=1234, stored=1000, lag=None, is_timed=True, is_over=True, said_s=0.0).write(flow)
+        Flow(sent=1234, stored=1000, lag=None, is_timed=True, is_over=True, written_s=0.0).write(flow)
         one.wait_for_text("flow-sent", "1,234")
         assert one.text("flow-stored") == "1,000"
         assert one.text("flow-stored-hint") == "234 more are on their way"

@@ -12,7 +12,7 @@ from loadgen.errors import LoadgenError
 from loadgen.kafka.consumer_options import ends_of
 from loadgen.kafka.options import KafkaSettings
 from loadgen.pipeline import main
-from loadgen.pipeline.offsets import has_messages, missing, stored_of
+from loadgen.pipeline.ending import has_messages, missing, stored_offsets
 from loadgen.store.local import LocalStore
 from tests.consume.cluster import consume, events, filled_cluster, spread
 from tests.ports import free_port
@@ -56,7 +56,7 @@ def test_offsets_tell_what_is_not_stored_yet(tmp_path: Path) -> None:
         store = LocalStore(tmp_path / "store")
         tags = [path.name.rpartition("-")[2] for path in (tmp_path / "store" / "_commits").iterdir()]
         source = _source_of(tags[0])
-        stored = stored_of(store, source, 5)
+        stored = stored_offsets(store, source, 5)
         assert stored == {**ends, 4: 0}
         assert {str(number): offset for number, offset in ends.items()} == summary["partitions"]
         assert missing(stored, {**ends, 4: 0}) == {}

@@ -5,7 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from loadgen.pipeline.manifests import COUNTS, account_of
+from loadgen.pipeline.ending import COUNTS, producer_manifest
 
 
 @pytest.mark.parametrize(
@@ -24,10 +24,10 @@ def test_a_producer_is_done_when_its_time_was_up_and_not_when_somebody_stopped_i
     path = tmp_path / "producer-1.json"
     summary = dict.fromkeys(COUNTS, 0) | {"elapsed_s": 3.0, "exit_reason": reason}
     path.write_bytes(orjson.dumps({"summary": summary}))
-    account = account_of(path)
-    assert account is not None
-    assert account.is_over == is_over
+    manifest = producer_manifest(path)
+    assert manifest is not None
+    assert manifest.is_over == is_over
     path.write_bytes(orjson.dumps({"summary": summary, "reached": "producer-1.json.reached"}))
-    account = account_of(path)
-    assert account is not None
-    assert not account.is_over
+    manifest = producer_manifest(path)
+    assert manifest is not None
+    assert not manifest.is_over

@@ -6,7 +6,7 @@ from loadgen.cli.commands import CONSUME, DASHBOARD, RUN
 from loadgen.config import KafkaOptions, PipelineSettings, resolve
 from loadgen.config.layers import environment
 from loadgen.config.settings import ConsumeSettings
-from loadgen.pipeline.parts import consumer_words, dashboard_words, is_timed, producer_words
+from loadgen.pipeline.pipeline import consumer_words, dashboard_words, is_timed, producer_words
 
 SETTINGS = PipelineSettings.model_validate(
     {"brokers": "a:1,b:2", "topic": "t", "store": "hdfs://n/x", "rate": "1.5/s", "seed": 7, "duration_min": 3}
@@ -32,7 +32,7 @@ def test_events_bear_the_time_at_which_they_are_due_where_simulated_time_is_not_
 
 def test_each_life_of_a_producer_has_another_seed_also_at_the_end_of_all_seeds() -> None:
     settings = SETTINGS.model_copy(update={"seed": 2**64 - 1})
-    words = [producer_words(settings, "a:1", life, None, 1, Path("m")) for life in range(2)]
+    words = [producer_words(settings, "a:1", incarnation, None, 1, Path("m")) for incarnation in range(2)]
     assert [RUN.parse(word[1:]).settings.seed for word in words] == [2**64 - 1, 0]
 
 

@@ -1,12 +1,13 @@
-"""How long tracks were listened to: from the start of each until the session's next track or its logout.
+"""How long tracks were listened to: from each start until the session's next track or its logout.
 
-In: rows of events, those of a session in their order. Out: counts by duration. A play is open until its end is seen. A
-track goes on while its listener likes it or looks around, so other events end no play. It lasts at most as long as the
-track: a listener who stays away after it has not listened any more. Where events have no session, as in the format
-`listen`, the listener's own order stands for it. A session counts its events: where the count does not rise, another
-run has used the session's number again, and the play before has no end.
+In: rows of events, those of a session in order. Out: counts by duration.
 
-Memory is bounded: of more than MOST_OPEN open plays, those that began to be open first are given up, and counted.
+A play is open until its end is seen. Other events, such as a like, do not end it. Its duration is at most the length of
+the track, because a listener who does nothing afterwards no longer listens. Events without a session, as in the format
+`listen`, are ordered by listener instead. A session numbers its events: where the number does not rise, another run has
+reused the session's number, and the play before has no known end.
+
+Memory is bounded: beyond MOST_OPEN open plays, the oldest are given up and counted.
 """
 
 from dataclasses import dataclass
@@ -26,15 +27,15 @@ MOST_S = 600
 """Durations are counted by the second; all from 10 minutes on together."""
 WIDTHS_S = (1, 2, 5, 10, 15, 30)
 N_BINS = 20
-"""They are shown in so many bins of one of these widths, and one more for what is longer."""
+"""The number of bins shown, all of one of WIDTHS_S; one more holds all longer plays."""
 COVERED = 0.99
-"""The share of the plays that these bins hold at least."""
+"""The bins are wide enough to hold at least this share of the plays."""
 MOST_OPEN = 1 << 18
 """40 bytes each."""
 STARTS, ENDS = ("play", "skip"), ("play", "skip", "logout")
 _ENDS = pa.array(ENDS)
 _SESSION_MIX, _LISTENER_MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-"""Odd numbers without a pattern: session and listener become one number."""
+"""Odd multipliers that combine session and listener into one key."""
 NO_LENGTH = float("nan")
 NO_ITEM = -1
 
@@ -48,7 +49,7 @@ class Marks:
         times_ms: int64[n], milliseconds since 1970.
         lengths_s: float64[n], of the track that begins, seconds; NO_LENGTH where none does, or none is known.
         items: int64[n], the number of the event in its session; NO_ITEM where it has none.
-        order: int64[n], rises with each that comes.
+        order: int64[n], the order of arrival.
     """
 
     keys: UInt64s
@@ -59,7 +60,7 @@ class Marks:
 
     @classmethod
     def none(cls) -> "Marks":
-        """Not one."""
+        """No marks."""
         numbers = np.empty(0, np.int64)
         return cls(np.empty(0, np.uint64), numbers, np.empty(0), numbers, numbers)
 
@@ -67,15 +68,15 @@ class Marks:
         return len(self.keys)
 
     def at(self, which: Bools | Int64s) -> "Marks":
-        """Those at these places."""
+        """The marks at these positions."""
         return Marks(*(getattr(self, name)[which] for name in self.__slots__))
 
     def with_more(self, more: "Marks") -> "Marks":
-        """These and those."""
+        """Both, concatenated."""
         return Marks(*(np.concatenate((getattr(self, name), getattr(more, name))) for name in self.__slots__))
 
 
-class Listened:
+class PlayDurations:
     """Counts plays by how long they were listened to."""
 
     def __init__(self) -> None:
@@ -102,7 +103,7 @@ class Listened:
         self._keep(self._open.at(~goes_on).with_more(marks.at(~has_next & is_known)))
 
     def figures(self) -> dict[str, Any]:
-        """Counts in bins as wide as the data ask for, the mean, and how many plays have no end that was seen."""
+        """Counts in bins of a width that fits the data, the mean, and the number of plays without a known end."""
         n_plays = int(self._counts.sum())
         width_s = next(
             (one for one in WIDTHS_S if self._counts[: one * N_BINS].sum() >= COVERED * n_plays), WIDTHS_S[-1]
@@ -116,7 +117,7 @@ class Listened:
         }
 
     def _marks(self, rows: pa.Table) -> Marks:
-        """What begins or ends a play in these rows, where it is known whose."""
+        """The starts and logouts in these rows that have a session or a listener."""
         is_mark = pc.and_(
             pc.is_in(rows["action"], value_set=_ENDS), pc.or_(rows["session"].is_valid(), rows["listener"].is_valid())
         )
@@ -139,7 +140,7 @@ class Listened:
         self._sum_s += float(durations_s.sum())
 
     def _keep(self, marks: Marks) -> None:
-        """Keep these open plays, or the latest of them."""
+        """Keep the latest MOST_OPEN of these open plays."""
         n_too_many = len(marks) - MOST_OPEN
         if n_too_many > 0:
             self._n_given_up += n_too_many
@@ -148,13 +149,13 @@ class Listened:
 
 
 def _goes_on(items: Int64s) -> Bools:
-    """Whether the event after each one is a later one of the session, as far as their numbers tell."""
+    """Whether the event after each one comes later in the session, as far as its number shows."""
     is_later = (items[1:] > items[:-1]) | (items[1:] == NO_ITEM) | (items[:-1] == NO_ITEM)
     return np.append(is_later, True)
 
 
 def _in_order(marks: Marks) -> Marks:
-    """By session, then by time; of what a session has twice at the same time, one: it was delivered twice."""
+    """By session, then by time; two marks of a session at the same time are one event that was delivered twice."""
     marks = marks.at(np.lexsort((marks.order, marks.times_ms, marks.keys)))
-    is_again = (marks.keys[1:] == marks.keys[:-1]) & (marks.times_ms[1:] == marks.times_ms[:-1])
-    return marks.at(np.append(True, ~is_again))
+    is_repeated = (marks.keys[1:] == marks.keys[:-1]) & (marks.times_ms[1:] == marks.times_ms[:-1])
+    return marks.at(np.append(True, ~is_repeated))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.dashboard import listened as module
-from loadgen.dashboard.listened import Listened
+from loadgen.dashboard import play_durations as module
+from loadgen.dashboard.play_durations import PlayDurations
 from loadgen.dashboard.rows import Normaliser
 from tests.dashboard.records import FIRST_MS, binned, lines, listened, record
 
@@ -29,7 +29,7 @@ def at(second: float, action: str, length: float | None = 200.0, session: int = 
 
 def figures_of(*pieces: list[dict[str, Any]]) -> dict[str, Any]:
     """What is counted of these pieces, one after the other."""
-    found = Listened()
+    found = PlayDurations()
     for piece in pieces:
         for one in NORMALISER.of_lines(lines(piece)):
             found.add(one.rows)
@@ -145,7 +145,7 @@ def test_many_events_and_many_open_plays_cost_no_step_each() -> None:
             "item": ones,
         }
     )
-    found = Listened()
+    found = PlayDurations()
     for _ in range(3):
         found.add(rows)  # the same events again
     assert (sum(found.figures()["counts"]), found.figures()["n_open"]) == (0, n_rows)
