@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from loadgen.consume.client import Client
 from loadgen.dashboard.feed import DASHBOARD_GROUP, Begin, SourceState
 from loadgen.errors import SinkError, StoreError, TopicRecreated
 from loadgen.kafka.check import check_topic
+from loadgen.kafka.consumer_options import consumer_config
 from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
 from loadgen.kafka.lines import folded_if_json
 from loadgen.kafka.options import KafkaSettings, hide_secrets
+from loadgen.kafka.topic_reader import UNCOMMITTED, TopicReader
 from loadgen.kafka.watch import TopicWatch
 
 N_RECENT = 100_000
@@ -50,7 +51,7 @@ class TopicEvents:
         self.state = SourceState()
         self.name = f"topic {kafka.topic} on {kafka.brokers}"
         self._kafka, self._begin, self._clock = kafka, begin, clock
-        self._client: Client | None = None
+        self._client: TopicReader | None = None
         self._watch: TopicWatch | None = None
         self._next: dict[int, int] = {}
         self._first: dict[int, int] = {}
@@ -97,7 +98,7 @@ class TopicEvents:
     def _connect(self) -> None:
         n_partitions = check_topic(self._kafka, ASK_S)
         self._check_identity()
-        client = Client(self._kafka, DASHBOARD_GROUP)
+        client = TopicReader(self._kafka, consumer_config(self._kafka, DASHBOARD_GROUP), UNCOMMITTED)
         try:
             for partition in range(n_partitions):
                 self._start(client, partition, n_partitions)
@@ -120,7 +121,7 @@ class TopicEvents:
             self._begin, self._watch = "beginning", TopicWatch(self._kafka)
             self._watch.look()
 
-    def _start(self, client: Client, partition: int, n_partitions: int) -> None:
+    def _start(self, client: TopicReader, partition: int, n_partitions: int) -> None:
         """Read a partition on from where reading ended, or begin."""
         low, high = client.span(partition)
         begins = {"recent": max(low, high - N_RECENT // n_partitions), "beginning": low, "end": high}
@@ -131,7 +132,7 @@ class TopicEvents:
         self._first.setdefault(partition, first)
         self._goal.setdefault(partition, high)
 
-    def _fetched(self, client: Client) -> Iterator[bytes]:
+    def _fetched(self, client: TopicReader) -> Iterator[bytes]:
         messages = client.fetch(FETCH_MESSAGES, FETCH_S)
         if any(map(Message.error, messages)):
             for message in messages:
@@ -151,7 +152,7 @@ class TopicEvents:
         for partition in np.unique(partitions).tolist():
             self._next[partition] = int(offsets[partitions == partition].max()) + 1
 
-    def _take_error(self, client: Client, message: Message) -> None:
+    def _take_error(self, client: TopicReader, message: Message) -> None:
         error, partition = message.error(), message.partition()
         code = None if error is None else error.code()
         if error is None:
@@ -178,7 +179,7 @@ class TopicEvents:
             self._next[partition] = offset
             self._update_state()
 
-    def _look(self, client: Client) -> None:
+    def _look(self, client: TopicReader) -> None:
         """At intervals, check that the brokers answer, and look for new partitions."""
         now_s = self._clock()
         if now_s >= self._probe_s:

@@ -1,21 +1,16 @@
 """The consumer's settings: loadgen's defaults, the user's own, and what a topic is to be recognized by.
 
 In: brokers, topic, group and any librdkafka options. Out: the configuration for a consumer; cluster id and topic id.
-
-Where a topic ends, as of now.
-
-In: how to reach it. Out: offsets by partition.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from loadgen.config.masks import hidden
-from loadgen.errors import BrokerUnreachable, UsageError
+from loadgen.errors import UsageError
 from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config, usage_error
@@ -157,32 +152,3 @@ def _no_identity(settings: KafkaSettings, error: KafkaError, timeout_s: float) -
     if error.code() in REFUSALS:
         return refused(settings, REFUSALS[error.code()], error.str())
     return unreachable(settings, timeout_s, error.str())
-
-
-def ends_of(kafka: KafkaSettings, n_partitions: int) -> dict[int, int]:
-    """One past the last offset of each partition that is committed.
-
-    Raises:
-        BrokerUnreachable: nobody answers.
-    """
-    monitor = Monitor(kafka.options)
-    config: dict[str, Any] = {**client_config(kafka), **monitor.callbacks()}
-    admin = AdminClient(config, logger=monitor.logger)
-    latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    asked = admin.list_offsets(
-        {TopicPartition(kafka.topic, number): latest for number in range(n_partitions)},
-        isolation_level=IsolationLevel.READ_COMMITTED,
-        request_timeout=METADATA_S,
-    )
-    try:
-        return {partition.partition: future.result().offset for partition, future in asked.items()}
-    except KafkaException as error:
-        raise unreachable(kafka, METADATA_S, error.args[0].str()) from error
-
-
-def ends_if_known(kafka: KafkaSettings, n_partitions: int) -> dict[int, int] | None:
-    """The same; None where they are not told."""
-    try:
-        return ends_of(kafka, n_partitions)
-    except BrokerUnreachable:
-        return None

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 
 from loadgen.consume.commits import CommitRecord, TopicIdentity
 from loadgen.errors import NotThere, StoreError
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config
+from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.topic_reader import TopicReader, reader_config
 from loadgen.pipeline.child import Child, PartState, PipelinePart
 from loadgen.pipeline.prepare import PipelineContext
 from loadgen.store import Store
@@ -66,13 +66,6 @@ def producer_manifests(paths: Iterable[Path]) -> list[ProducerManifest]:
     return [manifest for path in paths if (manifest := producer_manifest(path)) is not None]
 
 
-_CONSUMER_CONFIG = {
-    "group.id": "loadgen-pipeline-ends",  # never joined
-    "enable.auto.commit": "false",
-    "enable.partition.eof": "true",
-    "auto.offset.reset": "earliest",
-    "isolation.level": "read_committed",
-}
 MESSAGES_WITHIN_S = 5.0
 
 
@@ -101,27 +94,15 @@ def has_messages(kafka: KafkaSettings, begins: Mapping[int, int], ends: Mapping[
     Returns:
         True also if that is unknown after a few seconds.
     """
-    consumer = _consumer(kafka)
+    reader = TopicReader(kafka, reader_config(kafka, "pipeline-ends", or_earliest=True))
     try:
-        consumer.assign([TopicPartition(kafka.topic, number, offset) for number, offset in begins.items()])
-        unread, deadline_s = set(begins), time.monotonic() + MESSAGES_WITHIN_S
-        while unread and time.monotonic() < deadline_s:
-            for message in consumer.consume(100, 0.2):
-                number, error = message.partition() or 0, message.error()
-                if error is None and (message.offset() or 0) < ends[number]:
-                    return True
-                if error is None or error.code() == KafkaError._PARTITION_EOF:
-                    unread.discard(number)
-        return bool(unread)
+        for _ in reader.read_until(begins, ends, time.monotonic() + MESSAGES_WITHIN_S):
+            return True
+        return bool(reader.unread)
     except KafkaException:
         return True
     finally:
-        consumer.close()
-
-
-def _consumer(kafka: KafkaSettings) -> Consumer:
-    monitor = Monitor(kafka.options)
-    return Consumer({**client_config(kafka), **_CONSUMER_CONFIG, **monitor.callbacks()}, logger=monitor.logger)
+        reader.close()
 
 
 PART_ENDS_S = 45.0

@@ -15,8 +15,8 @@ from typing import Any
 from loadgen.config import KafkaOptions, PipelineSettings
 from loadgen.config.layers import environment
 from loadgen.errors import BrokerUnreachable, LoadgenError
-from loadgen.kafka.consumer_options import ends_of
 from loadgen.kafka.embedded import AT_ONCE
+from loadgen.kafka.topic_reader import end_offsets
 from loadgen.kafka.watch import TopicWatch
 from loadgen.pipeline.child import Child, PartState, PipelinePart
 from loadgen.pipeline.console import PipelineConsole, PipelineMetrics, reserve_port
@@ -269,7 +269,7 @@ class Pipeline:
 
     def _store_the_rest(self) -> None:
         try:
-            ends = ends_of(self._context.kafka, self._context.n_partitions)
+            ends = end_offsets(self._context.kafka, self._context.n_partitions)
         except BrokerUnreachable as error:
             self._problem(str(error))
             return

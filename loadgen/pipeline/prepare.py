@@ -18,8 +18,9 @@ from loadgen.consume.commits import TopicIdentity
 from loadgen.consume.prepare import check_store, new_writer_id
 from loadgen.errors import LoadgenError, OutputUnwritable, UsageError
 from loadgen.kafka.check import check_topic, create_topic
-from loadgen.kafka.consumer_options import check_consumer_options, ends_of, identity_of
+from loadgen.kafka.consumer_options import check_consumer_options, identity_of
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.topic_reader import end_offsets
 from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.sink.kafka_options import check_options
 from loadgen.store import Store, open_store
@@ -78,7 +79,7 @@ def prepare(settings: PipelineSettings, embedded_address: str | None, note: Call
     n_partitions = topic.result()
     identity = identity_of(kafka)
     source = TopicIdentity(identity.cluster_id, kafka.topic, identity.topic_id)
-    begins, is_shared = ends_of(kafka, n_partitions), embedded_address is None
+    begins, is_shared = end_offsets(kafka, n_partitions), embedded_address is None
     return PipelineContext(_new_folder(), kafka, n_partitions, source, begins, store, group, is_shared)
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from loadgen.config import RunSettings
 from loadgen.config.values import say_duration
 from loadgen.encode.tracks import KIND_OF, open_track_parts
-from loadgen.errors import UsageError
+from loadgen.errors import BrokerUnreachable, UsageError
 from loadgen.files import check_writable
 from loadgen.kafka.check import check_topic, create_topic
-from loadgen.kafka.consumer_options import ends_if_known
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.topic_config import check_config, check_times
+from loadgen.kafka.topic_reader import end_offsets
 from loadgen.report import check_report
 from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
@@ -145,7 +145,10 @@ def _kafka(
     else:
         n_partitions = check_topic(kafka)
     kafka = check_config(kafka, screen.note)
-    return kafka, ends_if_known(kafka, n_partitions)
+    try:
+        return kafka, end_offsets(kafka, n_partitions)
+    except BrokerUnreachable:
+        return kafka, None
 
 
 def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:

@@ -7,19 +7,18 @@ came.
 
 import time
 from collections import defaultdict, deque
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaException, Message
 
 from loadgen.event import Int64s
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config
+from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.topic_reader import TopicReader, reader_config
 from loadgen.sink.in_flight import Bools
 
-FETCH_MESSAGES = 10_000
-FETCH_S = 0.1
-ASK_S = 1.0
+ASK_S, MIN_ASK_S = 1.0, 0.1
 SECOND_LOOK_S = 0.5
 """A request that reached the broker just before its connection ended may enter the log a moment later."""
 
@@ -43,28 +42,16 @@ def read_back(settings: KafkaSettings, doubts: dict[int, Doubt], timeout_s: floa
 
     A partition that could not be read to its end in time is absent from the answer.
     """
-    monitor = Monitor(settings.options)
-    config = {
-        **client_config(settings),
-        "group.id": "loadgen-readback",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "auto.offset.reset": "earliest",
-        "fetch.wait.max.ms": 20,  # a fetch that waits for more holds back every other question
-        **monitor.callbacks(),
-    }
-    consumer = Consumer(config, logger=monitor.logger)
     searches = {partition: _Search(doubt) for partition, doubt in doubts.items()}
-    starts = [TopicPartition(settings.topic, partition, doubt.start_offset) for partition, doubt in doubts.items()]
+    reader = TopicReader(settings, reader_config(settings, "readback", or_earliest=True))
     deadline_s = time.monotonic() + timeout_s
     try:
-        consumer.assign(starts)
-        _read_to_end(consumer, settings.topic, searches, deadline_s)
+        _read_to_end(reader, searches, deadline_s)
         if not all(search.found.all() for search in searches.values()) and time.monotonic() < deadline_s:
             time.sleep(SECOND_LOOK_S)
-            _read_to_end(consumer, settings.topic, searches, deadline_s)
+            _read_to_end(reader, searches, deadline_s)
     finally:
-        consumer.close()
+        reader.close()
     return {partition: search.found for partition, search in searches.items() if search.is_complete}
 
 
@@ -85,38 +72,26 @@ class _Search:
         for position, event in enumerate(zip(doubt.user_id.tolist(), doubt.ts_ms.tolist(), strict=True)):
             self._positions[b"%d" % event[0], event[1]].append(position)
 
-    def look_at(self, message: Message) -> None:
-        """Take in a message, or the news that there is none behind this offset."""
-        error, offset = message.error(), message.offset() or 0
-        if error is None:
-            self.next_offset = offset + 1
-            self._tick_off(message)
-        elif error.code() == KafkaError._PARTITION_EOF:
-            self.next_offset = max(self.next_offset, offset)
-
-    def _tick_off(self, message: Message) -> None:
+    def take(self, message: Message) -> None:
+        """Tick off the event that this message is, if it is in doubt."""
+        self.next_offset = (message.offset() or 0) + 1
         kind, ts_ms = message.timestamp()
         waiting = self._positions.get((message.key() or b"", ts_ms)) if kind == TIMESTAMP_CREATE_TIME else None
         if waiting:
             self.found[waiting.popleft()] = True
 
 
-def _read_to_end(consumer: Consumer, topic: str, searches: dict[int, _Search], deadline_s: float) -> None:
+def _read_to_end(reader: TopicReader, searches: dict[int, _Search], deadline_s: float) -> None:
     """Read every partition up to where it ended when this was called."""
-    ends = {partition: _end_offset(consumer, topic, partition, deadline_s) for partition in searches}
-    unread = set(searches)
-    while unread and time.monotonic() < deadline_s:
-        unread -= {partition for partition in unread if searches[partition].next_offset >= ends[partition]}
-        for message in consumer.consume(FETCH_MESSAGES, FETCH_S) if unread else ():
-            searches[message.partition() or 0].look_at(message)
+    ends: dict[int, int] = {}
+    for partition in searches:
+        with suppress(KafkaException, TimeoutError):  # its broker does not answer now
+            ends |= reader.ends([partition], max(MIN_ASK_S, min(ASK_S, deadline_s - time.monotonic())))
+    starts = {partition: search.next_offset for partition, search in searches.items() if partition in ends}
+    for messages in reader.read_until(starts, ends, deadline_s):
+        for message in messages:
+            searches[message.partition() or 0].take(message)
     for partition, search in searches.items():
-        search.is_complete = partition not in unread
-
-
-def _end_offset(consumer: Consumer, topic: str, partition: int, deadline_s: float) -> float:
-    """The offset behind the partition's last message; inf when its broker does not say."""
-    wait_s = max(0.0, min(ASK_S, deadline_s - time.monotonic()))
-    try:
-        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=wait_s)[1]
-    except KafkaException:
-        return float("inf")
+        search.is_complete = partition in ends and partition not in reader.unread
+        if search.is_complete:
+            search.next_offset = max(search.next_offset, ends[partition])

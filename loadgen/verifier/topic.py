@@ -1,42 +1,24 @@
 """Reads events from a Kafka topic: everything from the beginning of its log to where it ended when reading began.
 
-In: how to reach the topic. Out: a `EventSource`, whose units are the partitions. There is no consumer group: nobody
-else's offsets are touched.
+In: how to reach the topic. Out: an `EventSource`, whose units are the partitions.
 """
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, Message
 
-from loadgen.errors import SinkError
 from loadgen.event import Int64s
 from loadgen.kafka.check import check_topic
-from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+from loadgen.kafka.errors import METADATA_S, unreachable
+from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.topic_reader import ASK_S, TopicReader, reader_config
 from loadgen.kafka.watch import TopicWatch
 from loadgen.verifier.envelope import UNKNOWN, Envelope
 from loadgen.verifier.source import SourceBlock
 from loadgen.verifier.spill import NUMBER_MASK, PLACE_BITS, places_of
-
-FETCH_MESSAGES = 20_000
-FETCH_S = 0.2
-SILENT_S = 30.0
-"""A broker that sends nothing for so long, though there is more to read, is given up."""
-QUIET_S = 3.0
-"""After so long without a message it is asked whether the topic is still there."""
-_CONFIG = {
-    "group.id": "loadgen-verify",
-    "enable.auto.commit": "false",
-    "enable.partition.eof": "true",
-    "auto.offset.reset": "error",
-    "isolation.level": "read_committed",
-    "fetch.wait.max.ms": "20",  # a fetch that waits for more, at the end of a partition, holds back every other one
-    "queued.max.messages.kbytes": "32768",
-    "fetch.message.max.bytes": "4194304",
-}
 
 
 class TopicSource:
@@ -52,7 +34,6 @@ class TopicSource:
         self._n_partitions = check_topic(settings)
         self._watch = TopicWatch(settings)
         self._watch.look()
-        self._monitor = Monitor(settings.options)
         self._n_read, self._n_all = 0, 1
         self._sets_times = False
         self.name = f"topic {settings.topic} on {settings.brokers}"
@@ -60,23 +41,15 @@ class TopicSource:
 
     def blocks(self) -> Iterator[SourceBlock]:
         """Every message between the log's start and its end as of now."""
-        consumer = self._consumer()
-        try:
-            spans = {number: self._span(consumer, number) for number in range(self._n_partitions)}
-            self._note_beginnings(spans)
-            self._n_all = max(1, sum(end - start for start, end in spans.values()))
-            ends = {number: end for number, (start, end) in spans.items() if start < end}
-            consumer.assign([TopicPartition(self._settings.topic, number, spans[number][0]) for number in ends])
-            for messages in self._fetched(consumer, ends):
+        with closing(self._reader()) as reader:
+            starts, ends = self._spans(reader)
+            self._note_beginnings(starts)
+            self._n_all = max(1, sum(ends.values()) - sum(starts.values()))
+            for messages in reader.read(starts, ends, self._watch):
                 self._n_read += len(messages)
                 block = _block(messages)
                 self._note_times(block)
                 yield block
-            self._watch.look()  # offsets of a topic that was created again mean something else
-        except KafkaException as error:
-            raise self._failed(error.args[0]) from error
-        finally:
-            consumer.close()
 
     def share(self) -> float:
         """How much of it has been read."""
@@ -96,29 +69,28 @@ class TopicSource:
 
     def texts(self, places: Iterable[int]) -> dict[int, bytes]:
         """The values at these places; what the topic has let go of in the meantime is missing."""
-        consumer = self._consumer()
-        found = {}
-        try:
+        found: dict[int, bytes] = {}
+        with closing(self._reader()) as reader:
             for place in sorted(set(places)):
-                value = self._value_at(consumer, place >> PLACE_BITS, place & NUMBER_MASK)
-                if value is not None:
-                    found[place] = value
-        except KafkaException as error:
-            raise self._failed(error.args[0]) from error
-        finally:
-            consumer.close()
+                partition, offset = place >> PLACE_BITS, place & NUMBER_MASK
+                read = reader.read_until({partition: offset}, {partition: offset + 1}, time.monotonic() + METADATA_S)
+                found.update((place, message.value() or b"") for messages in read for message in messages)
         return found
 
-    def _consumer(self) -> Consumer:
-        config = {**client_config(self._settings), **_CONFIG, **self._monitor.callbacks()}
-        return Consumer(config, logger=self._monitor.logger)
+    def _reader(self) -> TopicReader:
+        return TopicReader(self._settings, reader_config(self._settings, "verify"))
 
-    def _span(self, consumer: Consumer, number: int) -> tuple[int, int]:
-        start, end = consumer.get_watermark_offsets(TopicPartition(self._settings.topic, number), timeout=METADATA_S)
-        return start, end
+    def _spans(self, reader: TopicReader) -> tuple[dict[int, int], dict[int, int]]:
+        numbers = range(self._n_partitions)
+        try:
+            return reader.begins(numbers), reader.ends(numbers)
+        except KafkaException as error:
+            raise reader.failed(error.args[0]) from error
+        except TimeoutError as error:
+            raise unreachable(self._settings, ASK_S, "they do not say where the topic ends") from error
 
-    def _note_beginnings(self, spans: dict[int, tuple[int, int]]) -> None:
-        cut = {number: start for number, (start, _) in spans.items() if start > 0}
+    def _note_beginnings(self, starts: dict[int, int]) -> None:
+        cut = {number: start for number, start in starts.items() if start > 0}
         if cut:
             shown = ", ".join(f"partition {number} at offset {start:,}" for number, start in list(cut.items())[:5])
             self.notes.append(
@@ -132,52 +104,6 @@ class TopicSource:
         if not self._sets_times and (block.envelope.timestamp_ms == UNKNOWN).any():
             self._sets_times = True
             self.notes.append("the topic sets its messages' timestamps itself, so they were not compared")
-
-    def _fetched(self, consumer: Consumer, ends: dict[int, int]) -> Iterator[list[Message]]:
-        """Messages below the ends, until every partition has been read to its end."""
-        heard_s, unread = time.monotonic(), set(ends)
-        while unread:
-            polled = consumer.consume(FETCH_MESSAGES, FETCH_S)
-            if polled:
-                heard_s = time.monotonic()
-            elif time.monotonic() - heard_s > QUIET_S:
-                self._watch.look()
-            if time.monotonic() - heard_s > SILENT_S:
-                complaint = self._monitor.last_errors[-1] if self._monitor.last_errors else ""
-                raise unreachable(self._settings, SILENT_S, complaint)
-            unread -= self._ended(polled)
-            places = [(message, message.partition() or 0) for message in polled if message.error() is None]
-            unread -= {partition for message, partition in places if (message.offset() or 0) >= ends[partition] - 1}
-            messages = [message for message, partition in places if (message.offset() or 0) < ends[partition]]
-            if messages:
-                yield messages
-
-    def _ended(self, polled: list[Message]) -> set[int]:
-        """Partitions of which there is no more now; what lies before their ends may be markers, not messages."""
-        ended = set()
-        for message in polled:
-            error = message.error()
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                ended.add(message.partition() or 0)
-            elif error is not None and not error.retriable():
-                raise self._failed(error)
-        return ended
-
-    def _value_at(self, consumer: Consumer, partition: int, offset: int) -> bytes | None:
-        consumer.assign([TopicPartition(self._settings.topic, partition, offset)])
-        deadline_s = time.monotonic() + METADATA_S
-        while time.monotonic() < deadline_s:
-            for message in consumer.consume(1, FETCH_S):
-                if message.error() is None:
-                    return message.value() or b"" if message.offset() == offset else None
-                return None
-        return None
-
-    def _failed(self, error: KafkaError) -> SinkError:
-        if error.code() in REFUSALS:
-            return refused(self._settings, REFUSALS[error.code()], error.str())
-        reason = hide_secrets(error.str(), self._settings.options)
-        return SinkError(f"{self.name} can be read no further: {reason}; look at the broker's log, then verify again")
 
 
 def _block(messages: list[Message]) -> SourceBlock:

@@ -9,8 +9,8 @@ import pytest
 from loadgen.config import PipelineSettings
 from loadgen.consume.commits import TopicIdentity
 from loadgen.errors import LoadgenError
-from loadgen.kafka.consumer_options import ends_of
 from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.topic_reader import end_offsets
 from loadgen.pipeline import main
 from loadgen.pipeline.ending import has_messages, missing, stored_offsets
 from loadgen.store.local import LocalStore
@@ -49,7 +49,7 @@ def test_a_topic_that_is_missing_is_not_made_unasked(tmp_path: Path, monkeypatch
 def test_offsets_tell_what_is_not_stored_yet(tmp_path: Path) -> None:
     with filled_cluster(spread(events(100))) as cluster:
         kafka = KafkaSettings(cluster.address, "t")
-        ends = ends_of(kafka, 4)
+        ends = end_offsets(kafka, 4)
         assert ends == dict.fromkeys(range(4), 25)
         code, summary, said = consume(tmp_path, cluster.address, "--until-idle", "0.3").end()
         assert code == 0, said
