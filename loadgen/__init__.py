@@ -20,6 +20,7 @@ The path of an event, one folder or file a line:
     scenarios/           Locust drives listeners, in one process or on many machines
     doctor/              what works, what does not, and what to do about it
     stream.py            the one place where events are made: run, Locust, verify and the library read it
+    library.py           what `import loadgen` gives: events, run, verify
     event.py             what an event is: columns, pages
     formats.py           the wire formats as data: their fields, and where each comes from
     fingerprint.py       the 64-bit hash of an event, on columns
@@ -38,4 +39,19 @@ The path of an event, one folder or file a line:
     errors.py            the exceptions, as a tree
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loadgen.library import LoadgenError, RunResult, UsageError, VerifyResult, events, run, verify
+
 __version__ = "0.1.0"
+__all__ = ["LoadgenError", "RunResult", "UsageError", "VerifyResult", "__version__", "events", "run", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the library when one of its names is first used: `import loadgen` itself takes no time."""
+    if name not in __all__:
+        raise AttributeError(f"module 'loadgen' has no attribute {name!r}")
+    from loadgen import library
+
+    return getattr(library, name)

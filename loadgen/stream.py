@@ -1,26 +1,32 @@
 """The one place where events are made: which listeners do what, in which order, due when, in which bytes.
 
-    EventStream:  shard.step → quotas → impairments → due times → wall-clock times → encoder → spoilt lines
+    EventStream.part:  shard.step → quotas → impairments → due times → wall-clock times → encoder → spoilt lines
 
-`World` holds what all streams of a run share; a stream has the listeners of some virtual shards. No clock is read here,
-no process is started, no broker is asked: a worker of `loadgen run`, a process of Locust, `loadgen verify`, which makes
-a run's events once more, and the library read the same streams. The events depend on the settings alone; how they are
-split over streams, and how many a batch has, changes none of them.
+An `EventStream` is all of a run's events, a `ShardStream` those of some virtual shards. No clock is read here, no
+process is started, no broker is asked: a worker of `loadgen run`, a process of Locust, `loadgen verify`, which makes a
+run's events once more, and a notebook read the same streams. The events depend on the settings alone; how they are
+split over shards, and how many a batch has, changes none of them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
-from loadgen.encode.lines import make_encoder
+from loadgen.encode.arrow import ArrowEncoder, arrow_schema
+from loadgen.encode.lines import Encoder, make_encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.tracks import KIND_OF, TrackParts, open_track_parts
-from loadgen.event import N_VIRTUAL_SHARDS, Labels
+from loadgen.errors import UsageError
+from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels
 from loadgen.fingerprint import run_key
+from loadgen.formats import BUILT_IN, Format
+from loadgen.simulate.behaviour import Behaviour
+from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
-from loadgen.simulate.feed import Owned, feed_of, owned_listeners
+from loadgen.simulate.feed import Owned, feed_of, owned_listeners, owned_virtual_shards
 from loadgen.simulate.impair import Impairer, OutgoingBatch
 from loadgen.simulate.model import Model
 from loadgen.simulate.population import user_names
@@ -30,92 +36,184 @@ from loadgen.simulate.world import SimulationSettings, labels
 from loadgen.sink import EncodedBatch
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from loadgen.config import RunSettings
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """What all streams of a run share: settings, and tables made from them once.
+def simulation_of(settings: "RunSettings") -> SimulationSettings:
+    """The settings that say who the listeners are and what they do.
 
-    Attributes:
-        settings: what the user asked for.
-        simulation: their part that says who the listeners are and what they do.
-        catalog: what events name tracks of.
-        model: the behaviour's lookup tables.
-        labels: the words behind the codes of a batch.
-        parts: the unchanging part of each track's lines in the run's format.
-        key: uint64, of the run's hashes, see `fingerprint.run_key`.
+    Raises:
+        UsageError: the behaviour file is wrong.
     """
+    return SimulationSettings(
+        users=settings.users,
+        seed=settings.seed,
+        start_ms=settings.start_ms,
+        presence=settings.presence,
+        behaviour=Behaviour.load(settings.behaviour, settings.profile),
+    )
 
-    settings: "RunSettings"
-    simulation: SimulationSettings
-    catalog: Catalog
-    model: Model
-    labels: Labels
-    parts: TrackParts
-    key: np.uint64
 
-    @classmethod
-    def of(
-        cls,
-        settings: "RunSettings",
-        simulation: SimulationSettings,
-        catalog: Catalog,
-        model: Model | None = None,
-        key: np.uint64 | None = None,
-        is_checked: bool = False,
-    ) -> "World":
-        """Make the tables, or take those that are there.
+def catalog_of(settings: "RunSettings", building: Callable[[float, str], None] = lambda share, what: None) -> Catalog:
+    """The catalogue that the settings name, from the cache; built there first where it is missing.
 
-        Args:
-            settings, simulation, catalog, model, key: see the attributes.
-            is_checked: the file of the tracks' parts has been checked by another process.
-        """
-        return cls(
-            settings,
-            simulation,
-            catalog,
-            model or Model.of(simulation, catalog),
-            labels(catalog, simulation.behaviour),
-            open_track_parts(catalog, KIND_OF[settings.format], is_checked=is_checked),
-            run_key(settings.seed, settings.timeless) if key is None else key,
-        )
+    Args:
+        settings: of the run.
+        building: called while it is built, with the share that is done and what is being made.
 
-    def shard(self, owned: Owned) -> Shard:
-        """The listeners of these virtual shards."""
-        return Shard(self.simulation, self.catalog, owned_listeners(self.settings.users, owned), self.model)
+    Raises:
+        LoadgenError: there is no such catalogue, or it cannot be written.
+    """
+    if settings.catalog is not None:
+        return open_imported(settings.catalog, cache_folder())
+    return open_catalog(CatalogSettings(n_tracks=settings.tracks), cache_folder(), building)
 
 
 class EventStream:
-    """The events of some listeners in the order of leaving, batch after batch.
+    """The events of a run: nothing is computed before they are asked for, and each iteration begins again.
+
+    Iterating gives pyarrow record batches in the order of event time. Their columns bear the wire names of the format;
+    `ts` is timestamp[ms, UTC].
 
     Attributes:
-        shard: the listeners; its rows are those of the batches.
-        schedule: says when events are due; None until `start`, and where nobody asks.
+        settings: of the run.
     """
 
-    def __init__(self, world: World, owned: Owned, shard: Shard | None = None, n_events: float | None = None) -> None:
-        """Make no event yet.
+    def __init__(
+        self,
+        settings: "RunSettings",
+        simulation: SimulationSettings | None = None,
+        catalog: Catalog | None = None,
+        model: Model | None = None,
+        key: np.uint64 | None = None,
+        is_checked: bool = False,
+    ) -> None:
+        """Keep what is known already; the rest is made when it is needed.
 
         Args:
-            world: of the run.
-            owned: bool[N_VIRTUAL_SHARDS], the stream's virtual shards.
+            settings: of the run.
+            simulation: their part that says who the listeners are and what they do.
+            catalog: what events name tracks of.
+            model: the behaviour's lookup tables.
+            key: uint64, of the hashes; None takes the run's, see `fingerprint.run_key`.
+            is_checked: another process has checked the file of the tracks' parts.
+        """
+        self.settings = settings
+        self._key = run_key(settings.seed, settings.timeless) if key is None else key
+        self._is_checked = is_checked
+        given = {"simulation": simulation, "catalog": catalog, "model": model}
+        self.__dict__.update({name: value for name, value in given.items() if value is not None})
+
+    @cached_property
+    def simulation(self) -> SimulationSettings:
+        """Who the listeners are and what they do."""
+        return simulation_of(self.settings)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What events name tracks of."""
+        return catalog_of(self.settings)
+
+    @cached_property
+    def model(self) -> Model:
+        """The behaviour's lookup tables."""
+        return Model.of(self.simulation, self.catalog)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """The words behind the codes of a batch."""
+        return labels(self.catalog, self.simulation.behaviour)
+
+    @cached_property
+    def parts(self) -> TrackParts:
+        """The unchanging part of each track's lines in the run's format."""
+        return open_track_parts(self.catalog, KIND_OF[self.settings.format], is_checked=self._is_checked)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the record batches."""
+        return arrow_schema(BUILT_IN[self.settings.format])
+
+    def part(self, owned: Owned, shard: Shard | None = None, n_events: float | None = None) -> "ShardStream":
+        """The events of some virtual shards.
+
+        Args:
+            owned: bool[N_VIRTUAL_SHARDS].
             shard: their listeners; None makes them.
             n_events: about this many a batch; None for what a worker of the run takes.
         """
-        settings = self._settings = world.settings
-        self.shard = world.shard(owned) if shard is None else shard
+        return ShardStream(self, owned, shard, n_events)
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Record batches in the order of event time, some 65,000 events each."""
+        part = self._whole()
+        for outgoing in part:
+            if len(outgoing):
+                yield part.to_arrow(outgoing.events)
+
+    def lines(self, format: str | None = None) -> Iterator[pa.BinaryArray]:
+        """The events as `loadgen run` sends them: arrays of lines of JSON, each ending in a newline.
+
+        Args:
+            format: activity, listen or full; None takes that of the stream.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        stream = self if format is None else self._in(format)
+        part = stream._whole()
+        for outgoing in part:
+            if len(outgoing):
+                yield part.encode(outgoing).lines
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """A reader that DuckDB, Polars and others take as it is, in bounded memory."""
+        return pa.RecordBatchReader.from_batches(self.schema, self)
+
+    def to_arrow(self) -> pa.Table:
+        """All events as one table.
+
+        Raises:
+            UsageError: the stream has no end.
+        """
+        if self.settings.events is None and self.settings.end_ms is None:
+            raise UsageError('a table needs an end: give events=1000, hours=24 or end="2026-02-01", or iterate')
+        return self.to_reader().read_all()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """All events as a data frame; raises as `to_arrow` does, and where pandas is not installed."""
+        return self.to_arrow().to_pandas()
+
+    def _whole(self) -> "ShardStream":
+        shard = self.settings.shard
+        return self.part(owned_virtual_shards(shard.index, shard.count, 0, 1))
+
+    def _in(self, format: str) -> "EventStream":
+        if format not in BUILT_IN:
+            raise UsageError(f"format must be one of {', '.join(BUILT_IN)}, got {format!r}")
+        settings = self.settings.model_copy(update={"format": format})
+        return EventStream(settings, self.simulation, self.catalog, self.model)
+
+
+class ShardStream:
+    """The events of some listeners in the order of leaving, batch after batch, once.
+
+    Attributes:
+        shard: the listeners; its rows are those of the batches.
+        schedule: says when events are due; None until `start`, and where nothing is sent.
+    """
+
+    def __init__(self, stream: EventStream, owned: Owned, shard: Shard | None, n_events: float | None) -> None:
+        """See `EventStream.part`."""
+        self._stream, settings = stream, stream.settings
+        if shard is None:
+            shard = Shard(stream.simulation, stream.catalog, owned_listeners(settings.users, owned), stream.model)
+        self.shard = shard
         self.schedule: Schedule | None = None
         impairer = Impairer(settings.impair, self.shard.listeners.key) if settings.impair else None
         self._feed = feed_of(settings, owned, self.shard, impairer, n_events)
-        self._encoder = make_encoder(
-            settings.format,
-            world.parts,
-            world.labels,
-            self.shard.listeners,
-            lambda ids: user_names(ids, settings.seed, world.labels),
-            world.key,
-        )
         self._first: OutgoingBatch | None = None
 
     def __iter__(self) -> Iterator[OutgoingBatch]:
@@ -147,10 +245,26 @@ class EventStream:
         outgoing, self._first = self._feed.next_batch(until_ms) if self._first is None else self._first, None
         if outgoing is not None and self.schedule is not None:
             outgoing.due_ns = due_of(self.schedule, outgoing)
-            if self._settings.timestamps == "wall":
+            if self._stream.settings.timestamps == "wall":
                 since_t0_ns = outgoing.due_ns - self._t0_ns
-                outgoing.events.ts_ms = wall_times(outgoing, since_t0_ns, self._t0_wall_ms, self._settings.speed)
+                outgoing.events.ts_ms = wall_times(outgoing, since_t0_ns, self._t0_wall_ms, self._stream.settings.speed)
         return outgoing
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        stream = self._stream
+        return make_encoder(
+            stream.settings.format, stream.parts, stream.labels, self.shard.listeners, self._user_names, stream._key
+        )
+
+    @cached_property
+    def _arrow(self) -> ArrowEncoder:
+        stream = self._stream
+        wire_format: Format = BUILT_IN[stream.settings.format]
+        return ArrowEncoder(stream.catalog, stream.labels, self.shard.listeners, self._user_names, wire_format)
+
+    def _user_names(self, user_ids: Int64s) -> pa.Array:
+        return user_names(user_ids, self._stream.settings.seed, self._stream.labels)
 
     def encode(self, outgoing: OutgoingBatch) -> EncodedBatch:
         """The lines of a batch of this stream, or of some of its events, with all that sinks ask for."""
@@ -159,3 +273,7 @@ class EventStream:
         virtual_shard = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
         due_ns = outgoing.due_ns if self.schedule else np.zeros(len(batch), np.int64)
         return EncodedBatch(lines, batch.row, batch.user_id, batch.ts_ms, batch.page, virtual_shard, hashes, due_ns)
+
+    def to_arrow(self, batch: EventBatch) -> pa.RecordBatch:
+        """Events of this stream as a record batch."""
+        return self._arrow.to_arrow(batch)

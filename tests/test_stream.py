@@ -7,34 +7,34 @@ import numpy as np
 from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.feed import Owned, paced_schedule
-from loadgen.stream import EventStream, World
+from loadgen.stream import EventStream, ShardStream
 from tests.runner.plans import plan_of
 
 ALL: Owned = np.ones(N_VIRTUAL_SHARDS, np.bool_)
 SPOILT = {"impair": "late=0.1,duplicate=0.1,reorder=0.1,drop=0.1,malform=0.1"}
 
 
-def world(**settings: Any) -> World:
+def events(**settings: Any) -> EventStream:
     plan = plan_of(users=600, **settings)
-    return World.of(plan.settings, plan.simulation, load(plan.catalog_path), plan.model)
+    return EventStream(plan.settings, plan.simulation, load(plan.catalog_path), plan.model)
 
 
-def lines_of(stream: EventStream) -> list[bytes]:
+def lines_of(stream: ShardStream) -> list[bytes]:
     return [line for outgoing in stream for line in stream.encode(outgoing).lines.to_pylist()]
 
 
 def test_any_split_over_streams_and_any_size_of_batch_makes_the_same_events() -> None:
-    made = world(events=4000, **SPOILT)
+    made = events(events=4000, **SPOILT)
     odd = np.arange(N_VIRTUAL_SHARDS) % 2 == 1
-    whole = sorted(lines_of(EventStream(made, ALL)))
-    halves = sorted(line for owned in (odd, ~odd) for line in lines_of(EventStream(made, owned, n_events=97)))
+    whole = sorted(lines_of(made.part(ALL)))
+    halves = sorted(line for owned in (odd, ~odd) for line in lines_of(made.part(owned, n_events=97)))
     assert whole == halves
     assert len(whole) > 3000
 
 
 def test_a_batch_that_was_made_before_the_start_is_the_first_and_gets_its_due_times() -> None:
-    made = world(events=2000, rate=1000.0, timestamps="wall", duration=60)
-    at_once, warmed = (EventStream(made, ALL) for _ in range(2))
+    made = events(events=2000, rate=1000.0, timestamps="wall", duration=60)
+    at_once, warmed = (made.part(ALL) for _ in range(2))
     warmed.warm_up(2)
     for stream in (at_once, warmed):
         stream.start(paced_schedule(made.settings, ALL, 5_000_000), 5_000_000, 1_000)
@@ -47,7 +47,7 @@ def test_a_batch_that_was_made_before_the_start_is_the_first_and_gets_its_due_ti
 
 
 def test_some_events_of_a_batch_have_the_lines_and_hashes_that_they_have_in_it() -> None:
-    stream = EventStream(world(events=1000), ALL)
+    stream = events(events=1000).part(ALL)
     outgoing = stream.next()
     assert outgoing is not None
     rows = np.arange(1, len(outgoing), 3)

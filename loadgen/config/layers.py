@@ -231,6 +231,22 @@ def resolve(
     return Resolved(settings, origins, tuple(_notes(given)))
 
 
+def of_arguments(kind: type[S], arguments: Mapping[str, Any]) -> S:
+    """The settings that a caller of the library means: keys as in a configuration file, values too.
+
+    Raises:
+        UsageError: with a line for every problem.
+    """
+    fields, given = _field_of_key(kind), GivenValues(kind)
+    for word in arguments.keys() - fields.keys():
+        given.problems.append(unknown("argument", word, fields, f"see loadgen {kind.command} --help"))
+    given.take([(fields[key], value, "argument") for key, value in arguments.items() if key in fields])
+    settings = validated(kind, given, int(time.time() * 1000))
+    if settings is None or given.problems:
+        raise UsageError("\n".join(given.problems))
+    return settings
+
+
 def _notes(given: GivenValues) -> Iterator[str]:
     """A line for each number without a unit, where that is another one than seconds."""
     for name, flag in given.kind.flags().items():

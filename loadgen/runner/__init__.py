@@ -6,15 +6,20 @@ its events from `batches`; the `coordinator` keeps time and adds up; `judge/` sa
 """
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loadgen.config import RunSettings
+from loadgen.errors import OutputUnwritable, ReaderGone
 from loadgen.signals import exit_code as exit_code_of_reason
 from loadgen.terminal import say_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
 
+    from loadgen.errors import LoadgenError
     from loadgen.kafka.watch import TopicWatch
     from loadgen.metrics_endpoint import MetricCollector
     from loadgen.runner.console import RunConsole
@@ -70,9 +75,58 @@ def run_once(settings: RunSettings, screen: "RunConsole", show: "Callable[[Metri
 
     Returns, raises: as `main`.
     """
+    ended = run_to_end(settings, screen, show)
+    for problem in ended.problems:
+        screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
+    if settings.json_summary:
+        error = ended.result.error
+        say_json(ended.summary | {"error": None if error is None else str(error)})
+    return EXIT_FAILED if ended.problems else exit_code(ended.result)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that is over.
+
+    Attributes:
+        result: how it went.
+        path: of its manifest.
+        summary: what --json prints, without an error.
+        problems: what went wrong: in the run, or when its files were written.
+    """
+
+    result: "Result"
+    path: "Path"
+    summary: "dict[str, Any]"
+    problems: "list[LoadgenError]"
+
+    @property
+    def kept(self) -> bool:
+        """Whether every event was delivered on schedule and every threshold kept, and nothing went wrong."""
+        return not self.problems and self.result.totals.perfect and self.result.verdict.kept
+
+
+def run_to_end(
+    settings: RunSettings,
+    screen: "RunConsole | None" = None,
+    show: "Callable[[MetricCollector], bool]" = lambda collector: False,
+) -> Ended:
+    """One run, and its files.
+
+    Args:
+        settings: of this run.
+        screen: shows it to a person; None shows nothing.
+        show: gives its metrics to Prometheus; returns whether it can.
+
+    Raises:
+        LoadgenError: the run could not start.
+    """
+    from loadgen.runner.console import RunConsole
+
+    screen = screen or RunConsole(settings.duration_s, settings.events, quiet=True)
     with ExitStack() as stack:
         result, plan, team = _run(settings, screen, show, stack)
-        return _report(result, plan, team, screen)
+        return _finish(result, plan, team, screen)
 
 
 def _run(
@@ -134,9 +188,8 @@ def _watchers(
     return [collector.watch] if show(collector) else []
 
 
-def _report(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") -> int:
-    """Write the manifest, show the closing table, choose the exit code."""
-    from loadgen.errors import OutputUnwritable, ReaderGone
+def _finish(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") -> Ended:
+    """Write the manifest, show the closing table."""
     from loadgen.report import write_report
     from loadgen.runner.history import LATENCIES
     from loadgen.runner.manifest_writer import history_of, manifest_of
@@ -164,12 +217,7 @@ def _report(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") 
             screen.note(f"report: {plan.settings.report}")
         except OutputUnwritable as error:
             problems.append(error)
-    for problem in problems:
-        screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
-    if plan.settings.json_summary:
-        found = summary(result.totals, result.verdict, plan.settings.seed, str(path))
-        say_json(found | {"error": None if result.error is None else str(result.error)})
-    return EXIT_FAILED if problems else exit_code(result)
+    return Ended(result, path, summary(result.totals, result.verdict, plan.settings.seed, str(path)), problems)
 
 
 def exit_code(result: "Result") -> int:

@@ -12,7 +12,7 @@ from loadgen.runner.outputs import ResumeFilter
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.simulate.schedule import Schedule
 from loadgen.sink import EncodedBatch
-from loadgen.stream import EventStream
+from loadgen.stream import ShardStream
 
 N_WARM = 4
 """Batches that a paced worker has in memory at times; before that memory was first used, making one takes long."""
@@ -24,7 +24,7 @@ Batch = tuple[OutgoingBatch, EncodedBatch | None]
 class Batches:
     """Reads a stream, one batch ahead where there is a schedule."""
 
-    def __init__(self, stream: EventStream, filters: Sequence[ResumeFilter], seconds: Seconds) -> None:
+    def __init__(self, stream: ShardStream, filters: Sequence[ResumeFilter], seconds: Seconds) -> None:
         """Make none yet.
 
         Args:

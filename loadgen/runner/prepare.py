@@ -22,14 +22,11 @@ from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.runner.messages import Plan
 from loadgen.runner.reach import natural_per_s, reach_of
-from loadgen.simulate.behaviour import Behaviour
-from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
-from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.expected import Expected
 from loadgen.simulate.feed import offered
 from loadgen.simulate.model import Model
-from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.kafka_options import check_options
+from loadgen.stream import catalog_of, simulation_of
 
 
 def new_run_id() -> str:
@@ -64,9 +61,9 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
     """
     _check_shape(settings)
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
-    simulation = _simulation(settings)
+    simulation = simulation_of(settings)
     kafka, topic_ends = _kafka(settings, screen, embedded_address)
-    catalog = _catalog(settings, screen)
+    catalog = catalog_of(settings, screen.preparing)
     open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
@@ -103,24 +100,8 @@ def expected_of(settings: RunSettings) -> Expected:
     Raises:
         LoadgenError: the behaviour is wrong, or there is no such catalogue.
     """
-    simulation = _simulation(settings)
-    return Expected.of(simulation, Model.of(simulation, _catalog(settings, RunConsole(None, None, quiet=True))))
-
-
-def _simulation(settings: RunSettings) -> SimulationSettings:
-    return SimulationSettings(
-        users=settings.users,
-        seed=settings.seed,
-        start_ms=settings.start_ms,
-        presence=settings.presence,
-        behaviour=Behaviour.load(settings.behaviour, settings.profile),
-    )
-
-
-def _catalog(settings: RunSettings, screen: RunConsole) -> Catalog:
-    if settings.catalog is not None:
-        return open_imported(settings.catalog, cache_folder())
-    return open_catalog(CatalogSettings(n_tracks=settings.tracks), cache_folder(), screen.preparing)
+    simulation = simulation_of(settings)
+    return Expected.of(simulation, Model.of(simulation, catalog_of(settings)))
 
 
 def _kafka(

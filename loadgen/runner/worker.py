@@ -39,7 +39,7 @@ from loadgen.simulate.schedule import NS_PER_S, Schedule
 from loadgen.sink import EncodedBatch
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.stream import StreamSink
-from loadgen.stream import EventStream, World
+from loadgen.stream import EventStream
 from loadgen.verifier.worker_progress import ProgressSlot, WorkerProgress
 
 TICK_S = 0.005
@@ -108,7 +108,8 @@ class Worker:
         self._planned = reached.planned()
         self._settings = settings
         catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
-        stream = EventStream(World.of(settings, plan.simulation, catalog, plan.model, is_checked=True), task.owned())
+        events = EventStream(settings, plan.simulation, catalog, plan.model, is_checked=True)
+        stream = events.part(task.owned())
         self._shard, user_ids = stream.shard, stream.shard.listeners.user_id
         self._sinks = open_sinks(task, user_ids, connection)
         self._replays = [ResumeFilter.of(sink, task.legacy) for sink in self._sinks]

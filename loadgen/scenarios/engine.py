@@ -26,7 +26,7 @@ from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_virtual_shar
 from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule
 from loadgen.sink import EncodedBatch
 from loadgen.sink.kafka import KafkaSink
-from loadgen.stream import EventStream, World
+from loadgen.stream import EventStream
 
 AHEAD_S = 0.1
 """An engine that keeps its schedule makes the events of so long at once: each making has a fixed cost. So late, at
@@ -81,8 +81,7 @@ class Engine:
         owned = owned_virtual_shards(part.shard, part.of, 0, 1)
         user_ids = owned_listeners(settings.users, owned)
         self._shard = DynamicPopulation(plan.simulation, catalog, user_ids, plan.model, part.fencing_token)
-        world = World.of(settings, plan.simulation, catalog, plan.model)
-        self._stream = EventStream(world, owned, self._shard)
+        self._stream = EventStream(settings, plan.simulation, catalog, plan.model).part(owned, self._shard)
         assert plan.kafka is not None
         self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
         self._planned = np.zeros(N_VIRTUAL_SHARDS, np.int64)

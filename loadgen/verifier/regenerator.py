@@ -29,7 +29,7 @@ from loadgen.simulate.feed import (
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.simulate.population import user_names
 from loadgen.simulate.world import SimulationSettings
-from loadgen.stream import EventStream, World
+from loadgen.stream import EventStream
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import HashedNames, NameLookup
 from loadgen.verifier.observed import SHAPELESS
@@ -147,7 +147,8 @@ class Regenerator:
             settings.users, settings.seed, settings.start_ms, settings.presence, promise.behaviour
         )
         self.promise = promise
-        self._world = World.of(settings, simulation, catalog, key=key)
+        self._all = EventStream(settings, simulation, catalog, key=key)
+        self._key = key
 
     def events(self, wanted: Owned, names: NameLookup, timeless: bool) -> Iterator[ExpectedEvents]:
         """The planned events of these virtual shards.
@@ -191,7 +192,7 @@ class Regenerator:
         self, owned: Owned, planned: Int64s, names: NameLookup, timeless: bool
     ) -> Iterator[ExpectedEvents]:
         n_events = None if self._keeps_a_clock else min(MAX_BATCH, int(planned.sum()) // 2 + 64)
-        stream = EventStream(self._world, owned, n_events=n_events)
+        stream = self._all.part(owned, n_events=n_events)
         if self._keeps_a_clock and self.promise.t0_wall_ms is not None:
             stream.start(paced_schedule(self.promise.settings, owned, 0), 0, self.promise.t0_wall_ms)
         reached = np.zeros(N_VIRTUAL_SHARDS, np.int64)
@@ -218,7 +219,7 @@ class Regenerator:
         if not timeless:
             return hashes
         field = "timestamp" if self.promise.settings.format == "listen" else "ts"
-        keys = mix(_unmixed(hashes) - hash_integers(field, outgoing.events.ts_ms, self._world.key))
+        keys = mix(_unmixed(hashes) - hash_integers(field, outgoing.events.ts_ms, self._key))
         return np.where(outgoing.marked("malform"), SHAPELESS, keys)
 
     def _made(
@@ -234,7 +235,7 @@ class Regenerator:
         virtual_shard, user_id = batch.user_id % N_VIRTUAL_SHARDS, batch.user_id
         major, minor = batch.session_id, batch.item.astype(np.int64)
         if self.promise.settings.format == "listen":
-            user_id = names.ids_of(user_names(user_id, self.promise.settings.seed, self._world.labels))
+            user_id = names.ids_of(user_names(user_id, self.promise.settings.seed, self._all.labels))
             major, minor = user_id * SESSIONS_PER_LISTENER, batch.ts_ms
         return ExpectedEvents(virtual_shard, rank, user_id, major, minor, key, lines, may_be_absent)
 

@@ -26,7 +26,7 @@ from loadgen.runner.worker import Worker, run_worker
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.sink import EncodedBatch
 from loadgen.sink.null import NullSink
-from loadgen.stream import EventStream
+from loadgen.stream import ShardStream
 from loadgen.verifier.worker_progress import WorkerProgress
 from tests.runner.plans import plan_of
 from tests.runner.program import lines_in
@@ -155,10 +155,10 @@ def test_with_wall_clock_times_late_events_say_when_they_happened_and_copies_are
 
 def test_events_leave_while_the_next_batch_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first is made before the start; each later one takes until events of the one before have left."""
-    simulate, send = EventStream.next, NullSink.send
+    simulate, send = ShardStream.next, NullSink.send
     have_left, was_seen = threading.Event(), list[bool]()
 
-    def simulate_once_events_leave(stream: EventStream, until_ms: int | None = None) -> OutgoingBatch | None:
+    def simulate_once_events_leave(stream: ShardStream, until_ms: int | None = None) -> OutgoingBatch | None:
         have_left.clear()
         was_seen.append(have_left.wait(10.0 if was_seen else 0.0))
         return simulate(stream)
@@ -167,7 +167,7 @@ def test_events_leave_while_the_next_batch_is_made(monkeypatch: pytest.MonkeyPat
         send(sink, lines)
         have_left.set()
 
-    monkeypatch.setattr(EventStream, "next", simulate_once_events_leave)
+    monkeypatch.setattr(ShardStream, "next", simulate_once_events_leave)
     monkeypatch.setattr(NullSink, "send", send_and_say_so)
     run(plan_of(users=5000, rate=2000.0, continuous=True), late_by_s=-0.5, drain_after_s=3.0)
     assert len(was_seen) > 3
@@ -175,16 +175,16 @@ def test_events_leave_while_the_next_batch_is_made(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_fault_in_the_making_of_a_batch_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    simulate, sizes = EventStream.next, list[int]()
+    simulate, sizes = ShardStream.next, list[int]()
 
-    def fail_in_the_third(stream: EventStream, until_ms: int | None = None) -> OutgoingBatch | None:
+    def fail_in_the_third(stream: ShardStream, until_ms: int | None = None) -> OutgoingBatch | None:
         if len(sizes) == 2:
             raise CatalogError("the catalogue is gone")
         leaving = simulate(stream)
         sizes.append(len(leaving or ()))
         return leaving
 
-    monkeypatch.setattr(EventStream, "next", fail_in_the_third)
+    monkeypatch.setattr(ShardStream, "next", fail_in_the_third)
     worker, ours, theirs = ready(plan_of(rate=2000.0, events=3000))
     with pytest.raises(CatalogError, match="is gone"):
         worker.run()
@@ -212,15 +212,15 @@ def test_events_in_flight_of_a_sink_that_fails_all_have_an_outcome(tmp_path: Pat
 def failing(plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception, after: int) -> list[FromWorker]:
     """What a worker's process says that meets this after so many batches."""
     made: list[int] = []
-    simulate = EventStream.next
+    simulate = ShardStream.next
 
-    def broken(stream: EventStream, until_ms: int | None = None) -> OutgoingBatch | None:
+    def broken(stream: ShardStream, until_ms: int | None = None) -> OutgoingBatch | None:
         made.append(1)
         if len(made) > after:
             raise error
         return simulate(stream)
 
-    monkeypatch.setattr(EventStream, "next", broken)
+    monkeypatch.setattr(ShardStream, "next", broken)
     monkeypatch.setattr(worker_module, "ignore", lambda: None)  # this process listens to its signals
     ours, theirs = Pipe()
     ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
