@@ -20,9 +20,9 @@ from loadgen.errors import LoadgenError, OutputUnwritable, UsageError
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.consumer_options import check_consumer_options, identity_of
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.producer_options import check_options
 from loadgen.kafka.topic_reader import end_offsets
 from loadgen.runner.machine import available_bytes, check_memory
-from loadgen.sink.kafka_options import check_options
 from loadgen.store import Store, open_store
 
 RUNS = Path("loadgen_runs")

@@ -66,5 +66,5 @@ class Batches:
         outgoing = self._stream.next()
         if outgoing is None:
             return None
-        is_settled = all(filter.covers(outgoing.events) for filter in self._filters)
+        is_settled = all(filter.is_done(outgoing.events) for filter in self._filters)
         return outgoing, None if is_settled else self._stream.encode(outgoing)

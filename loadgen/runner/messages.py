@@ -54,7 +54,7 @@ class Checkpoint:
     """What a worker that died leaves to its successor.
 
     Attributes:
-        settled: sink name → int64[number of lanes], events that need not be sent again.
+        settled: sink name → int64[number of partitions], events that need not be sent again.
         progress: sink name → the same by virtual shard, see `Sink.progress`.
         file_bytes: path → length up to which a file is counted; what lies behind is cut off.
         served_ns: how far the schedule had been served.
@@ -207,7 +207,7 @@ class Snapshot:
 
     Attributes:
         tallies: sink name → tally.
-        settled: sink name → events of each lane that ended, see `Sink.settled`.
+        settled: sink name → events of each partition that ended, see `Sink.settled`.
         progress: sink name → how far it is, see `Sink.progress`.
         file_bytes: see `Checkpoint.file_bytes`.
         schedule_lag_s: from the due time to the send, of every event.

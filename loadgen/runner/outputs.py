@@ -65,35 +65,35 @@ class ResumeFilter:
     """Holds back from a sink the events that its predecessor's ledger has settled.
 
     Attributes:
-        left: int64[number of lanes], events still to be held back, the first of each lane.
-        lane_of_row: uint16, the lane of each listener.
+        left: int64[number of partitions], events still to be held back, the first of each partition.
+        partition_of_row: uint16, the partition of each listener.
     """
 
     left: Int64s
-    lane_of_row: UInt16s
+    partition_of_row: UInt16s
 
     @classmethod
     def of(cls, sink: Sink, legacy: Checkpoint) -> "ResumeFilter":
         """What this sink must not be given again."""
         none = np.zeros(len(sink.settled), np.int64)
-        return cls(legacy.settled.get(sink.name, none).copy(), sink.lane_of_row)
+        return cls(legacy.settled.get(sink.name, none).copy(), sink.partition_of_row)
 
-    def covers(self, batch: EventBatch) -> bool:
+    def is_done(self, batch: EventBatch) -> bool:
         """Whether every event of the batch is settled."""
         return len(batch) == 0 or bool((self._counts(batch) <= self.left).all())
 
-    def pass_over(self, batch: EventBatch) -> None:
-        """Use up a batch that is covered."""
+    def skip(self, batch: EventBatch) -> None:
+        """Use up a batch that is done."""
         self.left -= self._counts(batch)
 
     def _counts(self, batch: EventBatch) -> Int64s:
-        return np.bincount(self.lane_of_row[batch.row], minlength=len(self.left))
+        return np.bincount(self.partition_of_row[batch.row], minlength=len(self.left))
 
-    def fresh(self, lines: EncodedBatch) -> EncodedBatch:
+    def unsent(self, lines: EncodedBatch) -> EncodedBatch:
         """Those of the next events that are not settled."""
         if not self.left.any():
             return lines
-        ranks, counts = rank_within(self.lane_of_row[lines.row], len(self.left))
-        keep = ranks >= self.left[self.lane_of_row[lines.row]]
+        ranks, counts = rank_within(self.partition_of_row[lines.row], len(self.left))
+        keep = ranks >= self.left[self.partition_of_row[lines.row]]
         self.left = np.maximum(self.left - counts, 0)
         return lines.take(np.flatnonzero(keep))

@@ -15,6 +15,7 @@ from loadgen.errors import BrokerUnreachable, UsageError
 from loadgen.files import check_writable
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.producer_options import check_options
 from loadgen.kafka.topic_config import check_config, check_times
 from loadgen.kafka.topic_reader import end_offsets
 from loadgen.report import check_report
@@ -25,7 +26,6 @@ from loadgen.runner.reach import natural_per_s, reach_of
 from loadgen.simulate.expected import Expected
 from loadgen.simulate.feed import offered
 from loadgen.simulate.model import Model
-from loadgen.sink.kafka_options import check_options
 from loadgen.stream import catalog_of, simulation_of
 
 

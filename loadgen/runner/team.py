@@ -224,7 +224,7 @@ class Team:
 
 def _n_settled(snapshot: Snapshot) -> int:
     """Events that need not be sent again to any sink: what the sink that is furthest behind has settled."""
-    return min((int(lanes.sum()) for lanes in snapshot.settled.values()), default=0)
+    return min((int(counts.sum()) for counts in snapshot.settled.values()), default=0)
 
 
 def _how_it_ended(code: int | None) -> tuple[str, str]:

@@ -218,7 +218,7 @@ class Worker:
         """Count a batch that a predecessor has settled."""
         self._count_planned((leaving.events.user_id % N_VIRTUAL_SHARDS).astype(np.uint16))
         for replay in self._replays:
-            replay.pass_over(leaving.events)
+            replay.skip(leaving.events)
         self._count_impaired(leaving, slice(0, len(leaving)))
         self._report()
 
@@ -230,7 +230,7 @@ class Worker:
         self._reached.n_accepted += len(due)
         with self._seconds.spent_on("send"):
             for sink, replay in zip(self._sinks, self._replays, strict=True):
-                sink.send(replay.fresh(due))
+                sink.send(replay.unsent(due))
                 sink.poll(0.0)
         self._show_samples(due)
 
@@ -244,7 +244,7 @@ class Worker:
             late = slice(at, at + n)
             self._plan(leaving, lines, late)
             for sink, replay in zip(self._sinks, self._replays, strict=True):
-                sink.drop(replay.fresh(lines[late]))
+                sink.drop(replay.unsent(lines[late]))
             self._cursor.jump(oldest_ns)
         return n
 

@@ -60,38 +60,50 @@ class EncodedBatch:
         ends = np.frombuffer(offsets, np.int32)[self.lines.offset : self.lines.offset + len(self.lines) + 1]
         return memoryview(data)[int(ends[0]) : int(ends[-1])]
 
+    def line_bytes(self) -> Int64s:
+        """The bytes of each line, its newline included: int64[n]."""
+        if len(self.lines) == 0:
+            return np.zeros(0, np.int64)
+        ends = np.frombuffer(self.lines.buffers()[1], np.int32)
+        return np.diff(ends[self.lines.offset : self.lines.offset + len(self.lines) + 1]).astype(np.int64)
+
 
 class Sink(Protocol):
-    """A place that events are offered to, in order.
+    """A place to which events are sent, in order.
 
-    A sink cuts its events into lanes, in each of which events are settled in the order of sending (Kafka: one lane per
-    partition; a file: one lane). So `settled` is all that a worker which died leaves behind for its successor to go on.
-
-    Attributes:
-        name: "kafka", "files", "stream" or "null".
-        tally: what became of the events so far; cumulative.
-        lane_of_row: uint16[number of listeners], the lane of each listener of the shard.
-        settled: int64[number of lanes], events of each lane that ended, in order: a prefix of what was sent.
-        progress: the same by virtual shard, and which of them did not arrive: what the manifest says of the sink.
+    A sink has partitions, in each of which events are settled in the order of sending (a Kafka topic has its own; a
+    file has one). So `settled` tells the successor of a worker that died where to go on.
     """
 
-    name: str
-    tally: Tally
-    lane_of_row: UInt16s
-    settled: Int64s
+    @property
+    def name(self) -> str:
+        """Under which its figures stand in the summary and the manifest: "kafka", "files", "stream", "null", …"""
 
     @property
-    def progress(self) -> Progress: ...
+    def tally(self) -> Tally:
+        """The outcomes so far; cumulative."""
+
+    @property
+    def partition_of_row(self) -> UInt16s:
+        """uint16[number of listeners], the partition of each listener of the shard."""
+
+    @property
+    def settled(self) -> Int64s:
+        """int64[number of partitions], events of each that ended, in order: a prefix of what was sent."""
+
+    @property
+    def progress(self) -> Progress:
+        """The same by virtual shard, and which events did not arrive: the sink's part of the manifest."""
 
     def room(self) -> int:
         """How many events `send` takes now without dropping any; 0 while the place is full."""
 
-    def send(self, lines: EncodedBatch) -> None:
+    def send(self, batch: EncodedBatch) -> None:
         """Accept all events in order; those beyond `room` are dropped.
 
         Raises SinkError when the place is gone for good; then every event of the call has an outcome all the same."""
 
-    def drop(self, lines: EncodedBatch) -> None:
+    def drop(self, batch: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up; they keep their place in the order."""
 
     def poll(self, timeout_s: float) -> None:

@@ -21,7 +21,7 @@ from loadgen.files import Bytes, Compression, compressed, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
-from loadgen.sink.deliver import Sent, count_delivered
+from loadgen.sink.in_flight import SentColumns, count_delivered
 
 DAY_MS = 86_400_000
 MAX_OPEN_FILES = 8
@@ -37,7 +37,7 @@ class _Part(NamedTuple):
     """Events of one day, held back until there are enough of them."""
 
     data: Bytes
-    sent: Sent
+    sent: SentColumns
     order: Int64s
     """The position of each among all events held back, in the order of sending."""
 
@@ -75,7 +75,7 @@ class DateFolderSink:
             OutputUnwritable: a predecessor's file cannot be cut back.
         """
         self.tally = Tally()
-        self.lane_of_row = np.zeros(n_rows, np.uint16)
+        self.partition_of_row = np.zeros(n_rows, np.uint16)
         self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
         self._progress = Progress.start(1, before)
         self._folder = Path(folder)
@@ -109,7 +109,7 @@ class DateFolderSink:
             self._held_since = self._clock()
         for day, part, positions in _by_day(lines):
             data = part.buffer()
-            self._held[day].append(_Part(data, Sent.of(part, len(data)), self._n_held + positions))
+            self._held[day].append(_Part(data, SentColumns.of(part, len(data)), self._n_held + positions))
             self._held_bytes += len(data)
         self._n_held += len(lines)
         self.tally.in_flight += len(lines)
@@ -157,7 +157,7 @@ class DateFolderSink:
         try:
             for day, parts in days:
                 order = np.concatenate([part.order for part in parts])
-                sent = Sent.concat([part.sent for part in parts])
+                sent = SentColumns.concat([part.sent for part in parts])
                 virtual_shard[order] = sent.virtual_shard
                 n_before = self.tally.count(Outcome.DELIVERED)
                 try:
@@ -171,7 +171,7 @@ class DateFolderSink:
                     self._fail(part.sent)
             self._progress.advance(0, virtual_shard, outcome)
 
-    def _append(self, path: str, data: bytes, sent: Sent) -> None:
+    def _append(self, path: str, data: bytes, sent: SentColumns) -> None:
         piece = compressed(data, self._compress) if self._compress else data
         try:
             write_all(self._fd(path), piece)
@@ -181,7 +181,7 @@ class DateFolderSink:
         self._length_bytes[path] += len(piece)
         self._deliver(sent)
 
-    def _keep_whole_lines(self, path: str, data: bytes, sent: Sent) -> None:
+    def _keep_whole_lines(self, path: str, data: bytes, sent: SentColumns) -> None:
         """After a failed write: cut off the broken end; the lines that are whole count as delivered."""
         fd = self._open_files.get(path)
         n_written = 0 if fd is None else os.fstat(fd).st_size - self._length_bytes[path]
@@ -190,14 +190,14 @@ class DateFolderSink:
         if fd is not None:
             self._length_bytes[path] += n_kept
             os.ftruncate(fd, self._length_bytes[path])
-        self._deliver(sent.part(0, n_lines, n_kept))
-        self._fail(sent.part(n_lines, len(sent), len(data) - n_kept))
+        self._deliver(sent.take(slice(0, n_lines), n_kept))
+        self._fail(sent.take(slice(n_lines, None), len(data) - n_kept))
 
-    def _deliver(self, sent: Sent) -> None:
+    def _deliver(self, sent: SentColumns) -> None:
         count_delivered(self.tally, sent)
         self._end(len(sent))
 
-    def _fail(self, sent: Sent) -> None:
+    def _fail(self, sent: SentColumns) -> None:
         self.tally.settle(Outcome.FAILED, sent.page)
         self._end(len(sent))
 

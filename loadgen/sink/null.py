@@ -9,7 +9,7 @@ from loadgen.event import Int64s
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
-from loadgen.sink.deliver import Sent, count_delivered
+from loadgen.sink.in_flight import SentColumns, count_delivered
 
 MAX_SEND = 65_536
 """Events taken at a time."""
@@ -29,7 +29,7 @@ class NullSink:
             before: `progress` of the same snapshot.
         """
         self.tally = Tally()
-        self.lane_of_row = np.zeros(n_rows, np.uint16)
+        self.partition_of_row = np.zeros(n_rows, np.uint16)
         self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
         self._progress = Progress.start(1, before)
 
@@ -44,7 +44,7 @@ class NullSink:
 
     def send(self, lines: EncodedBatch) -> None:
         """Count all events as delivered."""
-        count_delivered(self.tally, Sent.of(lines, len(lines.buffer())))
+        count_delivered(self.tally, SentColumns.of(lines, len(lines.buffer())))
         self.settled[0] += len(lines)
         self._progress.advance(0, lines.virtual_shard)
 

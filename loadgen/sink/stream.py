@@ -19,7 +19,7 @@ from loadgen.files import Bytes, compressed, compression_of, unwritable, write_a
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
-from loadgen.sink.in_flight import NO_OFFSET, Batch, Group, Lanes
+from loadgen.sink.in_flight import NO_OFFSET, InFlight, SentBatch, SentRun
 
 INSTEAD_OF_A_FOLDER = "that is a folder: name a file, or leave --output out to write files by date"
 CHUNK_BYTES = 1 << 20
@@ -54,21 +54,29 @@ class StreamSink:
             settled: int64[1], what a predecessor had settled; None for a fresh start.
             before: `progress` of the same snapshot.
         """
-        self.tally = Tally()
-        self.lane_of_row = np.zeros(n_rows, np.uint16)
-        self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
+        self.partition_of_row = np.zeros(n_rows, np.uint16)
         self._hand_over = hand_over
-        self._lanes = Lanes(1, self.tally, self.settled, Progress.start(1, before))
-        self._chunks: deque[Group] = deque()
+        self._in_flight = InFlight(1, settled, before)
+        self._chunks: deque[SentRun] = deque()
+
+    @property
+    def tally(self) -> Tally:
+        """See `Sink`."""
+        return self._in_flight.tally
+
+    @property
+    def settled(self) -> Int64s:
+        """See `Sink`."""
+        return self._in_flight.settled
 
     @property
     def progress(self) -> Progress:
         """See `Sink`."""
-        return self._lanes.progress()
+        return self._in_flight.progress()
 
     def room(self) -> int:
         """How many events `send` takes; 0 while the coordinator has much to write."""
-        is_full = len(self._chunks) >= MAX_CHUNKS or self._lanes.in_flight_bytes >= MAX_IN_FLIGHT_BYTES
+        is_full = len(self._chunks) >= MAX_CHUNKS or self._in_flight.n_bytes >= MAX_IN_FLIGHT_BYTES
         return 0 if is_full else MAX_SEND
 
     def send(self, lines: EncodedBatch) -> None:
@@ -81,15 +89,15 @@ class StreamSink:
             try:
                 self._hand_over(lines[start:stop].buffer(), stop - start)
             except OSError as error:
-                self._lanes.skip(0, lines.page[start:], lines.virtual_shard[start:], Outcome.FAILED)
+                self._in_flight.skip(0, lines.page[start:], lines.virtual_shard[start:], Outcome.FAILED)
                 raise SinkError(f"the coordinator takes no more lines: {error}; start the run again") from error
-            group = Group(0, Batch.of(lines[start:stop]), 0, stop - start)
-            self._lanes.accept(group)
-            self._chunks.append(group)
+            run = SentRun(0, SentBatch.of(lines[start:stop]), 0, stop - start)
+            self._in_flight.accept(run)
+            self._chunks.append(run)
 
     def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up."""
-        self._lanes.skip(0, lines.page, lines.virtual_shard, Outcome.DROPPED)
+        self._in_flight.skip(0, lines.page, lines.virtual_shard, Outcome.DROPPED)
 
     def acknowledge(self, n_events: int) -> None:
         """The oldest chunk, of so many events, is written.
@@ -97,11 +105,11 @@ class StreamSink:
         Raises:
             ValueError: the oldest chunk has another number of events.
         """
-        group = self._chunks.popleft()
-        if n_events != len(group):
-            raise ValueError(f"the oldest chunk has {len(group)} events, got an acknowledgement of {n_events}")
-        self._lanes.watermark(group, NO_OFFSET)
-        self._lanes.count_arrived()
+        run = self._chunks.popleft()
+        if n_events != len(run):
+            raise ValueError(f"the oldest chunk has {len(run)} events, got an acknowledgement of {n_events}")
+        self._in_flight.watermark(run, NO_OFFSET)
+        self._in_flight.count_arrived()
 
     def poll(self, timeout_s: float) -> None:
         """Nothing to do: acknowledgements come with the coordinator's other messages."""
@@ -113,7 +121,7 @@ class StreamSink:
 
     def close(self) -> None:
         """What the coordinator has not acknowledged is unfinished."""
-        self._lanes.resolve(0, np.full(self.tally.in_flight, Outcome.UNFINISHED, np.uint8))
+        self._in_flight.resolve(0, np.full(self.tally.in_flight, Outcome.UNFINISHED, np.uint8))
         self._chunks.clear()
 
     def marks(self) -> dict[str, int]:

@@ -18,9 +18,9 @@ from loadgen.sink import EncodedBatch
 from loadgen.sink.null import NullSink
 from tests.runner.plans import plan_of
 
-N_LANES = 4
-LANE_OF_ROW = np.array([0, 1, 2, 3, 1, 1, 0], np.uint16)
-rows = st.lists(st.integers(0, len(LANE_OF_ROW) - 1), max_size=80)
+N_PARTITIONS = 4
+PARTITION_OF_ROW = np.array([0, 1, 2, 3, 1, 1, 0], np.uint16)
+rows = st.lists(st.integers(0, len(PARTITION_OF_ROW) - 1), max_size=80)
 
 
 def lines_of(numbers: list[int], row: list[int]) -> EncodedBatch:
@@ -39,42 +39,47 @@ def batch_of(lines: EncodedBatch) -> EventBatch:
 
 
 @given(rows, st.data())
-def test_what_is_left_of_any_sequence_is_exactly_the_rest_of_each_lane(row: list[int], data: st.DataObject) -> None:
-    lane = LANE_OF_ROW[row].tolist() if row else []
-    settled = [data.draw(st.integers(0, lane.count(number)), label=f"settled of {number}") for number in range(N_LANES)]
-    expected = [at for at in range(len(row)) if lane[:at].count(lane[at]) >= settled[lane[at]]]
-    replay = ResumeFilter(np.array(settled, np.int64), LANE_OF_ROW)
+def test_what_is_left_of_any_sequence_is_exactly_the_rest_of_each_partition(
+    row: list[int], data: st.DataObject
+) -> None:
+    partition = PARTITION_OF_ROW[row].tolist() if row else []
+    settled = [
+        data.draw(st.integers(0, partition.count(number)), label=f"settled of {number}")
+        for number in range(N_PARTITIONS)
+    ]
+    expected = [at for at in range(len(row)) if partition[:at].count(partition[at]) >= settled[partition[at]]]
+    replay = ResumeFilter(np.array(settled, np.int64), PARTITION_OF_ROW)
     found: list[int] = []
     at = 0
     while at < len(row):
         batch_end = data.draw(st.integers(at + 1, len(row)), label="end of batch")
         whole = lines_of(list(range(at, batch_end)), row[at:batch_end])
-        if replay.covers(batch_of(whole)):
-            replay.pass_over(batch_of(whole))
+        if replay.is_done(batch_of(whole)):
+            replay.skip(batch_of(whole))
             at = batch_end
         while at < batch_end:
             stop = data.draw(st.integers(at + 1, batch_end), label="end of part")
-            fresh = replay.fresh(lines_of(list(range(at, stop)), row[at:stop]))
-            assert fresh.lines.to_pylist() == [b'{"ts":%d}\n' % number for number in fresh.ts_ms.tolist()]
-            found += fresh.ts_ms.tolist()
+            unsent = replay.unsent(lines_of(list(range(at, stop)), row[at:stop]))
+            assert unsent.lines.to_pylist() == [b'{"ts":%d}\n' % number for number in unsent.ts_ms.tolist()]
+            found += unsent.ts_ms.tolist()
             at = stop
     assert found == expected
 
 
-def test_a_batch_is_covered_only_when_each_of_its_lanes_is() -> None:
-    replay = ResumeFilter(np.array([1, 2, 0, 0]), LANE_OF_ROW)
-    assert replay.covers(batch_of(lines_of([0, 1, 2], [0, 1, 4])))
-    assert not replay.covers(batch_of(lines_of([0, 1, 2, 3], [0, 1, 4, 5])))
-    assert not replay.covers(batch_of(lines_of([0], [2])))
-    assert replay.covers(batch_of(lines_of([], [])))
+def test_a_batch_is_done_only_when_each_of_its_partitions_is() -> None:
+    replay = ResumeFilter(np.array([1, 2, 0, 0]), PARTITION_OF_ROW)
+    assert replay.is_done(batch_of(lines_of([0, 1, 2], [0, 1, 4])))
+    assert not replay.is_done(batch_of(lines_of([0, 1, 2, 3], [0, 1, 4, 5])))
+    assert not replay.is_done(batch_of(lines_of([0], [2])))
+    assert replay.is_done(batch_of(lines_of([], [])))
 
 
 def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_untouched() -> None:
     legacy = Checkpoint(settled={"null": np.array([3])})
     assert not ResumeFilter.of(NullSink(7), Checkpoint()).left.any()
     replay = ResumeFilter.of(NullSink(7), legacy)
-    fresh = replay.fresh(lines_of([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
-    assert fresh.ts_ms.tolist() == [3, 4]
+    unsent = replay.unsent(lines_of([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
+    assert unsent.ts_ms.tolist() == [3, 4]
     assert legacy.settled["null"].tolist() == [3]
 
 

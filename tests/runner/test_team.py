@@ -28,9 +28,9 @@ def team(tmp_path: Path) -> Iterator[Team]:
 
 
 def settled(**by_sink: list[int]) -> Snapshot:
-    """The last word of a worker that has settled so many events of each lane, by sink."""
+    """The last word of a worker that has settled so many events of each partition, by sink."""
     snapshot = empty_snapshot()
-    snapshot.settled = {name: np.array(lanes) for name, lanes in by_sink.items()}
+    snapshot.settled = {name: np.array(counts) for name, counts in by_sink.items()}
     return snapshot
 
 

@@ -111,7 +111,7 @@ class FakeProducer:
         return sum(map(len, self._queues))
 
     def _put_one_into_log(self, error: int | None) -> None:
-        partition = max(range(len(self._queues)), key=lambda lane: len(self._queues[lane]))
+        partition = max(range(len(self._queues)), key=lambda number: len(self._queues[number]))
         message, at = self._queues[partition].popleft(), None
         if self.forgotten and not error:
             self.forgotten -= 1

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from loadgen.errors import BrokerUnreachable, SinkError
 from loadgen.ledger import Fingerprint
 from loadgen.sink import kafka
-from loadgen.sink import producer as outbox
-from loadgen.sink.kafka import KafkaSettings, KafkaSink
+from loadgen.sink.kafka import KafkaSettings, KafkaSink, SinkState
 from loadgen.sink.readback import Doubt
 from tests.sink.fake_producer import FakeProducer
 from tests.sink.lines import N_PAGES, hash_of, make_lines, user_ids
@@ -33,11 +32,11 @@ def readable(producer: FakeProducer) -> Iterator[None]:
     """Reading the topic back reads the scripted producer's log."""
 
     def read_back(_settings, doubts: dict[int, Doubt], _timeout_s: float):
-        return {lane: found_in(producer.log[lane], doubt) for lane, doubt in doubts.items()}
+        return {partition: found_in(producer.log[partition], doubt) for partition, doubt in doubts.items()}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "read_back", read_back)
-        patch.setattr(outbox, "FULL_S", 0.001)
+        patch.setattr(kafka, "FULL_S", 0.001)
         yield
 
 
@@ -61,7 +60,7 @@ def assert_ledger_is_log(sink: KafkaSink, producer: FakeProducer) -> None:
     expected, found = fingerprint_of(producer.log), sink.tally.fingerprint
     assert (found.count == expected.count).all()
     assert (found.total == expected.total).all()
-    assert sink.tally.bytes_delivered == sum(len(value) for lane in producer.log for value, _, _ in lane)
+    assert sink.tally.bytes_delivered == sum(len(value) for partition in producer.log for value, _, _ in partition)
 
 
 step = st.one_of(
@@ -152,9 +151,9 @@ def test_what_a_stranded_producer_held_is_delivered_once_by_the_next_and_in_orde
         sink.flush(1.0)
         sink.close()
     assert sink.tally.counts() == {"planned": 240, "delivered": 240, "failed": 0, "dropped": 0, "unfinished": 0}
-    for lane in range(N_PARTITIONS):
-        in_order = lines.take(np.flatnonzero(sink.lane_of_row[lines.row] == lane)).lines.to_pylist()
-        assert [value + b"\n" for value, _, _ in producer.log[lane]] == in_order
+    for partition in range(N_PARTITIONS):
+        in_order = lines.take(np.flatnonzero(sink.partition_of_row[lines.row] == partition)).lines.to_pylist()
+        assert [value + b"\n" for value, _, _ in producer.log[partition]] == in_order
     assert_ledger_is_log(sink, producer)
 
 
@@ -243,6 +242,40 @@ def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read():
     assert sink.tally.counts() == {"planned": 40, "delivered": 20, "failed": 0, "dropped": 0, "unfinished": 20}
 
 
+def test_the_state_tells_what_the_sink_waits_for(monkeypatch):
+    producer, while_reading = FakeProducer(1, [20]), []
+    sink = KafkaSink(
+        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
+    )
+
+    def read_back(_settings, doubts: dict[int, Doubt], _timeout_s: float):
+        while_reading.append(sink.state)
+        return {partition: found_in(producer.log[partition], doubt) for partition, doubt in doubts.items()}
+
+    monkeypatch.setattr(kafka, "read_back", read_back)
+    sink.send(make_lines(20))
+    sink.poll(0.0)
+    assert sink.state is SinkState.HEALTHY
+    producer.forgotten = 5
+    sink.send(make_lines(20, 20))
+    sink.poll(0.0)
+    assert (while_reading, sink.state) == ([SinkState.GAP], SinkState.HEALTHY)
+    producer.too_large = 0
+    producer.deliver(0)
+    sink.send(make_lines(1, 40))
+    sink.poll(0.0)
+    assert sink.state is SinkState.HEALTHY, "an empty producer leaves nothing to wait for"
+    producer.strand()
+    sink.poll(0.0)
+    assert sink.state is SinkState.RECONNECTING
+    producer.break_down()
+    with pytest.raises(SinkError):
+        sink.poll(0.0)
+    assert sink.state is SinkState.BROKEN
+    sink.close()
+    assert sink.state is SinkState.CLOSED
+
+
 def test_settled_counts_only_what_ended_without_a_gap_before_it():
     producer = FakeProducer(N_PARTITIONS, [0, 0, 10**6])
     sink = open_sink(producer)
@@ -253,7 +286,7 @@ def test_settled_counts_only_what_ended_without_a_gap_before_it():
     assert sink.settled.sum() == 0, "dropped events overtook those in flight"
     sink.poll(0)
     sink.poll(0)
-    assert sink.settled.tolist() == np.bincount(sink.lane_of_row[make_lines(150).row], minlength=3).tolist()
+    assert sink.settled.tolist() == np.bincount(sink.partition_of_row[make_lines(150).row], minlength=3).tolist()
 
 
 def test_a_successor_goes_on_from_what_its_predecessor_settled():
@@ -274,7 +307,7 @@ def test_key_is_the_user_id_value_the_line_and_timestamp_the_events_own_time():
     lines = make_lines(200)
     sink.send(lines)
     sink.flush(1)
-    sent = sorted((ts_ms, key, value) for lane in producer.log for value, key, ts_ms in lane)
+    sent = sorted((ts_ms, key, value) for partition in producer.log for value, key, ts_ms in partition)
     columns = zip(lines.ts_ms.tolist(), lines.user_id.tolist(), lines.lines.to_pylist(), strict=True)
     assert sent == [(ts_ms, b"%d" % user_id, line.rstrip(b"\n")) for ts_ms, user_id, line in columns]
 
@@ -331,7 +364,7 @@ def test_room_is_what_the_queue_still_takes():
 def test_room_counts_bytes_too():
     sink = open_sink(FakeProducer(N_PARTITIONS, [0]), queue_buffering_max_kbytes="10")
     sink.send(make_lines(40))
-    n_bytes = sink._lanes.in_flight_bytes + 64 * 40
+    n_bytes = sink._in_flight.n_bytes + 64 * 40
     assert 0 < sink.room() <= (10 * 1024 - n_bytes) / 100
 
 
@@ -376,7 +409,7 @@ def test_what_cannot_be_read_back_is_unfinished():
 
 
 def test_without_a_broker_to_ask_for_partitions_the_address_is_named(monkeypatch):
-    monkeypatch.setattr(outbox, "METADATA_S", 0.2)
+    monkeypatch.setattr(kafka, "METADATA_S", 0.2)
     with pytest.raises(BrokerUnreachable, match=r"no broker answered at 127\.0\.0\.1:1 .*Connection refused"):
         KafkaSink(KafkaSettings("127.0.0.1:1", "t"), user_ids())
 
@@ -388,12 +421,12 @@ def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets():
         KafkaSettings("fake:9092", "t"), np.arange(500), n_partitions=N_PARTITIONS,
         topic_ends={0: 0, 1: 80}, connect=producer.connect,
     )  # fmt: skip
-    lane_0 = np.flatnonzero(sink.lane_of_row[make_lines(300).row] == 0)
-    sink.send(make_lines(300).take(lane_0))
+    rows_of_0 = np.flatnonzero(sink.partition_of_row[make_lines(300).row] == 0)
+    sink.send(make_lines(300).take(rows_of_0))
     sink.poll(0)
     sink.send(make_lines(300, 300))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "read_back", lambda _s, doubts, _t: asked.update(doubts) or {})
         sink.close()
-    assert {lane: doubt.start_offset for lane, doubt in asked.items()} == {0: len(lane_0), 1: 80, 2: 0}
+    assert {partition: doubt.start_offset for partition, doubt in asked.items()} == {0: len(rows_of_0), 1: 80, 2: 0}
     assert sum(len(doubt.ts_ms) for doubt in asked.values()) == 300

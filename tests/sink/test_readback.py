@@ -34,7 +34,10 @@ def test_events_are_found_among_those_of_other_workers(cluster):
     put(cluster, [(0, 1, 100), (0, 99, 100), (0, 2, 101), (0, 1, 999), (0, 98, 102), (1, 4, 100)])
     doubts = {0: doubt(0, [(1, 100), (2, 101), (3, 102), (1, 103)]), 1: doubt(0, [(5, 100), (4, 100)])}
     found = read_back(KafkaSettings(cluster.address, "t"), doubts, 5)
-    assert {lane: some.tolist() for lane, some in found.items()} == {0: [True, True, False, False], 1: [False, True]}
+    assert {partition: some.tolist() for partition, some in found.items()} == {
+        0: [True, True, False, False],
+        1: [False, True],
+    }
 
 
 def test_what_is_before_the_start_is_not_counted(cluster):

@@ -1,7 +1,7 @@
 """The producer's settings: loadgen's defaults, the user's own, and what follows from the two.
 
 In: brokers, topic and any librdkafka options. Out: the configuration for a producer, and whether it allows counting by
-watermarks (see lanes.py).
+watermarks (see sink/in_flight.py).
 """
 
 from confluent_kafka import KafkaException, Producer

@@ -5,7 +5,7 @@ from confluent_kafka import Producer
 
 from loadgen.errors import UsageError
 from loadgen.kafka.options import KafkaSettings
-from loadgen.sink.kafka_options import DEFAULTS, check_options, counts_by_watermark, producer_config
+from loadgen.kafka.producer_options import DEFAULTS, check_options, counts_by_watermark, producer_config
 
 
 def config(**options: str) -> dict[str, str]:
