@@ -104,7 +104,7 @@ def test_what_is_held_until_there_is_more_is_seen_by_whoever_looks() -> None:
         return histogram
 
     assert len(held()) == held().counts.sum() == 3
-    assert (held().sum_s, held().max_s) == (pytest.approx(0.7), 0.4)
+    assert (held().sum_s, held().max_s) == pytest.approx((0.7, 0.4))
     assert held().quantile_s(0.5) == pytest.approx(0.2, rel=0.01)
     twice = merged([held(), held()])
     assert (len(twice), twice.max_s) == (6, 0.4)

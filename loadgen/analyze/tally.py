@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import duckdb
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from loadgen.analyze import events
 from loadgen.analyze.files import File, FilesBatch, Interval, Remotes

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from loadgen.config.settings.run import usable_cores
 from loadgen.errors import NotEnoughMemory

@@ -48,7 +48,7 @@ def font_file(path: Path, family: str, letters: str, side: int = 500) -> str:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The files of the fonts that are installed, beside those that come with matplotlib."""
     files: list[str] = []
-    manager = font_manager.fontManager
+    manager: Any = font_manager.fontManager  # its cache has no public way
     before = list(manager.ttflist)
     bundled = [font for font in before if "mpl-data" in font.fname]
     manager.ttflist[:] = bundled

@@ -93,7 +93,12 @@ def test_a_verb_hands_its_settings_on_and_gives_the_exit_code_back(
 ) -> None:
     handed: list[Settings] = []
     module = ModuleType(place)
-    module.main = lambda settings: handed.append(settings) or 7  # type: ignore[attr-defined]
+
+    def take(settings: Settings) -> int:
+        handed.append(settings)
+        return 7
+
+    module.main = take  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, place, module)
     assert main(words) == 7
     assert [settings.command for settings in handed] == words[:1]

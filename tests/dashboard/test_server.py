@@ -49,7 +49,7 @@ def answers_of(clock: Clock) -> Answers:
 
 async def ask(clock: Clock, method: str, path: str, host: str = "127.0.0.1:5001", bound: str = "127.0.0.1") -> Any:
     """One request to the application."""
-    transport = httpx.ASGITransport(app_of(answers_of(clock), bound))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app_of(answers_of(clock), bound))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:5001") as client:
         return await client.request(method, path, headers={"host": host})
 

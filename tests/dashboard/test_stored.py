@@ -1,7 +1,7 @@
 """Everything in a store is counted exactly once: through compaction, growth, cutting back, outages."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import orjson
@@ -296,6 +296,7 @@ def test_reading_that_was_interrupted_goes_on_where_it_was(tmp_path: Path, monke
     store = LocalStore(tmp_path)
     reader = Reader(store)
     interrupted = reader.events.contents()
+    assert isinstance(interrupted, Generator)
     reader.now_s += 3
     first = next(interrupted)
     assert isinstance(first, bytes)
@@ -335,6 +336,7 @@ def test_a_file_that_goes_while_it_is_read_is_counted_anew(tmp_path: Path, monke
     put_batch(tmp_path, 50, 99)
     reader.now_s += 3
     interrupted = reader.events.contents()
+    assert isinstance(interrupted, Generator)
     first = next(interrupted)
     assert isinstance(first, bytes)
     interrupted.close()

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from grafana.__main__ import BOARDS
-from grafana.board import N_COLUMNS, SOURCE, as_json, placed
-from grafana.panels import row, stat
+from grafana.board import N_COLUMNS, as_json, placed
+from grafana.panels import SOURCE, row, stat
 from loadgen.ledger import Outcome
 from loadgen.metrics import CONSUME_METRICS, RUN_METRICS
 from tests.deploy.files import DASHBOARDS, QUERIES, ROOT, SERVICES, load

@@ -15,6 +15,7 @@ from confluent_kafka import Message
 from loadgen.fingerprint import run_key
 from loadgen.kafka.partition import murmur2_partitions
 from loadgen.verifier.manifest import fingerprint_json
+from tests.messages import value_of
 from tests.runner.program import adds_up
 from tests.sink.topic import read_topic
 from tests.verifier.recompute import fingerprint_of
@@ -27,7 +28,7 @@ ONE_IN_FLIGHT = ("--kafka-option", "max.in.flight=1")
 def assert_delivered_once(folder: Path, summary: dict[str, Any], brokers: str, topic: str) -> list[Message]:
     """The ledger, the fingerprint, keys, partitions, times and order are those of the topic, and nothing is twice."""
     messages = read_topic(brokers, topic)
-    values = [message.value() for message in messages]
+    values = [value_of(message) for message in messages]
     assert adds_up(summary)
     assert summary["failed"] == summary["dropped"] == summary["unfinished"] == 0
     assert summary["planned"] == summary["delivered"] == len(values), "events are lost or repeated"
@@ -43,14 +44,14 @@ def assert_delivered_once(folder: Path, summary: dict[str, Any], brokers: str, t
 
 def assert_nothing_lost(summary: dict[str, Any], brokers: str, topic: str) -> None:
     """Each planned event is in the topic, and delivered by the ledger; some may be there twice."""
-    values = [message.value() for message in read_topic(brokers, topic)]
+    values = [value_of(message) for message in read_topic(brokers, topic)]
     assert adds_up(summary)
     assert summary["planned"] == summary["delivered"] == len(set(values)), f"events are lost; {len(values)} in all"
 
 
 def _assert_placed(messages: list[Message]) -> None:
     """Each message has its listener's key and partition, its event's time, and its place in the listener's order."""
-    records = [orjson.loads(message.value()) for message in messages]
+    records = [orjson.loads(value_of(message)) for message in messages]
     partitions = murmur2_partitions(np.array([record["userId"] for record in records]), PARTITIONS)
     last_ms: dict[int, int] = {}
     for message, record, partition in zip(messages, records, partitions, strict=True):

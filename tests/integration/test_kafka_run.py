@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from tests.integration.local import Local
 from tests.integration.proof import ONE_IN_FLIGHT, PARTITIONS, assert_delivered_once, assert_nothing_lost

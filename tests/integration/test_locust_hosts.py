@@ -13,6 +13,7 @@ from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from tests.integration.conftest import do_without
 from tests.integration.hosts import Hosts, can_have_hosts
 from tests.integration.locusts import QUIET, TOPIC, Locusts, adds_up, n_in_topic
+from tests.messages import value_of
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def _sessions_items(address: str, n_events: int) -> Counter[tuple[int, int]]:
     while found.total() < n_events:
         batch = consumer.consume(10_000, 5.0)
         assert batch, f"{found.total()} of {n_events} records"
-        records = [orjson.loads(message.value()) for message in batch]
+        records = [orjson.loads(value_of(message)) for message in batch]
         found.update((record["sessionId"], record["itemInSession"]) for record in records)
     consumer.close()
     return found

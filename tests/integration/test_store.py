@@ -43,7 +43,8 @@ def path_of(store: Store) -> str:
 
 def name_node_command(hdfs: Local) -> list[str]:
     """How the NameNode was started: java and its options, and the class last."""
-    return psutil.Process(hdfs.pids()["namenode"]).cmdline()
+    words: list[str] = psutil.Process(hdfs.pids()["namenode"]).cmdline()
+    return words
 
 
 def dfsadmin(hdfs: Local, *arguments: str) -> None:
@@ -189,7 +190,12 @@ def test_a_name_node_that_is_starting_is_unreachable_for_now(hdfs: Local, store:
     store.write("a", b"x")
     dfsadmin(hdfs, "-safemode", "enter")
     try:
-        for change in (lambda: store.rename("a", "b"), lambda: store.write("c", b""), lambda: store.remove("a")):
+        changes: tuple[Callable[[], None], ...] = (
+            lambda: store.rename("a", "b"),
+            lambda: store.write("c", b""),
+            lambda: store.remove("a"),
+        )
+        for change in changes:
             with pytest.raises(StoreUnreachable, match="HDFS is starting: wait"):
                 change()
         assert store.length("a") == 1

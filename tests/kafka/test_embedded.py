@@ -8,12 +8,13 @@ from confluent_kafka import KafkaException, Producer
 
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.embedded import N_PARTITIONS, EmbeddedBroker
-from loadgen.sink.kafka import KafkaSettings, KafkaSink
+from loadgen.kafka.options import KafkaSettings
+from loadgen.sink.kafka import KafkaSink
 from tests.sink.lines import make_lines, user_ids
 from tests.sink.topic import assert_ledger_equals_topic, read_topic
 
 
-def test_events_go_through_the_embedded_broker():
+def test_events_go_through_the_embedded_broker() -> None:
     with EmbeddedBroker("t") as broker:
         assert check_topic(KafkaSettings(broker.address, "t")) == broker.n_partitions == N_PARTITIONS
         sink = KafkaSink(KafkaSettings(broker.address, "t"), user_ids())
@@ -24,7 +25,7 @@ def test_events_go_through_the_embedded_broker():
         sink.close()
 
 
-def test_another_process_reaches_the_embedded_broker():
+def test_another_process_reaches_the_embedded_broker() -> None:
     program = (
         "import sys; from confluent_kafka.admin import AdminClient as A;"
         "print(sorted(A({'bootstrap.servers': sys.argv[1]}).list_topics(timeout=10).topics))"
@@ -35,12 +36,12 @@ def test_another_process_reaches_the_embedded_broker():
     assert done.stdout == "['over-there']\n"
 
 
-def test_a_cluster_of_several_brokers_has_as_many_addresses():
+def test_a_cluster_of_several_brokers_has_as_many_addresses() -> None:
     with EmbeddedBroker("t", n_brokers=3) as broker:
         assert len(set(broker.address.split(","))) == 3
 
 
-def test_once_closed_nobody_answers():
+def test_once_closed_nobody_answers() -> None:
     with EmbeddedBroker("t") as broker:
         address = broker.address
     broker.close()

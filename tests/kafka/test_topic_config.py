@@ -9,7 +9,7 @@ from tests.mock_cluster import MockCluster
 from tests.sink.fake_broker import TOPIC_DENIED, FakeBroker
 
 
-def checked(config: dict[str, str], refuse_config: int = 0, **options: str) -> tuple[str, str | None]:
+def checked(config: dict[str, str], refuse_config: int = 0, /, **options: str) -> tuple[str, str | None]:
     """What is said, and the batch.size that comes of it; names of options have _ for dots."""
     notes: list[str] = []
     with FakeBroker(topics={"t": 2}, config=config, refuse_config=refuse_config) as broker:

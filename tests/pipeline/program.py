@@ -50,7 +50,8 @@ class Pipeline:
 
     def family(self) -> list[psutil.Process]:
         """All processes that it has started, and those they have."""
-        return psutil.Process(self.process.pid).children(recursive=True)
+        family: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
+        return family
 
     def n_stored(self) -> int:
         """Events that are stored."""
@@ -118,6 +119,7 @@ def pipeline(folder: Path, *flags: str, env: dict[str, str] | None = None) -> It
             with suppress(psutil.Error):
                 process.kill()
         started.process.wait()
+        assert started.process.stdout is not None
         started.process.stdout.close()
 
 

@@ -69,7 +69,7 @@ def _source_of(tag: str) -> TopicIdentity:
     """A source of topic t with this tag."""
 
     class Known(TopicIdentity):
-        tag = ""  # type: ignore[assignment]  # a property there
+        tag = ""
 
-    Known.tag = tag  # type: ignore[misc,assignment]
+    Known.tag = tag
     return Known("c", "t", "")

@@ -144,8 +144,8 @@ def test_a_day_without_plays_at_night_has_no_picture() -> None:
     """The curve of the day is relative to the night."""
     quarters = np.array([day * 96 + 48 for day in range(20_000, 20_014)])
     hours = {"zone": np.zeros(14, np.int64), "quarter": quarters, "plays": np.ones(14, np.int64)}
-    extent = {"first_ms": 20_000 * 86_400_000, "last_ms": 20_014 * 86_400_000 - 1}
-    assert list(pictures_of(replace(NOTHING, hours=hours, **extent), {})) == []
+    first_ms, last_ms = 20_000 * 86_400_000, 20_014 * 86_400_000 - 1
+    assert list(pictures_of(replace(NOTHING, hours=hours, first_ms=first_ms, last_ms=last_ms), {})) == []
 
 
 @pytest.mark.parametrize("sizes", [[500], [400, 100], [400, 90, 10], [50, 40, 30, 20] * 30])

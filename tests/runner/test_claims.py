@@ -142,10 +142,11 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
 def test_a_file_of_somebody_else_is_left_as_it_is(flag: str, tmp_path: Path) -> None:
     path = tmp_path / "thesis"
     path.write_text('{"chapter": 1}\n')
+    given: dict[str, Any] = {flag: path, "discard": flag != "output"}
     with pytest.raises(OutputUnwritable, match=r"loadgen did not write it.*--overwrite"):
-        claimed(**{flag: path}, discard=flag != "output")
+        claimed(**given)
     assert path.read_text() == '{"chapter": 1}\n'
-    assert len(claimed(**{flag: path}, discard=flag != "output", overwrite=True)) == 1
+    assert len(claimed(**given, overwrite=True)) == 1
 
 
 @pytest.mark.parametrize(
@@ -159,8 +160,9 @@ def test_a_file_of_somebody_else_is_left_as_it_is(flag: str, tmp_path: Path) -> 
 def test_a_file_of_the_same_kind_is_not_therefore_ours(flag: str, content: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.html"
     path.write_text(content)
+    given: dict[str, Any] = {flag: path, "discard": flag != "output"}
     with pytest.raises(OutputUnwritable, match="loadgen did not write it"):
-        claimed(**{flag: path}, discard=flag != "output")
+        claimed(**given)
     assert path.read_text() == content
 
 

@@ -16,7 +16,6 @@ import pytest
 from tests.runner.program import TRACKS, adds_up, lines_in, start, start_bare, wait_until
 
 START = ("--start", "2026-01-05", "--seed", "5")
-STREAMS = ("stdin", "stdout", "stderr")
 AS_LEADER = """
 import os, sys
 os.setsid()
@@ -145,9 +144,8 @@ def test_a_terminal_that_is_closed_drains_the_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loadgen", *words, "--rate", "20k/s", "--folder", "out", "--manifest", "m.json"]
     ours, theirs = pty.openpty()
     variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    program = subprocess.Popen(
-        [sys.executable, "-c", AS_LEADER, *command], cwd=tmp_path, env=variables, **dict.fromkeys(STREAMS, theirs)
-    )
+    leader = [sys.executable, "-c", AS_LEADER, *command]
+    program = subprocess.Popen(leader, cwd=tmp_path, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     while len(lines_in(tmp_path / "out")) < 5000:
         os.read(ours, 1 << 16)

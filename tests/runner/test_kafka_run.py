@@ -11,6 +11,7 @@ import pytest
 
 from loadgen.fingerprint import run_key
 from loadgen.verifier.manifest import fingerprint_json
+from tests.messages import value_of
 from tests.mock_cluster import MockCluster
 from tests.runner.program import Program, adds_up, start, wait_until
 from tests.sink.topic import n_in_topic, read_topic, without_repeats
@@ -23,7 +24,7 @@ REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS, INVALID_RECORD = 7, 19, 87
 def check(folder: Path, summary: dict[str, Any], cluster: MockCluster) -> None:
     """Hold the ledger and the fingerprint against the topic."""
     messages = without_repeats(read_topic(cluster.address))
-    values = [message.value() for message in messages]
+    values = [value_of(message) for message in messages]
     assert adds_up(summary)
     assert summary["delivered"] == len(values)
     manifest = json.loads((folder / summary["manifest"]).read_text())
@@ -32,7 +33,7 @@ def check(folder: Path, summary: dict[str, Any], cluster: MockCluster) -> None:
     )
     items: dict[int, tuple[int, int]] = {}
     for message in messages:
-        record = orjson.loads(message.value())
+        record = orjson.loads(value_of(message))
         assert message.key() == str(record["userId"]).encode()
         assert message.timestamp()[1] == record["ts"]
         here = (record["ts"], record["itemInSession"])
@@ -125,7 +126,7 @@ def test_after_a_worker_is_killed_every_event_is_in_the_topic_and_repeats_are_co
         _, summary, shown = program.end()
         assert summary["restarts"] == 1, shown
         messages = read_topic(cluster.address)
-        distinct = {message.value() for message in messages}
+        distinct = {value_of(message) for message in messages}
         assert summary["delivered"] == len(distinct) == 30_000
         assert len(messages) - len(distinct) <= summary["repeated_possibly"]
 

@@ -87,10 +87,10 @@ def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_unto
     ("settings", "has_kafka", "names"),
     [
         (RunSettings(), False, ["files"]),
-        (RunSettings(output="x.jsonl"), False, ["stream"]),
+        (RunSettings(output=Path("x.jsonl")), False, ["stream"]),
         (RunSettings(discard=True), False, ["null"]),
         (RunSettings(brokers="b:9092"), True, ["kafka"]),
-        (RunSettings(brokers="b:9092", output="x.jsonl", folder="y"), True, ["kafka", "stream", "files"]),
+        (RunSettings(brokers="b:9092", output=Path("x.jsonl"), folder=Path("y")), True, ["kafka", "stream", "files"]),
     ],
 )
 def test_each_output_that_is_asked_for_is_a_sink_and_kafka_is_the_headline(

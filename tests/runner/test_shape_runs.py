@@ -70,7 +70,8 @@ def test_a_batch_is_small_while_the_rate_is_low() -> None:
     owned = np.ones(N_VIRTUAL_SHARDS, np.bool_)
     shard = Shard(plan.simulation, load(plan.catalog_path), np.arange(3000), plan.model)
     feed, schedule = feed_of(plan.settings, owned, shard, None), paced_schedule(plan.settings, owned, 0)
-    sizes, starts_s = [], []
+    sizes: list[int] = []
+    starts_s: list[float] = []
     while not starts_s or starts_s[-1] < 61:
         leaving = feed.next_batch()
         assert leaving is not None

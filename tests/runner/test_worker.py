@@ -261,7 +261,12 @@ def test_a_worker_whose_coordinator_is_gone_before_the_start_ends_in_silence(
 ) -> None:
     monkeypatch.setattr(worker_module, "ignore", lambda: None)
     ours, theirs = Pipe()
-    closing = threading.Thread(target=lambda: (ours.recv(), ours.close()))  # it hears "ready", and is gone
+
+    def hear_ready_and_go() -> None:
+        ours.recv()
+        ours.close()
+
+    closing = threading.Thread(target=hear_ready_and_go)
     closing.start()
     run_worker(ShardAssignment(plan_of(events=10), 0), theirs, Mock(open=lambda: WorkerProgress()))
     closing.join()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from loadgen.ledger import Outcome
 from loadgen.scenarios.engine import Engine, EngineShard
 from loadgen.scenarios.lease_table import Lease, ended
 from loadgen.simulate.dynamic_population import SESSIONS_PER_LIFE
+from tests.messages import value_of
 from tests.scenarios.worlds import TOPIC, engine, turn_until
 
 pytestmark = pytest.mark.slow  # each test starts a broker and an engine
@@ -40,7 +42,7 @@ def _records(broker: EmbeddedBroker, n_events: int) -> list[dict[str, int]]:
     while len(found) < n_events:
         batch = consumer.consume(n_events, 5.0)
         assert batch, f"{len(found)} of {n_events} records"
-        found += [orjson.loads(message.value()) for message in batch]
+        found += [orjson.loads(value_of(message)) for message in batch]
     consumer.close()
     return found
 
@@ -105,13 +107,17 @@ def test_an_engine_in_a_thread_of_its_own_stops_when_it_is_told_and_says_its_las
     assert machine.latest.tallies["kafka"].in_flight == 0
 
 
+def _has_planned(machine: Engine, n_events: int) -> bool:
+    return bool(machine.planned().sum() > n_events)
+
+
 def test_two_engines_have_different_listeners_and_a_later_life_other_sessions(broker: EmbeddedBroker) -> None:
     parts = (EngineShard(0, 2), EngineShard(1, 2), EngineShard(0, 2, fencing_token=1))
     n_planned = 0
     for part in parts:
         machine = engine(broker.address, "--speed", "600", "--listeners", "600", part=part)
         machine.wanted = (50, 50, 50)
-        turn_until(machine, lambda machine=machine: machine.planned().sum() > 300)
+        turn_until(machine, partial(_has_planned, machine, 300))
         _end(machine)
         n_planned += int(machine.planned().sum())
     records = _records(broker, n_planned)

@@ -1,6 +1,9 @@
 """A built catalogue has the shape that published figures describe."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from loadgen.simulate.catalog_build import N_ARTISTS, artist_weights, build_contents, tracks_per_artist
@@ -14,8 +17,9 @@ def contents() -> Contents:
     return build_contents(N_TRACKS, seed=3)
 
 
-def column(contents: Contents, name: str) -> np.ndarray:
-    return contents.tracks[name].to_numpy()
+def column(contents: Contents, name: str) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = contents.tracks[name].to_numpy()
+    return values
 
 
 def slope(weight: np.ndarray, first: int, last: int) -> float:

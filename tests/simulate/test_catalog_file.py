@@ -3,6 +3,7 @@
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,9 +44,10 @@ def test_what_is_loaded_is_what_was_saved(contents: Contents, saved: Path) -> No
 def test_arrays_have_the_promised_types_and_agree_with_the_tables(saved: Path) -> None:
     catalog = load(saved)
     assert (catalog.n_artists, catalog.n_tracks) == (10_558, 12_000)
-    assert (catalog.artist_tier.dtype, catalog.artist_genre.dtype) == (np.uint8, np.uint8)
-    assert (catalog.artist_weight.dtype, catalog.length_ms.dtype) == (np.float64, np.int32)
-    assert (catalog.first_track.dtype, len(catalog.first_track)) == (np.int32, 10_559)
+    assert catalog.artist_tier.dtype == catalog.artist_genre.dtype == np.dtype(np.uint8)
+    assert catalog.length_ms.dtype == catalog.first_track.dtype == np.dtype(np.int32)
+    assert catalog.artist_weight.dtype == np.dtype(np.float64)
+    assert len(catalog.first_track) == 10_559
     assert (np.repeat(np.arange(10_558), np.diff(catalog.first_track)) == catalog.tracks["artist"].to_numpy()).all()
     assert (catalog.length_ms == catalog.tracks["length_ms"].to_numpy()).all()
     assert catalog.tracks.schema.equals(TRACKS)
@@ -82,8 +84,8 @@ def test_the_digest_changes_with_any_value(contents: Contents, part: str, column
 
 @pytest.mark.parametrize("part", ["genres", "first_names", "last_names"])
 def test_the_digest_changes_with_any_word(contents: Contents, part: str) -> None:
-    words = getattr(contents, part)
-    assert digest_of(replace(contents, **{part: (*words[:-1], "other")})) != digest_of(contents)
+    changed: dict[str, Any] = {part: (*getattr(contents, part)[:-1], "other")}
+    assert digest_of(replace(contents, **changed)) != digest_of(contents)
 
 
 def test_no_temporary_file_remains(saved: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_title_column_is_found_under_its_usual_names(tmp_path: Path, ending: s
 
 
 def test_all_columns_are_taken_over(tmp_path: Path, ending: str) -> None:
-    columns = {
+    columns: Columns = {
         "artist": ["Ünal"], "title": ['"Hi", 봄'], "album": ["LP"], "genre": ["Pop"], "tier": ["Famous"],
         "duration": [201.5], "year": ["1999-05-01"], "popularity": [61], "streams": [1000], "likes": [7],
     }  # fmt: skip
@@ -101,7 +101,7 @@ def test_plays_follow_from_popularity_where_they_are_missing(tmp_path: Path, end
 
 
 def test_a_missing_value_in_a_row_is_derived(tmp_path: Path) -> None:
-    columns = {
+    columns: Columns = {
         "artist": ["A", "A"],
         "title": ["x", "y"],
         "popularity": [50, None],
@@ -174,7 +174,7 @@ def test_a_file_of_which_no_row_can_be_taken_is_refused(
 
 
 def test_rows_that_cannot_be_taken_are_left_out_and_told_with_reason_and_place(tmp_path: Path, ending: str) -> None:
-    columns = {
+    columns: Columns = {
         "artist": ["A", "", "A", "B", "B", "B", "B"],
         "title": ["x", "y", None, "z", "u", "v", "w"],
         "length": [100, 100, 100, 0, 90_000, 100, 100],

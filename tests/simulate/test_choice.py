@@ -8,6 +8,7 @@ import pytest
 
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS, Int64s
+from loadgen.simulate.behaviour import Bucket
 from loadgen.simulate.choice import KINDS, Chooser
 from loadgen.simulate.rng import draw, keys_of
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
@@ -30,7 +31,7 @@ def _choose(taste: int, tilt: int = 1) -> tuple[Int64s, Int64s]:
     return track, kind_byte.astype(np.int64) // 8
 
 
-def _attraction(bucket: str) -> npt.NDArray[np.float64]:
+def _attraction(bucket: Bucket) -> npt.NDArray[np.float64]:
     """How often each artist is drawn by listeners of the middle tilt; the small catalogue is in the order of weight."""
     rank = np.arange(1, len(CATALOG.artist_weight) + 1)
     prominence = 1 / (1 + (rank / (0.01 * len(rank))) ** 4)

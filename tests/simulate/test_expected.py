@@ -25,7 +25,7 @@ def both(request: pytest.FixtureRequest) -> tuple[Expected, EventBatch, Shard, i
     return Expected.of(chosen, Model.of(chosen, CATALOG)), run(shard, span_ms, span_ms // 20), shard, span_ms
 
 
-def error_of(values: np.ndarray) -> float:  # type: ignore[type-arg]
+def error_of(values: np.ndarray) -> float:
     """The standard error of the mean of values that are independent: one for each listener."""
     return float(values.std() / np.sqrt(len(values)))
 

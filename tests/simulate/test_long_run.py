@@ -29,7 +29,7 @@ def shard_with(
     return Shard(chosen, CATALOG, ids[ids % 256 % parts == part])
 
 
-def first_of(events: EventBatch) -> np.ndarray:  # type: ignore[type-arg]
+def first_of(events: EventBatch) -> np.ndarray:
     """The day of each listener's first event; of those that have one."""
     _, first = np.unique(events.row, return_index=True)
     return (events.ts_ms[first] - MONDAY_MS) / DAY_MS

@@ -19,7 +19,7 @@ AT_MS = MONDAY_MS + (np.arange(N) * (SPAN_DAYS * DAY_MS / N)).astype(np.int64)
 DAYS = (AT_MS - MONDAY_MS) / DAY_MS
 
 
-def plays(share: float) -> tuple[Int64s, np.ndarray]:  # type: ignore[type-arg]
+def plays(share: float) -> tuple[Int64s, np.ndarray]:
     """The tracks that mainstream listeners of all tilts play, and which come from the chart."""
     content = BEHAVIOUR.model_dump()
     content["choice"]["releases"] = {"share": share, "every_days": EVERY_DAYS, "peak_days": PEAK_DAYS}
@@ -29,7 +29,7 @@ def plays(share: float) -> tuple[Int64s, np.ndarray]:  # type: ignore[type-arg]
     return track, kind_byte == CHART_BYTE
 
 
-def hits(share: float) -> list[np.ndarray]:  # type: ignore[type-arg]
+def hits(share: float) -> list[np.ndarray]:
     """The days on which each release was played, of those that rise and fade within the span, in order."""
     track, from_chart = plays(share)
     names, counts = np.unique(track[from_chart], return_counts=True)

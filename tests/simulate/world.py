@@ -1,6 +1,7 @@
 """A small world for tests: a catalogue in memory, settings, and what statistical tests need."""
 
 from dataclasses import dataclass, fields
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -75,4 +76,4 @@ def chi_square_deviation(observed: Int64s, shares: npt.NDArray[np.float64]) -> f
     expected = shares * observed.sum()
     degrees = len(shares) - 1
     statistic = float(((observed - expected) ** 2 / expected).sum())
-    return (statistic - degrees) / np.sqrt(2 * degrees)
+    return (statistic - degrees) / sqrt(2 * degrees)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +11,7 @@ from loadgen.store.deadline import Calls, Unanswered
 
 
 @pytest.fixture
-def hanging() -> "threading.Event":
+def hanging() -> Iterator[threading.Event]:
     """What a call can wait for; happens at the end of the test."""
     event = threading.Event()
     yield event
@@ -69,7 +70,9 @@ def test_a_long_call_is_given_up_with_the_reason_once_there_are_none(hanging: th
         Calls().make(hanging.wait, 0.02, is_alive)
 
 
-def test_with_too_many_calls_hanging_no_more_are_made_until_some_come_back(hanging, monkeypatch) -> None:
+def test_with_too_many_calls_hanging_no_more_are_made_until_some_come_back(
+    hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(deadline, "MAX_UNANSWERED", 3)
     calls = Calls()
     for _ in range(3):

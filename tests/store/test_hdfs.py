@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -107,12 +108,16 @@ def test_a_closed_port_is_noticed_within_seconds(server: socket.socket) -> None:
     assert refuses_all(store) < 10.0
 
 
-def test_a_name_node_that_never_answers_is_noticed_within_the_time_for_a_call(server, monkeypatch) -> None:
+def test_a_name_node_that_never_answers_is_noticed_within_the_time_for_a_call(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hdfs, "CALL_S", 0.2)
     assert refuses_all(store_at(server)) < 5.0
 
 
-def test_after_a_call_without_an_answer_a_new_connection_is_made(server, monkeypatch) -> None:
+def test_after_a_call_without_an_answer_a_new_connection_is_made(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hdfs, "CALL_S", 0.2)
     store = store_at(server)
     server.settimeout(10.0)
@@ -131,15 +136,15 @@ def test_a_host_that_does_not_exist_is_unreachable() -> None:
         open_store("hdfs://no-such-host.invalid:8020/x").length("a")
 
 
-def test_a_configuration_that_cannot_be_read_is_refused(tmp_path, monkeypatch) -> None:
+def test_a_configuration_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "core-site.xml").write_text("<configuration>")
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
     with pytest.raises(StoreRefused, match="check the URL, and HADOOP_CONF_DIR"):
         open_store("hdfs://127.0.0.1:1/x").length("a")
 
 
-def test_a_store_belongs_to_the_process_that_opened_it(server, monkeypatch) -> None:
+def test_a_store_belongs_to_the_process_that_opened_it(server: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     store = store_at(server)
-    monkeypatch.setattr(hdfs.os, "getpid", lambda: os.getppid())
+    monkeypatch.setattr(os, "getpid", lambda: os.getppid())
     with pytest.raises(ValueError, match="belongs to the process that opened it"):
         store.length("a")

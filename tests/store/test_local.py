@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.errors import AlreadyThere, NotThere, StoreError, StoreFull, StoreRefused
-from loadgen.store import local
+from loadgen.errors import AlreadyThere, LoadgenError, NotThere, StoreError, StoreFull, StoreRefused
 from loadgen.store.local import LocalStore
 from tests.store.contract import StoreContract
 
@@ -30,7 +29,9 @@ def test_opening_a_store_makes_nothing(store: LocalStore, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_stays_where_it_was_when_the_working_directory_changes(tmp_path: Path, monkeypatch) -> None:
+def test_a_store_stays_where_it_was_when_the_working_directory_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     store = LocalStore("here")
     monkeypatch.chdir("/")
@@ -95,7 +96,9 @@ def test_a_file_that_was_removed_while_it_was_written_cannot_be_closed(store: Lo
         writer.close()
 
 
-def test_a_folder_that_is_removed_while_a_file_moves_into_it_loses_nothing(store: LocalStore, monkeypatch) -> None:
+def test_a_folder_that_is_removed_while_a_file_moves_into_it_loses_nothing(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.write("_tmp/a", b"x")
 
     def link_then_remove(source: str, target: str) -> None:
@@ -103,14 +106,16 @@ def test_a_folder_that_is_removed_while_a_file_moves_into_it_loses_nothing(store
         shutil.rmtree(os.path.dirname(target))
 
     real_link = os.link
-    monkeypatch.setattr(local.os, "link", link_then_remove)
+    monkeypatch.setattr(os, "link", link_then_remove)
     with pytest.raises(NotThere):
         store.rename("_tmp/a", "day/a")
     monkeypatch.undo()
     assert store.read("_tmp/a") == b"x"
 
 
-def test_nothing_hangs_where_somebody_keeps_removing_the_folder(store: LocalStore, monkeypatch) -> None:
+def test_nothing_hangs_where_somebody_keeps_removing_the_folder(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.write("a", b"x")
     real_mkdir = os.mkdir
 
@@ -118,7 +123,7 @@ def test_nothing_hangs_where_somebody_keeps_removing_the_folder(store: LocalStor
         real_mkdir(path)
         os.rmdir(path)
 
-    monkeypatch.setattr(local.os, "mkdir", make_and_remove)
+    monkeypatch.setattr(os, "mkdir", make_and_remove)
     with pytest.raises(StoreError, match="others keep removing its folder"):
         store.rename("a", "b/c")
     with pytest.raises(StoreError, match="others keep making or removing it"):
@@ -145,8 +150,15 @@ def fail(number: int) -> Callable[..., None]:
     ],
 )
 @pytest.mark.parametrize("system_call", ["write", "fsync"])
-def test_a_write_that_fails_says_why_and_leaves_nothing(store, monkeypatch, system_call, number, kind, words) -> None:
-    monkeypatch.setattr(local.os, system_call, fail(number))
+def test_a_write_that_fails_says_why_and_leaves_nothing(
+    store: LocalStore,
+    monkeypatch: pytest.MonkeyPatch,
+    system_call: str,
+    number: int,
+    kind: type[LoadgenError],
+    words: str,
+) -> None:
+    monkeypatch.setattr(os, system_call, fail(number))
     with pytest.raises(kind, match=words) as caught:
         store.write("_tmp/a", b"x")
     assert type(caught.value) is kind
@@ -155,10 +167,10 @@ def test_a_write_that_fails_says_why_and_leaves_nothing(store, monkeypatch, syst
     assert list(store.files(hidden=True)) == []
 
 
-def test_a_file_that_lacks_a_piece_cannot_be_closed(store: LocalStore, monkeypatch) -> None:
+def test_a_file_that_lacks_a_piece_cannot_be_closed(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     writer = store.create("_tmp/a")
     writer.write(b"one\n")
-    monkeypatch.setattr(local.os, "write", fail(errno.ENOSPC))
+    monkeypatch.setattr(os, "write", fail(errno.ENOSPC))
     with pytest.raises(StoreFull):
         writer.write(b"two\n")
     monkeypatch.undo()
@@ -180,18 +192,28 @@ def test_a_file_that_lacks_a_piece_cannot_be_closed(store: LocalStore, monkeypat
         ("stat", errno.EACCES, StoreRefused, "permission denied", lambda store: store.length("a")),
     ],
 )
-def test_each_refusal_is_said_in_words(store, monkeypatch, system_call, number, kind, words, act) -> None:
+def test_each_refusal_is_said_in_words(
+    store: LocalStore,
+    monkeypatch: pytest.MonkeyPatch,
+    system_call: str,
+    number: int,
+    kind: type[LoadgenError],
+    words: str,
+    act: Callable[[LocalStore], object],
+) -> None:
     store.write("a", b"x")
-    monkeypatch.setattr(local.os, system_call, fail(number))
+    monkeypatch.setattr(os, system_call, fail(number))
     with pytest.raises(kind, match=words) as caught:
         act(store)
     assert type(caught.value) is kind
 
 
-def test_no_power_failure_leaves_a_published_file_empty_or_lost(store: LocalStore, monkeypatch) -> None:
+def test_no_power_failure_leaves_a_published_file_empty_or_lost(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What must last is synced before what relies on it: content, then names, then the removal of the old name."""
     steps: list[str] = []
-    real = {name: getattr(os, name) for name in ("fsync", "link", "unlink", "mkdir")}
+    real: dict[str, Callable[..., None]] = {name: getattr(os, name) for name in ("fsync", "link", "unlink", "mkdir")}
 
     def fsync(fd: int) -> None:
         kind = "folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file"
@@ -205,9 +227,9 @@ def test_no_power_failure_leaves_a_published_file_empty_or_lost(store: LocalStor
 
         return call
 
-    monkeypatch.setattr(local.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     for name in ("link", "unlink", "mkdir"):
-        monkeypatch.setattr(local.os, name, watched(name))
+        monkeypatch.setattr(os, name, watched(name))
     store.write("_tmp/a", b"x")
     assert steps[-2:] == ["sync file a", "sync folder _tmp"]
     made = ["mkdir root", f"sync folder {Path(store.url).parents[1].name}", "mkdir store", "sync folder root"]

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.errors import NotThere, StoreError
-from loadgen.files import compressed
-from loadgen.store import StoredFile
+from loadgen.files import Compression, compressed
+from loadgen.store import Store, StoredFile
 from loadgen.store.local import LocalStore
 from loadgen.store.read import CHUNK_BYTES, kept_texts, lines_of_texts, parquet_tables, read_lines
 
@@ -29,12 +30,11 @@ def stored(store: LocalStore, name: str, data: bytes) -> StoredFile:
     return StoredFile(name, len(data), 0.0)
 
 
-class Memory:
+class Memory(LocalStore):
     """A store with one file."""
 
-    url = "memory"
-
     def __init__(self, data: bytes) -> None:
+        super().__init__("memory")
         self._data = data
 
     def open(self, path: str) -> io.BytesIO:
@@ -62,7 +62,7 @@ def test_memory_does_not_grow_with_the_file(store: LocalStore) -> None:
 
 @pytest.mark.parametrize("how", ["gz", "zst"])
 @pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:2] + b"????" + data[6:]])
-def test_a_damaged_file_is_named(store: LocalStore, how: str, damage) -> None:
+def test_a_damaged_file_is_named(store: LocalStore, how: Compression, damage: Callable[[bytes], bytes]) -> None:
     whole = bytes(compressed(LINES, how))
     file = stored(store, f"a.jsonl.{how}", damage(whole))
     with pytest.raises(StoreError, match=rf"cannot read 'a\.jsonl\.{how}' in .*; is it damaged, or not whole\?"):
@@ -85,7 +85,9 @@ def test_damage_inside_a_parquet_file_is_named(store: LocalStore) -> None:
 
 
 @pytest.mark.parametrize("read", [read_lines, parquet_tables])
-def test_a_file_that_is_gone_is_not_there(store: LocalStore, read) -> None:
+def test_a_file_that_is_gone_is_not_there(
+    store: LocalStore, read: Callable[[Store, StoredFile], Iterator[object]]
+) -> None:
     with pytest.raises(NotThere):
         list(read(store, StoredFile("a.jsonl", 1, 0.0)))
 

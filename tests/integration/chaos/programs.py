@@ -93,10 +93,10 @@ def start(folder: Path, command: str, *flags: str) -> Loadgen:
     number = next(_numbers)
     out, log = folder / f"{command}-{number}.json", folder / f"{command}-{number}.log"
     silent = ["--metrics-port", "0"] if command in ("run", "consume") else []
-    command = [*_WITH_TESTS, sys.executable, "-m", "loadgen", command, "--json", *silent, *flags]
+    words = [*_WITH_TESTS, sys.executable, "-m", "loadgen", command, "--json", *silent, *flags]
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     with out.open("wb") as out_file, log.open("wb") as log_file:
-        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=out_file, stderr=log_file)
+        process = subprocess.Popen(words, cwd=folder, env=variables, stdout=out_file, stderr=log_file)
     _started.append(Loadgen(process, out, log))
     return _started[-1]
 

@@ -157,7 +157,11 @@ def test_one_endpoint_shows_one_trial_after_another() -> None:
         def collect(self) -> list[str]:
             return [self.figure]
 
-    relay = Relay(lambda one: opened.append(one) is None)
+    def open_endpoint(relay: Relay) -> bool:
+        opened.append(relay)
+        return True
+
+    relay = Relay(open_endpoint)
     assert list(relay.collect()) == []
     for figure in "ab":
         assert relay.show(Collector(figure))

@@ -58,7 +58,9 @@ def test_a_rate_that_fails_the_second_time_counts_as_failed_with_all_above_it() 
 
 @given(st.lists(st.booleans(), min_size=200, max_size=200), st.floats(1, 1e5))
 def test_trials_that_pass_by_chance_end_the_search_too(outcomes: list[bool], lowest_per_s: float) -> None:
-    search, passed, failed = Search(lowest_per_s), [], []
+    search = Search(lowest_per_s)
+    passed: list[float] = []
+    failed: list[float] = []
     for outcome in outcomes:
         rate_per_s = search.next_per_s()
         if rate_per_s is None:
