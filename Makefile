@@ -24,7 +24,7 @@ test: $(VENV)/ready ## unit tests (those marked slow or integration are left out
 	@echo "running the tests"
 	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --ignore tests/integration
 
-lint: $(VENV)/ready ## ruff, mypy --strict, and the direction of imports
+lint: $(VENV)/ready ## ruff, mypy --strict (tests too), and the direction of imports
 	@echo "checking style, types and imports"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import loadgen
-from tests.runner.plans import TRACKS
+from tests.runner.program import TRACKS
 
 SMALL: dict[str, Any] = {"users": 300, "seed": 7, "start": "2026-01-05", "tracks": TRACKS}
 

@@ -11,8 +11,9 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 
 from loadgen.dashboard import topic as topics
+from loadgen.dashboard.feed import Begin
 from loadgen.dashboard.rows import Normaliser
-from loadgen.dashboard.topic import Begin, TopicEvents
+from loadgen.dashboard.topic import TopicEvents
 from loadgen.errors import TopicMissing
 from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.watch import TopicWatch

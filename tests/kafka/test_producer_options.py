@@ -13,12 +13,12 @@ def config(**options: str) -> dict[str, str]:
     return producer_config(KafkaSettings("b:9092", "t", named))
 
 
-def test_the_defaults_hold_where_nothing_is_chosen():
+def test_the_defaults_hold_where_nothing_is_chosen() -> None:
     assert config() == {**DEFAULTS, "bootstrap.servers": "b:9092"}
     assert counts_by_watermark(config())
 
 
-def test_a_choice_under_either_name_replaces_the_default():
+def test_a_choice_under_either_name_replaces_the_default() -> None:
     assert config(linger_ms="5")["linger.ms"] == "5"
     assert config(queue_buffering_max_ms="5")["linger.ms"] == "5"
     assert config(compression_codec="zstd")["compression.type"] == "zstd"
@@ -39,7 +39,7 @@ def test_a_choice_under_either_name_replaces_the_default():
         {"partitioner": "murmur2"},
     ],
 )
-def test_librdkafka_takes_what_follows_from_a_choice(options):
+def test_librdkafka_takes_what_follows_from_a_choice(options: dict[str, str]) -> None:
     chosen = config(**options)
     assert Producer({**chosen, "log_level": 0})  # raises where one option contradicts another
 
@@ -57,7 +57,7 @@ def test_librdkafka_takes_what_follows_from_a_choice(options):
         ({"message_timeout_ms": "5"}, False),
     ],
 )
-def test_only_the_full_guarantee_allows_counting_by_watermarks(options, by_watermark):
+def test_only_the_full_guarantee_allows_counting_by_watermarks(options: dict[str, str], by_watermark: bool) -> None:
     assert counts_by_watermark(config(**options)) == by_watermark
 
 
@@ -73,7 +73,7 @@ def test_only_the_full_guarantee_allows_counting_by_watermarks(options, by_water
         ({"ssl.key.password": "hidden", "security.protocol": "sslx"}, "security.protocol"),
     ],
 )
-def test_options_that_do_not_work_are_a_usage_error(options, said):
+def test_options_that_do_not_work_are_a_usage_error(options: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_options(KafkaSettings("127.0.0.1:1", "t", options))
     assert said in str(caught.value)

@@ -1,6 +1,7 @@
 """What a pipeline shows: the sums of its metrics, the ports of its parts, the live line."""
 
 import socket
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -12,7 +13,6 @@ from loadgen.consume.endpoint import ConsumeCollector
 from loadgen.consume.totals import Totals
 from loadgen.kafka.options import KafkaSettings
 from loadgen.metrics_endpoint import serve
-from loadgen.pipeline import console as screen_module
 from loadgen.pipeline.console import PipelineConsole, PipelineMetrics, RestartCounter, reserve_port
 from loadgen.pipeline.prepare import PipelineContext
 from loadgen.store.local import LocalStore
@@ -76,7 +76,7 @@ def test_what_no_part_has_told_is_not_known_and_the_end_is_certain() -> None:
 def clocks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], **settings: float | bool) -> list[str]:
     """The clock in each line of a pipeline that starts for 20 s, produces for 70 s and then ends for 30 s."""
     now_s, metrics = [100.0], PipelineMetrics()
-    monkeypatch.setattr(screen_module.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
     console = PipelineConsole(PipelineSettings.model_validate(settings))
     for tick in range(1, 13):
         now_s[0] += 10.0
