@@ -1,5 +1,6 @@
 """What `import loadgen` gives: streams of events for any consumer of Arrow, runs and proofs without a terminal."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 import loadgen
 from tests.runner.program import TRACKS
 
+README = Path(__file__).parents[1] / "README.md"
 SMALL: dict[str, Any] = {"users": 300, "seed": 7, "start": "2026-01-05", "tracks": TRACKS}
 
 
@@ -35,6 +37,17 @@ def test_a_stream_is_a_table_a_reader_a_frame_and_batches_of_the_same_events_eac
     assert stream.to_pandas().shape == (table.num_rows, table.num_columns)
     first, last = table["ts"][0].as_py(), table["ts"][-1].as_py()
     assert datetime(2026, 1, 5, tzinfo=UTC) <= first <= last < datetime(2026, 1, 5, 2, tzinfo=UTC)
+
+
+def test_the_lines_of_python_in_the_readme_work_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    known: dict[str, Any] = {}
+    exec(block, known)
+    assert known["table"].num_rows == len(known["frame"]) == known["plays"].height + known["others"]
+    assert sum(n_events for _, n_events in known["pages"]) == known["table"].num_rows
+    assert known["proof"].proved
+    assert known["result"].kept
 
 
 def test_lines_are_those_that_a_run_sends(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ its events from `batches`; the `coordinator` keeps time and adds up; `judge/` sa
 `endpoint` and the manifest show it; `trials/` makes many runs, to find the highest rate.
 """
 
+import io
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -123,7 +124,7 @@ def run_to_end(
     """
     from loadgen.runner.console import RunConsole
 
-    screen = screen or RunConsole(settings.duration_s, settings.events, quiet=True)
+    screen = screen or RunConsole(settings.duration_s, settings.events, True, io.StringIO())
     with ExitStack() as stack:
         result, plan, team = _run(settings, screen, show, stack)
         return _finish(result, plan, team, screen)

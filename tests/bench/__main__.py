@@ -16,6 +16,7 @@ from loadgen.kafka.embedded import EmbeddedBroker
 from tests.bench.analyze import analyze
 from tests.bench.consume import consume
 from tests.bench.dashboard import dashboard
+from tests.bench.library import library
 from tests.bench.locust import locust
 from tests.bench.measure import (
     ROOT,
@@ -134,6 +135,7 @@ SECTIONS: tuple[Callable[[], Iterator[Row]], ...] = (
     memory,
     pacing,
     metrics_cost,
+    library,
 )
 
 
