@@ -42,7 +42,7 @@ LINES_OF_COMMANDS = [words for line in LINES + CELLS for words in commands_of(li
 
 def table_row(flag: Flag) -> str:
     """The line of a table of flags that explains this one."""
-    spelling = flag.metavar if flag.is_word else f"--{flag.key} {flag.metavar}".rstrip()
+    spelling = flag.metavar if flag.is_positional else f"--{flag.key} {flag.metavar}".rstrip()
     short = f", `{flag.short}`" if flag.short else ""
     return f"| `{spelling.replace('|', chr(92) + '|')}`{short} | {flag.help} |"
 

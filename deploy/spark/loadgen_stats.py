@@ -26,8 +26,7 @@ from loadgen.analyze import output
 from loadgen.analyze.events import FIELDS
 from loadgen.analyze.figures import ListeningFigures, figures_of
 from loadgen.analyze.files import File, Interval, batches
-from loadgen.analyze.output import tables_of
-from loadgen.analyze.report import report_of
+from loadgen.analyze.output import report_of, tables_of
 from loadgen.analyze.tally import COMBINATIONS, FACTS, grouping, table_of
 from loadgen.config.values import BadValue, moment_ms
 from loadgen.errors import LoadgenError

@@ -1,8 +1,10 @@
-"""What is stored, as figures: `loadgen analyze`.
+"""Listening statistics of stored events: `loadgen analyze`.
 
-`events` makes rows of the three wire formats; `files` says what is to be read, `remote` how DuckDB reaches HDFS;
-`tally` reads every event once and counts combinations; `figures` asks these for what `report`, `tables` and `charts`
-(in `fonts` that have the letters) show; `output` writes it; `screen` says how far it is.
+In: settings. Out: a report on stdout; the report, tables and charts in a folder; an exit code.
+
+`files` finds what to read, also on HDFS; `events` turns the formats into rows; `tally` reads every event once and
+counts combinations; `figures` computes the metrics from these; `output` writes text, JSON and CSV, `charts` draws;
+`console` shows the progress.
 """
 
 import tempfile
@@ -22,13 +24,13 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 
 
 def main(settings: AnalyzeSettings) -> int:
-    """Read, count, write and say.
+    """Read, count, write and print.
 
     Args:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 every file was read, 1 not, or no line of them is an event.
+        The exit code: 0 if every file was read, 1 if not or if no line is an event.
 
     Raises:
         LoadgenError: there is nothing to read, or the output cannot be written.
@@ -51,11 +53,11 @@ def main(settings: AnalyzeSettings) -> int:
     else:
         say(report)
     _close(settings, figures, reading, terminal, stamp)
-    return EXIT_FAILED if reading.failed or _n_strange(settings, figures) else EXIT_DONE
+    return EXIT_FAILED if reading.failed or _n_non_events(settings, figures) else EXIT_DONE
 
 
-def _n_strange(settings: AnalyzeSettings, figures: "ListeningFigures") -> int:
-    """How many lines there are, where none of them is an event: of a part of the time, others may be."""
+def _n_non_events(settings: AnalyzeSettings, figures: "ListeningFigures") -> int:
+    """The number of lines, if none is an event; 0 for an interval, outside of which there may be events."""
     is_all = settings.since_ms is None and settings.until_ms is None
     return figures.unreadable if is_all and not figures.events else 0
 
@@ -64,10 +66,10 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[ListeningFig
     """Read everything and count.
 
     Returns:
-        The figures, what was read, and how many seconds it took.
+        The metrics, what was read, and the seconds it took.
 
     Raises:
-        LoadgenError: there is nothing to read, or not enough room.
+        LoadgenError: there is nothing to read, or not enough memory and disk.
     """
     from pathlib import Path
 
@@ -94,7 +96,7 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[ListeningFig
 
 
 def _nothing(settings: AnalyzeSettings) -> str:
-    """What to say where there is no file."""
+    """The message if there is no file."""
     if settings.since_ms is None and settings.until_ms is None:
         step = "make events with loadgen run --duration 1m, or name another store: loadgen analyze STORE"
         return f"there is no file of events in {', '.join(settings.stores)}; {step}"
@@ -103,7 +105,7 @@ def _nothing(settings: AnalyzeSettings) -> str:
 
 
 def _about(reading: "EventReading", reading_s: float) -> dict[str, Any]:
-    """What was read, for --json."""
+    """The part of --json about what was read."""
     return {
         "files": reading.n_files,
         "bytes": reading.done_bytes,
@@ -113,10 +115,9 @@ def _about(reading: "EventReading", reading_s: float) -> dict[str, Any]:
 
 
 def _write(settings: AnalyzeSettings, stamp: str, figures: "ListeningFigures", summary: dict[str, Any]) -> str:
-    """Write everything that goes into files; returns the report."""
+    """Write all files; returns the report."""
     from loadgen.analyze import output
-    from loadgen.analyze.output import tables_of
-    from loadgen.analyze.report import report_of
+    from loadgen.analyze.output import report_of, tables_of
 
     report = report_of(figures, f"loadgen analyze {' '.join(settings.stores)}", settings.top)
     files = {f"_{name}.csv": text.encode() for name, text in tables_of(figures).items()}
@@ -132,9 +133,9 @@ def _write(settings: AnalyzeSettings, stamp: str, figures: "ListeningFigures", s
 def _close(
     settings: AnalyzeSettings, figures: "ListeningFigures", reading: "EventReading", terminal: "Terminal", stamp: str
 ) -> None:
-    """Say on stderr where everything is, and what is wrong."""
+    """Print on stderr what is wrong, and where the files are."""
     from loadgen.analyze.console import note_gaps
 
-    note_gaps(terminal, reading.failed, figures.events, _n_strange(settings, figures))
+    note_gaps(terminal, reading.failed, figures.events, _n_non_events(settings, figures))
     if not settings.quiet:
         terminal.note(f"written: {settings.out}/music_stats_{stamp}*")

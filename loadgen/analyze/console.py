@@ -1,6 +1,6 @@
-"""What the user of `loadgen analyze` sees while it reads, all of it on stderr: a bar, or a line every two seconds.
+"""The progress of reading, on stderr: a bar on a terminal, else a line every two seconds.
 
-In: a share, 0..1. Out: text.
+In: the share that is done, 0..1. Out: text.
 """
 
 import threading
@@ -14,18 +14,18 @@ from loadgen.terminal import Terminal, clock
 
 EVERY_S = 2.0
 N_SHOWN = 5
-"""So many files that could not be read are named."""
+"""The number of unreadable files that are named."""
 BAR_EVERY_S = 0.2
 
 
 @contextmanager
 def progress(terminal: Terminal, what: str, share: Callable[[], float]) -> Iterator[None]:
-    """Show how far something is, as long as it lasts.
+    """Show the progress of the work in the `with` block.
 
     Args:
         terminal: where.
-        what: a short name of what is done.
-        share: how much is done, 0..1; asked by another thread.
+        what: a short name of the work.
+        share: returns the share that is done, 0..1; called by another thread.
     """
     done = threading.Event()
     show = _bar if terminal.is_terminal else _lines
@@ -40,17 +40,17 @@ def progress(terminal: Terminal, what: str, share: Callable[[], float]) -> Itera
             thread.join()
 
 
-def note_gaps(terminal: Terminal, failed: Mapping[str, str], n_events: int, n_strange: int = 0) -> None:
-    """Say what the figures are without: files that could not be read, with the reasons; or everything.
+def note_gaps(terminal: Terminal, failed: Mapping[str, str], n_events: int, n_non_events: int = 0) -> None:
+    """Print what is missing from the metrics: unreadable files with the reasons; or everything.
 
-    `n_strange`: lines, where none of them is an event.
+    `n_non_events`: the number of lines, if none is an event.
     """
     for file, why in list(failed.items())[:N_SHOWN]:
         terminal.note(f"could not read {file}: {why}")
     if failed:
         terminal.note(f"{len(failed):,} files could not be read: the figures are without them")
-    if n_strange:
-        terminal.note(f"none of {n_strange:,} lines is an event: events are JSON objects with ts or timestamp")
+    if n_non_events:
+        terminal.note(f"none of {n_non_events:,} lines is an event: events are JSON objects with ts or timestamp")
     elif not n_events and not failed:
         terminal.note("no event was found: is it the right place, and the right --since and --until?")
 

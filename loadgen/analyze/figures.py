@@ -1,11 +1,11 @@
-"""The figures that a report, its tables and its charts show, from tables of counted combinations.
+"""The listening metrics, computed from tables of counted combinations.
 
-In: a function that answers SQL, over the four tables that `tally` names (visits, tracks, kinds, minutes). The questions
-are in words that DuckDB and Spark have in common, so that both give the same figures. Out: `ListeningFigures`.
-Everything is counted in whole numbers; what is divided is divided here.
+In: a function that answers SQL over the four tables of `tally`: visits, tracks, kinds, minutes. The queries use only
+what DuckDB and Spark have in common, so that both give the same metrics. Out: `ListeningFigures`. Counts are whole
+numbers; divisions are made here.
 
-An event is a record with a time; a play is an event that starts a track (action play or skip). Lists are in the order
-of plays, then of names; those of platforms, actions and countries in the order of events.
+An event is a record with a time; a play is an event that starts a track (action play or skip). Lists are ordered by
+plays, then by name; those of platforms, actions and countries by events.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,15 +1,11 @@
-"""What is to be read: the files of stores and single files, each event in one of them only.
+"""What is read: the files of stores and single files, each event in exactly one of them.
 
-In: what a user names: a store, a folder in a store, a folder of loose files, a file; local or on HDFS. Out: batches of
-files, each of which can be listed and read again where compaction has changed it meanwhile.
+In: names: a store, a folder in a store, a folder of loose files, a file; local or on HDFS. Out: batches of files, each
+of which can be listed and read again after a compaction; the paths by which a DuckDB connection reads them.
 
-In a store, and wherever else files carry its names, a file that a compacted one stands for is left out. Hidden files
-and folders, dead letters among them, are not read unless one is named.
-
-A store's files for DuckDB, which reads by fsspec what it cannot reach itself: HDFS.
-
-In: a store. Out: paths that a connection can read. HDFS through hdfs_native's own fsspec would have no deadline and no
-read-ahead; the store's files have both.
+A file that a compacted one replaces is left out, in a store and wherever files have the store's names. Hidden files and
+folders, dead letters among them, are read only if named. DuckDB reads HDFS by fsspec through the store's own files,
+because hdfs_native's fsspec has no deadline and no read-ahead.
 """
 
 import os
@@ -31,7 +27,7 @@ from loadgen.store.local import LocalStore
 
 PACKED = ("", ".gz", ".zst")
 ENDINGS = (*(name + packed for name in (".jsonl", ".json", ".ndjson") for packed in PACKED), ".parquet")
-"""How files of events end; others are read only where they are named."""
+"""The suffixes of files of events; other files are read only if named."""
 BATCH_BYTES = 8 << 30
 DAY_MS = 86_400_000
 _IN_STORE = re.compile(r"(.+?)/(year=\d{4}(?:/month=\d\d(?:/day=\d\d)?)?)", re.ASCII)
@@ -45,12 +41,12 @@ class Interval:
     until_ms: int | None = None
 
     def limits(self) -> list[str]:
-        """What SQL asks of the column ts_ms; nothing where there is no limit."""
+        """The SQL conditions on the column ts_ms."""
         since = [] if self.since_ms is None else [f"ts_ms >= {self.since_ms}"]
         return since if self.until_ms is None else [*since, f"ts_ms < {self.until_ms}"]
 
     def has_day(self, day: int | None) -> bool:
-        """Whether the folder of this day has to be read; None is a file in no such folder, which always has."""
+        """Whether a day's folder must be read; always for None, a file outside of such folders."""
         if day is None:
             return True
         since, until = self.since_ms, self.until_ms
@@ -62,9 +58,9 @@ class File:
     """A file to read.
 
     Attributes:
-        store, path: where it is.
+        store, path: its location.
         length_bytes: its length.
-        day: of its folder, days since 1970; None where it is in no day's folder.
+        day: of its folder, days since 1970; None outside of such folders.
     """
 
     store: Store
@@ -74,18 +70,18 @@ class File:
 
     @property
     def is_parquet(self) -> bool:
-        """Whether it has rows, not lines."""
+        """Whether it holds rows, not lines."""
         return self.path.endswith(".parquet")
 
     @property
     def shown(self) -> str:
-        """Its name for a person; no other file has the same."""
+        """Its unique name for messages."""
         return f"{self.store.url}/{self.path}"
 
     def why_not_lines(self) -> str | None:
-        """What it is instead of JSON lines, and how to convert it; None where it may be such lines, or is Parquet.
+        """What it is instead of JSON lines, and how to convert it; None if it may be JSON lines or is Parquet.
 
-        Only files are looked at that have no name of loadgen's: a store may hold many thousands of those.
+        Files with a name of loadgen's are not opened, because a store may hold many thousands of them.
         """
         return None if is_named_by_loadgen(self.path) else why_not_lines(self.store, self.path)
 
@@ -96,16 +92,16 @@ class Folder:
 
     Attributes:
         store: the store.
-        prefix: only what is below this folder in it; empty for all.
+        prefix: a folder in it; empty for all.
     """
 
     store: Store
     prefix: str = ""
 
     def files(self) -> list[File]:
-        """What is to be read now, by day. Raises StoreError."""
+        """The files to read now, by day. Raises StoreError."""
         listed = _Listed(list(self.store.files(self.prefix)))
-        dated = [File(self.store, file.path, file.length_bytes, file.day) for file in published(listed)]  # type: ignore[arg-type]  # all that it asks of a store
+        dated = [File(self.store, file.path, file.length_bytes, file.day) for file in published(listed)]  # type: ignore[arg-type]  # only `files` is called
         loose = [file for file in listed.files() if day_of(file.path) is None and file.path.endswith(ENDINGS)]
         loose = [file for file in loose if not is_document(self.store, file.path)]
         return [*_uncovered(File(self.store, file.path, file.length_bytes) for file in loose), *dated]
@@ -127,8 +123,8 @@ class FilesBatch:
 
     Attributes:
         files: at least one.
-        folder: where they were listed; None where a user named them.
-        others: files of the same days that are read elsewhere, by `shown`.
+        folder: where they were listed; None for files named by the user.
+        others: files of the same days that other batches read, by `shown`.
     """
 
     files: tuple[File, ...]
@@ -140,8 +136,8 @@ class FilesBatch:
         """The length of all files."""
         return sum(file.length_bytes for file in self.files)
 
-    def again(self) -> "FilesBatch":
-        """What is to be read of the same days now."""
+    def relisted(self) -> "FilesBatch":
+        """The files to read now of the same days, after a compaction."""
         if self.folder is None:
             return self
         days = {file.day for file in self.files}
@@ -149,22 +145,22 @@ class FilesBatch:
         return replace(self, files=tuple(found))
 
     def without(self, refused: Iterable[File]) -> "FilesBatch":
-        """All but these files, also when it is listed again."""
+        """The batch without these files, also after it is listed again."""
         names = frozenset(file.shown for file in refused)
         files = tuple(file for file in self.files if file.shown not in names)
         return replace(self, files=files, others=self.others | names)
 
 
 def batches(names: Iterable[str], interval: Interval) -> list[FilesBatch]:
-    """Everything that is to be read.
+    """All files to read.
 
     Args:
         names: stores, folders, files, as a user writes them.
-        interval: days' folders outside of it are left out.
+        interval: folders of days outside of it are left out.
 
     Raises:
         StoreError: a store cannot be listed, or there is no such file or folder.
-        UsageError: a name is no store's.
+        UsageError: a name is not a store's.
     """
     seen: set[str] = set()
     found: list[FilesBatch] = []
@@ -182,7 +178,7 @@ def batches(names: Iterable[str], interval: Interval) -> list[FilesBatch]:
 
 
 def _place(name: str) -> File | Folder:
-    """What a name means."""
+    """The file or folder of a name."""
     store = open_store(name)
     if not isinstance(store, LocalStore):
         return _remote(name)
@@ -208,13 +204,13 @@ def _remote(url: str) -> File | Folder:
 
 
 def _folder(name: str) -> Folder:
-    """A store, also where a folder in it is named."""
+    """A store, or a folder in it."""
     inside = _IN_STORE.fullmatch(name)
     return Folder(open_store(inside[1]), inside[2]) if inside else Folder(open_store(name))
 
 
 def _by_days(folder: Folder, files: Sequence[File], others: frozenset[str]) -> Iterator[FilesBatch]:
-    """Whole days, as many as come to about BATCH_BYTES."""
+    """Batches of whole days, of about BATCH_BYTES."""
     together: list[File] = []
     for _, of_day in groupby(files, lambda file: file.day):
         together += of_day
@@ -226,7 +222,7 @@ def _by_days(folder: Folder, files: Sequence[File], others: frozenset[str]) -> I
 
 
 def _uncovered(files: Iterable[File]) -> Iterator[File]:
-    """Without those that a compacted one beside them stands for."""
+    """The files without those that a compacted one in the same folder replaces."""
     by_folder: dict[str, list[tuple[File, BatchName | None]]] = {}
     for file in files:
         folder, _, name = file.shown.rpartition("/")
@@ -237,25 +233,25 @@ def _uncovered(files: Iterable[File]) -> Iterator[File]:
 
 
 class Remotes:
-    """The stores that a connection reads by fsspec, each under a name of its own.
+    """The stores that a DuckDB connection reads by fsspec, each registered under its own name.
 
     Attributes:
-        n_bytes: what was read of them.
+        n_bytes: the bytes read from them.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """None yet."""
+        """Start empty."""
         self._connection = connection
         self._names: dict[str, str] = {}
         self.n_bytes = 0
 
     def path(self, store: Store, path: str) -> str:
-        """What the connection reads a file by; no pattern, whatever its name has in it."""
+        """The path by which the connection reads a file, escaped so that it is not a pattern."""
         name = self.name(store, path)
         return escaped(name) if isinstance(store, LocalStore) else name
 
     def name(self, store: Store, path: str) -> str:
-        """What the connection calls a file."""
+        """The connection's name of a file."""
         if isinstance(store, LocalStore):
             return f"{store.url.rstrip('/')}/{path}"
         if store.url not in self._names:
@@ -274,7 +270,7 @@ def escaped(path: str) -> str:
 
 
 class _Counted:
-    """A file that says how much is read of it."""
+    """A file that counts the bytes read."""
 
     def __init__(self, file: BinaryIO, add: Callable[[int], None]) -> None:
         self._file, self._add = file, add
@@ -289,7 +285,7 @@ class _Counted:
 
 
 class _StoreFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
-    """What DuckDB asks of a file system, of a store."""
+    """The part of fsspec that DuckDB needs, for a store."""
 
     cachable = False
 
@@ -314,11 +310,11 @@ class _StoreFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
         return {"name": path, "size": length_bytes, "type": "file"}
 
     def modified(self, path: str) -> datetime:
-        """When it was written; always the same, for what is published stays as it is."""
+        """A constant, because published files never change."""
         return datetime.fromtimestamp(0, UTC)
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """The path itself: only listed files are asked for."""
+        """The path itself, because only listed files are read."""
         return [path]
 
     def _inner(self, path: str) -> str:

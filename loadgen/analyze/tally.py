@@ -1,9 +1,8 @@
-"""Reads every event once, and keeps what all figures can be made of: how often each combination was seen.
+"""Reads every event once, and counts the combinations from which all metrics are computed.
 
-In: batches of files. Out: four small tables in DuckDB, which `figures` asks: visits, tracks, kinds, minutes.
-One query per batch reads the records and counts four kinds of combinations at the same time (GROUPING SETS).
-What is costly to work out, such as a country from a location, is left until after: there are far fewer combinations
-than events. Memory is bounded; combinations that do not fit go to a folder for the time being.
+In: batches of files. Out: four small tables in DuckDB for `figures`: visits, tracks, kinds, minutes. One query per
+batch counts the four kinds of combinations at once (GROUPING SETS). Costly steps, such as the country of a location,
+come later, because there are far fewer combinations than events. Memory is bounded; the rest spills to a folder.
 """
 
 import os
@@ -28,7 +27,7 @@ MEMORY_BYTES = 512 << 20
 MOST_THREADS = 8
 """Each thread holds a buffer of twice the longest line."""
 ATTEMPTS = 5
-"""How often a batch is begun anew because its files were compacted meanwhile."""
+"""How often a batch is tried, because its files may be compacted meanwhile."""
 
 FACTS = {
     "ts_ms": events.ROW["ts_ms"],
@@ -46,7 +45,7 @@ FACTS = {
     "location": "CASE WHEN country IS NULL THEN location END",
     "is_play": events.IS_PLAY,
 }
-"""What is worked out for each record, in words that Spark knows too."""
+"""Column → SQL for each record, in SQL that Spark has, too."""
 
 COMBINATIONS = {
     "visits": ("listener", "session"),
@@ -61,7 +60,7 @@ COUNTS = {
     "last_ms": "max(ts_ms)",
     "n_rows": "count(*)",
 }
-"""What is kept of each combination; n_rows has those records in it that are no events."""
+"""The counts of each combination; n_rows includes records that are not events."""
 ADDED_UP = {
     "events": "sum(events)",
     "plays": "sum(plays)",
@@ -76,7 +75,7 @@ def grouping(facts: str, interval: Interval) -> str:
 
     Args:
         facts: a source with the columns of FACTS and `minute`.
-        interval: what other events there are is not counted.
+        interval: the events to count.
     """
     keys = [key for some in COMBINATIONS.values() for key in some]
     kind = " + ".join(f"{1 << place} * grouping({some[0]})" for place, some in enumerate(COMBINATIONS.values()))
@@ -91,12 +90,12 @@ def grouping(facts: str, interval: Interval) -> str:
 
 
 def kind_of(name: str) -> int:
-    """What `kind` says in the rows of this table: a bit for each key that its combinations do not have."""
+    """The `kind` of the rows of this table: a bit for each key that its combinations lack."""
     return (1 << len(COMBINATIONS)) - 1 - (1 << list(COMBINATIONS).index(name))
 
 
 def table_of(name: str, source: str, *, n_parts: int) -> str:
-    """The SQL that makes one of the tables of what `grouping` gave, which is added up where it has several parts."""
+    """The SQL of one of the tables from the result of `grouping`, summed if it has several parts."""
     keys = ", ".join(COMBINATIONS[name])
     events_only = "" if name == "minutes" else " AND events > 0"
     of_kind = f"FROM {source} WHERE kind = {kind_of(name)}{events_only}"
@@ -108,14 +107,14 @@ def table_of(name: str, source: str, *, n_parts: int) -> str:
 
 @dataclass(slots=True)
 class EventReading:
-    """How far the reading is; another thread looks at it.
+    """The progress of the reading, which another thread reads.
 
     Attributes:
-        n_bytes: of all files.
-        done_bytes: of the batches that have been read.
-        batch_bytes: of the batch that is being read.
-        n_files: how many files were read.
-        failed: file → why it could not be read.
+        n_bytes: all files.
+        done_bytes: the batches that were read.
+        batch_bytes: the current batch.
+        n_files: files that were read.
+        failed: file → the reason why it could not be read.
     """
 
     n_bytes: int = 0
@@ -129,10 +128,10 @@ class CombinationCounts:
     """Counts combinations, batch by batch.
 
     Attributes:
-        reading: how far it is.
+        reading: the progress.
         connection: the database.
-        interval: which events count.
-        fields: what is read of a record, see `events.FIELDS`.
+        interval: the events to count.
+        fields: the fields read of a record, see `events.FIELDS`.
     """
 
     fields: ClassVar[Mapping[str, str]] = events.FIELDS
@@ -141,8 +140,8 @@ class CombinationCounts:
         """Begin.
 
         Args:
-            interval: which events count.
-            spill: an empty folder for what memory cannot hold; None where all must fit.
+            interval: the events to count.
+            spill: an empty folder for what does not fit into memory; None if all must fit.
         """
         self.reading = EventReading()
         self.interval = interval
@@ -159,20 +158,20 @@ class CombinationCounts:
         self.connection.execute(f"CREATE TEMP TABLE parts AS {self.kept(f'(SELECT {nothing} LIMIT 0)')}")
 
     def prepare(self) -> None:
-        """Make what `kept` needs beside the records: nothing here."""
+        """Create further tables that `kept` needs; here none."""
 
     def share(self) -> float:
-        """How much has been read, 0..1, by the files' lengths; may be asked by another thread."""
+        """The share of the bytes that was read, 0..1; may be called by another thread."""
         reading = self.reading
         in_batch = min(reading.batch_bytes, self._n_read() - self._before)
         return min(1.0, (reading.done_bytes + in_batch) / max(1, reading.n_bytes))
 
     def read(self, batches: Sequence[FilesBatch]) -> None:
-        """Count what is in these batches; what cannot be read is in `reading.failed`.
+        """Count these batches; files that cannot be read are in `reading.failed`.
 
         Raises:
             StoreError: a store does not answer.
-            LoadgenError: there is not enough room.
+            LoadgenError: there is not enough memory and disk.
         """
         self.reading.n_bytes = sum(batch.n_bytes for batch in batches)
         for batch in batches:
@@ -181,46 +180,46 @@ class CombinationCounts:
             self.reading.done_bytes, self.reading.batch_bytes = self.reading.done_bytes + batch.n_bytes, 0
 
     def finish(self) -> None:
-        """Make the tables that can be asked."""
+        """Create the tables for `ask`."""
         kind = "TABLE" if self._n_parts > 1 else "VIEW"
         for name in COMBINATIONS:
             sql = table_of(name, "parts", n_parts=self._n_parts)
             self.connection.execute(f"CREATE TEMP {kind} {name} AS {sql}")
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
-        """The rows that answer it."""
+        """The rows of an SQL query."""
         return self.connection.execute(question).fetchall()
 
     def close(self) -> None:
-        """Let go of memory and files."""
+        """Close the database."""
         self._thread.shutdown()
         self.connection.close()
 
     def _n_read(self) -> int:
-        """Bytes that were read so far, as far as the system counts: DuckDB says nothing where it counts many things."""
+        """Bytes read so far, as counted by the system, because DuckDB does not report the progress of GROUPING SETS."""
         counted = getattr(self._process, "io_counters", None)  # macOS has none
         return self._remotes.n_bytes + (counted().read_chars if counted else 0)
 
     def _lines_of(self, batch: FilesBatch) -> FilesBatch:
-        """The batch without the files that hold no lines, such as JSON arrays: DuckDB would see no event in them."""
+        """The batch without files that are not lines, such as JSON arrays, in which DuckDB would find no event."""
         found = {file: why for file in batch.files if (why := file.why_not_lines()) is not None}
         self.reading.failed.update({file.shown: why for file, why in found.items()})
         return batch.without(found) if found else batch
 
     def _read_batch(self, batch: FilesBatch, n_attempts: int) -> None:
-        """All files at once; if that fails, what compaction has made of them; if nothing, one by one."""
+        """Count all files at once; if that fails, their compacted successors; without such, find the broken files."""
         try:
             self._count(batch.files)
         except duckdb.Error as error:
             _raise_if_no_room(error)
-            now = batch.again()
+            now = batch.relisted()
             if n_attempts > 1 and {file.shown for file in now.files} != {file.shown for file in batch.files}:
                 self._read_batch(now, n_attempts - 1)
             else:
                 self._count_each(batch.files, error)
 
     def _count_each(self, files: Sequence[File], error: duckdb.Error) -> None:
-        """Half of them, and the other half, down to those that cannot be read."""
+        """Count halves of the files, down to the single files that cannot be read."""
         if len(files) == 1:
             self.reading.failed[files[0].shown] = str(error).splitlines()[0]
             return
@@ -233,7 +232,7 @@ class CombinationCounts:
                 self._count_each(half, of_half)
 
     def _count(self, files: Sequence[File]) -> None:
-        """All of these, or, where duckdb.Error is raised, none."""
+        """Count these files, or none if duckdb.Error is raised."""
         if not files:
             return
         n_sources = 0
@@ -251,7 +250,7 @@ class CombinationCounts:
         self._n_parts += n_sources
 
     def _run(self, sql: str) -> None:
-        """In another thread: Ctrl-C reaches this one, and DuckDB would go on to the end of the query."""
+        """Run a query in another thread, so that Ctrl-C can interrupt it before its end."""
         work = self._thread.submit(self.connection.execute, sql)
         try:
             work.result()
@@ -261,7 +260,7 @@ class CombinationCounts:
             raise
 
     def _sources(self, files: Sequence[File]) -> Iterator[str]:
-        """The SQL of these files' records, lines and rows apart; each is to be read before the next is asked for."""
+        """The SQL of these files' records, lines and rows apart; each must be read before the next is requested."""
         lines = [self._remotes.path(file.store, file.path) for file in files if not file.is_parquet]
         of_rows = [file for file in files if file.is_parquet]
         if lines:
@@ -270,7 +269,7 @@ class CombinationCounts:
             yield from self._of_rows(of_rows)
 
     def _of_rows(self, files: Sequence[File]) -> Iterator[str]:
-        """The SQL of Parquet files: their rows, and a few megabytes at a time of the records that they keep as text."""
+        """The SQL of Parquet files: their rows, then the records that they keep as text."""
         paths = [self._remotes.path(file.store, file.path) for file in files]
         groups = self.ask(events.groups_with_texts(paths))
         have_texts = {name for name, _ in groups}
@@ -299,13 +298,13 @@ class CombinationCounts:
                 raise duckdb.IOException(str(error)) from error
 
     def kept(self, source: str) -> str:
-        """The SQL of what is kept of the records of a source."""
+        """The SQL that counts the records of a source."""
         facts = ", ".join(f"{sql} AS {name}" for name, sql in FACTS.items())
         return grouping(f"(SELECT *, ts_ms // 60000 AS minute FROM (SELECT {facts} FROM {source}))", self.interval)
 
 
 def _raise_if_no_room(error: duckdb.Error) -> None:
-    """What has nothing to do with the files: too little memory and disk."""
+    """Raise an error if memory and disk are full, which is not the fault of a file."""
     if isinstance(error, duckdb.OutOfMemoryException):
         step = "free some, or name a larger disk (--out, or TMPDIR); or look at less at a time with --since and --until"
         raise LoadgenError(f"there is too little room for what does not fit into memory: {error}; {step}") from error

@@ -1,7 +1,7 @@
-"""Commands and flags of the program `loadgen`, and what is said when something is wrong.
+"""The program `loadgen`: commands, flags, and messages for what goes wrong.
 
-In: the command line. Out: an exit code: 0 done and every promise kept, 1 failed, 2 wrong usage; stopped before it was
-done: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+In: the command line. Out: an exit code: 0 done and every promise kept, 1 failed, 2 wrong usage; after a signal that
+came before the end 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).
 """
 
 import errno
@@ -24,7 +24,7 @@ from loadgen.signals import exit_code_of, listening, stop
 COMMANDS = (*(command.settings.command for command in WITH_SETTINGS), "catalog")
 
 OF_THE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EFBIG)
-"""What a full disk or a limit answers, wherever it is met: no bug."""
+"""Errors of a full disk or a limit, which are not bugs."""
 
 app = typer.Typer(
     help="Simulate the listeners of a music-streaming service and offer their events to Kafka, to files, or to both; "
@@ -38,7 +38,7 @@ for command in WITH_SETTINGS:
 catalog.add_to(app)
 
 
-def _say_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         from loadgen import __version__
 
@@ -49,7 +49,7 @@ def _say_version(wanted: bool) -> None:
 @app.callback()
 def _program(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     pass
@@ -64,29 +64,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except LoadgenError as error:
-        return _say_problems(str(error).splitlines(), error.exit_code)
+        return _print_problems(str(error).splitlines(), error.exit_code)
     except typer.TyperException as error:
-        return _say_problems([_usage_line(error, words)], 2)
+        return _print_problems([_usage_line(error, words)], 2)
     except (KeyboardInterrupt, typer.Abort) as stopped:
         return exit_code_of(stopped)
     except Exception as error:
-        return _say_unforeseen(error)
+        return _print_unforeseen(error)
     return code if isinstance(code, int) else 0
 
 
-def _say_unforeseen(error: Exception) -> int:
-    """What no command has words for: a limit of the system, or a bug."""
+def _print_unforeseen(error: Exception) -> int:
+    """Print an error that no command handles: a limit of the system, or a bug."""
     if lacks_memory(error):
-        return _say_problems([NO_MEMORY], 1)
+        return _print_problems([NO_MEMORY], 1)
     if not isinstance(error, OSError) or error.errno not in OF_THE_SYSTEM:
-        return _say_bug(error)
-    _leave_stdout()
+        return _print_bug(error)
+    _discard_stdout()
     place = f"{error.filename!r}: " if error.filename else ""
-    return _say_problems([f"the system refuses: {place}{reason(error)}"], 1)
+    return _print_problems([f"the system refuses: {place}{reason(error)}"], 1)
 
 
-def _leave_stdout() -> None:
-    """What waits in the buffer cannot be written: without this, Python would say so once more at its end."""
+def _discard_stdout() -> None:
+    """Discard the buffer that cannot be written, because Python would report it again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -95,7 +95,7 @@ def _leave_stdout() -> None:
         os.close(null)
 
 
-def _say_problems(lines: Sequence[str], code: int) -> int:
+def _print_problems(lines: Sequence[str], code: int) -> int:
     for line in lines:
         typer.secho("error: ", nl=False, err=True, fg=typer.colors.RED)
         typer.echo(line, err=True)
@@ -103,7 +103,7 @@ def _say_problems(lines: Sequence[str], code: int) -> int:
 
 
 def _usage_line(error: typer.TyperException, words: Sequence[str]) -> str:
-    """One line for a problem that the parser found before a command took over."""
+    """One line for a problem that the parser found before the command."""
     flag = str(getattr(error, "option_name", ""))
     knows = [command for command in WITH_SETTINGS if flag in command.spellings]
     if words[0] == flag.partition("=")[0] and knows:
@@ -118,10 +118,10 @@ def _usage_line(error: typer.TyperException, words: Sequence[str]) -> str:
     return f"{without_logins(error.format_message()).rstrip('.')}; see {path} --help"
 
 
-def _say_bug(bug: Exception) -> int:
+def _print_bug(bug: Exception) -> int:
     if os.environ.get("LOADGEN_DEBUG"):
         import traceback
 
         traceback.print_exception(bug)
     step = "set LOADGEN_DEBUG=1 to see where, and report it with the command line"
-    return _say_problems([f"this is a bug in loadgen: {type(bug).__name__}: {bug}; {step}"], 1)
+    return _print_problems([f"this is a bug in loadgen: {type(bug).__name__}: {bug}; {step}"], 1)

@@ -1,11 +1,7 @@
-"""What commands print: examples at the end of --help, and settings as a configuration file.
+"""A command whose flags are derived from its settings, where each is declared once.
 
-In: settings and their origins. Out: text.
-
-A command whose flags are made from its settings, where each is declared once.
-
-In: a class of settings, and what to do with them. Out: a command of the program, which tells everything that is wrong
-with its command line, its variables and its file at once.
+In: a class of settings, and the function that does the work. Out: a command of the program, which reports all problems
+of its command line, its variables and its file together, and prints the settings for --dry-run.
 """
 
 import inspect
@@ -19,7 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_origin
 
 import typer
 
-from loadgen.cli.parsing import MANY, PROBLEMS, GatheringCommand, instead, renamed, told_apart, value_line
+from loadgen.cli.parsing import MANY, PROBLEMS, GatheringCommand, instead, renamed, split_flags, value_line
 from loadgen.config import KafkaOptions, Resolved, Settings, resolve
 from loadgen.config.masks import MASK, hidden, is_secret, without_login
 from loadgen.config.settings import ALL
@@ -31,20 +27,18 @@ S = TypeVar("S", bound=Settings)
 
 
 def examples(*lines: str) -> str:
-    """The end of a command's --help."""
+    """The examples at the end of a command's --help."""
     return "\n\n".join(["Examples:", *lines])
 
 
 def as_json(resolved: Resolved[S], expected: Mapping[str, Any]) -> str:
-    """The settings as one JSON object, secrets as ***; what is expected under a key of its own."""
+    """The settings as one JSON object with *** for secrets; expected values stand under a key of their own."""
     shown = resolved.settings.public_dict() | ({"expected": expected} if expected else {})
     return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
 def as_toml(resolved: Resolved[S], expected: Mapping[str, Any]) -> str:
-    """The settings as a file that --config accepts, each with where it came from; secrets are left out.
-
-    What is expected stands above them, as comments."""
+    """The settings as a file for --config, without secrets, each with its origin; expected values as comments."""
     lines = [f"# expected: {name} = {_quoted(value)}" for name, value in expected.items()]
     public = resolved.settings.public_dict()
     for name, key in resolved.settings.keys().items():
@@ -69,7 +63,7 @@ def _toml_value(name: str, value: Any) -> str | None:
 
 
 def _quoted(value: Any) -> str:
-    """A TOML text, number, switch, list or table: JSON's forms are TOML's too, but for tables and the DEL character."""
+    """A value in TOML, which is as in JSON except for tables and the DEL character."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_quoted(key)} = {_quoted(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
@@ -88,14 +82,14 @@ which takes back what a variable or the file says."""
 
 
 def spellings(settings: type[Settings]) -> list[str]:
-    """Every flag of a command, also the short ones, and the hidden ones that deny a switch."""
-    flags = [flag for flag in settings.flags().values() if not flag.is_word]
-    denials = [f"--no-{settings.flags()[name].key}" for name in settings.switches()]
+    """Every flag of a command, including short ones and the hidden --no-… of boolean flags."""
+    flags = [flag for flag in settings.flags().values() if not flag.is_positional]
+    denials = [f"--no-{settings.flags()[name].key}" for name in settings.boolean_flags()]
     return [*(f"--{flag.key}" for flag in flags), *(flag.short for flag in flags if flag.short), *denials]
 
 
 def _is_dry(settings: Any) -> bool:
-    """Whether the work is only to be shown."""
+    """Whether --dry-run is given."""
     return "dry_run" in type(settings).model_fields and settings.dry_run
 
 
@@ -104,8 +98,8 @@ class Command(Generic[S]):
 
     Attributes:
         settings: its class of settings.
-        word: the field that takes the words which belong to no flag; None where there is none.
-        spellings: every flag, also the hidden ones that deny a switch.
+        positional: the field of the positional arguments, or None.
+        spellings: every flag, including hidden ones.
     """
 
     def __init__(
@@ -118,22 +112,22 @@ class Command(Generic[S]):
         """A command of these settings.
 
         Args:
-            settings: a class, from whose fields the flags are made.
+            settings: the class from whose fields the flags are derived.
             start: does the work and returns the exit code; its docstring is the command's help.
             example_lines: two or three command lines.
-            expects: works out what will happen, for --dry-run to say.
+            expects: computes expected values for --dry-run.
         """
         self.settings = settings
         self._start = start
         self._example_lines = example_lines
         self._expects = expects
         self._flags = settings.flags()
-        self._switches = settings.switches()
-        self.word = next((name for name, flag in self._flags.items() if flag.is_word), None)
+        self._boolean_flags = settings.boolean_flags()
+        self.positional = next((name for name, flag in self._flags.items() if flag.is_positional), None)
         self.spellings = spellings(settings)
 
     def add_to(self, app: typer.Typer) -> None:
-        """Make it a command of the program."""
+        """Add it to the program."""
         many = [f"--{flag.key}" for name, flag in self._flags.items() if self._is_tuple(name)]
         app.command(
             self.settings.command,
@@ -143,7 +137,7 @@ class Command(Generic[S]):
         )(self._callback())
 
     def parse(self, argv: Sequence[str]) -> Resolved[S]:
-        """The settings that these words mean, with the environment's variables; raises UsageError."""
+        """The settings of this command line and the environment. Raises UsageError."""
         with self._command.make_context(self.settings.command, list(argv)) as ctx:
             return self._resolved(ctx, ctx.params)
 
@@ -157,7 +151,7 @@ class Command(Generic[S]):
         return get_origin(self.settings.model_fields[name].annotation) is tuple
 
     def _callback(self) -> Callable[..., int]:
-        """The function that Typer calls, with a parameter for each setting."""
+        """The function for Typer, with a parameter for each setting."""
 
         def run(ctx: typer.Context, **given: Any) -> int:
             resolved = self._resolved(ctx, given)
@@ -170,14 +164,14 @@ class Command(Generic[S]):
             return 0
 
         context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        parameters = [context, *map(self._parameter, self._flags), *map(self._denial, self._switches)]
+        parameters = [context, *map(self._parameter, self._flags), *map(self._denial, self._boolean_flags)]
         run.__doc__ = self._help()
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
 
     def _started(self, settings: S) -> int:
-        """Do the work; a signal that comes before anything better listens ends it as one that comes later."""
+        """Do the work. A signal before the work has its own handler gives the same exit code as a later one."""
         try:
             return self._start(settings)
         except KeyboardInterrupt as stopped:
@@ -185,28 +179,28 @@ class Command(Generic[S]):
             return exit_code(reason_of(number, is_early=not settings.goes_on))
 
     def _dry(self, resolved: Resolved[S]) -> str:
-        """What --dry-run prints."""
+        """The output of --dry-run."""
         settings: Any = resolved.settings
         expected = self._expects(settings) if self._expects else {}
         return as_json(resolved, expected) if settings.json_summary else as_toml(resolved, expected)
 
     def _help(self) -> str:
-        """The docstring of what does the work, a line a paragraph, and what can be said instead of flags."""
+        """The docstring of the work, one line per paragraph, and the rule about variables and files."""
         paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(self._start) or "").split("\n\n")]
-        if self.word:
-            flag = self._flags[self.word]
+        if self.positional:
+            flag = self._flags[self.positional]
             paragraphs.append(f"{flag.metavar}: {flag.help[0].lower()}{flag.help[1:]}")
-        key = next(flag.key for flag in self._flags.values() if not flag.is_word)
+        key = next(flag.key for flag in self._flags.values() if not flag.is_positional)
         return "\n\n".join([*paragraphs, LAYERS.format(variable=key.upper(), key=key)])
 
     def _parameter(self, name: str) -> inspect.Parameter:
         kind: Any = self.settings.model_fields[name].annotation
-        is_list = kind is KafkaOptions or self._is_tuple(name) or name == self.word
+        is_list = kind is KafkaOptions or self._is_tuple(name) or name == self.positional
         typed: Any = bool if kind is bool else list[str] if is_list else str
         word = typer.Argument(
             metavar=self._flags[name].metavar, hidden=True
         )  # shown by _help: Typer shows its type too
-        annotation = Annotated[typed | None, word if name == self.word else self._option(name)]
+        annotation = Annotated[typed | None, word if name == self.positional else self._option(name)]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
     def _option(self, name: str) -> Any:
@@ -221,36 +215,36 @@ class Command(Generic[S]):
         )
 
     def _denial(self, name: str) -> inspect.Parameter:
-        """The hidden flag --no-X, which takes back what a variable or a file switches on."""
+        """The hidden flag --no-X, which overrides a variable or a file."""
         annotation = Annotated[bool | None, typer.Option(f"--no-{self._flags[name].key}", hidden=True)]
         return inspect.Parameter(f"no_{name}", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
     def _resolved(self, ctx: Any, given: dict[str, Any]) -> Resolved[S]:
-        words = told_apart([*(given.get(self.word or "") or ()), *ctx.args])
+        words = split_flags([*(given.get(self.positional or "") or ()), *ctx.args])
         flags = {name: given[name] for name in self._flags if given.get(name) not in (None, [], ())}
-        flags |= {name: False for name in self._switches if given.get(f"no_{name}")}
-        flags.pop(self.word or "", None)
+        flags |= {name: False for name in self._boolean_flags if given.get(f"no_{name}")}
+        flags.pop(self.positional or "", None)
         may_be_secret = any("=" not in option for option in flags.get("kafka_option", ()))  # --kafka-option NAME VALUE
         eaten = [name for name, value in flags.items() if self._is_flag(value)]
         lines = [value_line(f"--{self._flags[name].key}", "", self.settings.command) for name in eaten]
         problems = [*ctx.meta.get(PROBLEMS, ()), *lines, *self._unknown(words, may_be_secret)]
         kept = {name: value for name, value in flags.items() if name not in eaten}
-        return resolve(self.settings, kept | self._taken(words), os.environ, problems)
+        return resolve(self.settings, kept | self._positionals(words), os.environ, problems)
 
     def _is_flag(self, value: Any) -> bool:
-        """Whether what should be a flag's value is the next flag."""
+        """Whether the next flag stands where a flag's value should."""
         return any(item in self.spellings for item in (value if isinstance(value, list) else [value]))
 
-    def _taken(self, words: list[tuple[str, bool]]) -> dict[str, Any]:
-        """What the words that belong to no flag mean."""
+    def _positionals(self, words: list[tuple[str, bool]]) -> dict[str, Any]:
+        """The positional field with its value."""
         plain = [word for word, is_flag in words if not is_flag]
-        if not self.word or not plain:
+        if not self.positional or not plain:
             return {}
-        return {self.word: plain if self._is_tuple(self.word) else plain[0]}
+        return {self.positional: plain if self._is_tuple(self.positional) else plain[0]}
 
     def _unknown(self, words: list[tuple[str, bool]], may_be_secret: bool) -> list[str]:
-        """A line for each flag that does not exist, and for each word that belongs to nothing."""
-        lines, n_free = [], (len(words) if self._is_tuple(self.word) else 1) if self.word else 0
+        """A line for each unknown flag and each unexpected word."""
+        lines, n_free = [], (len(words) if self._is_tuple(self.positional) else 1) if self.positional else 0
         for word, is_flag in words:
             if is_flag:
                 lines.append(self._unknown_flag(word))

@@ -1,6 +1,6 @@
-"""The commands of the program, one below the other: what each says of itself, and what it starts.
+"""The commands of the program, one below the other: the help of each, and what it starts.
 
-What does the work is imported inside the functions, so that --help and a wrong flag answer at once.
+The work is imported inside the functions, so that --help and a wrong flag answer at once.
 """
 
 from typing import Any

@@ -1,11 +1,8 @@
 """Reads a command line to its end, whatever is wrong with it.
 
-In: the words after the command. Out: the flags that can be understood, the words that belong to no flag, and a line for
-each problem, so that all of them can be told at once.
-
-What other programs call a flag: Kafka's own tools, the Java client, kcat.
-
-In: a flag that the command does not have. Out: the flag that does the same here, or what to do instead.
+In: the words after the command. Out: the flags that are understood, the positional words, and a line for each problem,
+so that all of them can be reported together. A flag of Kafka's own tools, the Java client or kcat is answered with the
+flag that does the same here, or with what to do instead.
 
 Source: --help of kafka-console-producer, kafka-console-consumer, kafka-producer-perf-test, kafka-consumer-perf-test,
 kafka-topics, kafka-consumer-groups, kafka-configs and kcat.
@@ -17,22 +14,22 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from loadgen.config.kafka_properties import java_options, properties
+from loadgen.config.kafka_options import java_options, properties
 from loadgen.config.masks import hidden
 from loadgen.config.settings import ALL
 from loadgen.errors import UsageError
 
 PROBLEMS = "loadgen.problems"
-"""Where a context keeps what is wrong with the command line, until the settings are checked too."""
+"""The context's key for the problems of the command line, which are reported with those of the settings."""
 MANY = "loadgen.many"
-"""Where a command finds the flags that take several words."""
+"""The context's key for the flags that take several words."""
 
 
 class GatheringCommand(TyperCommand):
-    """A command that goes on after a wrong flag."""
+    """A command that goes on parsing after a wrong flag."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what is right; ctx.meta gets a line for each flag that lacks its value or has one too many."""
+        """Parse what is right; ctx.meta gets a line for each flag whose value is missing or superfluous."""
         args = spread(args, ctx.obj[MANY])
         try:
             return super().parse_args(ctx, list(args))
@@ -45,20 +42,20 @@ class GatheringCommand(TyperCommand):
         return self.parse_args(ctx, args[: wrong[-1]] + args[wrong[-1] + 1 :])
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """What stands in the usage line behind the command."""
+        """The usage line after the command."""
         words = [str(param.metavar) for param in self.params if param.param_type_name == "argument"]
         return [str(self.options_metavar), *words]
 
 
 def value_line(flag: str, word: str, command: str) -> str:
-    """The line for a flag that has no value, or (as in --json=4) one that it does not take."""
+    """The line for a flag without its value, or with one that it does not take (--json=4)."""
     if "=" in word:
         return f"{flag} must stand alone, got {hidden(repr(word[:80]))}; write {flag} to switch it on"
     return f"{flag} must have a value, got none; write {flag} VALUE, see loadgen {command} --help"
 
 
 def spread(args: Sequence[str], many: Iterable[str]) -> list[str]:
-    """The words with `--files a b` written as `--files a --files b`, for the flags that take several words."""
+    """The words with `--files a b` rewritten as `--files a --files b`, for the flags that take several words."""
     found: list[str] = []
     flag, needs_value = "", False
     for place, word in enumerate(args):
@@ -74,10 +71,10 @@ def spread(args: Sequence[str], many: Iterable[str]) -> list[str]:
     return found
 
 
-def told_apart(words: Iterable[str]) -> list[tuple[str, bool]]:
-    """The words that the parser knew nothing of, in their order; True with a flag, which is unknown then.
+def split_flags(words: Iterable[str]) -> list[tuple[str, bool]]:
+    """The words that the parser left, in order, each with whether it is an (unknown) flag.
 
-    The word behind an unknown flag is left out: it may be its value."""
+    The word after an unknown flag is left out because it may be its value."""
     found, may_be_value = [], False
     for word in words:
         is_flag = word.startswith("-")
@@ -111,7 +108,7 @@ SAME = {
     "until": "to-time end-time",
     "duration": "time run-time",
 }
-"""Our flag → what it is called elsewhere."""
+"""Our flag → its names elsewhere."""
 INSTEAD = {
     "from-beginning": "a group without offsets begins with the oldest event; leave it out",
     "offset": "a group goes on where it ended; --kafka-option auto.offset.reset=latest begins a new one at the end",
@@ -129,16 +126,16 @@ _OURS = {other: key for key, others in SAME.items() for other in others.split()}
 
 
 def renamed(flag: str, known: Sequence[str]) -> str | None:
-    """The line for a flag that the command has under another name; None where it has none such."""
+    """The line for a flag that this command has under another name, or None."""
     ours = f"--{_OURS.get(flag.lstrip('-'), '')}"
     return f"here it is {ours}" if ours in known else None
 
 
 def instead(flag: str, known: Sequence[str]) -> str | None:
-    """What to do in place of another program's flag that the command has nothing like; None where no program has it.
+    """What to do instead of another program's flag, or None for an unknown one.
 
     Args:
-        flag: as it was written, with the dashes.
+        flag: as written, with the dashes.
         known: every flag of the command.
     """
     word = flag.lstrip("-")

@@ -1,12 +1,12 @@
-"""What a command is told: flag > LOADGEN_* variable > TOML file > default, checked as a whole.
+"""The settings of a command: flag > LOADGEN_* variable > TOML file > default, validated together.
 
 In: flags, environment and a file. Out: the command's settings, frozen and complete, or one UsageError that lists every
-problem. `values` and `names` read what users write, `settings` declares each setting once, `rules` says what may not go
-together, `layers` puts flags, variables and file in order, `secrets` keeps passwords out of everything that is shown.
+problem. `values` and `names` parse values, `settings` declares each setting once, `rules` checks combinations, `layers`
+resolves flags, variables and file; `masks` hides passwords in messages.
 """
 
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.layers import Resolved, resolve
-from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import (
     AnalyzeSettings,
     CompactSettings,

@@ -1,23 +1,11 @@
-"""What was given to a command, each setting from its highest layer.
+"""Resolves the settings of a command: flag > LOADGEN_* variable > TOML file > default.
 
-In: layers, the highest first: flags, variables, the parts of a file. Out: a value and an origin for each field named in
-any of them, and the problems found on the way.
+In: a command's class of settings, the flags given, the environment, the file named by --config. Out: the settings and
+the origin of each; or one UsageError with a line for every problem: the setting, its rule, the value, its origin and
+the next step. Variables and files serve all commands: a key that only other commands know is ignored, an unknown one is
+a problem. `environment` is the reverse: the environment of a child process.
 
-What is wrong with the settings, in lines that a user can act on.
-
-In: what was given. Out: the settings, or None and a line for each problem: the setting, its rule, the value and where
-it came from, the next step.
-
-Where a setting comes from: flag > LOADGEN_* variable > TOML file > default.
-
-In: a command's class of settings, the flags given, the environment, the file named by --config. Out: the settings, and
-each one's origin; or one UsageError with a line for every problem. Variables and files serve all commands: what only
-another command knows is passed over, what none knows is a problem. Written by hand rather than with pydantic-settings:
-that takes 0.3 s longer to import, and does not say where a bad value came from.
-
-What a command that starts other commands as processes gives them by their environment, and not on a command line.
-
-In: this process's variables, Kafka options, which may hold passwords. Out: variables for the child.
+Written by hand because pydantic-settings takes 0.3 s longer to import and does not report where a bad value came from.
 """
 
 import re
@@ -31,27 +19,26 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from loadgen.config import values
-from loadgen.config.kafka_properties import problem, properties
+from loadgen.config.kafka_options import KafkaOptions, kafka_options, problem, properties
 from loadgen.config.masks import hidden, without_login
 from loadgen.config.names import path
 from loadgen.config.rules import Contradiction, Problem
-from loadgen.config.secrets import KafkaOptions, kafka_options
 from loadgen.config.settings import ALL
 from loadgen.config.settings.base import Settings
 from loadgen.config.values import BadValue, bare_number, nearest
 from loadgen.errors import UsageError
 
 Layer = list[tuple[str, Any, str]]
-"""Of each setting: field name, value as it was given, origin."""
+"""Field name, value as given, origin of each setting."""
 
 
 @dataclass
 class GivenValues:
-    """What was given so far.
+    """The values of all layers so far, each setting from its highest layer.
 
     Attributes:
         kind: the command's class of settings.
-        values: field name → the value as it was given.
+        values: field name → the value as given.
         origins: field name → "from --users", "from LOADGEN_USERS" …
         problems: one line each.
     """
@@ -62,7 +49,7 @@ class GivenValues:
     problems: list[str] = field(default_factory=list)
 
     def take(self, layer: Layer) -> None:
-        """Take a layer in, below those before it."""
+        """Add a layer below the earlier ones."""
         ruled_out = self._ruled_out()
         for name, value, origin in layer:
             if name == "kafka_option":
@@ -72,12 +59,12 @@ class GivenValues:
                 self.origins[name] = origin
 
     def _ruled_out(self) -> set[str]:
-        """The fields whose place another one has taken: see `Settings.one_of`."""
+        """The fields that a higher layer excludes: see `Settings.one_of`."""
         named = [group for group in self.kind.one_of if group[0] in self.values]
         return {name for group in self.kind.one_of if named and group not in named for name in group}
 
     def _take_options(self, value: Any, origin: str) -> None:
-        """Kafka options are merged name by name."""
+        """Merge Kafka options by name."""
         try:
             options = kafka_options(value)
         except BadValue as bad:
@@ -94,7 +81,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def validated(kind: type[S], given: GivenValues, now_ms: int) -> S | None:
-    """The settings, or None when something is wrong; what is wrong is appended to the problems."""
+    """The settings, or None after appending what is wrong to the problems."""
     context = {"now_ms": now_ms}
     try:
         return kind.model_validate(given.values, context=context)
@@ -158,7 +145,7 @@ def _contradiction_line(problem: Problem, given: GivenValues) -> str:
 
 
 def unknown(kind: str, word: str, known: Iterable[str], else_step: str, where: str = "", prefix: str = "") -> str:
-    """The line for a word that nobody knows, with the nearest one that somebody does."""
+    """The line for an unknown word, with the nearest known one."""
     near = nearest(word, known, prefix)
     return f"unknown {kind} {without_login(repr(word[:80]))}{where}; " + (
         f"did you mean {near}?" if near else else_step
@@ -166,7 +153,7 @@ def unknown(kind: str, word: str, known: Iterable[str], else_step: str, where: s
 
 
 def shown(value: Any) -> str:
-    """A value for a message: on one line, not too long, without what looks like a password."""
+    """A value for a message: one line, cut, without what looks like a password."""
     if value is None or value == ():
         return "none"
     text = repr(value) if isinstance(value, str) else str(value)
@@ -178,21 +165,21 @@ def shown(value: Any) -> str:
 PREFIX = "LOADGEN_"
 OPTION_PREFIX = "LOADGEN_KAFKA_OPTION_"
 OTHER_VARIABLES = ("LOADGEN_CACHE", "LOADGEN_DEBUG")
-"""Variables that are no setting of a command: the cache folder, tracebacks for developers."""
+"""Variables that are not settings: the cache folder, tracebacks for developers."""
 _FROM_KUBERNETES = re.compile(r"LOADGEN_(.*_)?(SERVICE_(HOST|PORT)|PORT_[0-9]+_(TCP|UDP|SCTP))(_.*)?")
 _ADDRESS_FROM_KUBERNETES = ("tcp://", "udp://", "sctp://")
-"""Kubernetes gives each container such variables for a service named loadgen or loadgen-something: not meant for us."""
+"""Variables that Kubernetes sets in each container for a service named loadgen or loadgen-…; they are ignored."""
 MAX_FILE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Resolved(Generic[S]):
-    """Settings, and how they came about.
+    """Settings and their origins.
 
     Attributes:
         settings: complete and valid.
-        origins: field name → where its value comes from ("default", "from --users" …).
-        notes: lines for the user about values that may mean something else than was thought.
+        origins: field name → "default", "from --users" …
+        notes: lines for the user about values that may be misunderstood.
     """
 
     settings: S
@@ -211,10 +198,10 @@ def resolve(
 
     Args:
         kind: the command's class of settings.
-        flags: field name → text (or switch, or list of texts), of the flags that were given.
-        environment: variables; those that do not begin with LOADGEN_ are ignored.
-        problems: those found by the reader of the command line; they are reported with the others.
-        now_ms: what `now` means, milliseconds since 1970; None is the clock.
+        flags: field name → text, list of texts or boolean, of the flags that were given.
+        environment: variables; only those that begin with LOADGEN_ count.
+        problems: those of the command line, reported with the others.
+        now_ms: the meaning of `now`, milliseconds since 1970; None is the clock.
 
     Raises:
         UsageError: with a line for every problem of the flags, the variables, the file and their combination.
@@ -248,7 +235,7 @@ def of_arguments(kind: type[S], arguments: Mapping[str, Any]) -> S:
 
 
 def _notes(given: GivenValues) -> Iterator[str]:
-    """A line for each number without a unit, where that is another one than seconds."""
+    """A line for each number without a unit that is not in seconds."""
     for name, flag in given.kind.flags().items():
         number = bare_number(given.values.get(name)) if flag.bare else None
         if number is not None:
@@ -261,7 +248,7 @@ def _notes(given: GivenValues) -> Iterator[str]:
 
 def _origin(kind: type[Settings], name: str) -> str:
     flag = kind.flags()[name]
-    return "from the command line" if flag.is_word else f"from --{flag.key}"
+    return "from the command line" if flag.is_positional else f"from --{flag.key}"
 
 
 def _field_of_key(kind: type[Settings]) -> dict[str, str]:
@@ -269,7 +256,7 @@ def _field_of_key(kind: type[Settings]) -> dict[str, str]:
 
 
 def _known_keys(kind: type[Settings], others: Iterable[type[Settings]]) -> list[str]:
-    """The keys of this command, then those that only others know: the order in which the nearest one is looked for."""
+    """The keys of this command, then those of others: the order in which the nearest one is searched."""
     return list(dict.fromkeys(key for settings in (kind, *others) for key in settings.keys().values()))
 
 
@@ -291,7 +278,7 @@ def _variables(given: GivenValues, environment: Mapping[str, str]) -> Layer:
 
 
 def _option_of(variable: str) -> str:
-    """The option that a variable means: a _ stands for a dot, and for itself where an option has one (log_level)."""
+    """The option of a variable: a _ stands for a dot, or for itself in an option that has one (log_level)."""
     word = variable.removeprefix(OPTION_PREFIX).lower()
     return word if word in properties() else word.replace("_", ".")
 
@@ -309,7 +296,7 @@ def _is_other(variable: str, value: str) -> bool:
 
 
 def _file_layers(given: GivenValues) -> list[Layer]:
-    """What --config or LOADGEN_CONFIG names: the command's own table, then what stands above all tables."""
+    """The file of --config or LOADGEN_CONFIG: the command's own table, then the keys above all tables."""
     file, table = _content(given)
     layers = []
     for kind in ALL:
@@ -355,7 +342,7 @@ def _table_layer(given: GivenValues, table: dict[str, Any], known: list[str], wh
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """A TOML file's content; raises UsageError where it cannot be read or is no TOML."""
+    """The content of a TOML file. Raises UsageError if it cannot be read or parsed."""
     try:
         with file.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -370,11 +357,11 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def environment(given: Mapping[str, str], options: KafkaOptions) -> dict[str, str]:
-    """The environment of a child: this process's without its settings, which the child is told by flags, and options.
+    """The environment of a child: this process's without settings, which are passed by flags, but with Kafka options.
 
     Args:
-        given: this process's own.
-        options: of the user.
+        given: this process's environment.
+        options: may hold passwords, and so never stand on a command line.
     """
     kept = {name: value for name, value in given.items() if not name.startswith(PREFIX) or name in OTHER_VARIABLES}
     lines = [f"{name}={value}" for name, value in options.items() if "\n" not in value]

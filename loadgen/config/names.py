@@ -1,7 +1,7 @@
-"""Names of things elsewhere, as a user writes them: files, brokers, topics, stores, hosts.
+"""Parsers of names: files, brokers, topics, stores, hosts.
 
-In: a text from a flag or a variable, or what TOML made of a file. Out: the value that the settings hold, or BadValue.
-Nothing is looked up: whether a name leads anywhere is found out by whoever uses it.
+In: a text from a flag or a variable, or a value from TOML. Out: the value of the setting, or BadValue. Only the form is
+checked, not whether the name leads anywhere.
 """
 
 import re
@@ -17,12 +17,12 @@ _BROKER = re.compile(
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 STORE_KINDS = ("file", "hdfs")
 _LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/]*@")
-"""How a URL with a user's name in it begins."""
+"""The start of a URL with a user name in it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 Profile = Literal["default", "k-pop-release-day", "sleepy-sunday"]
-"""The crowds that are shipped; each but the first is a file in simulate/profiles/."""
+"""The listener profiles included; each but the first is a file in simulate/profiles/."""
 
 
 def path(value: Any) -> Path:
@@ -39,7 +39,7 @@ def path(value: Any) -> Path:
 
 
 def paths(value: Any) -> tuple[Path, ...]:
-    """Paths: a list of them, or a text with one a line."""
+    """Paths from a list, or from a text with one per line."""
     return tuple(path(part) for part in _parts(value))
 
 
@@ -55,7 +55,7 @@ def path_texts(value: Any) -> tuple[str, ...]:
 
 
 def store(value: Any) -> str:
-    """Where a store is: a path, file:///PATH or hdfs://HOST:PORT/PATH; ~ is the home folder."""
+    """The location of a store: a path, file:///PATH or hdfs://HOST:PORT/PATH; ~ is the home folder."""
     kind, scheme, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
     if not scheme:
         return str(path(value))
@@ -69,12 +69,12 @@ def store(value: Any) -> str:
 
 
 def stores(value: Any) -> tuple[str, ...]:
-    """Several stores: a list, or a text with one on each line."""
+    """Stores from a list, or from a text with one per line."""
     return tuple(store(part) for part in _parts(value))
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text can be written as UTF-8: bytes of a command line that are none arrive as lone surrogates."""
+    """Whether the text is valid UTF-8; invalid bytes of a command line arrive as lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -83,7 +83,7 @@ def is_utf8(text: str) -> bool:
 
 
 def brokers(value: Any) -> str:
-    """`embedded`, or HOST:PORT,… with the spaces taken out; a list of HOST:PORT will do too."""
+    """`embedded`, or HOST:PORT,… without spaces, from a text or a list."""
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else []
     names = [part.strip() if isinstance(part, str) else "?" for part in parts if part]
     if names == ["embedded"] or (names and all(_is_broker(name) for name in names)):
@@ -95,7 +95,7 @@ def brokers(value: Any) -> str:
 
 
 def servers(value: Any) -> str:
-    """HOST:PORT,… as `brokers`, of brokers that other processes reach too."""
+    """HOST:PORT,… as `brokers`, but not `embedded`, which other processes do not reach."""
     try:
         found = brokers(value)
     except BadValue as bad:
@@ -141,6 +141,6 @@ def host(value: Any) -> str:
 
 
 def url(listening: str, port: int) -> str:
-    """Where a browser on this machine finds what listens on this host and port."""
+    """The address of a server for a browser on this machine."""
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listening, listening)
     return f"http://{f'[{address}]' if ':' in address else address}:{port}"

@@ -1,6 +1,6 @@
-"""Rules between settings: what may not be said at the same time.
+"""Rules between settings that are each valid alone.
 
-In: settings that are each valid alone. Out: a Problem for every broken rule.
+In: settings. Out: a `Problem` for every broken rule.
 """
 
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ class Problem:
     """A broken rule.
 
     Attributes:
-        rule: what must hold: "workers must be 1..users".
-        values: the settings concerned, by field name, with their values.
-        next_step: what to do about it.
+        rule: "workers must be 1..users".
+        values: field name → value, of the settings involved.
+        next_step: how to fix it.
     """
 
     rule: str
@@ -37,7 +37,7 @@ class Problem:
 
 
 class Contradiction(ValueError):
-    """Settings that are valid alone and not together; `problems` has each broken rule."""
+    """Settings that are each valid alone but not together; `problems` has every broken rule."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
@@ -149,7 +149,7 @@ def _report(s: "RunSettings") -> Iterator[Problem]:
 
 
 def of_interval(since_ms: int | None, until_ms: int | None) -> Iterator[Problem]:
-    """An interval has an inside."""
+    """Every broken rule of an interval."""
     if since_ms is not None and until_ms is not None and until_ms <= since_ms:
         times = {"since_ms": since_ms, "until_ms": until_ms}
         yield Problem("until must be later than since", times, "give an earlier --since or a later --until")

@@ -275,7 +275,7 @@ def choice(*names: str) -> Parser:
     return parse
 
 
-def switch(value: Any) -> bool:
+def boolean(value: Any) -> bool:
     """True or false: also yes/no, on/off, 1/0 as text."""
     if isinstance(value, bool):
         return value

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from loadgen.config.kafka_properties import problem
+from loadgen.config.kafka_options import is_option_name, problem
 from loadgen.config.masks import is_secret
-from loadgen.config.secrets import is_option_name
 from loadgen.errors import UsageError
 
 CLIENT_PREFIXES = ("ssl.", "sasl.", "https.", "socket.", "broker.", "client.", "metadata.", "reconnect.")

@@ -1,8 +1,9 @@
-"""How close events come to what is published about listening: `loadgen realism`.
+"""Compares events with published facts about listening: `loadgen realism`.
 
-`facts` reads every event once into compact rows; `seen` asks these for all that `statistics` (and `days`, with the
-local time of `zones`) are computed from; `targets` says what passes; `report` (text),
-`curves` (pictures) and `page` show it.
+In: settings. Out: the verdict of each target, a picture or a page of the curves, an exit code.
+
+`facts` reads every event once into compact rows; `observed` aggregates them; `statistics` computes the values that
+`targets` judges; `report` shows them as text, JSON or page, with the pictures of `curves`.
 """
 
 import tempfile
@@ -22,13 +23,13 @@ EXIT_PASSED, EXIT_NOT_PASSED = 0, 1
 
 
 def main(settings: RealismSettings) -> int:
-    """Read, compute, judge and say.
+    """Read, compute, judge and print.
 
     Args:
         settings: complete and valid.
 
     Returns:
-        The exit code: 0 no target fails; 1 one does, or these events tell nothing, or a file was not read.
+        The exit code: 0 if no target fails; 1 if one does, if no target can be judged, or if a file was not read.
 
     Raises:
         LoadgenError: the targets are wrong, there is nothing to read, or the report cannot be written.
@@ -58,7 +59,7 @@ def main(settings: RealismSettings) -> int:
 
 
 def _check_report(settings: RealismSettings, terminal: "Terminal") -> None:
-    """Find out early whether a file would be lost; raises OutputUnwritable."""
+    """Check before the reading that --report replaces no other file. Raises OutputUnwritable."""
     if settings.report:
         from loadgen.files import replaces_own
         from loadgen.realism.curves import PICTURE_MARK
@@ -72,10 +73,10 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[ObservedList
     """Read everything.
 
     Returns:
-        What was seen, and the files that could not be read, with the reasons.
+        The aggregates, and the unreadable files with the reasons.
 
     Raises:
-        LoadgenError: there is nothing to read, or not enough room.
+        LoadgenError: there is nothing to read, or not enough memory and disk.
     """
     import duckdb
 
@@ -129,7 +130,7 @@ def _read_topic(settings: RealismSettings, facts: "Facts", terminal: "Terminal")
 def _close(
     settings: RealismSettings, seen: "ObservedListening", failed: dict[str, str], terminal: "Terminal", elapsed_s: float
 ) -> None:
-    """Say on stderr what is wrong, and where the curves are."""
+    """Print on stderr what is wrong, and where the report is."""
     from loadgen.analyze.console import note_gaps
 
     note_gaps(terminal, failed, seen.events.sum())

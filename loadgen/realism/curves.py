@@ -1,6 +1,6 @@
-"""The curves behind the statistics, with the published points over them: all in one picture, or one by one.
+"""The curves behind the statistics, with the published points, in one picture or one by one.
 
-In: what was seen, and points. Out: PNG. matplotlib draws without a screen.
+In: `ObservedListening`, points. Out: PNG, drawn by matplotlib without a screen.
 """
 
 import io

@@ -1,11 +1,8 @@
-"""Local time: which time zone an event's place is in, and what its clocks say.
-
-In: places as the formats name them ("Seoul, KR", "KR"), moments in UTC. Out: positions in ZONES; local times.
-
-Reads every event once, and keeps a compact row of it: numbers instead of names.
+"""Reads every event once into a compact row: numbers instead of names, and local time.
 
 In: batches of files (see `analyze.files`), or messages of a topic. Out: a table `facts` in DuckDB with the columns of
-KEPT, about 60 bytes an event; what does not fit into memory goes to a folder for the time being.
+KEPT, about 60 bytes per event; what does not fit into memory spills to a folder. A place as the formats name it
+("Seoul, KR", "KR") becomes a position in ZONES.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
-"""What the statistics and the curves are made of: a few thousand numbers, however many events there are.
+"""The few thousand numbers from which statistics and curves are computed, however many events there are.
 
-In: `Facts`. Out: `ObservedListening`. Each question reads the compact rows once; what needs the order of a session's
-plays is one window over them.
+In: `Facts`. Out: `ObservedListening`. Each query reads the compact rows once; what depends on the order of a session's
+plays is a window function over them.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,7 @@
-"""Values beside their bands, as text for a person and as JSON for a program.
+"""The values of the statistics beside their bands: as text, as JSON, as a picture or a page.
 
-In: targets and the values of their statistics. Out: text; a list of objects.
-
-What `loadgen realism --report` writes: a picture of the curves, or a page like that of a run.
-
-In: judged targets, what was seen, published points. Out: a file, written whole or not at all, that needs no network.
+In: judged targets, `ObservedListening`, published points. Out: text; a list of objects; the file of
+`loadgen realism --report`, written atomically, which needs no network.
 """
 
 import base64

@@ -1,12 +1,7 @@
-"""Plays by local hour and weekday.
+"""The statistics that targets name.
 
-In: plays by zone and quarter of an hour. Out: how many there are in each hour of an average Monday, Tuesday …
-Only days that the events cover whole count, of each zone.
-
-The statistics that targets name, each from what was seen.
-
-In: `ObservedListening`. Out: name → value; None where the events do not tell it. targets.toml says how each is
-computed.
+In: `ObservedListening`. Out: name → value; None if the events do not determine it. targets.toml says how each is
+computed. Those by local hour and weekday use only days that the events cover completely in a time zone.
 """
 
 from collections.abc import Callable

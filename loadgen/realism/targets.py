@@ -1,6 +1,6 @@
-"""What events are held against: targets.toml, or a file of the user's own, read and checked.
+"""The targets: targets.toml, or a file of the user's own, read and checked.
 
-In: a path (or None for the shipped file). Out: targets, or one UsageError that lists every problem of the file.
+In: a path (or None for the included file). Out: targets, or one UsageError that lists every problem of the file.
 """
 
 import tomllib

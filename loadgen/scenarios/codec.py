@@ -1,7 +1,7 @@
-"""Snapshots between hosts: what a worker tells the master, as numbers, texts, lists and dicts.
+"""Snapshots between hosts: what a worker reports to the master, as JSON types.
 
-In: a worker's `Snapshot`. Out: the same at the master, its moments on the master's clock. Clocks of two hosts have
-nothing to do with each other, so a snapshot travels with its age, not with its times.
+In: a worker's `Snapshot`. Out: the same at the master, with times on the master's clock. The monotonic clocks of two
+hosts are unrelated, so a snapshot travels with ages, not with times.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _SECONDS = ("generate", "send", "full", "idle")
 
 
 def packed(snapshot: Snapshot) -> dict[str, Any]:
-    """The snapshot as JSON types (but nan); `at_ns` is what its times are relative to."""
+    """The snapshot as JSON types (and nan), with its times as ages before `at_ns`."""
     plain = {name: getattr(snapshot, name) for name in _PLAIN}
     times = {name: _before(snapshot.at_ns, getattr(snapshot, name)) for name in _TIMES}
     pulse: dict[str, Any] = {name: _before(snapshot.at_ns, getattr(snapshot.pulse, name)) for name in _PULSE_TIMES}
@@ -34,7 +34,7 @@ def packed(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def unpacked(content: dict[str, Any], at_ns: int) -> Snapshot:
-    """The snapshot that `packed` gave, as if it had been taken at this moment (time.monotonic_ns())."""
+    """The snapshot from `packed`, as if it had been taken at this time.monotonic_ns()."""
     plain: dict[str, Any] = {name: content[name] for name in _PLAIN}
     times: dict[str, Any] = {name: _after(at_ns, content[name]) for name in _TIMES}
     pulse: dict[str, Any] = {name: _after(at_ns, content["pulse"][name]) for name in _PULSE_TIMES}
@@ -52,7 +52,7 @@ def unpacked(content: dict[str, Any], at_ns: int) -> Snapshot:
 
 
 def _before(at_ns: int, time_ns: int) -> int | None:
-    """How long before, ns; None for 0, which means that there is none."""
+    """The age, ns; None for 0, which means no time."""
     return at_ns - time_ns if time_ns else None
 
 

@@ -1,10 +1,10 @@
 """Listeners of a music service as Locust users: `locust -f loadgen/scenarios/locustfile.py --brokers localhost:9092`.
 
 A user is one listener that is online (or --cohort of them): 2,000 users are what `loadgen run --users 2000` simulates.
-Users only stand for listeners; one engine for each process simulates all of its own, with one producer. Three crowds,
-by taste, as large as they are in the population unless told otherwise in Locust's own way:
+Users only represent listeners; one engine in each process simulates all of its users, with one producer. There are
+three user classes, by taste, weighted as in the population unless Locust's own options change that:
 
-    locust -f … MainstreamListener                                            only that crowd; or --tags mainstream
+    locust -f … MainstreamListener                                            only that class; or --tags mainstream
     locust -f … --config-users '{"user_class_name": "IndieListener", "weight": 90}'
 
 With --master and --worker, or --processes, each worker has the listeners of one shard.
@@ -41,7 +41,7 @@ PAGE_HOST = "127.0.0.1"
 REPORT, ANSWER, DRAIN = "loadgen_report", "loadgen_answer", "loadgen_drain"
 EXIT_USAGE = 2
 log = logging.getLogger("loadgen")
-_stations: dict[Environment, LocustWorker] = {}
+_workers: dict[Environment, LocustWorker] = {}
 
 
 class Listener(User):
@@ -53,13 +53,13 @@ class Listener(User):
 
     def on_start(self) -> None:
         """Come online."""
-        while self.environment not in _stations:  # a worker that joins late may be given users before it is ready
+        while self.environment not in _workers:  # a worker that joins late may be given users before it is ready
             gevent.sleep(0.05)
-        _stations[self.environment].come(TASTES.index(self.taste))
+        _workers[self.environment].add_user(TASTES.index(self.taste))
 
     def on_stop(self) -> None:
         """Go offline."""
-        _stations[self.environment].go(TASTES.index(self.taste))
+        _workers[self.environment].remove_user(TASTES.index(self.taste))
 
 
 class MainstreamListener(Listener):
@@ -141,7 +141,7 @@ def _on_init(environment: Environment, **_more: Any) -> None:
         return
     options = _options(environment)
     try:
-        headquarters = Master(environment, options)
+        master = Master(environment, options)
     except LoadgenError as error:
         log.error(str(error))
         sys.exit(EXIT_USAGE)
@@ -149,9 +149,9 @@ def _on_init(environment: Environment, **_more: Any) -> None:
         environment.shape_class = shape_class(options.shape)
         environment.shape_class.runner = runner
     if isinstance(runner, MasterRunner):
-        _be_master(environment, runner, headquarters)
+        _be_master(environment, runner, master)
     else:
-        _be_alone(environment, headquarters)
+        _be_alone(environment, master)
 
 
 def _keep_tagged(environment: Environment) -> None:
@@ -164,7 +164,7 @@ def _keep_tagged(environment: Environment) -> None:
 
 
 def _be_worker(environment: Environment, runner: WorkerRunner) -> None:
-    def tell(report: dict[str, Any]) -> None:
+    def send(report: dict[str, Any]) -> None:
         try:
             runner.send_message(REPORT, report)
         except RPCError as error:  # Locust connects again; until then no lease is renewed
@@ -172,25 +172,25 @@ def _be_worker(environment: Environment, runner: WorkerRunner) -> None:
 
     def quit_in_order() -> None:
         """A worker that is asked to end, and not by the master, would keep its last requests to itself."""
-        station.drain()
+        worker.drain()
         with suppress(RPCError):
             runner._send_stats()
 
-    station = LocustWorker(environment, tell, is_alone=False)
-    _stations[environment] = station
-    runner.register_message(ANSWER, lambda environment, msg: station.hear(msg.data))
-    runner.register_message(DRAIN, lambda environment, msg: station.drain(), concurrent=True)
-    environment.events.test_start.add_listener(lambda environment, **_: station.start())
+    worker = LocustWorker(environment, send, is_alone=False)
+    _workers[environment] = worker
+    runner.register_message(ANSWER, lambda environment, msg: worker.receive(msg.data))
+    runner.register_message(DRAIN, lambda environment, msg: worker.drain(), concurrent=True)
+    environment.events.test_start.add_listener(lambda environment, **_: worker.start())
     if runner.worker_state != STATE_INIT:  # it joined late, and was told to begin before this
-        station.start()
-    environment.events.test_stopping.add_listener(lambda environment, **_: station.drain())
+        worker.start()
+    environment.events.test_stopping.add_listener(lambda environment, **_: worker.drain())
     environment.events.quitting.add_listener(lambda environment, **_: quit_in_order())
 
 
-def _be_master(environment: Environment, runner: MasterRunner, headquarters: Master) -> None:
+def _be_master(environment: Environment, runner: MasterRunner, master: Master) -> None:
     def on_report(environment: Environment, msg: Any) -> None:
         index = runner.get_worker_index(msg.node_id)
-        runner.send_message(ANSWER, headquarters.hear(msg.node_id, index, msg.data), client_id=msg.node_id)
+        runner.send_message(ANSWER, master.receive(msg.node_id, index, msg.data), client_id=msg.node_id)
 
     def drain(workers: list[str]) -> None:
         for worker in workers:
@@ -201,55 +201,51 @@ def _be_master(environment: Environment, runner: MasterRunner, headquarters: Mas
 
     _options(environment).enable_rebalancing = True  # else Locust gives a worker that joins later no users
     runner.register_message(REPORT, on_report)
-    environment.events.test_start.add_listener(lambda environment, **_: headquarters.start(n_workers()))
-    environment.events.test_stopping.add_listener(lambda environment, **_: headquarters.finish(drain))
-    _judge_at_the_end(environment, headquarters)
+    environment.events.test_start.add_listener(lambda environment, **_: master.start(n_workers()))
+    environment.events.test_stopping.add_listener(lambda environment, **_: master.finish(drain))
+    _judge_at_the_end(environment, master)
 
 
-def _be_alone(environment: Environment, headquarters: Master) -> None:
-    station = LocustWorker(
-        environment, lambda report: station.hear(headquarters.hear("local", 0, report)), is_alone=True
-    )
-    _stations[environment] = station
+def _be_alone(environment: Environment, master: Master) -> None:
+    worker = LocustWorker(environment, lambda report: worker.receive(master.receive("local", 0, report)), is_alone=True)
+    _workers[environment] = worker
 
     def start() -> None:
-        headquarters.start(1)
-        station.start()
+        master.start(1)
+        worker.start()
 
     environment.events.test_start.add_listener(lambda environment, **_: start())
-    environment.events.test_stopping.add_listener(
-        lambda environment, **_: headquarters.finish(lambda _: station.drain())
-    )
-    _judge_at_the_end(environment, headquarters)
+    environment.events.test_stopping.add_listener(lambda environment, **_: master.finish(lambda _: worker.drain()))
+    _judge_at_the_end(environment, master)
 
 
-def _listen_to_signals(headquarters: Master) -> None:
+def _listen_to_signals(master: Master) -> None:
     """Note who ends Locust, which does so on Ctrl-C and SIGTERM. SIGHUP does the same, unless nohup keeps it away."""
 
     def on_ctrl_c(number: int, frame: FrameType | None) -> None:
-        headquarters.hear_signal(number)
+        master.receive_signal(number)
         signal.default_int_handler(number, frame)
 
     def on_hangup() -> None:
-        headquarters.hear_signal(signal.SIGHUP)
+        master.receive_signal(signal.SIGHUP)
         let_go_of_the_terminal()
         os.kill(os.getpid(), signal.SIGTERM)
 
     signal.signal(signal.SIGINT, on_ctrl_c)
-    gevent.signal_handler(signal.SIGTERM, headquarters.hear_signal, signal.SIGTERM)
+    gevent.signal_handler(signal.SIGTERM, master.receive_signal, signal.SIGTERM)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         gevent.signal_handler(signal.SIGHUP, on_hangup)
 
 
-def _judge_at_the_end(environment: Environment, headquarters: Master) -> None:
+def _judge_at_the_end(environment: Environment, master: Master) -> None:
     """Before Locust chooses its exit code."""
-    _listen_to_signals(headquarters)
+    _listen_to_signals(master)
 
     def quit_in_order(**_more: Any) -> None:
         if environment.runner is not None:
             environment.runner.quit()  # Locust does so later, when the exit code is chosen
-        headquarters.judge()
-        headquarters.close()
+        master.judge()
+        master.close()
         if _options(environment).csv_prefix:  # written once a second, and not at the end
             gevent.sleep(CSV_STATS_INTERVAL_SEC + 0.1)
 

@@ -1,7 +1,7 @@
-"""Where the accounts are kept: in the master of a distributed test, or in the only process of another.
+"""The master of a test with Locust, or the same role in a single process.
 
-In: reports of the stations. Out: grants of shards, thresholds held against the sum, and at the end the ledger and the
-exit code. A station that falls silent is written off once its lease has run out; its shard goes to the next that asks.
+In: reports of the workers. Out: grants of shards, thresholds evaluated on the sum, at the end the ledger and the exit
+code. A worker that falls silent is written off when its lease has expired; its shard goes to the next that asks.
 """
 
 import logging
@@ -32,27 +32,27 @@ from loadgen.verifier.manifest import write_json
 
 WATCH_S = 0.25
 LAST_WORD_S = 15.0
-"""Stations get so long, and --drain-timeout, to say their last word."""
+"""Workers have this time beyond --drain-timeout for their last report."""
 EXIT_FAILED = 1
 FOLDER = Path("loadgen_runs")
 log = logging.getLogger("loadgen")
 
 
 class Master:
-    """Keeps the accounts of the tests of one process, one after another."""
+    """Grants shards and keeps the ledger of one test after another."""
 
     def __init__(self, environment: Environment, options: Namespace) -> None:
-        """Check the options; make the topic, where that is asked for.
+        """Check the options; create the topic, if the options say so.
 
         Raises:
             UsageError: with a line for each problem.
-            SinkError: the topic cannot be made.
+            SinkError: the topic cannot be created.
         """
         self._environment, self._options = environment, options
         self.settings: RunSettings = settings_of(options, EngineShard())
-        self._lives: list[int] = []
-        self._accounts: StressLedger | None = None
-        self._is_kept, self._is_ending = True, False
+        self._next_tokens: list[int] = []
+        self._ledger: StressLedger | None = None
+        self._has_passed, self._is_ending = True, False
         self._signal: signal.Signals | None = None
         self._code = 0
         self._broker: EmbeddedBroker | None = None
@@ -62,7 +62,7 @@ class Master:
             log.info(f"embedded broker on {self._broker.address}, for demonstrations; name a real one with --brokers")
         elif self.settings.create_topic:
             self._create_topic(self.settings)
-            options.create_topic = False  # once, before many workers would
+            options.create_topic = False  # once, here, not by each worker
 
     def _create_topic(self, settings: RunSettings) -> None:
         kafka = KafkaSettings(
@@ -72,94 +72,94 @@ class Master:
         create_topic(kafka, settings.partitions, settings.replication_factor, or_fewer=is_default)
 
     def start(self, n_workers: int) -> None:
-        """A test begins, with so many workers."""
+        """Start a test with this number of workers."""
         self.settings = settings_of(self._options, EngineShard())
         n_shards = self._options.shards or max(1, n_workers)
-        self._roster = LeaseTable(n_shards, self._lives)
-        self._accounts = StressLedger(self.settings, self._stop_test)
+        self._leases = LeaseTable(n_shards, self._next_tokens)
+        self._ledger = StressLedger(self.settings, self._stop_test)
         self._run_id = new_run_id()
-        gevent.spawn(self._watch, self._accounts)
+        gevent.spawn(self._watch, self._ledger)
 
-    def hear(self, worker: str, index: int, report: dict[str, Any]) -> dict[str, Any]:
-        """Take a report, and answer it."""
-        accounts = self._accounts
-        if accounts is None:
+    def receive(self, worker: str, index: int, report: dict[str, Any]) -> dict[str, Any]:
+        """Take a worker's report; returns the answer."""
+        ledger = self._ledger
+        if ledger is None:
             return {"shard": None, "lost": False}
-        grant = self._roster.ask(worker, time.monotonic(), index)
+        grant = self._leases.ask(worker, time.monotonic(), index)
         if grant.shard is not None:
-            account = accounts.open(worker, EngineShard(grant.shard, grant.of, grant.fencing_token))
-            account.allowed = max(account.allowed, report["most"])
-            if account.end == "lost":
-                account.end = ""
-                accounts.note(worker, "is back")
-        if report["snapshot"] is not None and worker in accounts.by_worker:
-            accounts.take(worker, unpacked(report["snapshot"], time.monotonic_ns()), report["age_s"], report["memory"])
+            stats = ledger.open(worker, EngineShard(grant.shard, grant.of, grant.fencing_token))
+            stats.allowed = max(stats.allowed, report["most"])
+            if stats.end == "lost":
+                stats.end = ""
+                ledger.note(worker, "is back")
+        if report["snapshot"] is not None and worker in ledger.by_worker:
+            ledger.take(worker, unpacked(report["snapshot"], time.monotonic_ns()), report["age_s"], report["memory"])
         if report["leaves"]:
-            self._roster.leave(worker)
-            accounts.close(worker)
+            self._leases.leave(worker)
+            ledger.close(worker)
         times = {"sent_ns": report["sent_ns"], "lease_s": LEASE_S, "most": report["most"]}
         return {**times, "shard": grant.shard, "of": grant.of, "life": grant.fencing_token, "lost": grant.lost}
 
     def finish(self, drain: Callable[[list[str]], None]) -> None:
-        """The test ends: have the stations drain, wait for their last words, write the ledger. May be called twice."""
-        accounts = self._accounts
-        while self._is_ending:  # somebody else sees to it
+        """End the test: drain the workers, wait for their last reports, write the ledger. May be called twice."""
+        ledger = self._ledger
+        while self._is_ending:  # another greenlet is doing so
             gevent.sleep(WATCH_S)
-        if accounts is None or accounts is not self._accounts:
+        if ledger is None or ledger is not self._ledger:
             return
         self._is_ending = True
         try:
-            self._end(accounts, drain)
+            self._end(ledger, drain)
         finally:
-            self._accounts, self._is_ending = None, False
+            self._ledger, self._is_ending = None, False
 
-    def hear_signal(self, number: int) -> None:
-        """Somebody wants Locust to end; the first signal counts."""
+    def receive_signal(self, number: int) -> None:
+        """Remember the first signal that ends Locust."""
         self._signal = self._signal or signal.Signals(number)
 
-    def _note_how_it_ended(self, accounts: StressLedger, stopped_s: float) -> None:
-        """A test that was to last for --run-time, and was ended by a signal before, is cut short."""
+    def _note_how_it_ended(self, ledger: StressLedger, stopped_s: float) -> None:
+        """Note in the ledger that a signal ended the test before its --run-time."""
         run_s = self._options.run_time
         if self._signal is not None and self._options.headless and run_s and stopped_s < run_s:
-            accounts.reason = reason_of(self._signal, is_early=True)
-            accounts.cut_short = f"stopped after {stopped_s:,.1f} s of {run_s:,.1f} s: {CALLED[self._signal]}"
+            ledger.reason = reason_of(self._signal, is_early=True)
+            ledger.cut_short = f"stopped after {stopped_s:,.1f} s of {run_s:,.1f} s: {CALLED[self._signal]}"
 
-    def _end(self, accounts: StressLedger, drain: Callable[[list[str]], None]) -> None:
-        stopped_s = accounts.now_s()
-        drain([account.worker for account in accounts.going_on()])
+    def _end(self, ledger: StressLedger, drain: Callable[[list[str]], None]) -> None:
+        stopped_s = ledger.now_s()
+        drain([stats.worker for stats in ledger.going_on()])
         deadline_s = time.monotonic() + self.settings.drain_timeout_s + LAST_WORD_S
-        while accounts.going_on() and time.monotonic() < deadline_s:
+        while ledger.going_on() and time.monotonic() < deadline_s:
             gevent.sleep(WATCH_S / 5)
-        for account in accounts.going_on():
-            accounts.lose(account.worker)
-        self._lives = self._roster.lives()
-        self._note_how_it_ended(accounts, stopped_s)
-        accounts.end()
-        self._report(accounts)
+        for stats in ledger.going_on():
+            ledger.lose(stats.worker)
+        self._next_tokens = self._leases.next_tokens()
+        self._note_how_it_ended(ledger, stopped_s)
+        ledger.end()
+        self._report(ledger)
 
-    def _report(self, accounts: StressLedger) -> None:
-        """Write the ledger; say how it went; remember whether all was kept."""
-        totals, verdict = accounts.totals(), accounts.verdict()
+    def _report(self, ledger: StressLedger) -> None:
+        """Write the ledger, log the result, remember whether the test has passed."""
+        totals, verdict = ledger.totals(), ledger.verdict()
         path = Path(self._options.ledger or FOLDER / f"{self._run_id}.locust.json")
         users, cohort = int(self._options.num_users or 0), int(self._options.cohort)
-        self._is_kept = totals.perfect and verdict.kept and not accounts.failed and bool(totals.tallies)
+        self._has_passed = totals.perfect and verdict.kept and not ledger.failed and bool(totals.tallies)
         self._code = exit_code(verdict.exit_reason)
         try:
-            write_json(path, accounts.ledger(str(path), users, cohort))
+            write_json(path, ledger.ledger(str(path), users, cohort))
         except LoadgenError as error:
             log.error(str(error))
-            self._is_kept = False
+            self._has_passed = False
         counts = totals.headline.counts()
         log.info(", ".join(f"{name} {number:,}" for name, number in counts.items()))
         for line in verdict_lines(totals, verdict):
             log.info(line)
-        for happened in accounts.happened:
+        for happened in ledger.happened:
             log.info(f"at {happened['at_s']:.1f} s {happened['worker']} {happened['what']}")
         log.info(f"ledger: {path}")
 
     def judge(self) -> None:
-        """Tell Locust the exit code, where something was not kept, or not run to its end."""
-        if not self._is_kept:
+        """Set Locust's exit code if the test has failed or was cut short."""
+        if not self._has_passed:
             self._environment.process_exit_code = EXIT_FAILED
         elif self._code:
             self._environment.process_exit_code = self._code
@@ -169,17 +169,17 @@ class Master:
         if self._broker is not None:
             self._broker.close()
 
-    def _watch(self, accounts: StressLedger) -> None:
-        """See seconds end, and workers fall silent."""
-        while self._accounts is accounts:
-            accounts.watch()
-            for account in accounts.going_on():
-                if self._roster.is_silent(account.worker, time.monotonic()):
-                    accounts.lose(account.worker)
+    def _watch(self, ledger: StressLedger) -> None:
+        """Evaluate thresholds, and write off workers that fall silent."""
+        while self._ledger is ledger:
+            ledger.watch()
+            for stats in ledger.going_on():
+                if self._leases.is_silent(stats.worker, time.monotonic()):
+                    ledger.lose(stats.worker)
             gevent.sleep(WATCH_S)
 
     def _stop_test(self) -> None:
-        """A threshold that ends the test is broken."""
+        """End the test because of a threshold."""
         runner = self._environment.runner
         assert runner is not None
         log.error("a threshold is broken that ends the test")

@@ -1,6 +1,6 @@
-"""How much memory a worker has, over time: in a long test it must not grow.
+"""The memory of a worker over time; in a long test it must not grow.
 
-In: sizes, a few times a minute. Out: at most MOST of them, evenly over the time, and how much they grow in an hour.
+In: sizes, a few times a minute. Out: at most MOST of them, evenly spaced in time, and their growth per hour.
 """
 
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ import psutil
 MOST = 240
 EVERY_S = 5.0
 SETTLED_SHARE = 0.5
-"""So much of the time, the latest, tells whether memory grows: before, caches and queues fill."""
+"""Growth is measured over this latest share of the time, because caches and queues fill first."""
 MB = 1e6
 
 
 def own_bytes() -> int:
-    """Memory that this process has filled: not the pages of files, which the kernel fetches and drops at will."""
+    """The memory of this process without pages of files, which the kernel loads and drops at will."""
     memory = psutil.Process().memory_info()
-    return int(memory.rss - getattr(memory, "shared", 0))  # macOS does not tell them apart
+    return int(memory.rss - getattr(memory, "shared", 0))  # macOS does not report them
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Memory:
     _every_s: float = EVERY_S
 
     def see(self, at_s: float, n_bytes: int) -> None:
-        """Take note of a size; 0 is none."""
+        """Record a size; 0 is unknown."""
         if n_bytes <= 0 or (self.sizes and at_s - self.sizes[-1][0] < self._every_s):
             return
         self.sizes.append((at_s, n_bytes))
@@ -42,10 +42,10 @@ class Memory:
             self.sizes, self._every_s = self.sizes[::2], 2 * self._every_s
 
     def growth_per_hour(self) -> float | None:
-        """Bytes per hour in the settled part; None before there are three sizes of it.
+        """Bytes per hour in the settled part; None with fewer than three sizes.
 
-        It is the median slope of all pairs of sizes (Theil and Sen): an allocator takes memory in steps of some MB, and
-        one step is no growth.
+        The median slope of all pairs of sizes (Theil–Sen), because an allocator takes memory in steps of some MB, and
+        one step is not growth.
         """
         if not self.sizes:
             return None
@@ -59,7 +59,7 @@ class Memory:
         return float(np.median(slopes)) * 3600.0
 
     def as_json(self) -> dict[str, Any] | None:
-        """First, last and most, and the growth: MB (10^6 bytes), MB an hour; None where nothing is known."""
+        """First, last and largest size in MB (10^6 bytes), growth in MB per hour; None without sizes."""
         if not self.sizes:
             return None
         n_bytes, growth = [size for _, size in self.sizes], self.growth_per_hour()

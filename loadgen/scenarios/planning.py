@@ -1,11 +1,11 @@
-"""How many machines a load takes: `python -m loadgen.scenarios.planning 1M 10M 100M` prints a table.
+"""The number of machines for a load: `python -m loadgen.scenarios.planning 1M 10M 100M` prints a table.
 
-In: events per second, and what an event costs, measured by `make bench`. Out: cores that produce, brokers, partitions,
-consumers, and what runs out first. It is arithmetic, no measurement: nothing here was run at more than what two cores
-do. What it takes for granted, that partitions and shards get equal parts, a test holds against simulated listeners.
+In: events per second, and the CPU per event as measured by `make bench`. Out: cores that produce, brokers, partitions,
+consumers, and the first bottleneck. This is arithmetic, not a measurement: nothing was run beyond what two cores do.
+Its assumption that partitions and shards get equal parts is tested on simulated listeners.
 
     cores       = events/s × CPU per event / share of a core that may be used
-    brokers     = the most of: CPU, network in and out, disk; each times the copies that are kept
+    brokers     = the most of: CPU, network in and out, disk; each times the replication factor
     partitions  = the most of: consumers, and what one partition takes; a multiple of the brokers
 """
 

@@ -1,7 +1,7 @@
-"""The options of Locust's command line that are loadgen's, and the run settings that they mean.
+"""loadgen's options of Locust's command line, and the run settings that they mean.
 
-In: Locust's parser, and what it has read. Out: options spelt and explained as those of `loadgen run` are, each also a
-LOADGEN_* variable; and `RunSettings`, or one UsageError with all problems. No Locust is imported here.
+In: Locust's parser, and its result. Out: options with the spelling and help of those of `loadgen run`, each also a
+LOADGEN_* variable; `RunSettings`, or one UsageError with all problems. Does not import Locust.
 """
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -38,7 +38,7 @@ def add_options(parser: ArgumentParser) -> None:
         flag = RunSettings.flags()[name]
         words: dict[str, Any] = {"dest": name, "help": flag.help.replace("%", "%%"), "default": None}
         words |= {"env_var": PREFIX + flag.key.replace("-", "_").upper(), "include_in_web_ui": name in IN_WEB_UI}
-        if name in RunSettings.switches():
+        if name in RunSettings.boolean_flags():
             words |= {"action": "store_true"}
         else:
             words |= {"metavar": flag.metavar, "type": _threshold if name == "threshold" else str}

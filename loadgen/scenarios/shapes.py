@@ -1,4 +1,4 @@
-"""Load shapes of Locust: how many users are online, when. The same definitions as `loadgen run --shape`.
+"""Load shapes for Locust: the number of users over time, defined as for `loadgen run --shape`.
 
 In: a shape's name or file, --users as its height, --run-time as its length. Out: a LoadTestShape. Use one by
 `--shape spike`, or in a locustfile of your own: `from loadgen.scenarios.shapes import Spike`.

@@ -1,8 +1,8 @@
-"""Locust's table of requests, filled from histograms: many thousand events cost as much as one.
+"""Locust's table of requests, filled from histograms, so that thousands of events cost as much as one.
 
-In: two snapshots, the later one first. Out: what happened between them in Locust's statistics: one row, named after the
-topic, whose response time is that from the send to the ack; what was failed, dropped or left unfinished is a failure
-with its reason. Locust's own way, an event for each request, takes some 20 µs each.
+In: two snapshots. Out: the difference in Locust's statistics: one row, named after the topic, whose response time is
+that from send to ack; failed, dropped and unfinished events are failures with their reason. Locust's own way, one
+request event each, takes about 20 µs per event.
 """
 
 import time
@@ -26,11 +26,11 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """What ended between two moments.
+    """The outcomes between two snapshots.
 
     Attributes:
-        ack: times of those that were delivered.
-        n_bytes: of their values.
+        ack: times from send to ack of delivered events.
+        n_bytes: the size of their values.
         failures: reason → number.
     """
 
@@ -40,12 +40,12 @@ class Requests:
 
     @property
     def n_failed(self) -> int:
-        """All that were not delivered."""
+        """Events that were not delivered."""
         return sum(self.failures.values())
 
 
 def between(later: Tally, earlier: Tally, why: str) -> Requests:
-    """What ended after the earlier tally; `why` events failed, as far as is known."""
+    """The outcomes since the earlier tally; `why` is the known reason of failures."""
     failures = {}
     for outcome, reason in REASONS.items():
         n_events = later.count(outcome) - earlier.count(outcome)
@@ -68,7 +68,7 @@ def add_to(stats: RequestStats, name: str, requests: Requests) -> None:
 
 
 def _add_to_entry(entry: StatsEntry, requests: Requests, n_requests: int, now_s: float) -> None:
-    """What StatsEntry.log does for each request, for all of them."""
+    """Do what StatsEntry.log does for one request, for all of them."""
     second = int(now_s)
     if entry.use_response_times_cache and entry.last_request_timestamp and second > int(entry.last_request_timestamp):
         entry._cache_response_times(second - 1)
@@ -85,11 +85,11 @@ def _add_to_entry(entry: StatsEntry, requests: Requests, n_requests: int, now_s:
 
 
 def _add_times(entry: Any, ack: Histogram) -> None:
-    """Response times, ms; Locust says that they are int, and takes any number."""
+    """Add response times, ms; Locust declares int, and accepts any number."""
     (filled,) = np.nonzero(ack.counts)
     times_ms = (middles_s(filled) * 1e3).tolist()
     for time_ms, n_requests in zip(times_ms, ack.counts[filled].tolist(), strict=True):
-        rounded = locust_stats.bucket_response_time(min(time_ms, ack.max_s * 1e3))  # may be replaced, so asked for late
+        rounded = locust_stats.bucket_response_time(min(time_ms, ack.max_s * 1e3))  # users may replace it
         entry.response_times[rounded] = entry.response_times.get(rounded, 0) + n_requests
     entry.total_response_time += round(ack.sum_s * 1e3)
     least, most = times_ms[0], ack.max_s * 1e3

@@ -1,10 +1,10 @@
-"""Where users are: the part of a Locust process that has users, next to the engine that makes them listeners.
+"""The part of a Locust process that has users, next to the engine that simulates them.
 
-In: users that come and go, grants of the master, "drain". Out: what the engine is told, reports to the master, and
-Locust's table. The engine has a native thread of its own: it waits for Kafka without holding up gevent, and gevent's
-greenlets do not hold it up. The two share nothing but a few attributes that one writes and the other reads. At
-`--rate max` on two busy cores it is as fast as an engine in a greenlet, and gevent is late by 0.6 ms (median) and 57 ms
-(p99), not by more than 100 ms at every turn.
+In: users that come and go, grants of the master, "drain". Out: the engine's target, reports to the master, Locust's
+table. The engine has its own native thread: it waits for Kafka without blocking gevent, and greenlets do not block it.
+The two share only a few attributes that one writes and the other reads. At `--rate max` on two busy cores this is as
+fast as an engine in a greenlet, and gevent is late by 0.6 ms (median) and 57 ms (p99), instead of by more than 100 ms
+at every turn.
 """
 
 import logging
@@ -34,12 +34,12 @@ from loadgen.simulate.schedule import NS_PER_S
 REPORT_S = 0.5
 WAIT_S = 0.02
 GRACE_S = 10.0
-"""An engine that has been told to stop gets this much longer than its own deadline: it may be being built."""
+"""Added to the deadline of a stopping engine, because it may still be under construction."""
 LEAST_ALLOWANCE = 50_000
 ALLOWANCE_S = 10.0
-"""A worker asks for leave to plan as many events as in so many seconds of its rate, or LEAST_ALLOWANCE."""
+"""A worker requests permission to plan the events of this time at its rate, at least LEAST_ALLOWANCE."""
 Answer = dict[str, Any]
-Tell = Callable[[dict[str, Any]], None]
+Send = Callable[[dict[str, Any]], None]
 log = logging.getLogger("loadgen")
 
 
@@ -47,25 +47,25 @@ class LocustWorker:
     """The users of one process, and their engine.
 
     Attributes:
-        users: how many of each taste there are.
+        users: the number of users by taste.
     """
 
-    def __init__(self, environment: Environment, tell: Tell, is_alone: bool) -> None:
+    def __init__(self, environment: Environment, send: Send, is_alone: bool) -> None:
         """Begin without users.
 
         Args:
             environment: Locust's.
-            tell: sends a report to who keeps the accounts; the answer comes to `hear`.
-            is_alone: there is no master: no lease is needed.
+            send: sends a report to the master; the answer comes to `receive`.
+            is_alone: whether there is no other process, so that no lease is needed.
         """
         self.users = [0] * len(TASTES)
-        self._environment, self._tell, self._is_alone = environment, tell, is_alone
+        self._environment, self._send, self._is_alone = environment, send, is_alone
         self._pool = ThreadPool(1)
         self._reset()
 
     def _reset(self) -> None:
         self._engine: Engine | None = None
-        self._part: EngineShard | None = None
+        self._shard: EngineShard | None = None
         self._lease = Lease() if self._is_alone else ended()
         self._failure: Snapshot | None = None
         self._counted = Tally()
@@ -74,22 +74,22 @@ class LocustWorker:
         self._lost = False
 
     def start(self) -> None:
-        """A test begins: ask for a shard."""
+        """Start a test: request a shard."""
         self._reset()
-        self._reporter = gevent.spawn(self._report_for_ever)
+        self._reporter = gevent.spawn(self._report_periodically)
 
-    def come(self, taste: int) -> None:
-        """A user begins."""
+    def add_user(self, taste: int) -> None:
+        """Add a user of a taste."""
         self.users[taste] += 1
-        self._want()
+        self._set_wanted()
 
-    def go(self, taste: int) -> None:
-        """A user ends."""
+    def remove_user(self, taste: int) -> None:
+        """Remove a user of a taste."""
         self.users[taste] -= 1
-        self._want()
+        self._set_wanted()
 
-    def hear(self, answer: Answer) -> None:
-        """What was said to a report."""
+    def receive(self, answer: Answer) -> None:
+        """Take the answer to a report."""
         if answer["lost"] and not self._lost:
             self._lost = True
             log.error("this worker was cut off for so long that its shard was given to another: it sends no more")
@@ -97,18 +97,18 @@ class LocustWorker:
         if answer["shard"] is None:
             return
         self._lease.renew(answer["sent_ns"] + int(answer["lease_s"] * NS_PER_S), answer["most"])
-        if self._part is None and not self._stopping:
-            self._part = EngineShard(answer["shard"], answer["of"], answer["life"])
-            self._pool.spawn(self._work, self._options(), self._part)
+        if self._shard is None and not self._stopping:
+            self._shard = EngineShard(answer["shard"], answer["of"], answer["life"])
+            self._pool.spawn(self._work, self._options(), self._shard)
 
     def drain(self) -> None:
-        """Let the engine send what it has, and end; wait for that, and say the last word. May be called twice."""
+        """Stop the engine, wait for its end, send the last report. May be called twice."""
         self._stopping = True
         if self._engine is not None:
             self._engine.stopping = True
         wait_s = GRACE_S + float(getattr(self._options(), "drain_timeout_s", None) or 30.0)
         deadline_s = time.monotonic() + wait_s
-        while self._part is not None and not self._ended() and time.monotonic() < deadline_s:
+        while self._shard is not None and not self._ended() and time.monotonic() < deadline_s:
             gevent.sleep(WAIT_S)
         if not self._is_done:
             self._is_done = True
@@ -126,13 +126,13 @@ class LocustWorker:
     def _latest(self) -> Snapshot | None:
         return self._failure or (self._engine.latest if self._engine is not None else None)
 
-    def _work(self, options: Namespace, part: EngineShard) -> None:
-        """The whole life of an engine; in the native thread."""
+    def _work(self, options: Namespace, shard: EngineShard) -> None:
+        """Build and run the engine, in the native thread."""
         try:
-            settings = settings_of(options, part)
+            settings = settings_of(options, shard)
             plan = prepare(settings, RunConsole(None, None, quiet=True), getattr(options, "embedded_address", None))
-            engine = Engine(plan, part, self._lease)
-        except Exception as error:  # of any kind: nobody else sees what happens in this thread
+            engine = Engine(plan, shard, self._lease)
+        except Exception as error:  # any kind: an error in this thread is not seen otherwise
             said = error if isinstance(error, LoadgenError) else WorkerFailed(f"no engine: {described(error)}")
             failure = empty_snapshot()
             failure.done, failure.error, failure.error_kind = True, str(said), type(said).__name__
@@ -140,23 +140,23 @@ class LocustWorker:
             return
         engine.stopping = self._stopping
         self._engine = engine
-        self._want()
+        self._set_wanted()
         engine.run()
 
-    def _want(self) -> None:
-        """Tell the engine how many listeners are to be online."""
+    def _set_wanted(self) -> None:
+        """Set the engine's target of listeners online."""
         engine = self._engine
         if engine is not None:
             cohort = self._options().cohort
             engine.wanted = tuple(n_users * cohort for n_users in self.users)
 
-    def _report_for_ever(self) -> None:
+    def _report_periodically(self) -> None:
         while not self._is_done:
             self._report()
             gevent.sleep(REPORT_S)
 
     def _report(self) -> None:
-        """Fill Locust's table, and report."""
+        """Update Locust's table, and send a report."""
         latest = self._latest()
         sent_ns, n_planned = time.monotonic_ns(), 0
         content: dict[str, Any] = {"sent_ns": sent_ns, "snapshot": None, "age_s": 0.0}
@@ -168,7 +168,7 @@ class LocustWorker:
         content["most"] = n_planned + self._allowance(n_planned, sent_ns)
         content["leaves"] = self._is_done
         content["memory"] = own_bytes()
-        self._tell(content)
+        self._send(content)
         self._warn_if_short()
 
     def _allowance(self, n_planned: int, now_ns: int) -> int:

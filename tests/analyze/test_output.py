@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.analyze.charts import charts_of
+from loadgen.analyze.charts import Letters, charts_of
 from loadgen.analyze.figures import Count, ListeningFigures, Quantiles
-from loadgen.analyze.fonts import Letters
-from loadgen.analyze.output import FORMULA, harmless, tables_of
-from loadgen.analyze.report import report_of
+from loadgen.analyze.output import FORMULA, harmless, report_of, tables_of
 from tests.analyze.reading import LINES, figures_of, wrote
 
 ODD = [

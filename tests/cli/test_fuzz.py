@@ -154,14 +154,14 @@ RIGHT_FOR_CONSUMERS = {
 def right_for(command: Command[Any]) -> st.SearchStrategy[tuple[str, str]]:
     """A flag of this command, without its dashes, and a value that it takes."""
     values = RIGHT if command.settings.command == "run" else RIGHT_FOR_CONSUMERS
-    own = {flag.key for flag in command.settings.flags().values() if not flag.is_word}
+    own = {flag.key for flag in command.settings.flags().values() if not flag.is_positional}
     return st.sampled_from([(key, text) for key, texts in values.items() for text in texts if key in own])
 
 
 def right_lines(command: Command[Any]) -> st.SearchStrategy[list[str]]:
     """Flags that are right, each alone; and words, where the command takes some."""
     flags = st.lists(right_for(command), max_size=6).map(lambda pairs: [f"--{key}={text}" for key, text in pairs])
-    return st.tuples(st.just(["a", "b"][: bool(command.word)]), flags).map(lambda parts: parts[0] + parts[1])
+    return st.tuples(st.just(["a", "b"][: bool(command.positional)]), flags).map(lambda parts: parts[0] + parts[1])
 
 
 any_lines = st.lists(words, max_size=8).map(lambda parts: [word for part in parts for word in part])
@@ -239,12 +239,12 @@ def test_any_file_is_settings_or_a_usage_error(written: tuple[Command[Any], byte
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
         file.write(content)
         file.flush()
-        check(command, [*["m"][: bool(command.word)], "--config", file.name, *argv[:2]], {})
+        check(command, [*["m"][: bool(command.positional)], "--config", file.name, *argv[:2]], {})
 
 
 @pytest.mark.parametrize(("command", "words"), [(CONSUME, ["--brokers=a:1"]), (COMPACT, ["x"])])
 def test_what_is_right_for_a_verb_is_taken(command: Command[Any], words: list[str]) -> None:
-    keys = {flag.key for flag in command.settings.flags().values() if not flag.is_word} & set(RIGHT_FOR_CONSUMERS)
+    keys = {flag.key for flag in command.settings.flags().values() if not flag.is_positional} & set(RIGHT_FOR_CONSUMERS)
     assert len(keys) >= 2
     for key in keys:
         for text in RIGHT_FOR_CONSUMERS[key]:

@@ -398,7 +398,7 @@ def test_the_examples_of_a_verb_are_right(command: Command[Any], capsys: pytest.
 def test_every_flag_is_in_the_help_of_its_verb(command: Command[Any]) -> None:
     shown = program(command.settings.command, "--help").stdout
     flags = command.settings.flags().values()
-    assert [flag.key for flag in flags if (flag.metavar if flag.is_word else f"--{flag.key} ") not in shown] == []
+    assert [flag.key for flag in flags if (flag.metavar if flag.is_positional else f"--{flag.key} ") not in shown] == []
     assert [flag.short for flag in flags if flag.short not in shown] == []
 
 

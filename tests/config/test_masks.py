@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from loadgen.config import ConsumeSettings, RunSettings, VerifySettings, resolve
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.masks import hidden, without_login, without_logins
-from loadgen.config.secrets import KafkaOptions
 from loadgen.errors import UsageError
 from loadgen.store import open_store
 

@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from loadgen.config import KafkaOptions, RunSettings, resolve
+from loadgen.config.kafka_options import kafka_options
 from loadgen.config.masks import is_secret
-from loadgen.config.secrets import kafka_options
 from loadgen.config.values import BadValue
 from loadgen.errors import UsageError
 

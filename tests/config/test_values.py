@@ -207,7 +207,7 @@ def test_a_wrong_choice_is_answered_with_the_nearest_right_one() -> None:
     ("text", "value"), [("yes", True), ("ON", True), ("1", True), (False, False), ("no", False), ("0", False)]
 )
 def test_a_switch_reads_the_usual_words(text: Any, value: bool) -> None:
-    assert values.switch(text) is value
+    assert values.boolean(text) is value
 
 
 def test_a_shard_is_its_number_of_how_many() -> None:
@@ -228,7 +228,7 @@ PARSERS = [
     values.rate,
     lambda value: values.moment_ms(value, NOW_MS),
     values.choice("a", "b"),
-    values.switch,
+    values.boolean,
     names.path,
     names.brokers,
     names.topic,

@@ -1,13 +1,12 @@
-"""The settings of each command: RunSettings, ConsumeSettings, VerifySettings, CompactSettings.
+"""The settings of each command.
 
-`base` is what they have in common, `shared` the settings that several of them have, then one file per command.
+`base` is what all have in common, `shared` holds the settings of several commands, the others declare the commands'.
 """
 
+from loadgen.config.settings.analysis import AnalyzeSettings, CompareSettings, DashboardSettings, RealismSettings
 from loadgen.config.settings.base import Flag, Settings
 from loadgen.config.settings.check import DoctorSettings, VerifySettings
 from loadgen.config.settings.consume import CompactSettings, ConsumeSettings
-from loadgen.config.settings.dashboard import DashboardSettings
-from loadgen.config.settings.figures import AnalyzeSettings, CompareSettings, RealismSettings
 from loadgen.config.settings.pipeline import PipelineSettings
 from loadgen.config.settings.run import Impairments, RunSettings
 
@@ -23,7 +22,7 @@ ALL: tuple[type[Settings], ...] = (
     DoctorSettings,
     RealismSettings,
 )
-"""Those of every command that has settings of its own."""
+"""The classes of all commands that have settings."""
 
 __all__ = [
     "ALL",

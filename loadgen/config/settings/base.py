@@ -1,8 +1,8 @@
-"""What the settings of every command have in common: frozen, complete, free of contradictions, each with a flag.
+"""The base of every command's settings: frozen, complete, free of contradictions, each with a flag.
 
-In: values as a user writes them, or as Python has them. Out: one frozen object (every default filled in), or a
+In: values as a user writes them, or as Python has them. Out: one frozen object with every default filled in, or a
 ValidationError that lists each bad setting. A setting is declared once, as a field whose annotation holds its parser
-and its Flag: the flag, its help, the LOADGEN_* variable and the key of a configuration file all follow from it.
+and its `Flag`, from which the flag, its help, the LOADGEN_* variable and the key of a configuration file follow.
 """
 
 from collections.abc import Iterator
@@ -25,12 +25,12 @@ AROUND = "Around the run"
 
 @dataclass(frozen=True)
 class RequiredMessage:
-    """What is said of a setting that has no default and was not given.
+    """The message for a missing setting that has no default.
 
     Attributes:
         rule: "consume needs a broker".
-        next_step: what to do about it.
-        example: a value that is right.
+        next_step: how to fix it.
+        example: a valid value.
     """
 
     rule: str
@@ -40,17 +40,17 @@ class RequiredMessage:
 
 @dataclass(frozen=True)
 class Flag:
-    """How a setting is spelt and explained.
+    """The spelling and the help of a setting.
 
     Attributes:
         key: its name in files; --key and LOADGEN_KEY follow from it.
-        metavar: stands for the value in the help; empty where the flag is a switch.
-        help: one sentence or two; the default is appended where it is a number or a text.
-        panel: the part of the help that it stands in.
+        metavar: the placeholder of the value in the help; empty for a boolean flag.
+        help: one or two sentences; a default that is a number or a text is appended.
+        panel: its part of the help.
         short: another spelling of the flag: "-b".
-        is_word: it is no flag but the words that belong to none: FILE….
-        needed: for a setting without a default.
-        bare: the unit of a number without one, as "m"; said to the user where it is not the seconds of all other flags.
+        is_positional: whether it is given by position, as FILE…, not by a flag.
+        needed: the message if it is missing; for a setting without a default.
+        bare: the unit of a number without one, such as "m", if it is not the seconds of the other flags.
     """
 
     key: str
@@ -58,14 +58,14 @@ class Flag:
     help: str
     panel: str = WORLD
     short: str = ""
-    is_word: bool = False
+    is_positional: bool = False
     needed: RequiredMessage | None = None
     bare: str = ""
 
 
 @dataclass(frozen=True)
-class Here:
-    """What one command says in another way about a flag that it shares with others; None is as the others say it."""
+class FlagOverride:
+    """What one command changes in the `Flag` of a shared setting; None keeps it."""
 
     help: str | None = None
     panel: str | None = None
@@ -73,10 +73,10 @@ class Here:
 
 
 def flag_of(field: FieldInfo) -> Flag:
-    """The Flag that a field was declared with, as its command explains it."""
+    """The `Flag` of a field, with the changes of its command."""
     flag = next(item for item in field.metadata if isinstance(item, Flag))
-    for here in (item for item in field.metadata if isinstance(item, Here)):
-        flag = replace(flag, **{name: value for name, value in vars(here).items() if value is not None})
+    for override in (item for item in field.metadata if isinstance(item, FlagOverride)):
+        flag = replace(flag, **{name: value for name, value in vars(override).items() if value is not None})
     return flag
 
 
@@ -90,8 +90,8 @@ class Settings(BaseModel):
 
     Attributes:
         command: the command's name, also of its table in a configuration file.
-        one_of: groups of fields, of which one group is for use. A higher layer that names the first of a group takes
-            the other groups away from the layers below it: --store on the command line goes before LOADGEN_BROKERS.
+        one_of: groups of fields that exclude each other. A layer that sets the first field of a group discards the
+            other groups of lower layers: --store on the command line overrides LOADGEN_BROKERS.
     """
 
     model_config = ConfigDict(
@@ -107,7 +107,7 @@ class Settings(BaseModel):
 
     @property
     def goes_on(self) -> bool:
-        """Whether it has no end of its own: then it is done when it is stopped in good order."""
+        """Whether it has no end of its own, so that a signal is its normal end."""
         return False
 
     def broken_rules(self) -> Iterator[Problem]:
@@ -132,14 +132,14 @@ class Settings(BaseModel):
         return {name: flag.key.replace("-", "_") for name, flag in cls.flags().items()}
 
     @classmethod
-    def switches(cls) -> list[str]:
-        """The names of the fields that are true or false."""
+    def boolean_flags(cls) -> list[str]:
+        """The names of the boolean fields."""
         return [name for name, field in cls.model_fields.items() if field.annotation is bool]
 
     def public_dict(self) -> dict[str, Any]:
         """The settings as JSON types by their keys (`duration`, `start` …), each secret as ***.
 
-        `from_public` reads it back; only secrets are lost."""
+        `from_public` is the inverse, except for secrets."""
         dumped = self.model_dump(mode="json")
         return {key: dumped[name] for name, key in self.keys().items()}
 

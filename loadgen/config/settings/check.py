@@ -1,7 +1,4 @@
-"""VerifySettings: everything that `loadgen verify` can be told.
-
-DoctorSettings: everything that `loadgen doctor` can be told.
-"""
+"""The settings of `loadgen verify` and `loadgen doctor`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from loadgen.config import names, rules, values
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.rules import Problem
-from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import shared
-from loadgen.config.settings.base import AROUND, WHERE_FROM, Flag, Here, RequiredMessage, Settings, or_none
+from loadgen.config.settings.base import AROUND, WHERE_FROM, Flag, FlagOverride, RequiredMessage, Settings, or_none
 from loadgen.config.values import BadValue
 
 VERIFIED = "What is verified"
@@ -46,7 +43,7 @@ class VerifySettings(Settings):
             "MANIFEST…",
             "Manifests of a run, or of all shards of one: loadgen_runs/<run id>.json.",
             VERIFIED,
-            is_word=True,
+            is_positional=True,
             needed=NEEDED,
         ),
     ]
@@ -58,7 +55,7 @@ class VerifySettings(Settings):
         str | None,
         or_none(names.store),
         shared.STORE,
-        Here("Folder that loadgen consume wrote: a path, file:///PATH or hdfs://HOST:PORT/PATH.", WHERE_FROM),
+        FlagOverride("Folder that loadgen consume wrote: a path, file:///PATH or hdfs://HOST:PORT/PATH.", WHERE_FROM),
     ] = None
     files: Annotated[
         tuple[str, ...],
@@ -68,7 +65,7 @@ class VerifySettings(Settings):
 
     repartitioned: Annotated[
         bool,
-        BeforeValidator(values.switch),
+        BeforeValidator(values.boolean),
         Flag("repartitioned", "", "Another system has put events into other partitions on purpose.", WHERE_FROM),
     ] = False
 
@@ -97,18 +94,20 @@ class DoctorSettings(Settings):
         str | None,
         or_none(names.brokers),
         shared.BROKERS,
-        Here("Kafka bootstrap servers. Default: a test broker in memory, of the doctor's own.", CHECKED),
+        FlagOverride("Kafka bootstrap servers. Default: a test broker in memory, of the doctor's own.", CHECKED),
     ] = None
-    topic: Annotated[shared.Topic, Here("Kafka topic to look at, where there are --brokers.", CHECKED)] = (
+    topic: Annotated[shared.Topic, FlagOverride("Kafka topic to look at, where there are --brokers.", CHECKED)] = (
         shared.DEFAULT_TOPIC
     )
-    kafka_option: Annotated[shared.KafkaOption, Here(panel=CHECKED)] = Field(default_factory=KafkaOptions)
-    kafka_config: Annotated[shared.KafkaConfig, Here(panel=CHECKED)] = None
+    kafka_option: Annotated[shared.KafkaOption, FlagOverride(panel=CHECKED)] = Field(default_factory=KafkaOptions)
+    kafka_config: Annotated[shared.KafkaConfig, FlagOverride(panel=CHECKED)] = None
     store: Annotated[
         str | None,
         or_none(names.store),
         shared.STORE,
-        Here("Store to try: a path, file:///PATH or hdfs://HOST:PORT/PATH. Default: a temporary folder.", CHECKED),
+        FlagOverride(
+            "Store to try: a path, file:///PATH or hdfs://HOST:PORT/PATH. Default: a temporary folder.", CHECKED
+        ),
     ] = None
     port: Annotated[
         int,
@@ -118,7 +117,7 @@ class DoctorSettings(Settings):
 
     config: shared.Config = None
     json_summary: shared.JsonSummary = False
-    quiet: Annotated[shared.Quiet, Here("Show only what is wrong.")] = False
+    quiet: Annotated[shared.Quiet, FlagOverride("Show only what is wrong.")] = False
 
     @property
     def embedded(self) -> bool:

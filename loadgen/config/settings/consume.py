@@ -1,7 +1,4 @@
-"""ConsumeSettings: everything that `loadgen consume` can be told.
-
-CompactSettings: everything that `loadgen compact` can be told.
-"""
+"""The settings of `loadgen consume` and `loadgen compact`."""
 
 import time
 from collections.abc import Iterator
@@ -11,10 +8,19 @@ from pydantic import BeforeValidator, Field
 from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.rules import Problem
-from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import shared
-from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, Here, RequiredMessage, Settings, or_none
+from loadgen.config.settings.base import (
+    AROUND,
+    WHERE,
+    WHERE_FROM,
+    Flag,
+    FlagOverride,
+    RequiredMessage,
+    Settings,
+    or_none,
+)
 
 HOW_LONG = "How much at once, how long"
 
@@ -35,7 +41,7 @@ class ConsumeSettings(Settings):
         str,
         BeforeValidator(names.servers),
         shared.BROKERS,
-        Here(needed=RequiredMessage("consume needs a broker", "add --brokers HOST:PORT,…", "localhost:9092")),
+        FlagOverride(needed=RequiredMessage("consume needs a broker", "add --brokers HOST:PORT,…", "localhost:9092")),
     ]
     topic: shared.Topic = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
@@ -96,7 +102,7 @@ class ConsumeSettings(Settings):
     ] = None
     continuous: Annotated[
         bool,
-        BeforeValidator(values.switch),
+        BeforeValidator(values.boolean),
         Flag("continuous", "", "Go on until stopped. Default, unless there is --until-idle.", HOW_LONG),
     ] = Field(default_factory=_default_continuous)
 
@@ -107,7 +113,7 @@ class ConsumeSettings(Settings):
     metrics_port: shared.MetricsPort = 9109
     metrics_host: shared.MetricsHost = "127.0.0.1"
     drain_timeout_s: Annotated[
-        shared.DrainTimeout, Here("Longest wait at the end for what is read and not yet stored.", AROUND)
+        shared.DrainTimeout, FlagOverride("Longest wait at the end for what is read and not yet stored.", AROUND)
     ] = 30.0
 
     @property
@@ -142,7 +148,7 @@ class CompactSettings(Settings):
             "STORE",
             "Folder that loadgen consume writes: a path, file:///PATH or hdfs://HOST:PORT/PATH.",
             WHERE,
-            is_word=True,
+            is_positional=True,
             needed=RequiredMessage("compact needs a store", "name it: loadgen compact music_events", "music_events"),
         ),
     ]
@@ -158,4 +164,4 @@ class CompactSettings(Settings):
     ] = 60.0
     config: shared.Config = None
     json_summary: shared.JsonSummary = False
-    quiet: Annotated[shared.Quiet, Here("Show no progress.")] = False
+    quiet: Annotated[shared.Quiet, FlagOverride("Show no progress.")] = False

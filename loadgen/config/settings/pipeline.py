@@ -1,4 +1,4 @@
-"""PipelineSettings: everything that `loadgen pipeline` can be told."""
+"""The settings of `loadgen pipeline`."""
 
 import sys
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from loadgen.config import names, rules, values
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.rules import Problem
-from loadgen.config.secrets import KafkaOptions
 from loadgen.config.settings import shared
-from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
+from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOverride, Settings, or_none
 
 THROUGH = "Which way the events go"
 
@@ -31,36 +31,38 @@ class PipelineSettings(Settings):
 
     command: ClassVar[str] = "pipeline"
 
-    users: Annotated[shared.Users, Here("Simulated listeners; 10,000 cause about 100 events/s.")] = 10_000
+    users: Annotated[shared.Users, FlagOverride("Simulated listeners; 10,000 cause about 100 events/s.")] = 10_000
     duration_min: Annotated[
-        shared.Duration, Here("How long events are made: 30m, 1m30s, 2h; a bare number is minutes.")
+        shared.Duration, FlagOverride("How long events are made: 30m, 1m30s, 2h; a bare number is minutes.")
     ] = None
-    continuous: Annotated[shared.Continuous, Here("Go on until Ctrl-C. Default, unless there is --duration.")] = Field(
-        default_factory=_default_continuous
-    )
-    rate: Annotated[shared.Rate, Here("Events per second: natural, max (not without --brokers), or a number.")] = (
-        "natural"
-    )
-    workers: Annotated[shared.Workers, Here("Worker processes of the producer; one can do 100,000 events/s.")] = 1
-    seed: Annotated[
-        shared.Seed, Here("Of the first producer; one that has to be started again takes the next.", HOW_MUCH)
+    continuous: Annotated[
+        shared.Continuous, FlagOverride("Go on until Ctrl-C. Default, unless there is --duration.")
+    ] = Field(default_factory=_default_continuous)
+    rate: Annotated[
+        shared.Rate, FlagOverride("Events per second: natural, max (not without --brokers), or a number.")
+    ] = "natural"
+    workers: Annotated[
+        shared.Workers, FlagOverride("Worker processes of the producer; one can do 100,000 events/s.")
     ] = 1
-    tracks: Annotated[shared.Tracks, Here(panel=HOW_MUCH)] = shared.DEFAULT_TRACKS
+    seed: Annotated[
+        shared.Seed, FlagOverride("Of the first producer; one that has to be started again takes the next.", HOW_MUCH)
+    ] = 1
+    tracks: Annotated[shared.Tracks, FlagOverride(panel=HOW_MUCH)] = shared.DEFAULT_TRACKS
 
     brokers: Annotated[
         str | None,
         or_none(names.brokers),
         shared.BROKERS,
-        Here("Kafka bootstrap servers. Default: a test broker in memory, of the pipeline's own.", THROUGH),
+        FlagOverride("Kafka bootstrap servers. Default: a test broker in memory, of the pipeline's own.", THROUGH),
     ] = None
-    topic: Annotated[shared.Topic, Here("Kafka topic; it must exist, unless there is --create-topic.", THROUGH)] = (
-        shared.DEFAULT_TOPIC
-    )
-    create_topic: Annotated[shared.CreateTopic, Here(panel=THROUGH)] = False
-    partitions: Annotated[shared.Partitions, Here(panel=THROUGH)] = 12
-    replication_factor: Annotated[shared.ReplicationFactor, Here(panel=THROUGH)] = 3
-    kafka_option: Annotated[shared.KafkaOption, Here(panel=THROUGH)] = Field(default_factory=KafkaOptions)
-    kafka_config: Annotated[shared.KafkaConfig, Here(panel=THROUGH)] = None
+    topic: Annotated[
+        shared.Topic, FlagOverride("Kafka topic; it must exist, unless there is --create-topic.", THROUGH)
+    ] = shared.DEFAULT_TOPIC
+    create_topic: Annotated[shared.CreateTopic, FlagOverride(panel=THROUGH)] = False
+    partitions: Annotated[shared.Partitions, FlagOverride(panel=THROUGH)] = 12
+    replication_factor: Annotated[shared.ReplicationFactor, FlagOverride(panel=THROUGH)] = 3
+    kafka_option: Annotated[shared.KafkaOption, FlagOverride(panel=THROUGH)] = Field(default_factory=KafkaOptions)
+    kafka_config: Annotated[shared.KafkaConfig, FlagOverride(panel=THROUGH)] = None
     group: Annotated[
         str | None,
         or_none(names.group),
@@ -79,16 +81,16 @@ class PipelineSettings(Settings):
     host: shared.PageHost = "127.0.0.1"
     stay: Annotated[
         bool,
-        BeforeValidator(values.switch),
+        BeforeValidator(values.boolean),
         Flag("stay", "", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", shared.PAGE),
     ] = Field(default_factory=_default_stay)
 
     drain_timeout_s: Annotated[
-        shared.DrainTimeout, Here("Longest wait at the end in which nothing more is stored.", AROUND)
+        shared.DrainTimeout, FlagOverride("Longest wait at the end in which nothing more is stored.", AROUND)
     ] = 60.0
     config: shared.Config = None
     json_summary: shared.JsonSummary = False
-    quiet: Annotated[shared.Quiet, Here("Show problems and the result only.")] = False
+    quiet: Annotated[shared.Quiet, FlagOverride("Show problems and the result only.")] = False
     dry_run: shared.DryRun = False
 
     def broken_rules(self) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""RunSettings: everything that `loadgen run` can be told."""
+"""The settings of `loadgen run`."""
 
 import os
 import time
@@ -10,10 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.rules import Problem
-from loadgen.config.secrets import KafkaOptions
-from loadgen.config.settings import load, shared
-from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, Here, Settings, or_none
+from loadgen.config.settings import shared
+from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOverride, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
 
 """A worker owns whole virtual shards, of which there are event.N_VIRTUAL_SHARDS (importing that would import NumPy)."""
@@ -97,14 +97,14 @@ class RunSettings(Settings):
         str | None,
         or_none(names.brokers),
         shared.BROKERS,
-        Here("Kafka bootstrap servers; 'embedded' starts a test broker in memory.", WHERE),
+        FlagOverride("Kafka bootstrap servers; 'embedded' starts a test broker in memory.", WHERE),
     ] = None
-    topic: Annotated[shared.Topic, Here(panel=WHERE)] = shared.DEFAULT_TOPIC
+    topic: Annotated[shared.Topic, FlagOverride(panel=WHERE)] = shared.DEFAULT_TOPIC
     create_topic: shared.CreateTopic = False
     partitions: shared.Partitions = 12
     replication_factor: shared.ReplicationFactor = 3
-    kafka_option: Annotated[shared.KafkaOption, Here(panel=WHERE)] = Field(default_factory=KafkaOptions)
-    kafka_config: Annotated[shared.KafkaConfig, Here(panel=WHERE)] = None
+    kafka_option: Annotated[shared.KafkaOption, FlagOverride(panel=WHERE)] = Field(default_factory=KafkaOptions)
+    kafka_config: Annotated[shared.KafkaConfig, FlagOverride(panel=WHERE)] = None
     output: Annotated[
         Path | None,
         or_none(names.path),
@@ -112,7 +112,7 @@ class RunSettings(Settings):
     ] = None
     discard: Annotated[
         bool,
-        BeforeValidator(values.switch),
+        BeforeValidator(values.boolean),
         Flag("discard", "", "Write nowhere: measures the generator alone.", WHERE),
     ] = False
     folder: Annotated[
@@ -127,10 +127,10 @@ class RunSettings(Settings):
     ] = Field(default_factory=_default_folder)
     overwrite: Annotated[
         bool,
-        BeforeValidator(values.switch),
+        BeforeValidator(values.boolean),
         Flag("overwrite", "", "Replace files that loadgen did not write, and this run's events in --folder.", WHERE),
     ] = False
-    compress: Annotated[shared.Compress, Here("Compression of the files in --folder.")] = "none"
+    compress: Annotated[shared.Compress, FlagOverride("Compression of the files in --folder.")] = "none"
     format: Annotated[
         Literal["activity", "listen", "full"],
         BeforeValidator(values.choice("activity", "listen", "full")),
@@ -161,7 +161,7 @@ class RunSettings(Settings):
         shared.moment_or_none,
         Flag("end", "T", "Simulated time of the end: a backfill, as fast as possible.", HOW_MUCH),
     ] = None
-    find_max_rate: load.FindMaxRate = False
+    find_max_rate: shared.FindMaxRate = False
     duration_min: shared.Duration = Field(default_factory=_default_duration)
     speed: Annotated[
         float,
@@ -169,7 +169,7 @@ class RunSettings(Settings):
         Flag("speed", "X", "Simulated seconds per wall-clock second.", HOW_MUCH),
     ] = 1.0
     rate: shared.Rate = "natural"
-    shape: load.Shape = None
+    shape: shared.Shape = None
     max_lag_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0.001, 86400 * 365, "60 (seconds) or 5m")),
@@ -210,16 +210,16 @@ class RunSettings(Settings):
         Flag("impair", "NAME=P,…", "Spoil events with these probabilities: late, duplicate, drop, malform, reorder."),
     ] = Impairments()
 
-    threshold: load.Thresholds = ()
-    warm_up_s: load.WarmUp = 0.0
-    percentile_log: load.PercentileLog = None
-    report: load.Report = None
+    threshold: shared.Thresholds = ()
+    warm_up_s: shared.WarmUp = 0.0
+    percentile_log: shared.PercentileLog = None
+    report: shared.Report = None
 
     config: shared.Config = None
     json_summary: shared.JsonSummary = False
-    quiet: Annotated[shared.Quiet, Here("Show no settings, no samples and no progress.")] = False
+    quiet: Annotated[shared.Quiet, FlagOverride("Show no settings, no samples and no progress.")] = False
     dry_run: shared.DryRun = False
-    preview: load.Preview = False
+    preview: shared.Preview = False
     manifest: Annotated[
         Path | None,
         or_none(names.path),

@@ -1,6 +1,7 @@
 """The settings that several commands share, each declared once: its type, its parser, its flag.
 
-A command takes one up as a field (`topic: Topic = DEFAULT_TOPIC`), and may say its help in another way with `Here`.
+A command uses one as the type of a field (`topic: Topic = DEFAULT_TOPIC`), and may change its help by `FlagOverride`.
+The last part are the settings of a load test: its shape, its thresholds, its report.
 """
 
 from pathlib import Path
@@ -10,8 +11,12 @@ from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, values
-from loadgen.config.secrets import KafkaOptions, kafka_options
+from loadgen.config.kafka_options import KafkaOptions, kafka_options
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, WHERE_FROM, WORLD, Flag, or_none
+from loadgen.config.shape_files import NAMED, shape_spec
+from loadgen.config.shapes import ShapeSpec
+from loadgen.config.thresholds import Threshold, expressions, threshold
+from loadgen.config.values import BadValue
 
 DEFAULT_TOPIC = "music-streaming-events"
 DEFAULT_STORE = "music_events"
@@ -43,7 +48,7 @@ KafkaConfig = Annotated[
     Flag("kafka-config", "FILE", "Properties file (K=V a line) of librdkafka options.", WHERE_FROM),
 ]
 CreateTopic = Annotated[
-    bool, BeforeValidator(values.switch), Flag("create-topic", "", "Make the topic if it is missing.", WHERE)
+    bool, BeforeValidator(values.boolean), Flag("create-topic", "", "Make the topic if it is missing.", WHERE)
 ]
 Partitions = Annotated[
     int,
@@ -77,7 +82,7 @@ Workers = Annotated[
     BeforeValidator(values.count(1, MAX_WORKERS, "4")),
     Flag("workers", "N", "Worker processes. Default: the usable cores.", HOW_MUCH),
 ]
-Continuous = Annotated[bool, BeforeValidator(values.switch), Flag("continuous", "", "Run until stopped.", HOW_MUCH)]
+Continuous = Annotated[bool, BeforeValidator(values.boolean), Flag("continuous", "", "Run until stopped.", HOW_MUCH)]
 Duration = Annotated[
     float | None,
     or_none(values.duration(60, 0.001, 86400 * 36500, "30m, 1m30s or 2h; 30 is minutes")),
@@ -137,12 +142,12 @@ Config = Annotated[
     Flag("config", "FILE", "TOML file of settings: the names of these flags without the dashes in front.", AROUND),
 ]
 JsonSummary = Annotated[
-    bool, BeforeValidator(values.switch), Flag("json", "", "Print a summary as one JSON object to stdout.", AROUND)
+    bool, BeforeValidator(values.boolean), Flag("json", "", "Print a summary as one JSON object to stdout.", AROUND)
 ]
-Quiet = Annotated[bool, BeforeValidator(values.switch), Flag("quiet", "", "Show no progress.", AROUND)]
+Quiet = Annotated[bool, BeforeValidator(values.boolean), Flag("quiet", "", "Show no progress.", AROUND)]
 DryRun = Annotated[
     bool,
-    BeforeValidator(values.switch),
+    BeforeValidator(values.boolean),
     Flag("dry-run", "", "Print the resolved settings as a configuration file, and end.", AROUND),
 ]
 MetricsPort = Annotated[
@@ -157,4 +162,76 @@ DrainTimeout = Annotated[
     float,
     BeforeValidator(values.duration(1, 0, 86400, "30 (seconds) or 2m")),
     Flag("drain-timeout", "S", "Longest wait at the end for events in flight.", AROUND),
+]
+
+
+MEASURED = "What is measured and must be kept"
+
+
+def _page(value: Any) -> Path:
+    path = names.path(value)
+    if path.suffix.lower() not in (".html", ".htm", ""):
+        raise BadValue("is one page, so it must end in .html", "write for example run.html")
+    return path
+
+
+Shape = Annotated[
+    ShapeSpec | None,
+    PlainValidator(lambda value: None if value is None else shape_spec(value)),
+    PlainSerializer(lambda spec: spec and spec.public()),
+    Flag(
+        "shape",
+        "NAME|FILE",
+        f"Offered rate over time, as high as --rate: {', '.join(NAMED)}; or a .toml file of phases, or a .csv file of "
+        "seconds,events_per_s.",
+        HOW_MUCH,
+    ),
+]
+Preview = Annotated[
+    bool,
+    BeforeValidator(values.boolean),
+    Flag("preview", "", "Draw the offered rate over time, and end: nothing is sent.", AROUND),
+]
+FindMaxRate = Annotated[
+    bool,
+    BeforeValidator(values.boolean),
+    Flag(
+        "find-max-rate",
+        "",
+        "Search the highest rate that keeps every --threshold (by default, the schedule): trials of --duration (10s), "
+        "from --rate (1k/s) upwards.",
+        HOW_MUCH,
+    ),
+]
+
+Thresholds = Annotated[
+    tuple[Annotated[Threshold, PlainValidator(threshold), PlainSerializer(str, return_type=str)], ...],
+    BeforeValidator(expressions),
+    Flag(
+        "threshold",
+        "EXPR",
+        "What the run must keep, or it ends with exit code 1: 'p99(ack) < 50ms over 30s', 'rate >= 0.99 * target', "
+        "'failed == 0 abort'; may be given many times.",
+        MEASURED,
+    ),
+]
+WarmUp = Annotated[
+    float,
+    BeforeValidator(values.duration(1, 0, 86400, "10 (seconds) or 2m")),
+    Flag("warm-up", "S", "Leave the first S seconds out of rates, latencies and thresholds.", MEASURED),
+]
+PercentileLog = Annotated[
+    Path | None,
+    or_none(names.path),
+    Flag(
+        "percentile-log",
+        "DIR",
+        "Write schedule_lag.hgrm, ack.hgrm and intended_to_ack.hgrm into this folder, for HdrHistogram's plotter.",
+        MEASURED,
+    ),
+]
+Report = Annotated[
+    Path | None,
+    or_none(_page),
+    Flag("report", "FILE.html", "Write one page of figures and charts, which needs no network to open.", MEASURED),
 ]

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, libversion
 
 from loadgen.config import RunSettings, resolve
-from loadgen.config.kafka_properties import VERSION, java_options, problem, properties
+from loadgen.config.kafka_options import VERSION, java_options, problem, properties
 from loadgen.errors import UsageError
 
 ON_WINDOWS = ("ssl.ca.certificate.stores",)

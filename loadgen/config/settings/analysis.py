@@ -1,21 +1,25 @@
-"""AnalyzeSettings: everything that `loadgen analyze` can be told.
-
-RealismSettings: everything that `loadgen realism` can be told.
-
-CompareSettings: everything that `loadgen compare` can be told.
-"""
+"""The settings of the commands that show what is in events: `analyze`, `realism`, `compare`, `dashboard`."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from loadgen.config import names, rules, values
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.rules import Problem
-from loadgen.config.secrets import KafkaOptions
-from loadgen.config.settings import load, shared
-from loadgen.config.settings.base import AROUND, WHERE, WHERE_FROM, Flag, Here, RequiredMessage, Settings, or_none
+from loadgen.config.settings import shared
+from loadgen.config.settings.base import (
+    AROUND,
+    WHERE,
+    WHERE_FROM,
+    Flag,
+    FlagOverride,
+    RequiredMessage,
+    Settings,
+    or_none,
+)
 from loadgen.config.thresholds import Regression, expressions, regression
 from loadgen.config.values import BadValue
 
@@ -47,7 +51,7 @@ class AnalyzeSettings(Settings):
             "Folders that loadgen consume or loadgen run wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH), or "
             "single files: .jsonl, .jsonl.gz, .jsonl.zst, .parquet. Default: music_events.",
             WHERE_FROM,
-            is_word=True,
+            is_positional=True,
         ),
     ] = (shared.DEFAULT_STORE,)
     since_ms: shared.Since = None
@@ -64,11 +68,11 @@ class AnalyzeSettings(Settings):
         Flag("top", "N", "How many names the lists of the report have.", AROUND),
     ] = 10
     charts: Annotated[
-        bool, BeforeValidator(values.switch), Flag("charts", "", "Draw charts; --no-charts leaves them out.", AROUND)
+        bool, BeforeValidator(values.boolean), Flag("charts", "", "Draw charts; --no-charts leaves them out.", AROUND)
     ] = True
     config: shared.Config = None
     json_summary: Annotated[
-        shared.JsonSummary, Here("Print the figures as one JSON object to stdout, in place of the report.")
+        shared.JsonSummary, FlagOverride("Print the figures as one JSON object to stdout, in place of the report.")
     ] = False
     quiet: shared.Quiet = False
 
@@ -108,7 +112,7 @@ class RealismSettings(Settings):
             "Files of events (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), or folders that loadgen consume or loadgen run "
             "wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH). Default: music_events.",
             WHERE_FROM,
-            is_word=True,
+            is_positional=True,
         ),
     ] = ()
     brokers: Annotated[str | None, or_none(names.servers), shared.BROKERS] = None
@@ -130,7 +134,7 @@ class RealismSettings(Settings):
     ] = None
     config: shared.Config = None
     json_summary: Annotated[
-        shared.JsonSummary, Here("Print a JSON list to stdout, an object per number, in place of the report.")
+        shared.JsonSummary, FlagOverride("Print a JSON list to stdout, an object per number, in place of the report.")
     ] = False
     quiet: shared.Quiet = False
 
@@ -168,7 +172,7 @@ class CompareSettings(Settings):
             "A.json B.json",
             "Two runs: manifests (loadgen_runs/<run id>.json), or files with what loadgen run --json printed.",
             COMPARED,
-            is_word=True,
+            is_positional=True,
             needed=NEEDED,
         ),
     ]
@@ -185,11 +189,90 @@ class CompareSettings(Settings):
         ),
     ] = ()
     config: shared.Config = None
-    json_summary: Annotated[shared.JsonSummary, Here("Print the figures as one JSON object to stdout.")] = False
-    report: Annotated[load.Report, Here("Write one page with both runs laid over each other.", AROUND)] = None
+    json_summary: Annotated[shared.JsonSummary, FlagOverride("Print the figures as one JSON object to stdout.")] = False
+    report: Annotated[shared.Report, FlagOverride("Write one page with both runs laid over each other.", AROUND)] = None
 
     def broken_rules(self) -> Iterator[Problem]:
         """The page does not replace what it is made from."""
         if self.report in self.runs:
             values = {"report": self.report, "runs": " ".join(map(str, self.runs))}
             yield Problem("report must be another file than the runs", values, "name another file: compared.html")
+
+
+def _default_store(given: dict[str, Any]) -> str | None:
+    return None if given.get("brokers") else shared.DEFAULT_STORE
+
+
+class DashboardSettings(Settings):
+    """The settings of `loadgen dashboard`.
+
+    One of `brokers` (with `topic`) and `store` is where the events come from; the other is None.
+    """
+
+    command: ClassVar[str] = "dashboard"
+    one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("brokers", "topic"), ("store",))
+
+    brokers: Annotated[
+        str | None,
+        or_none(names.servers),
+        shared.BROKERS,
+        FlagOverride("Kafka bootstrap servers: show the topic itself, seconds fresh, instead of what is stored."),
+    ] = None
+    topic: shared.Topic = shared.DEFAULT_TOPIC
+    kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
+    kafka_config: shared.KafkaConfig = None
+    begin: Annotated[
+        Literal["recent", "beginning", "end"],
+        BeforeValidator(values.choice("recent", "beginning", "end")),
+        Flag(
+            "from",
+            "recent|beginning|end",
+            "Where in the topic to begin: with its last 100,000 messages, its first one, or what comes from now on.",
+            WHERE_FROM,
+        ),
+    ] = "recent"
+    store: Annotated[
+        str | None,
+        or_none(names.store),
+        shared.STORE,
+        FlagOverride(
+            "Folder of the store: a path, file:///PATH or hdfs://HOST:PORT/PATH. Default: music_events, unless there "
+            "is --brokers.",
+            WHERE_FROM,
+        ),
+    ] = Field(default_factory=_default_store)
+
+    flow: Annotated[
+        Path | None,
+        or_none(names.path),
+        Flag(
+            "flow",
+            "FILE",
+            "File in which a pipeline says how many events it has sent and stored, and its consumer lag, for the page "
+            "to show; loadgen pipeline gives it to its own dashboard.",
+            WHERE_FROM,
+        ),
+    ] = None
+
+    port: shared.PagePort = shared.DEFAULT_PORT
+    host: shared.PageHost = "127.0.0.1"
+
+    config: shared.Config = None
+    json_summary: Annotated[
+        shared.JsonSummary, FlagOverride("Print where the page is as one JSON object to stdout, once it answers.")
+    ] = False
+    quiet: Annotated[shared.Quiet, FlagOverride("Say nothing but where the page is.")] = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing but a signal ends it: always."""
+        return True
+
+    def broken_rules(self) -> Iterator[Problem]:
+        """Not two places; no topic without brokers."""
+        if self.brokers is not None and self.store is not None:
+            places = {"brokers": self.brokers, "store": self.store}
+            yield Problem("dashboard shows one place", places, "keep one of the two")
+        if self.brokers is None and self.topic != type(self).model_fields["topic"].default:
+            got = {"topic": self.topic, "brokers": self.brokers}
+            yield Problem("a topic needs brokers", got, "add --brokers HOST:PORT, or leave out --topic")

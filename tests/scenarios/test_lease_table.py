@@ -57,8 +57,8 @@ def test_a_shard_is_free_at_once_when_its_worker_says_its_last_word() -> None:
 def test_lives_go_on_in_the_next_test() -> None:
     first = LeaseTable(2)
     first.ask("a", 0.0)
-    assert first.lives() == [1, 0]
-    assert LeaseTable(2, first.lives()).ask("b", 0.0) == Grant(0, 2, fencing_token=1)
+    assert first.next_tokens() == [1, 0]
+    assert LeaseTable(2, first.next_tokens()).ask("b", 0.0) == Grant(0, 2, fencing_token=1)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0.0, 4.0), st.booleans()), max_size=60))

@@ -11,10 +11,9 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 
-from loadgen.analyze import fonts
-from loadgen.analyze.charts import _bars, charts_of
+from loadgen.analyze import charts
+from loadgen.analyze.charts import BASE, Letters, _bars, charts_of, letters_of
 from loadgen.analyze.figures import Count
-from loadgen.analyze.fonts import BASE, Letters, letters_of
 from tests.analyze.test_output import counts, figures
 
 
@@ -60,7 +59,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def test_latin_names_need_no_other_font(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts, "_families", lambda: pytest.fail("looked for fonts"))
+    monkeypatch.setattr(charts, "_families", lambda: pytest.fail("looked for fonts"))
     assert letters_of(["Björk", "Ça va", "Молчат", ""]) == Letters((BASE,), frozenset())
 
 

@@ -1,25 +1,29 @@
-"""librdkafka's properties: which there are, of what type and in what range; and what the Java client's names are here.
+"""Kafka options: parsed, checked against librdkafka's own table, and printed without secrets.
 
-librdkafka itself reads `linger.ms=2s` as 2 and says nothing, so every value is checked against this table first.
-In: an option's name and value. Out: what is wrong with it, on one line with the next step, or None.
+In: K=V texts or tables from TOML, where linger.ms = 5 is a table in a table. Out: `KafkaOptions`, a dict whose printed
+form masks every secret; the problem of an option on one line with the next step. The check exists because librdkafka
+silently reads `linger.ms=2s` as 2.
 
-Source: `librdkafka.csv` is the table in CONFIGURATION.md of librdkafka, release VERSION, without the descriptions, and
-with the few properties that the library takes and that file does not list. `java_options.toml` names its own source.
+Source: `librdkafka.csv` is the table of CONFIGURATION.md of librdkafka, release VERSION, without the descriptions, plus
+the few properties that the library accepts and the table lacks. `java_options.toml` names its own source.
 """
 
 import csv
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from loadgen.config.masks import hidden
-from loadgen.config.values import duration_s, nearest, read_number, size_bytes
+from loadgen.config.masks import MASK, hidden, is_secret, without_login
+from loadgen.config.names import is_utf8
+from loadgen.config.values import BadValue, duration_s, nearest, read_number, size_bytes
 
 VERSION = "2.16.0"
-"""The release of librdkafka that the table was last compared with."""
+"""The release of librdkafka that the table was compared with last."""
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,9})?")
 _BOOLEANS = ("true", "t", "1", "false", "f", "0")
@@ -35,10 +39,10 @@ class Property:
     Attributes:
         name: "linger.ms".
         use: "P" for producers, "C" for consumers, "*" for all clients.
-        type: integer, float, boolean, enum, flags (names with commas between them), string, or callback.
-        low, high: what a number may be.
-        names: what an enum or a flag may be.
-        default: as text; empty where there is none.
+        type: integer, float, boolean, enum, flags (names separated by commas), string, or callback.
+        low, high: the range of a number.
+        names: the values of an enum or a flag.
+        default: as text; empty if there is none.
     """
 
     name: str
@@ -65,19 +69,19 @@ def _property(name: str, use: str, type: str, range: str, default: str) -> Prope
 
 @cache
 def java_options() -> dict[str, str]:
-    """Each name that only the Java client has → what to do instead."""
+    """Option of the Java client only → what to do instead."""
     table = tomllib.loads((_HERE / "java_options.toml").read_text(encoding="utf-8"))
     left_out = dict.fromkeys(table["leave_out"]["names"], "leave it out: only Java clients have a use for it")
     return {**left_out, **table["write"]}
 
 
 def problem(name: str, value: str, origin: str = "") -> str | None:
-    """What is wrong with an option, on one line; None where nothing is. The value of a secret is never shown.
+    """What is wrong with an option, on one line, or None. The value of a secret is never shown.
 
     Args:
-        name: of the option.
+        name: the option.
         value: as librdkafka would get it.
-        origin: where it was said: "from --kafka-option".
+        origin: "from --kafka-option" …
     """
     where = f" ({origin})" if origin else ""
     found = properties().get(name)
@@ -121,7 +125,7 @@ _UNITS = {".ms": "milliseconds", ".kbytes": "KiB", ".bytes": "bytes", ".seconds"
 
 
 def _meant(found: Property, value: str) -> str | None:
-    """The number that the user most likely meant by a text that is none; None where that is not clear."""
+    """The number that a wrong text most likely means; None if that is unclear."""
     text = re.split(r"\s+[#!/]", value.strip(), maxsplit=1)[0].strip()
     text = re.sub(r"(?<=[0-9])[,_' ](?=[0-9]{3}\b)", "", text).lstrip("+")
     number = _number_meant(found.name, text)
@@ -169,3 +173,59 @@ _CHECKS = {
     "enum": _check_names,
     "flags": _check_names,
 }
+
+
+_OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_EXAMPLE = "write for example linger.ms=5"
+
+
+class KafkaOptions(dict[str, str]):
+    """librdkafka options by name; printing it shows *** for each secret."""
+
+    def public(self) -> dict[str, str]:
+        """The options with *** for each secret, and for each unknown option, which may be a misspelt secret."""
+        known = properties()
+        return {name: without_login(v) if name in known and not is_secret(name) else MASK for name, v in self.items()}
+
+    def __repr__(self) -> str:
+        return repr(self.public())
+
+    __str__ = __repr__
+
+
+def is_option_name(text: str) -> bool:
+    """Whether a text may name an option; other texts before a = may be part of a secret."""
+    return _OPTION.fullmatch(text) is not None
+
+
+def kafka_options(value: Any) -> KafkaOptions:
+    """Options from K=V texts, in a list or one per line, or from a table. Raises BadValue, which hides the value."""
+    options = KafkaOptions()
+    for name, text in _named(value):
+        if not is_option_name(name):
+            raise BadValue("must name an option of letters, digits, dots, - and _", _EXAMPLE, secret=True)
+        if "\0" in text or not is_utf8(text):
+            raise BadValue(f"must give {name} a UTF-8 text without NUL", _EXAMPLE, secret=True)
+        options[name] = text
+    return options
+
+
+def _named(value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        yield from _flattened(value, "")
+        return
+    for text in value if isinstance(value, list | tuple) else str(value).splitlines():
+        name, equals, option = str(text).partition("=")
+        if not equals:
+            raise BadValue("must be NAME=VALUE", _EXAMPLE, secret=True)
+        yield name.strip(), option.strip()
+
+
+def _flattened(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{name}.")
+        elif isinstance(value, str | int | float):
+            yield prefix + name, str(value).lower() if isinstance(value, bool) else str(value)
+        else:
+            raise BadValue(f"must give {prefix}{name} a text, a number, true or false", _EXAMPLE, secret=True)
