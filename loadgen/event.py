@@ -1,18 +1,15 @@
-"""What an event is: its columns, its pages and the fields of each wire format.
+"""What an event is: its columns and its pages.
 
 Both halves of the program share this file: the producing half fills an `EventBatch` and encodes it, the
-consuming half reads the fields back.
+consuming half reads the fields back (formats.py).
 """
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-
-Format = Literal["activity", "listen", "full"]
-FORMATS: tuple[Format, ...] = ("activity", "listen", "full")
 
 N_VIRTUAL_SHARDS = 256
 """The population is cut into this many fixed virtual shards: listener i belongs to virtual shard i % N_VIRTUAL_SHARDS.

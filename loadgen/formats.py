@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from loadgen.errors import UsageError
 from loadgen.event import TRACK_PAGES, Page
 
 FieldType = Literal["integer", "float", "text"]
@@ -81,6 +82,11 @@ class Field:
         """Whether it can be null where it is present."""
         return self.source in OF_TRACK and not set(self.pages or Page) <= set(TRACK_PAGES)
 
+    @property
+    def is_keyed(self) -> bool:
+        """Whether its term depends on the run's key; that of the popularity is kept with the catalogue."""
+        return self.source is not Source.POPULARITY
+
     def is_on(self, page: int) -> bool:
         """Whether the events of this page have it."""
         return self.pages is None or page in self.pages
@@ -149,3 +155,15 @@ FULL = Format(
     (*_VISIT, *_song(*TRACK_PAGES), Field("user", Source.USER_NAME), Field("genre", Source.GENRE), *_CLIENT),
 )
 BUILT_IN = {wire_format.name: wire_format for wire_format in (ACTIVITY, LISTEN, FULL)}
+FORMATS = tuple(BUILT_IN)
+
+
+def format_named(name: str) -> Format:
+    """The format of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in BUILT_IN:
+        raise UsageError(f"format must be one of {', '.join(BUILT_IN)}, got {name!r}")
+    return BUILT_IN[name]

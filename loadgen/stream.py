@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from loadgen.encode.arrow import ArrowEncoder, arrow_schema
-from loadgen.encode.lines import Encoder, make_encoder
+from loadgen.encode.lines import Encoder
 from loadgen.encode.malform import malform
-from loadgen.encode.tracks import KIND_OF, TrackParts, open_track_parts
+from loadgen.encode.tracks import TrackParts, open_track_parts
 from loadgen.errors import UsageError
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels
 from loadgen.fingerprint import run_key
-from loadgen.formats import BUILT_IN, Format
+from loadgen.formats import format_named
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
@@ -129,12 +129,12 @@ class EventStream:
     @cached_property
     def parts(self) -> TrackParts:
         """The unchanging part of each track's lines in the run's format."""
-        return open_track_parts(self.catalog, KIND_OF[self.settings.format], is_checked=self._is_checked)
+        return open_track_parts(self.catalog, format_named(self.settings.format), is_checked=self._is_checked)
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of the record batches."""
-        return arrow_schema(BUILT_IN[self.settings.format])
+        return arrow_schema(format_named(self.settings.format))
 
     def part(self, owned: Owned, shard: Shard | None = None, n_events: float | None = None) -> "ShardStream":
         """The events of some virtual shards.
@@ -191,8 +191,7 @@ class EventStream:
         return self.part(owned_virtual_shards(shard.index, shard.count, 0, 1))
 
     def _in(self, format: str) -> "EventStream":
-        if format not in BUILT_IN:
-            raise UsageError(f"format must be one of {', '.join(BUILT_IN)}, got {format!r}")
+        format_named(format)  # raises where there is none
         settings = self.settings.model_copy(update={"format": format})
         return EventStream(settings, self.simulation, self.catalog, self.model)
 
@@ -253,14 +252,13 @@ class ShardStream:
     @cached_property
     def _encoder(self) -> Encoder:
         stream = self._stream
-        return make_encoder(
-            stream.settings.format, stream.parts, stream.labels, self.shard.listeners, self._user_names, stream._key
-        )
+        wire_format = format_named(stream.settings.format)
+        return Encoder(wire_format, stream.parts, stream.labels, self.shard.listeners, self._user_names, stream._key)
 
     @cached_property
     def _arrow(self) -> ArrowEncoder:
         stream = self._stream
-        wire_format: Format = BUILT_IN[stream.settings.format]
+        wire_format = format_named(stream.settings.format)
         return ArrowEncoder(stream.catalog, stream.labels, self.shard.listeners, self._user_names, wire_format)
 
     def _user_names(self, user_ids: Int64s) -> pa.Array:

@@ -3,39 +3,25 @@
 The values of a listener or of a track are gathered from columns that are made once; no text is made for an event.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loadgen.encode.lines import STATUS, UserNames, action_rows
-from loadgen.encode.text import MS_PER_SECOND
-from loadgen.encode.tracks import TrackSource
-from loadgen.event import (
-    LEVELS,
-    PAGE_ACTIONS,
-    PAGE_METHODS,
-    PAGE_NAMES,
-    SKIP_ACTION,
-    TIERS,
-    EventBatch,
-    Labels,
-    Listeners,
-)
+from loadgen.encode.lines import UserNames
+from loadgen.encode.tracks import TrackSource, track_values
+from loadgen.encode.values import Axis, Codes, axis_values, kinds_of, listener_codes, pages_with
+from loadgen.event import EventBatch, Labels, Listeners
 from loadgen.formats import FULL, OF_TRACK, Field, FieldType, Format, Source
 
 TIME = pa.timestamp("ms", "UTC")
 _TYPES: dict[FieldType, pa.DataType] = {"integer": pa.int64(), "float": pa.float64(), "text": pa.string()}
-Codes = npt.NDArray[Any]
+_TIMES = (Source.TIME_MS, Source.TIME_ISO)
 
 
 def arrow_schema(wire_format: Format = FULL) -> pa.Schema:
     """The columns of a format: times as timestamp[ms, UTC], integers as int64, lengths as double, texts as string."""
-    times = (Source.TIME_MS, Source.TIME_ISO)
     return pa.schema(
-        [(field.name, TIME if field.source in times else _TYPES[field.type]) for field in wire_format.fields]
+        [(field.name, TIME if field.source in _TIMES else _TYPES[field.type]) for field in wire_format.fields]
     )
 
 
@@ -61,77 +47,42 @@ class ArrowEncoder:
         """
         self.schema = arrow_schema(wire_format)
         self._fields = wire_format.fields
-        sources = {field.source for field in wire_format.fields}
-        self._values = _listener_values(labels, listeners, user_names, sources) | _track_values(catalog)
+        self._few, self._codes = axis_values(labels), listener_codes(listeners)
+        self._of_track = track_values(catalog)
+        if any(field.source is Source.USER_NAME for field in wire_format.fields):
+            self._user_names = user_names(listeners.user_id)
 
     def to_arrow(self, batch: EventBatch) -> pa.RecordBatch:
         """A row for each event, in order; null where its record has no such field or no value for it."""
-        return pa.RecordBatch.from_arrays([self._column(field, batch) for field in self._fields], schema=self.schema)
+        kinds = kinds_of(batch)
+        return pa.RecordBatch.from_arrays(
+            [self._column(field, batch, kinds) for field in self._fields], schema=self.schema
+        )
 
-    def _column(self, field: Field, batch: EventBatch) -> pa.Array:
-        if field.source not in self._values:
-            return _numbers(field, batch)
-        table, code_of = self._values[field.source]
+    def _column(self, field: Field, batch: EventBatch, kinds: Codes) -> pa.Array:
         is_absent = _is_absent(field, batch)
-        if is_absent is None:
-            return table.take(pa.array(code_of(batch)))
-        return table.take(pa.array(code_of(batch), mask=is_absent))
-
-
-Values = dict[Source, tuple[pa.Array, Callable[[EventBatch], Codes]]]
-"""By source: the values that it has, and which of them each event has."""
-
-
-def _listener_values(labels: Labels, listeners: Listeners, user_names: UserNames, sources: set[Source]) -> Values:
-    """The sources that depend on the listener and on the page."""
-    names = user_names(listeners.user_id) if Source.USER_NAME in sources else pa.array([], pa.string())
-    return {
-        Source.PAGE: (pa.array(PAGE_NAMES), lambda batch: batch.page),
-        Source.METHOD: (pa.array(PAGE_METHODS), lambda batch: batch.page),
-        Source.LEVEL: (pa.array(LEVELS), lambda batch: batch.level),
-        Source.ACTION: (pa.array([*PAGE_ACTIONS, SKIP_ACTION]), action_rows),
-        Source.USER_NAME: (names, lambda batch: batch.row),
-        Source.LOCATION: (pa.array(labels.locations), lambda batch: listeners.city[batch.row]),
-        Source.COUNTRY: (pa.array(labels.countries), lambda batch: listeners.city[batch.row]),
-        Source.AGE: (pa.array(listeners.age.astype(np.int64)), lambda batch: batch.row),
-        Source.PLATFORM: (pa.array(labels.platforms), lambda batch: listeners.platform[batch.row]),
-        Source.DEVICE: (pa.array(labels.devices), lambda batch: listeners.device[batch.row]),
-    }
-
-
-def _track_values(catalog: TrackSource) -> Values:
-    """The sources that depend on the track; what they give for "no track" is hidden by a mask."""
-    tracks, artists = catalog.tracks, catalog.artists
-    artist = tracks["artist"].to_numpy()
-    tier, genre = artists["tier"].to_numpy(), tracks["genre"].to_numpy()
-    return {
-        Source.ARTIST: (artists["name"].combine_chunks(), lambda batch: artist[batch.track]),
-        Source.TITLE: (tracks["title"].combine_chunks(), lambda batch: batch.track),
-        Source.LENGTH: (pa.array(tracks["length_ms"].to_numpy() / MS_PER_SECOND), lambda batch: batch.track),
-        Source.TIER: (pa.array(TIERS), lambda batch: tier[artist[batch.track]]),
-        Source.POPULARITY: (tracks["popularity"].combine_chunks().cast(pa.int64()), lambda batch: batch.track),
-        Source.GENRE: (pa.array(catalog.genres), lambda batch: genre[batch.track]),
-    }
+        if field.source in self._of_track:
+            values, codes = self._of_track[field.source]
+            return values.take(pa.array(batch.track if codes is None else codes[batch.track], mask=is_absent))
+        if field.source in self._few:
+            axis, values = self._few[field.source]
+            codes = kinds if axis is Axis.KIND else self._codes[axis][batch.row]
+            return values.take(pa.array(codes, mask=is_absent))
+        if field.source is Source.USER_NAME:
+            return self._user_names.take(pa.array(batch.row, mask=is_absent))
+        if field.source in _TIMES:
+            return pa.array(batch.ts_ms.astype(np.int64, copy=False).view("datetime64[ms]"), TIME, mask=is_absent)
+        numbers: dict[Source, Codes] = {
+            Source.USER_ID: batch.user_id,
+            Source.SESSION_ID: batch.session_id,
+            Source.ITEM: batch.item,
+        }
+        return pa.array(numbers[field.source], pa.int64(), mask=is_absent)
 
 
 def _is_absent(field: Field, batch: EventBatch) -> npt.NDArray[np.bool_] | None:
     """Which events have no value for the field; None where all have one."""
     if field.pages is None:
         return batch.track < 0 if field.source in OF_TRACK else None
-    has_field = np.array([field.is_on(page) for page in range(len(PAGE_NAMES))])
-    is_absent: npt.NDArray[np.bool_] = ~has_field[batch.page]
+    is_absent: npt.NDArray[np.bool_] = ~pages_with(field)[batch.page]
     return is_absent | (batch.track < 0) if field.is_nullable else is_absent
-
-
-def _numbers(field: Field, batch: EventBatch) -> pa.Array:
-    """A column that is one of the batch's, or the same number everywhere."""
-    is_absent = _is_absent(field, batch)
-    if field.source in (Source.TIME_MS, Source.TIME_ISO):
-        return pa.array(batch.ts_ms.astype(np.int64, copy=False).view("datetime64[ms]"), TIME, mask=is_absent)
-    values = {
-        Source.USER_ID: batch.user_id,
-        Source.SESSION_ID: batch.session_id,
-        Source.ITEM: batch.item.astype(np.int64),
-        Source.STATUS: np.broadcast_to(np.int64(STATUS), len(batch)),
-    }
-    return pa.array(values[field.source], mask=is_absent)

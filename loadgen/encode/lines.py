@@ -1,273 +1,269 @@
 """A batch of events to lines of JSON and their hashes: static pieces gathered, numbers cast, all joined at once.
 
 An `EventBatch` goes in; a binary array with one line per event (ending in a newline) and a uint64 hash per event come
-out. Each line equals orjson.dumps of the same record; the fields and their order are event.py's.
+out. Each line equals orjson.dumps of the same record; fields and their order are those of the `Format`.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 import pyarrow as pa
 
 from loadgen.encode import text
-from loadgen.encode.tracks import TrackParts
-from loadgen.event import (
-    LEVELS,
-    NO_TRACK,
-    PAGE_ACTIONS,
-    PAGE_METHODS,
-    PAGE_NAMES,
-    SKIP_ACTION,
-    EventBatch,
-    Format,
-    Int64s,
-    Labels,
-    Listeners,
-    Page,
-    UInt64s,
+from loadgen.encode.layout import Piece, layout_of, track_pieces
+from loadgen.encode.tracks import ABSENT, NULL, TrackParts
+from loadgen.encode.values import (
+    KINDS,
+    PAGE_OF_KIND,
+    Axis,
+    Codes,
+    axis_values,
+    kinds_of,
+    listener_codes,
+    pages_with,
+    terms_of,
 )
+from loadgen.event import EventBatch, Int64s, Labels, Listeners, UInt8s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_integers, hash_null, hash_texts, mix
+from loadgen.formats import Field, Format, Source
 
-STATUS = 200
-OLDEST = 128  # ages are 0..127
-N_PAGES = len(PAGE_NAMES)
-
+MAX_TABLE = 1 << 15
+"""The texts of neighbouring fields are kept as one table up to this number of combinations."""
+_COLUMNS = {Source.TIME_MS: "ts_ms", Source.TIME_ISO: "ts_ms", Source.SESSION_ID: "session_id", Source.ITEM: "item"}
 UserNames = Callable[[Int64s], pa.Array]
+Texts: TypeAlias = pa.Array | pa.Scalar
 
 
-class Encoder(Protocol):
+class _Events:
+    """A batch, with what several pieces look up by."""
+
+    def __init__(self, batch: EventBatch, n_tracks: int) -> None:
+        self.batch = batch
+        self._n_tracks = n_tracks
+        self._kinds: UInt8s | None = None
+        self._track_rows: dict[bytes, npt.NDArray[np.int32]] = {}
+
+    @property
+    def kinds(self) -> UInt8s:
+        """Position in KINDS of each event."""
+        if self._kinds is None:
+            self._kinds = kinds_of(self.batch)
+        return self._kinds
+
+    def track_rows(self, pages: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """The row in TrackParts of each event, for fields that these pages have."""
+        key = pages.tobytes()
+        if key not in self._track_rows:
+            self._track_rows[key] = self._find_track_rows(pages)
+        return self._track_rows[key]
+
+    def _find_track_rows(self, pages: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        n_rows, track = self._n_tracks + 2, self.batch.track
+        if pages.all():
+            return np.where(track >= 0, track, np.int32(n_rows + NULL))
+        without = np.where(pages, np.int32(n_rows + NULL), np.int32(n_rows + ABSENT))[self.batch.page]
+        return np.where((track >= 0) & pages[self.batch.page], track, without)
+
+
+Make = Callable[[_Events], list[Texts]]
+Terms = Callable[[_Events], UInt64s]
+
+
+class Encoder:
     """Encodes the batches of one shard."""
 
-    def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
-        """The lines of the events, each ending in a newline, and their hashes."""
-
-
-def make_encoder(
-    wire_format: Format,
-    tracks: TrackParts,
-    labels: Labels,
-    listeners: Listeners,
-    user_names: UserNames,
-    key: np.uint64 = NO_KEY,
-) -> Encoder:
-    """The encoder of a wire format for these listeners.
-
-    Args:
-        wire_format: activity, listen or full.
-        tracks: the parts of the kind that KIND_OF names for the format.
-        labels: the words behind the codes.
-        listeners: the shard's listeners; a batch's `row` points into them.
-        user_names: gives the user names of user ids.
-        key: of the hashes, see fingerprint.run_key.
-    """
-    if wire_format == "activity":
-        return ActivityEncoder(tracks, labels, listeners, key)
-    if wire_format == "full":
-        return FullEncoder(tracks, labels, listeners, user_names, key)
-    return ListenEncoder(tracks, labels, listeners, user_names, key)
-
-
-class ActivityEncoder:
-    """`{"ts":…,"userId":…,…,"age":…}`, with the five song fields where the page is NextSong."""
-
-    def __init__(self, tracks: TrackParts, labels: Labels, listeners: Listeners, key: np.uint64) -> None:
-        self._tracks, self._key = tracks, key
-        self._place = (listeners.city.astype(np.int32) * OLDEST + listeners.age).astype(np.int32)
-        self._place_text = _place_texts(labels)
-        self._visit_text, self._visit_hash = _visit_table(key)
-        self._listener_hash = (
-            hash_integers("userId", listeners.user_id, key)
-            + hash_texts("location", pa.array(labels.locations))[listeners.city]
-            + hash_integers("age", listeners.age, key)
-        )
-
-    def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
-        """The lines of the events, each ending in a newline, and their hashes."""
-        song = _track_where(batch, self._names_song(batch), self._tracks)
-        lines = text.join(*self._pieces(batch, song), text.literal("}\n"))
-        return lines, mix(self._hash(batch, song))
-
-    def _names_song(self, batch: EventBatch) -> npt.NDArray[np.bool_]:
-        """Which events have the song fields."""
-        named: npt.NDArray[np.bool_] = batch.page == Page.NEXT_SONG
-        return named
-
-    def _pieces(self, batch: EventBatch, song: npt.NDArray[np.int32]) -> list[pa.BinaryArray | pa.Scalar]:
-        return [
-            text.literal('{"ts":'),
-            text.integers(batch.ts_ms),
-            text.literal(',"userId":'),
-            text.integers(batch.user_id),
-            text.literal(',"sessionId":'),
-            text.integers(batch.session_id),
-            self._visit_text.take(pa.array(_visit_row(batch))),
-            text.integers(batch.item),
-            self._place_text.take(pa.array(self._place[batch.row])),
-            self._tracks.pieces[0].take(pa.array(song)),
-        ]
-
-    def _hash(self, batch: EventBatch, song: npt.NDArray[np.int32]) -> UInt64s:
-        return (
-            self._listener_hash[batch.row]
-            + self._tracks.hash[song]
-            + self._visit_hash[_visit_row(batch)]
-            + hash_integers("ts", batch.ts_ms, self._key)
-            + hash_integers("sessionId", batch.session_id, self._key)
-            + hash_integers("itemInSession", batch.item, self._key)
-        )
-
-
-class FullEncoder(ActivityEncoder):
-    """The activity fields, then user, genre, platform, device, action and country.
-
-    Every event about a track has the song fields, not only NextSong: a thumb up without its song says little.
-    """
-
     def __init__(
-        self, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames, key: np.uint64
+        self,
+        wire_format: Format,
+        tracks: TrackParts,
+        labels: Labels,
+        listeners: Listeners,
+        user_names: UserNames,
+        key: np.uint64 = NO_KEY,
     ) -> None:
-        super().__init__(tracks, labels, listeners, key)
-        self._person = _Person(labels, listeners, user_names)
-        self._genre_text = text.dumped([*labels.genres, None])
-        self._genre_hash = np.append(hash_texts("genre", pa.array(labels.genres)), hash_null("genre"))
+        """Make the tables to gather from.
 
-    def _names_song(self, batch: EventBatch) -> npt.NDArray[np.bool_]:
-        named: npt.NDArray[np.bool_] = batch.track != NO_TRACK
-        return named
-
-    def _pieces(self, batch: EventBatch, song: npt.NDArray[np.int32]) -> list[pa.BinaryArray | pa.Scalar]:
-        return [
-            *super()._pieces(batch, song),
-            text.literal(',"user":'),
-            self._person.names(batch),
-            text.literal(',"genre":'),
-            self._genre_text.take(pa.array(self._tracks.genre[song])),
-            *self._person.ending(batch),
-        ]
-
-    def _hash(self, batch: EventBatch, song: npt.NDArray[np.int32]) -> UInt64s:
-        return (
-            super()._hash(batch, song)
-            + self._genre_hash[self._tracks.genre[song]]
-            + self._person.hash_of_row[batch.row]
-            + self._person.action_hash[action_rows(batch)]
-        )
-
-
-class ListenEncoder:
-    """One flat record: user, artist, track, timestamp, genre, duration, platform, device, action, country."""
-
-    def __init__(
-        self, tracks: TrackParts, labels: Labels, listeners: Listeners, user_names: UserNames, key: np.uint64
-    ) -> None:
-        self._tracks, self._key = tracks, key
-        self._person = _Person(labels, listeners, user_names)
-        self._times = text.IsoTimes()
+        Args:
+            wire_format: what the lines look like.
+            tracks: the parts of this format.
+            labels: the words behind the codes.
+            listeners: the shard's listeners; a batch's `row` points into them.
+            user_names: gives the user names of user ids.
+            key: of the hashes, see fingerprint.run_key.
+        """
+        self._tracks, self._labels, self._listeners, self._key = tracks, labels, listeners, key
+        self._user_names, self._iso_times = user_names, text.IsoTimes()
+        self._values, self._codes = axis_values(labels), listener_codes(listeners)
+        layout = layout_of(wire_format)
+        self._pieces = [make for piece in layout for make in self._makers(piece, track_pieces(wire_format))]
+        self._terms = list(self._makers_of_terms(wire_format))
 
     def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
         """The lines of the events, each ending in a newline, and their hashes."""
-        track = _track_where(batch, batch.track != NO_TRACK, self._tracks)
-        track_rows = pa.array(track)
-        lines = text.join(
-            text.literal('{"user":'),
-            self._person.names(batch),
-            self._tracks.pieces[0].take(track_rows),
-            *self._times.pieces(batch.ts_ms),
-            self._tracks.pieces[1].take(track_rows),
-            *self._person.ending(batch),
-            text.literal("}\n"),
-        )
-        hashes = (
-            self._person.hash_of_row[batch.row]
-            + self._tracks.hash[track]
-            + self._person.action_hash[action_rows(batch)]
-            + hash_integers("timestamp", batch.ts_ms, self._key)
-        )
-        return lines, mix(hashes)
+        events = _Events(batch, len(self._tracks.genre) - 2)
+        lines = text.join(*(texts for make in self._pieces for texts in make(events)))
+        total = np.zeros(len(batch), np.uint64)
+        for terms in self._terms:
+            total += terms(events)
+        return lines, mix(total)
+
+    def _makers(self, piece: Piece, of_tracks: list[Piece]) -> Iterator[Make]:
+        if piece.kind == "table":
+            yield from self._tables(piece)
+            return
+        before, after = text.literal(piece.before), text.literal(piece.after)
+        if piece.kind == "track":
+            pages = pages_with(piece.fields[0][1])
+            if piece in of_tracks:
+                texts = self._tracks.pieces[of_tracks.index(piece)]
+                yield lambda events: [texts.take(pa.array(events.track_rows(pages)))]
+            else:
+                genres = text.join(before, self._genre_texts(piece.fields[0][0]))
+                yield lambda events: [genres.take(pa.array(self._tracks.genre[events.track_rows(pages)]))]
+        else:
+            if piece.before:
+                yield lambda _: [before]
+            yield self._of_event(*piece.fields[0])
+        if piece.after:
+            yield lambda _: [after]
+
+    def _genre_texts(self, key: str) -> pa.BinaryArray:
+        values = [*text.strings(pa.array(self._labels.genres)).to_pylist(), b"null"]
+        return pa.array([*(key.encode() + value for value in values), b""])
+
+    def _of_event(self, key: str, field: Field) -> Make:
+        """The text of a field that is made for each event; with its key where only some pages have it."""
+        makers: dict[Source, Make] = {
+            Source.TIME_MS: lambda events: [text.integers(events.batch.ts_ms)],
+            Source.TIME_ISO: lambda events: list(self._iso_times.pieces(events.batch.ts_ms)),
+            Source.USER_ID: lambda events: [text.integers(events.batch.user_id)],
+            Source.SESSION_ID: lambda events: [text.integers(events.batch.session_id)],
+            Source.ITEM: lambda events: [text.integers(events.batch.item)],
+            Source.USER_NAME: lambda events: [self._user_names(events.batch.user_id).cast(pa.binary())],
+        }
+        make = makers[field.source]
+        if field.pages is None:
+            return make
+        pages, quote = pages_with(field), text.literal('"' if field.type == "text" else "")
+
+        def some(events: _Events) -> list[Texts]:
+            texts = text.join(text.literal(key), quote, *make(events), quote)
+            return [pa.compute.if_else(pa.array(pages[events.batch.page]), texts, text.literal(""))]
+
+        return some
+
+    def _tables(self, piece: Piece) -> Iterator[Make]:
+        """Tables of the texts of neighbouring fields, as few as MAX_TABLE allows."""
+        groups: list[list[tuple[str, Field]]] = []
+        for one in piece.fields:
+            if groups and self._size([*groups[-1], one]) <= MAX_TABLE:
+                groups[-1].append(one)
+            else:
+                groups.append([one])
+        for at, group in enumerate(groups):
+            before = piece.before if at == 0 else ""
+            yield self._table(before, group, piece.after if at == len(groups) - 1 else "")
+
+    def _axes(self, fields: list[tuple[str, Field]]) -> dict[Axis, int]:
+        """The axes on which these fields depend, each with its length; the kind of event, where it is one, is last."""
+        axes = {axis: len(values) for axis, values in (self._values[field.source] for _, field in fields)}
+        if any(field.pages is not None for _, field in fields):
+            axes[Axis.KIND] = len(KINDS)
+        return dict(sorted(axes.items(), key=lambda item: item[0] is Axis.KIND))
+
+    def _size(self, fields: list[tuple[str, Field]]) -> int:
+        return int(np.prod(list(self._axes(fields).values())))
+
+    def _table(self, before: str, fields: list[tuple[str, Field]], after: str) -> Make:
+        axes = self._axes(fields)
+        places = dict(zip(axes, np.indices(tuple(axes.values())).reshape(len(axes), -1), strict=True))
+        texts: list[Texts] = [text.literal(before)]
+        for key, field in fields:
+            axis, values = self._values[field.source]
+            part = text.join(text.literal(key), text.encoded(values)).take(pa.array(places[axis]))
+            if field.pages is not None:
+                has_field = pages_with(field)[PAGE_OF_KIND][places[Axis.KIND]]
+                part = pa.compute.if_else(pa.array(has_field), part, text.literal(""))
+            texts.append(part)
+        table = text.join(*texts, text.literal(after))
+        code = self._code_of_listener(axes)
+        if code is None:
+            return lambda events: [table.take(pa.array(events.kinds))]
+        if Axis.KIND not in axes:
+            return lambda events: [table.take(pa.array(code[events.batch.row]))]
+        code *= np.int32(len(KINDS))
+        return lambda events: [table.take(pa.array(code[events.batch.row] + events.kinds))]
+
+    def _code_of_listener(self, axes: dict[Axis, int]) -> Codes | None:
+        """Of each listener, the position in a table of these axes without the kind of event; None: it has no other."""
+        code = None
+        for axis in [axis for axis in axes if axis is not Axis.KIND]:
+            place = self._codes[axis].astype(np.int32)
+            code = place if code is None else code * np.int32(axes[axis]) + place
+        return code
+
+    def _makers_of_terms(self, wire_format: Format) -> Iterator[Terms]:
+        """What the hash of an event is the sum of."""
+        of_listener, of_kind = np.zeros(len(self._listeners), np.uint64), np.zeros(len(KINDS), np.uint64)
+        for field in wire_format.fields:
+            if field.source in self._values and self._values[field.source][0] is Axis.KIND:
+                terms = terms_of(field, self._values[field.source][1], self._key)
+                of_kind += np.where(pages_with(field)[PAGE_OF_KIND], terms, np.uint64(0))
+            elif field.pages is None:
+                of_listener += self._terms_of_listeners(field)
+            elif (terms := self._terms_of_listeners(field)).any():
+                yield _where(pages_with(field), _of_rows(terms))
+        yield _of_rows(of_listener)
+        if of_kind.any():
+            yield lambda events: of_kind[events.kinds]
+        yield from self._terms_of_tracks(wire_format)
+        yield from self._terms_of_events(wire_format)
+
+    def _terms_of_listeners(self, field: Field) -> UInt64s:
+        """The terms of a field that depends on the listener alone; zeros for another one."""
+        if field.source in self._values:
+            axis, values = self._values[field.source]
+            return terms_of(field, values, self._key)[self._codes[axis]]
+        if field.source is Source.USER_ID:
+            return hash_integers(field.name, self._listeners.user_id, self._key)
+        if field.source is Source.USER_NAME:
+            return hash_texts(field.name, self._user_names(self._listeners.user_id))
+        return np.zeros(len(self._listeners), np.uint64)
+
+    def _terms_of_tracks(self, wire_format: Format) -> Iterator[Terms]:
+        of_tracks = track_pieces(wire_format)
+        for piece, hashes in zip(of_tracks, self._tracks.hashes, strict=True):
+            yield self._gathered(hashes, piece.fields[0][1])
+        in_pieces = {field.name for piece in of_tracks for _, field in piece.fields}
+        for field in wire_format.fields:
+            if field.source is Source.GENRE and field.name not in in_pieces:
+                terms = terms_of(field, pa.array(self._labels.genres))
+                by_genre = np.append(terms, [hash_null(field.name), np.uint64(0)])
+                yield self._gathered(by_genre, field, self._tracks.genre)
+
+    def _gathered(self, terms: UInt64s, field: Field, codes: Codes | None = None) -> Terms:
+        """The terms of each event's track; codes: where in `terms` those of a track are."""
+        pages = pages_with(field)
+        if codes is None:
+            return lambda events: terms[events.track_rows(pages)]
+        return lambda events: terms[codes[events.track_rows(pages)]]
+
+    def _terms_of_events(self, wire_format: Format) -> Iterator[Terms]:
+        for field in wire_format.fields:
+            if field.source in _COLUMNS:
+                terms = self._integers(field.name, _COLUMNS[field.source])
+                yield terms if field.pages is None else _where(pages_with(field), terms)
+
+    def _integers(self, name: str, column: str) -> Terms:
+        return lambda events: hash_integers(name, getattr(events.batch, column), self._key)
 
 
-class _Person:
-    """The parts of a line that say who: user name, platform, device, action and country."""
-
-    def __init__(self, labels: Labels, listeners: Listeners, user_names: UserNames) -> None:
-        self._user_names = user_names
-        self._country_text = text.dumped(list(labels.countries))
-        self._city = listeners.city
-        self._n_actions = len(PAGE_ACTIONS) + 1
-        self._client = listeners.platform.astype(np.int32) * len(labels.devices) + listeners.device
-        actions = [*PAGE_ACTIONS, SKIP_ACTION]
-        self._client_text = pa.array(
-            [
-                _client_text(platform, device, action)
-                for platform in labels.platforms
-                for device in labels.devices
-                for action in actions
-            ]
-        )
-        self.action_hash = hash_texts("action", pa.array(actions))
-        self.hash_of_row = (
-            hash_texts("platform", pa.array(labels.platforms))[listeners.platform]
-            + hash_texts("device", pa.array(labels.devices))[listeners.device]
-            + hash_texts("country", pa.array(labels.countries))[listeners.city]
-            + hash_texts("user", user_names(listeners.user_id))
-        )
-
-    def names(self, batch: EventBatch) -> pa.BinaryArray:
-        """Quoted user names; they are ASCII letters, digits and dots."""
-        return text.quoted(self._user_names(batch.user_id))
-
-    def ending(self, batch: EventBatch) -> tuple[pa.BinaryArray, pa.BinaryArray]:
-        """Platform, device, action and country."""
-        client = self._client[batch.row] * self._n_actions + action_rows(batch)
-        return self._client_text.take(pa.array(client)), self._country_text.take(pa.array(self._city[batch.row]))
+def _of_rows(terms: UInt64s) -> Terms:
+    return lambda events: terms[events.batch.row]
 
 
-def _client_text(platform: str, device: str, action: str) -> bytes:
-    record = orjson.dumps({"platform": platform, "device": device, "action": action})
-    return b"," + record[1:-1] + b',"country":'
-
-
-def _track_where(batch: EventBatch, wanted: npt.NDArray[np.bool_], tracks: TrackParts) -> npt.NDArray[np.int32]:
-    """The track of each event, or the row that stands for no track."""
-    return np.where(wanted, batch.track, np.int32(len(tracks.hash) - 1))
-
-
-def _visit_row(batch: EventBatch) -> npt.NDArray[np.uint8]:
-    return batch.page * np.uint8(len(LEVELS)) + batch.level
-
-
-def action_rows(batch: EventBatch) -> npt.NDArray[np.uint8]:
-    """Position in PAGE_ACTIONS, or behind it where the listener skipped."""
-    return np.where(batch.skipped, np.uint8(N_PAGES), batch.page)
-
-
-def _visit_table(key: np.uint64) -> tuple[pa.BinaryArray, UInt64s]:
-    """Text and hash of page, method, status and level, row = page * 2 + level."""
-    rows = [(page, level) for page in range(N_PAGES) for level in LEVELS]
-    texts = [
-        f',"page":"{PAGE_NAMES[page]}","method":"{PAGE_METHODS[page]}","status":{STATUS},"level":"{level}",'
-        f'"itemInSession":'
-        for page, level in rows
-    ]
-    hashes = (
-        hash_texts("page", pa.array([PAGE_NAMES[page] for page, _ in rows]))
-        + hash_texts("method", pa.array([PAGE_METHODS[page] for page, _ in rows]))
-        + hash_integers("status", np.full(len(rows), STATUS), key)
-        + hash_texts("level", pa.array([level for _, level in rows]))
-    )
-    return pa.array([line.encode() for line in texts]), hashes
-
-
-def _place_texts(labels: Labels) -> pa.BinaryArray:
-    """`,"location":"Seoul, KR","age":23`, row = city * OLDEST + age."""
-    places = text.strings(pa.array(labels.locations))
-    n_cities = len(labels.locations)
-    return text.join(
-        text.literal(',"location":'),
-        places.take(pa.array(np.repeat(np.arange(n_cities), OLDEST))),
-        text.literal(',"age":'),
-        text.integers(np.tile(np.arange(OLDEST), n_cities)),
-    )
+def _where(pages: npt.NDArray[np.bool_], terms: Terms) -> Terms:
+    """These terms for the events of these pages, zero for all others."""
+    return lambda events: np.where(pages[events.batch.page], terms(events), np.uint64(0))

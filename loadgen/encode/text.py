@@ -62,6 +62,15 @@ def seconds(values_ms: npt.NDArray[np.integer[Any]]) -> pa.BinaryArray:
     return join(integers(whole), fractions.take(pa.array(thousandths)))
 
 
+def encoded(values: pa.Array) -> pa.BinaryArray:
+    """The JSON of each value: of integers, strings, and lengths in seconds, which are whole milliseconds."""
+    if pa.types.is_string(values.type):
+        return strings(values)
+    if pa.types.is_floating(values.type):
+        return seconds(np.rint(values.to_numpy() * MS_PER_SECOND).astype(np.int64))
+    return integers(values.to_numpy())
+
+
 class IsoTimes:
     """ISO 8601 with microseconds and offset, in UTC: 2025-07-03T14:30:15.123000+00:00."""
 

@@ -5,10 +5,10 @@ The catalogue goes in; an Arrow file beside it comes out, memory-mapped by every
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,17 @@ import pyarrow as pa
 
 from loadgen.digest import digest_of_runs
 from loadgen.encode import text
-from loadgen.event import TIERS, Format, UInt64s
-from loadgen.fingerprint import hash_floats, hash_integers, hash_null, hash_texts
+from loadgen.encode.layout import Piece, track_pieces
+from loadgen.encode.values import Codes, terms_of
+from loadgen.event import TIERS, UInt64s
+from loadgen.fingerprint import hash_null
+from loadgen.formats import Format, Source
 
-FILE_VERSION = 3
+FILE_VERSION = 4
 """Goes up with every change of the text of a track or of fingerprint.py: a file of another version is not read."""
 _DIGEST = b"loadgen.digest"
-Kind = Literal["song", "listen"]
-KIND_OF: dict[Format, Kind] = {"activity": "song", "full": "song", "listen": "listen"}
+NULL, ABSENT = -2, -1
+"""The rows of events about no track: where the fields are null, and where the record lacks them."""
 
 
 class TrackSource(Protocol):
@@ -43,116 +46,83 @@ class TrackSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrackParts:
-    """Pieces of text and hashes, one per track and a last one for "no track".
+    """Pieces of text and their hashes, one per track, then those at NULL and ABSENT.
 
     Attributes:
-        pieces: binary arrays of n_tracks + 1; kind "song": one piece, `,"artist":…,"song_popularity":87`, empty for no
-            track; kind "listen": two, before and after the time stamp.
-        hash: uint64[n_tracks + 1], the sum of the hashes of the fields in the pieces.
-        genre: uint8[n_tracks + 1], position in the catalogue's genres; len(genres) for no track.
+        pieces: binary arrays of n_tracks + 2, one for each of `track_pieces`.
+        hashes: uint64[n_tracks + 2] of each piece, the sum of the terms of its fields.
+        genre: uint16[n_tracks + 2], position in the catalogue's genres; then len(genres) and len(genres) + 1.
     """
 
     pieces: tuple[pa.BinaryArray, ...]
-    hash: UInt64s
-    genre: npt.NDArray[np.uint8]
+    hashes: tuple[UInt64s, ...]
+    genre: npt.NDArray[np.uint16]
 
 
-def open_track_parts(catalog: TrackSource, kind: Kind, *, is_checked: bool = False) -> TrackParts:
+def open_track_parts(catalog: TrackSource, wire_format: Format, *, is_checked: bool = False) -> TrackParts:
     """Open the parts kept beside the catalogue, and make them first where they are missing or damaged.
 
     Args:
         catalog: the catalogue.
-        kind: which formats they serve, see KIND_OF.
+        wire_format: which format they serve; formats with the same fields of tracks share a file.
         is_checked: whether this run has opened them already; their digest is then not computed again.
     """
-    path = catalog.path.with_name(f"{catalog.path.stem}-{kind}-v{FILE_VERSION}-{catalog.digest[:12]}.arrow")
+    pieces = track_pieces(wire_format)
+    texts = [(piece.before, [(key, one.source) for key, one in piece.fields]) for piece in pieces]
+    layout = blake2b(repr(texts).encode(), digest_size=4).hexdigest()
+    path = catalog.path.with_name(f"{catalog.path.stem}-{layout}-v{FILE_VERSION}-{catalog.digest[:12]}.arrow")
     try:
         return _load(path, is_checked)
     except (OSError, ValueError):  # pyarrow's own are ValueErrors, too
-        _save(make_track_parts(catalog, kind), path)
+        _save(make_track_parts(catalog, wire_format), path)
         return _load(path, is_checked=True)
 
 
-def make_track_parts(catalog: TrackSource, kind: Kind) -> TrackParts:
+def make_track_parts(catalog: TrackSource, wire_format: Format) -> TrackParts:
     """Encode and hash every track of the catalogue."""
-    make: dict[Kind, Callable[[TrackSource], TrackParts]] = {"song": _song_parts, "listen": _listen_parts}
-    return make[kind](catalog)
+    values = track_values(catalog)
+    made = [_piece(piece, values) for piece in track_pieces(wire_format)]
+    genre = np.append(catalog.tracks["genre"].to_numpy().astype(np.uint16), len(catalog.genres) + np.arange(2))
+    return TrackParts(tuple(piece for piece, _ in made), tuple(hashes for _, hashes in made), genre.astype(np.uint16))
 
 
-def _song_parts(catalog: TrackSource) -> TrackParts:
+Values = dict[Source, tuple[pa.Array, Codes | None]]
+"""By source: its values, and which of them each track has; None: there is a value for each track."""
+
+
+def track_values(catalog: TrackSource) -> Values:
+    """The values of the sources that depend on the track."""
     tracks, artists = catalog.tracks, catalog.artists
-    artist_row = tracks["artist"].combine_chunks()
-    tier_names = pa.array(TIERS).take(artists["tier"].combine_chunks())
-    length_ms = tracks["length_ms"].to_numpy()
-    popularity = tracks["popularity"].to_numpy()
-    piece = text.join(
-        text.literal(',"artist":'),
-        text.strings(artists["name"]).take(artist_row),
-        text.literal(',"song":'),
-        text.strings(tracks["title"]),
-        text.literal(',"length":'),
-        text.seconds(length_ms),
-        text.literal(',"artist_tier":'),
-        text.strings(tier_names).take(artist_row),
-        text.literal(',"song_popularity":'),
-        text.integers(popularity),
-    )
-    hashes = (
-        (hash_texts("artist", artists["name"]) + hash_texts("artist_tier", tier_names))[artist_row.to_numpy()]
-        + hash_texts("song", tracks["title"])
-        + hash_floats("length", length_ms / text.MS_PER_SECOND)
-        + hash_integers("song_popularity", popularity)
-    )
-    return _with_no_track(catalog, (piece,), (b"",), hashes, np.uint64(0))
+    artist = tracks["artist"].to_numpy()
+    return {
+        Source.ARTIST: (artists["name"].combine_chunks(), artist),
+        Source.TITLE: (tracks["title"].combine_chunks(), None),
+        Source.LENGTH: (pa.array(tracks["length_ms"].to_numpy() / text.MS_PER_SECOND), None),
+        Source.TIER: (pa.array(TIERS), artists["tier"].to_numpy()[artist]),
+        Source.POPULARITY: (tracks["popularity"].combine_chunks().cast(pa.int64()), None),
+        Source.GENRE: (pa.array(catalog.genres), tracks["genre"].to_numpy()),
+    }
 
 
-def _listen_parts(catalog: TrackSource) -> TrackParts:
-    tracks, artists = catalog.tracks, catalog.artists
-    artist_row = tracks["artist"].combine_chunks()
-    genre_row = tracks["genre"].combine_chunks()
-    genre_names = pa.array(catalog.genres)
-    length_ms = tracks["length_ms"].to_numpy()
-    before = text.join(
-        text.literal(',"artist":'),
-        text.strings(artists["name"]).take(artist_row),
-        text.literal(',"track":'),
-        text.strings(tracks["title"]),
-        text.literal(',"timestamp":"'),
-    )
-    after = text.join(
-        text.literal('","genre":'),
-        text.strings(genre_names).take(genre_row),
-        text.literal(',"duration":'),
-        text.seconds(length_ms),
-    )
-    hashes = (
-        hash_texts("artist", artists["name"])[artist_row.to_numpy()]
-        + hash_texts("track", tracks["title"])
-        + hash_texts("genre", genre_names)[genre_row.to_numpy()]
-        + hash_floats("duration", length_ms / text.MS_PER_SECOND)
-    )
-    no_track = (b',"artist":null,"track":null,"timestamp":"', b'","genre":null,"duration":null')
-    no_hash = np.add.reduce([hash_null(name) for name in ("artist", "track", "genre", "duration")])
-    return _with_no_track(catalog, (before, after), no_track, hashes, no_hash)
-
-
-def _with_no_track(
-    catalog: TrackSource,
-    pieces: tuple[pa.BinaryArray, ...],
-    no_track: tuple[bytes, ...],
-    hashes: UInt64s,
-    no_hash: np.uint64,
-) -> TrackParts:
-    ended = tuple(
-        pa.concat_arrays([piece, pa.array([end], pa.binary())]) for piece, end in zip(pieces, no_track, strict=True)
-    )
-    genre = np.append(catalog.tracks["genre"].to_numpy(), np.uint8(len(catalog.genres)))
-    return TrackParts(ended, np.append(hashes, no_hash), genre)
+def _piece(piece: Piece, values: Values) -> tuple[pa.BinaryArray, UInt64s]:
+    """The text of the piece for each track, at NULL and at ABSENT, and its hashes."""
+    texts: list[pa.Array | pa.Scalar] = [text.literal(piece.before)]
+    hashes = np.zeros(len(values[Source.TITLE][0]), np.uint64)
+    for key, field in piece.fields:
+        found, codes = values[field.source]
+        of_values, terms = text.encoded(found), terms_of(field, found)
+        texts += [text.literal(key), of_values if codes is None else of_values.take(pa.array(codes))]
+        hashes += terms if codes is None else terms[codes]
+    null = piece.before + "".join(f"{key}null" for key, _ in piece.fields)
+    ends = pa.array([null.encode(), piece.before.encode()], pa.binary())
+    no_track = np.add.reduce([hash_null(field.name) for _, field in piece.fields])
+    return pa.concat_arrays([text.join(*texts), ends]), np.append(hashes, [no_track, np.uint64(0)])
 
 
 def _save(parts: TrackParts, path: Path) -> None:
-    columns = [*parts.pieces, pa.array(parts.hash), pa.array(parts.genre)]
-    names = [*(f"piece_{i}" for i in range(len(parts.pieces))), "hash", "genre"]
+    columns = [*parts.pieces, *map(pa.array, parts.hashes), pa.array(parts.genre)]
+    n_pieces = range(len(parts.pieces))
+    names = [*(f"piece_{i}" for i in n_pieces), *(f"hash_{i}" for i in n_pieces), "genre"]
     table = pa.table(columns, names).combine_chunks()
     table = table.replace_schema_metadata({_DIGEST: _digest_of(table)})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,8 +137,10 @@ def _load(path: Path, is_checked: bool) -> TrackParts:
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     if not is_checked and (table.schema.metadata or {}).get(_DIGEST) != _digest_of(table):
         raise ValueError(f"{path} holds other contents than were written")
-    *pieces, hashes, genre = (column.chunk(0) for column in table.columns)
-    return TrackParts(tuple(pieces), hashes.to_numpy(), genre.to_numpy())
+    *columns, genre = (column.chunk(0) for column in table.columns)
+    n_pieces = len(columns) // 2
+    hashes = tuple(column.to_numpy() for column in columns[n_pieces:])
+    return TrackParts(tuple(columns[:n_pieces]), hashes, genre.to_numpy())
 
 
 def _digest_of(table: pa.Table) -> bytes:

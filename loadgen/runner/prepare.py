@@ -10,9 +10,10 @@ import numpy as np
 
 from loadgen.config import RunSettings
 from loadgen.config.values import say_duration
-from loadgen.encode.tracks import KIND_OF, open_track_parts
+from loadgen.encode.tracks import open_track_parts
 from loadgen.errors import BrokerUnreachable, UsageError
 from loadgen.files import check_writable
+from loadgen.formats import format_named
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.producer_options import check_options
@@ -64,7 +65,7 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
     simulation = simulation_of(settings)
     kafka, topic_ends = _kafka(settings, screen, embedded_address)
     catalog = catalog_of(settings, screen.preparing)
-    open_track_parts(catalog, KIND_OF[settings.format])  # made once, before many workers want them
+    open_track_parts(catalog, format_named(settings.format))  # made once, before many workers want them
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
         check_times(kafka, reach_of(settings, natural_per_s(simulation, model), time.time() * 1000), screen.note)

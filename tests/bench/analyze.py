@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadgen.event import Format
 from tests.bench.measure import ROOT, PeakMemory, environment, loadgen, scratch
 from tests.bench.rows import Row
 
@@ -25,7 +24,7 @@ N_EVENTS = 10_000_000
 N_ROUNDS = 3
 N_FILES = 4
 USERS = ("--users", "50000", "--workers", "2", "--rate", "max")
-FORMATS: tuple[Format, ...] = ("full", "activity")
+FORMATS: tuple[str, ...] = ("full", "activity")
 FIELDS_OF = {"tracks": ("artist", "song"), "artists": ("artist",)}
 """Aggregate → the fields that it counts the combinations of."""
 
@@ -94,7 +93,7 @@ def _ratio(rounds: list[dict[str, Cost]], other: str) -> float:
     return statistics.median(one["ours"].elapsed_s / one[other].elapsed_s for one in rounds)
 
 
-def _made(folder: Path, name: Format) -> Iterator[str]:
+def _made(folder: Path, name: str) -> Iterator[str]:
     """Files of these events, in equal parts."""
     for number in range(N_FILES):
         path = folder / f"{number}.jsonl"

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from loadgen.encode.lines import make_encoder
+from loadgen.encode.lines import Encoder
 from loadgen.encode.tracks import open_track_parts
 from loadgen.event import EventBatch, Int64s
+from loadgen.formats import ACTIVITY, format_named
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
 from loadgen.simulate.feed import MAX_BATCH, window_for
@@ -41,16 +42,14 @@ def stage_costs() -> dict[str, float]:
         return user_names(user_ids, 1, words)
 
     for wire_format in ("activity", "full", "listen"):
-        parts = open_track_parts(catalog, "listen" if wire_format == "listen" else "song")
-        encoder = make_encoder(wire_format, parts, words, shard.listeners, names)
+        parts = open_track_parts(catalog, format_named(wire_format))
+        encoder = Encoder(format_named(wire_format), parts, words, shard.listeners, names)
 
         def encode() -> int:
             return sum(len(encoder.encode(batch)[0]) for batch in batches)  # noqa: B023
 
         found[f"encode {wire_format}"] = _best(encode)
-    lines, _ = make_encoder("activity", open_track_parts(catalog, "song"), words, shard.listeners, names).encode(
-        batches[0]
-    )
+    lines, _ = Encoder(ACTIVITY, open_track_parts(catalog, ACTIVITY), words, shard.listeners, names).encode(batches[0])
     columns = columns_of(lines.to_pylist())
 
     def loop() -> int:

@@ -8,20 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.encode.lines import Encoder, make_encoder
-from loadgen.encode.tracks import KIND_OF, make_track_parts
+from loadgen.encode.lines import Encoder
+from loadgen.encode.tracks import make_track_parts
 from loadgen.event import (
     ACTIVITY_FIELDS,
-    FORMATS,
     FULL_FIELDS,
     LISTEN_FIELDS,
     SONG_FIELDS,
     TRACK_PAGES,
     EventBatch,
-    Format,
     Listeners,
     Page,
 )
+from loadgen.formats import FORMATS, format_named
 from tests.encode.world import (
     LABELS,
     TinyCatalog,
@@ -34,18 +33,18 @@ from tests.encode.world import (
 )
 
 Record = Callable[[EventBatch, Listeners, int], dict[str, object]]
-RECORDS: dict[Format, Record] = {"activity": activity_record, "listen": listen_record, "full": full_record}
+RECORDS: dict[str, Record] = {"activity": activity_record, "listen": listen_record, "full": full_record}
 
 
-def encoder_of(wire_format: Format, listeners: Listeners) -> Encoder:
-    parts = make_track_parts(TinyCatalog(), KIND_OF[wire_format])
-    return make_encoder(wire_format, parts, LABELS, listeners, user_names)
+def encoder_of(wire_format: str, listeners: Listeners) -> Encoder:
+    parts = make_track_parts(TinyCatalog(), format_named(wire_format))
+    return Encoder(format_named(wire_format), parts, LABELS, listeners, user_names)
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32), n=st.integers(0, 60))
-def test_every_line_is_what_orjson_gives_for_the_record(wire_format: Format, seed: int, n: int) -> None:
+def test_every_line_is_what_orjson_gives_for_the_record(wire_format: str, seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     listeners = some_listeners(20, rng)
     batch = some_events(n, listeners, rng)
@@ -56,7 +55,7 @@ def test_every_line_is_what_orjson_gives_for_the_record(wire_format: Format, see
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_an_event_hashes_the_same_in_any_company(wire_format: Format) -> None:
+def test_an_event_hashes_the_same_in_any_company(wire_format: str) -> None:
     rng = np.random.default_rng(1)
     listeners = some_listeners(20, rng)
     batch = some_events(500, listeners, rng)
@@ -68,7 +67,7 @@ def test_an_event_hashes_the_same_in_any_company(wire_format: Format) -> None:
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_events_that_differ_in_any_field_have_different_hashes(wire_format: Format) -> None:
+def test_events_that_differ_in_any_field_have_different_hashes(wire_format: str) -> None:
     rng = np.random.default_rng(2)
     listeners = some_listeners(50, rng)
     batch = some_events(3000, listeners, rng)

@@ -10,23 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.encode.lines import Encoder, make_encoder
+from loadgen.encode.lines import Encoder
 from loadgen.encode.malform import BREAKS, malform
-from loadgen.encode.tracks import KIND_OF, make_track_parts
-from loadgen.event import FORMATS, Format, UInt64s
+from loadgen.encode.tracks import make_track_parts
+from loadgen.event import UInt64s
 from loadgen.fingerprint import hash_strings
+from loadgen.formats import FORMATS, format_named
 from tests.encode.world import LABELS, TinyCatalog, some_events, some_listeners, user_names
 
 LISTENERS = some_listeners(20, np.random.default_rng(1))
 
 
 @cache
-def encoder_of(wire_format: Format) -> Encoder:
-    parts = make_track_parts(TinyCatalog(), KIND_OF[wire_format])
-    return make_encoder(wire_format, parts, LABELS, LISTENERS, user_names)
+def encoder_of(wire_format: str) -> Encoder:
+    parts = make_track_parts(TinyCatalog(), format_named(wire_format))
+    return Encoder(format_named(wire_format), parts, LABELS, LISTENERS, user_names)
 
 
-def encoded(wire_format: Format, n: int, seed: int = 1) -> tuple[pa.BinaryArray, UInt64s]:
+def encoded(wire_format: str, n: int, seed: int = 1) -> tuple[pa.BinaryArray, UInt64s]:
     """n lines and their hashes."""
     return encoder_of(wire_format).encode(some_events(n, LISTENERS, np.random.default_rng(seed)))
 
@@ -51,7 +52,7 @@ def what_is_wrong(line: bytes) -> str:
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_each_kind_of_break_occurs_and_none_leaves_a_valid_record(wire_format: Format) -> None:
+def test_each_kind_of_break_occurs_and_none_leaves_a_valid_record(wire_format: str) -> None:
     lines, hashes = encoded(wire_format, 400)
     assert not any(what_is_wrong(line) for line in lines.to_pylist())
     broken, _ = malform(lines, hashes, np.ones(400, bool))
@@ -67,7 +68,7 @@ def test_each_kind_of_break_occurs_and_none_leaves_a_valid_record(wire_format: F
 @pytest.mark.parametrize("wire_format", FORMATS)
 @given(is_broken=st.lists(st.booleans(), max_size=60), seed=st.integers(0, 2**32))
 def test_exactly_the_chosen_lines_are_broken_and_every_line_stays_one_line(
-    wire_format: Format, is_broken: list[bool], seed: int
+    wire_format: str, is_broken: list[bool], seed: int
 ) -> None:
     lines, hashes = encoded(wire_format, len(is_broken), seed)
     before = hashes.copy()

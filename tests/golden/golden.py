@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from loadgen.encode.lines import make_encoder
-from loadgen.encode.tracks import KIND_OF, make_track_parts
-from loadgen.event import Format, Int64s
+from loadgen.encode.lines import Encoder
+from loadgen.encode.tracks import make_track_parts
+from loadgen.event import Int64s
+from loadgen.formats import format_named
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.population import user_names
 from loadgen.simulate.shard import Shard
@@ -68,7 +69,7 @@ def golden_path(wire_format: str) -> Path:
     return Path(__file__).with_name(f"{wire_format}.jsonl")
 
 
-def made_now(wire_format: Format) -> bytes:
+def made_now(wire_format: str) -> bytes:
     """The first events of the listeners, as lines."""
     catalog, behaviour = NamedCatalog(), Behaviour.load(None)
     shard = Shard(SimulationSettings(N_USERS, 1, START_MS, "online", behaviour), CATALOG, np.arange(N_USERS))
@@ -77,7 +78,8 @@ def made_now(wire_format: Format) -> bytes:
     def names(user_ids: Int64s) -> pa.Array:
         return user_names(user_ids, 1, words)
 
-    parts = make_track_parts(catalog, KIND_OF[wire_format])
+    parts = make_track_parts(catalog, format_named(wire_format))
     batch = shard.step(START_MS + WINDOW_MS)
-    lines, _ = make_encoder(wire_format, parts, words, shard.listeners, names).encode(batch.take(slice(0, N_EVENTS)))
+    encoder = Encoder(format_named(wire_format), parts, words, shard.listeners, names)
+    lines, _ = encoder.encode(batch.take(slice(0, N_EVENTS)))
     return b"".join(lines.to_pylist())

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.encode.lines import make_encoder
+from loadgen.encode.lines import Encoder
 from loadgen.encode.malform import malform
-from loadgen.encode.tracks import KIND_OF, make_track_parts
-from loadgen.event import FORMATS, SESSIONS_PER_LISTENER, Format, Int64s, UInt64s
+from loadgen.encode.tracks import make_track_parts
+from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
 from loadgen.fingerprint import hash_integers, hash_strings, hash_texts, mix, run_key
+from loadgen.formats import FORMATS, format_named
 from loadgen.store.table import table_of
 from loadgen.verifier.columns import iso_ms
 from loadgen.verifier.names import NOBODY, KnownNames
@@ -40,14 +41,14 @@ class FewNames:
 
 
 def encoded(
-    wire_format: Format, n: int, seed: int, malform_prob: float = 0.0
+    wire_format: str, n: int, seed: int, malform_prob: float = 0.0
 ) -> tuple[list[bytes], ObservedEvents, FewNames]:
     """Lines of n events without newlines, what reading them should give, and who is who."""
     rng = np.random.default_rng(seed)
     listeners = some_listeners(N_LISTENERS, rng)
     batch = some_events(n, listeners, rng)
-    parts = make_track_parts(TinyCatalog(), KIND_OF[wire_format])
-    encoder = make_encoder(wire_format, parts, LABELS, listeners, user_names)
+    parts = make_track_parts(TinyCatalog(), format_named(wire_format))
+    encoder = Encoder(format_named(wire_format), parts, LABELS, listeners, user_names)
     lines, hashes = malform(*encoder.encode(batch), rng.random(n) < malform_prob)
     major, minor = batch.session_id, batch.item.astype(np.int64)
     if wire_format == "listen":
@@ -64,7 +65,7 @@ def assert_same(found: ObservedEvents, expected: ObservedEvents, name: str = "")
 @pytest.mark.parametrize("wire_format", FORMATS)
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), n=st.integers(1, 60))
-def test_parsing_what_was_encoded_gives_the_same_events(wire_format: Format, seed: int, n: int) -> None:
+def test_parsing_what_was_encoded_gives_the_same_events(wire_format: str, seed: int, n: int) -> None:
     lines, expected, names = encoded(wire_format, n, seed)
     reader = Reader(names)
     assert_same(reader.of_lines(b"\n".join(lines) + b"\n"), expected, "lines")
@@ -92,7 +93,7 @@ def test_formats_may_be_mixed_in_any_order(seed: int, data: st.DataObject) -> No
 @pytest.mark.parametrize("wire_format", FORMATS)
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32))
-def test_malformed_lines_count_by_their_bytes_and_still_tell_whose_they_are(wire_format: Format, seed: int) -> None:
+def test_malformed_lines_count_by_their_bytes_and_still_tell_whose_they_are(wire_format: str, seed: int) -> None:
     lines, expected, names = encoded(wire_format, 40, seed, malform_prob=0.5)
     for found in (Reader(names).of_lines(b"\n".join(lines) + b"\n"), Reader(names).of_values(lines)):
         assert found.hash.tolist() == expected.hash.tolist()
@@ -100,7 +101,7 @@ def test_malformed_lines_count_by_their_bytes_and_still_tell_whose_they_are(wire
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_without_its_time_an_event_has_the_same_key_at_any_time(wire_format: Format) -> None:
+def test_without_its_time_an_event_has_the_same_key_at_any_time(wire_format: str) -> None:
     lines, expected, names = encoded(wire_format, 200, 3)
     found = Reader(names, timeless=True).of_lines(b"\n".join(lines) + b"\n")
     assert found.hash.tolist() == expected.hash.tolist()
@@ -207,7 +208,7 @@ def test_times_are_read_to_the_millisecond(moments: list[object]) -> None:
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_a_record_with_a_key_twice_is_no_record_though_readers_take_the_last(wire_format: Format) -> None:
+def test_a_record_with_a_key_twice_is_no_record_though_readers_take_the_last(wire_format: str) -> None:
     lines, expected, names = encoded(wire_format, 3, 11)
     twice = [
         line.replace(b"{", b'{"user":"EVIL","song":"x","user":"EVIL",', 1)
@@ -230,7 +231,7 @@ def test_a_text_that_looks_like_a_key_is_no_key() -> None:
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)
-def test_hashes_have_the_key_of_their_run(wire_format: Format) -> None:
+def test_hashes_have_the_key_of_their_run(wire_format: str) -> None:
     lines, expected, names = encoded(wire_format, 50, 4)
     data = b"\n".join(lines) + b"\n"
     spaced = b"\n".join(json.dumps(orjson.loads(line)).encode() for line in lines) + b"\n"

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from loadgen.errors import StoreError
-from loadgen.event import FORMATS
+from loadgen.formats import FORMATS
 from tests.verifier.runs import Run, counts_of, one_file, verified, verified_lines
 
 AT = 2345
