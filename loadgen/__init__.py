@@ -1,41 +1,55 @@
-"""loadgen: listeners of a music-streaming service, simulated, and the events they cause offered to Kafka and files.
+"""Simulates the listeners of a music-streaming service, and offers their events to Kafka and files.
 
-The path of an event, one folder or file a line:
+The way of one event from a shard of the listeners to the broker, through three classes: an `EventBatch` (columns), an
+`OutgoingBatch` (the same with due times) and an `EncodedBatch` (bytes):
+
+ 1. simulate/shard.py    `Shard.step` moves the listeners whose next event is due, and returns an `EventBatch`
+ 2. simulate/feed.py     `Feed.next_batch` steps a shard by windows, keeps to quotas, and makes an `OutgoingBatch` of it
+ 3. simulate/impair.py   `Impairer.impair` delays, repeats or marks events, if the settings say so
+ 4. stream.py            `ShardStream.next` adds the due times of the schedule, and the wall-clock times of events
+ 5. encode/lines.py      `Encoder.encode`, called by `ShardStream.encode`: lines and hashes, an `EncodedBatch`
+ 6. runner/batches.py    `Batches.next` does all this one batch ahead, in a thread
+ 7. runner/worker.py     `Worker._produce` waits until events are due, and sends them as far as the sinks have room
+ 8. runner/outputs.py    `ResumeFilter.unsent` leaves out what the predecessor of a restarted worker has sent
+ 9. sink/kafka.py        `KafkaSink.send` sorts events by partition, and gives them to the producer of librdkafka
+10. sink/in_flight.py    keeps what was accepted until delivery reports, by watermark, give each event its outcome
+
+The folders and files:
 
     cli/                 commands and flags, nothing else
-    config/              settings: flag > LOADGEN_* variable > TOML file > default; every problem at once
-    runner/              coordinator, workers, pacing, totals: the one place that sees all stages, and reads a clock
+    config/              settings: flag > LOADGEN_* variable > TOML file > default; all problems at once
+    runner/              coordinator, workers, pacing, totals: sees all stages, and is the only place that reads a clock
     simulate/            listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
     encode/              EventBatch → lines of JSON, byte for byte as orjson writes them; → Arrow record batches
-    sink/                lines → Kafka, one file, date folders; what became of each event
-    kafka/               how to reach Kafka, what it refuses, and a broker in memory
-    consume/             topic → store: each event once, whatever is killed; one small file for many, later
-    store/               where events are kept for good: a folder or HDFS, published whole or not at all
-    verifier/            the manifest: what was delivered, and its fingerprint; was it lost, repeated or altered?
-    report/              a manifest, or two → one page of figures and charts
-    analyze/             what is stored → report, tables, charts
-    realism/             events against published figures: 20 targets, each with its source
-    dashboard/           what is stored, or the topic → a live page
-    pipeline/            producer, consumer and dashboard: started, watched, drained and verified together
+    sink/                lines → Kafka, one file, date folders; the outcome of each event
+    kafka/               connections to Kafka, its errors, and a broker in memory
+    consume/             topic → store: each event once, even after crashes; compaction of small files
+    store/               where events are kept: a folder or HDFS, each file published whole or not at all
+    verifier/            the manifest, and the comparison: was an event lost, repeated or altered?
+    report/              a manifest, or two → one page of metrics and charts
+    analyze/             stored events → report, tables, charts
+    realism/             events against published facts: 20 targets, each with its source
+    dashboard/           a store or a topic → a live page
+    pipeline/            producer, consumer and dashboard: started, restarted, drained and verified together
     scenarios/           Locust drives listeners, in one process or on many machines
-    doctor/              what works, what does not, and what to do about it
-    stream.py            the one place where events are made: run, Locust, verify and the library read it
-    library.py           what `import loadgen` gives: events, run, verify
-    event.py             what an event is: columns, pages
-    formats.py           the wire formats as data: their fields, and where each comes from
+    doctor/              checks of the environment, each with the next step
+    stream.py            the only place where events are generated: run, Locust, verify and the library read it
+    library.py           the public names: events, run, verify
+    event.py             the columns and pages of an event
+    formats.py           the wire formats as data: their fields, and the source of each
     fingerprint.py       the 64-bit hash of an event, on columns
     ledger.py            planned = delivered + failed + dropped + unfinished
     histogram.py         mergeable histograms of durations
     metrics.py           every metric, defined once
-    metrics_endpoint.py  metrics and what they say now → Prometheus
-    places.py            where listeners live: cities, countries, time zones
+    metrics_endpoint.py  the metrics and their current values → Prometheus
+    places.py            the places of listeners: cities, countries, time zones
     terminal.py          notes, settings and one live line on stderr; results on stdout
-    progress.py          how far a run came in each partition: which events may be absent, by position
-    hosts.py             which Host and Origin headers a server on this machine answers to
-    signals.py           which signals end a command in good order, and the exit code of each
+    progress.py          the progress of a run by partition: which events may be absent, by position
+    hosts.py             the Host and Origin headers that a server on this machine accepts
+    signals.py           the signals that end a command in good order, and the exit code of each
     digest.py            BLAKE2 of large arrays, by all cores
-    files.py             whole writes, compressed streams, and what can go wrong with a file, in words
-    imports.py           what importing NumPy, Arrow and matplotlib must not do
+    files.py             atomic writes, compressed streams, and errors of files in words
+    imports.py           the side effects that importing NumPy, Arrow and matplotlib must not have
     errors.py            the exceptions, as a tree
 """
 
