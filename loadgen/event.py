@@ -16,6 +16,7 @@ N_VIRTUAL_SHARDS = 256
 
 A worker owns whole virtual shards, so that neither the number of workers nor of machines changes an event."""
 
+DAY_MS = 86_400_000
 NO_TRACK = -1
 SESSIONS_PER_LISTENER = 1_000_000
 """session_id = user_id * SESSIONS_PER_LISTENER + the listener's session count: unique without asking anyone."""

@@ -12,7 +12,8 @@ import os
 import secrets
 import select
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -92,13 +93,24 @@ def replaces_own(path: Path, what: str, *marks: bytes) -> bool:
 
 
 def write_whole(path: Path, content: Bytes) -> None:
-    """Write a file whole or not at all: under a hidden name until all is there. Makes its folder; raises OSError."""
+    """Replace a file atomically; makes its folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes this path's place when the block ends, and is removed if the block raises.
+
+    It is written under a hidden name in the same folder.
+    """
     hidden = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:
-        hidden.write_bytes(content)
+        with hidden.open("wb") as file:
+            yield file
         hidden.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):  # it may never have been there
             hidden.unlink()
         raise

@@ -20,6 +20,7 @@ from rich.cells import cell_len, set_cell_size
 
 from loadgen.analyze.figures import BIN_S, Count, ListeningFigures
 from loadgen.analyze.output import plain
+from loadgen.event import DAY_MS
 
 BASE = "DejaVu Sans"
 """Comes with matplotlib."""
@@ -143,7 +144,6 @@ NAME = 28
 """The longest name, in letters; Korean and Japanese ones count as two."""
 CELL = 0.0105
 """The width of a letter, as a share of the picture."""
-DAY_MS = 86_400_000
 BLUE, LIGHT, GREY, INK = "#2563a8", "#a9c6e6", "#d8dde3", "#1f2933"
 
 

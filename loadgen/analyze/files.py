@@ -20,16 +20,16 @@ import duckdb
 from fsspec import AbstractFileSystem
 
 from loadgen.errors import NotThere
+from loadgen.event import DAY_MS
 from loadgen.store import Store, StoredFile, open_store
 from loadgen.store.json_lines import is_document, is_named_by_loadgen, why_not_lines
-from loadgen.store.layout import BatchName, day_of, is_covered, published
+from loadgen.store.layout import BatchName, day_of, published, uncovered
 from loadgen.store.local import LocalStore
 
 PACKED = ("", ".gz", ".zst")
 ENDINGS = (*(name + packed for name in (".jsonl", ".json", ".ndjson") for packed in PACKED), ".parquet")
 """The suffixes of files of events; other files are read only if named."""
 BATCH_BYTES = 8 << 30
-DAY_MS = 86_400_000
 _IN_STORE = re.compile(r"(.+?)/(year=\d{4}(?:/month=\d\d(?:/day=\d\d)?)?)", re.ASCII)
 
 
@@ -78,6 +78,15 @@ class File:
         """Its unique name for messages."""
         return f"{self.store.url}/{self.path}"
 
+    @property
+    def batch(self) -> BatchName | None:
+        """What its name says; None where loadgen did not choose it."""
+        return BatchName.parse(self.path.rpartition("/")[2])
+
+    def folder(self) -> str:
+        """The folder that it is in; no other one has the same name."""
+        return self.shown.rpartition("/")[0]
+
     def why_not_lines(self) -> str | None:
         """What it is instead of JSON lines, and how to convert it; None if it may be JSON lines or is Parquet.
 
@@ -104,7 +113,7 @@ class Folder:
         dated = [File(self.store, file.path, file.length_bytes, file.day) for file in published(listed)]  # type: ignore[arg-type]  # only `files` is called
         loose = [file for file in listed.files() if day_of(file.path) is None and file.path.endswith(ENDINGS)]
         loose = [file for file in loose if not is_document(self.store, file.path)]
-        return [*_uncovered(File(self.store, file.path, file.length_bytes) for file in loose), *dated]
+        return [*uncovered((File(self.store, file.path, file.length_bytes) for file in loose), File.folder), *dated]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ def batches(names: Iterable[str], interval: Interval) -> list[FilesBatch]:
         others = frozenset(file.shown for file in listed if file.shown in seen)
         found += _by_days(place, [file for file in listed if file.shown not in others], others)
         seen |= {file.shown for file in listed}
-    alone = {file.shown: file for file in _uncovered(named) if file.shown not in seen}
+    alone = {file.shown: file for file in uncovered(named, File.folder) if file.shown not in seen}
     return [*found, *([FilesBatch(tuple(alone.values()))] if alone else [])]
 
 
@@ -219,17 +228,6 @@ def _by_days(folder: Folder, files: Sequence[File], others: frozenset[str]) -> I
             together = []
     if together:
         yield FilesBatch(tuple(together), folder, others)
-
-
-def _uncovered(files: Iterable[File]) -> Iterator[File]:
-    """The files without those that a compacted one in the same folder replaces."""
-    by_folder: dict[str, list[tuple[File, BatchName | None]]] = {}
-    for file in files:
-        folder, _, name = file.shown.rpartition("/")
-        by_folder.setdefault(folder, []).append((file, BatchName.parse(name)))
-    for together in by_folder.values():
-        batches = [batch for _, batch in together if batch is not None]
-        yield from (file for file, batch in together if batch is None or not is_covered(batch, batches))
 
 
 class Remotes:

@@ -32,7 +32,6 @@ _DURATION_UNITS_S = {
 }
 _SIZE = re.compile(r"([0-9][0-9_]{0,20}(?:\.[0-9]{1,6})?) ?(?:([kKmMgGtT])(?:i?[bB])?|[bB])?")
 _RATE = re.compile(r"(.{1,40}?)(?: ?/ ?(s|sec|m|min|h))?")
-_DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = datetime(2200, 1, 1, tzinfo=UTC)
 _TRUE = ("true", "yes", "on", "1")
@@ -257,7 +256,7 @@ def day(value: Any, now_ms: int | None = None) -> int:
 
 def _day_of_moment(value: Any, now_ms: int | None) -> int | None:
     try:
-        return moment_ms(value, now_ms) // _DAY_MS
+        return moment_ms(value, now_ms) // int(1000 * _DURATION_UNITS_S["d"])
     except BadValue:
         return None
 

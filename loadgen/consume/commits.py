@@ -70,7 +70,7 @@ from typing import Any, Self
 
 from loadgen.errors import AlreadyThere, NotThere, StoreError
 from loadgen.store import Store, StoredFile
-from loadgen.store.layout import COMMITS, TMP, BatchName, is_covered
+from loadgen.store.layout import COMMITS, TMP, BatchName
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +304,7 @@ class CommitLog:
             return False
         folder, _, name = move.final.rpartition("/")
         batch = BatchName.parse(name)
-        return batch is not None and is_covered(batch, _batches(self._store.files(folder)))
+        return batch is not None and any(other.covers(batch) for other in _batches(self._store.files(folder)))
 
     def _sweep(self, below: int) -> None:
         """Remove temporary files that begin below an offset; a stalled writer's own at that offset may yet count."""

@@ -41,7 +41,7 @@ from loadgen.consume.temporary_file import FileEncoder, LineEncoder, ParquetEnco
 from loadgen.errors import NotThere, StoreError
 from loadgen.files import Compression
 from loadgen.store import Store, StoredFile, open_store
-from loadgen.store.layout import COMMITS, TMP, BatchName, day_folder, day_of, is_covered
+from loadgen.store.layout import COMMITS, TMP, BatchName, day_folder, day_of, uncovered
 from loadgen.store.read import damaged, parquet_tables
 
 CHUNK_BYTES = 1 << 20
@@ -55,13 +55,6 @@ class BatchFile:
 
     file: StoredFile
     batch: BatchName
-
-
-def visible(files: list[BatchFile]) -> list[BatchFile]:
-    """Those that readers read, by offset."""
-    batches = [file.batch for file in files]
-    seen = (file for file in files if not is_covered(file.batch, batches))
-    return sorted(seen, key=lambda file: file.batch.first)
 
 
 def runs_of(files: Iterable[BatchFile], target_bytes: int) -> Iterator[list[BatchFile]]:
@@ -375,7 +368,7 @@ class _Group:
             return now_s
 
     def _merge(self, chain: CommitLog, done: Compacted) -> None:
-        files = visible(self._files())
+        files = sorted(uncovered(self._files()), key=lambda file: file.batch.first)
         ready = [file for file in files if file.batch.last < self.settled]
         done.n_unsettled += len(files) - len(ready)
         runs = list(runs_of(ready, self.target_bytes))

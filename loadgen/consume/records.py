@@ -21,10 +21,9 @@ import orjson
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from loadgen.consume.batch import RecordBatch
-from loadgen.event import Int32s, Int64s
+from loadgen.event import DAY_MS, Int32s, Int64s
 from loadgen.kafka.lines import folded
 
-DAY_MS = 86_400_000
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 FIRST_S, LAST_S = 946_684_800, 4_102_444_800

@@ -4,7 +4,6 @@ In: the latest snapshot; the file in which a pipeline publishes its progress (`F
 process of its own and cannot see that in the store. Out: JSON, as bytes.
 """
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from loadgen import __version__
+from loadgen.files import write_whole
 
 if TYPE_CHECKING:  # a pipeline imports `Flow` without what the reading process needs
     from loadgen.dashboard.feed import Latest
@@ -45,9 +45,7 @@ class Flow:
 
     def write(self, path: Path) -> None:
         """Replace this file atomically. Raises OSError."""
-        temporary = path.with_name(f".{path.name}")
-        temporary.write_bytes(orjson.dumps(asdict(self)))
-        os.replace(temporary, path)
+        write_whole(path, orjson.dumps(asdict(self)))
 
 
 def read_flow(path: Path, now_s: float) -> Flow | None:

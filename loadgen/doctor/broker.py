@@ -14,6 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from loadgen.doctor.checks import Finding, Mark, bad, good, untried
 from loadgen.doctor.round_trip import SESSION_S
 from loadgen.errors import LoadgenError, TopicMissing
+from loadgen.event import DAY_MS
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
@@ -24,7 +25,6 @@ GROUP_S = SESSION_S + 3.0
 AGAIN_S = 0.5
 NOT_MADE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED)
 """How Kafka says that there is nothing to remove, or that it was not this user who could have made it."""
-LONG_MS = 86_400_000
 START_STEP = "start one, or name another with --brokers HOST:PORT"
 
 
@@ -95,7 +95,7 @@ def _kept(config: dict[str, str]) -> str:
     kept_ms = int(config["retention.ms"])
     if kept_ms < 0:
         return ", kept for ever"
-    unit, unit_ms = ("days", LONG_MS) if kept_ms >= LONG_MS else ("hours", LONG_MS // 24)
+    unit, unit_ms = ("days", DAY_MS) if kept_ms >= DAY_MS else ("hours", DAY_MS // 24)
     return f", kept {kept_ms / unit_ms:g} {unit} (consume before that)"
 
 

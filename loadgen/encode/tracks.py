@@ -4,7 +4,6 @@ The catalogue goes in; an Arrow file beside it comes out, memory-mapped by every
 800,000 tracks is made once per catalogue and exists once in memory.
 """
 
-import os
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +18,7 @@ from loadgen.encode import text
 from loadgen.encode.layout import Piece, track_pieces
 from loadgen.encode.values import Codes, terms_of
 from loadgen.event import TIERS, UInt64s
+from loadgen.files import replacing
 from loadgen.fingerprint import hash_null
 from loadgen.formats import Format, Source
 
@@ -126,10 +126,8 @@ def _save(parts: TrackParts, path: Path) -> None:
     table = pa.table(columns, names).combine_chunks()
     table = table.replace_schema_metadata({_DIGEST: _digest_of(table)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    with replacing(path) as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table, max_chunksize=len(table))
-    temporary.rename(path)
 
 
 def _load(path: Path, is_checked: bool) -> TrackParts:

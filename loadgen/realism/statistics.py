@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from loadgen.event import DAY_MS
 from loadgen.realism.facts import DAY_QUARTERS, QUARTER_MS, local_quarters
 from loadgen.realism.observed import ADD, DISLIKE, LIKE, PLAY, STEPS, ObservedListening
 
@@ -97,7 +98,6 @@ def _average(
 
 Ints = npt.NDArray[np.int64]
 Value = float | None
-DAY_MS = 86_400_000
 AGE_GROUPS = ((16, 24), (25, 34), (35, 44), (45, 54), (55, 64))
 N_MEGA, N_TOP, N_FAMOUS = 8, 50, 500
 """Artists per tier, the most played first: what counts where no event names a tier."""

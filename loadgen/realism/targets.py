@@ -15,8 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from loadgen.config.layers import read_toml
 from loadgen.config.values import nearest
 from loadgen.errors import UsageError
+from loadgen.event import DAY_MS
 from loadgen.realism.observed import ObservedListening
-from loadgen.realism.statistics import DAY_MS, STATISTICS
+from loadgen.realism.statistics import STATISTICS
 
 DAY_SLACK = 0.1
 Text = Annotated[str, Field(min_length=1, max_length=1000)]

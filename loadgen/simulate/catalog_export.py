@@ -4,8 +4,6 @@ In goes a catalogue and a file name; out comes a Parquet, CSV or JSON-lines file
 artists first.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +16,7 @@ import pyarrow.parquet
 
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS
-from loadgen.files import replaces_own
+from loadgen.files import replaces_own, replacing
 from loadgen.simulate.catalog_file import Catalog
 
 EXPORT_STARTS = (b'"artist","title"', b'{"artist":')
@@ -36,7 +34,9 @@ def export_catalog(catalog: Catalog, path: Path) -> None:
         CatalogError: another ending, or the file cannot be written.
     """
     try:
-        _write_whole(catalog, path, writer_for(path))
+        write = writer_for(path)
+        with replacing(path) as file:
+            write(catalog, file)
     except OSError as problem:
         raise CatalogError(
             f"{path} must be writable, got {problem.strerror or problem}; make its folder or choose another"
@@ -63,18 +63,6 @@ def writer_for(path: Path) -> _Write:
             "write for example catalogue.parquet"
         )
     return writers[path.suffix.lower()]
-
-
-def _write_whole(catalog: Catalog, path: Path, write: _Write) -> None:
-    """Under another name first, so that a file that was there is replaced whole or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(catalog, file)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _batches(catalog: Catalog) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,6 @@ tracks are not copied. The file's record batch holds the tracks; its schema's me
 import base64
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ import pyarrow as pa
 from loadgen.digest import digest_of_runs
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS, Int32s, UInt8s
+from loadgen.files import replacing
 
 FILE_VERSION = 2
 
@@ -149,27 +149,17 @@ def save(contents: Contents, path: Path) -> None:
     table = contents.tracks.cast(TRACKS).combine_chunks().replace_schema_metadata(_metadata(contents))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_and_rename(table, path)
+        with replacing(path) as file:
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table, max_chunksize=max(1, len(table)))
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as problem:
         needed_mb = table.nbytes // 1_000_000 + 1
         raise CatalogError(
             f"the catalogue's file must be writable, got {problem.strerror or problem} for {path}; free {needed_mb} MB "
             "there or set LOADGEN_CACHE to another folder"
         ) from problem
-
-
-def _write_and_rename(table: pa.Table, path: Path) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            with pa.ipc.new_file(file, table.schema) as writer:
-                writer.write_table(table, max_chunksize=max(1, len(table)))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _metadata(contents: Contents) -> dict[bytes, bytes]:

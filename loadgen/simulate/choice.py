@@ -19,14 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.errors import CatalogError
-from loadgen.event import TIERS, Int32s, Int64s, UInt8s, UInt16s, UInt64s
+from loadgen.event import DAY_MS, TIERS, Int32s, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.fingerprint import GOLDEN, mix
 from loadgen.simulate import tables
 from loadgen.simulate.behaviour import TASTES, Behaviour, Choice, Releases, Repertoire
 from loadgen.simulate.rng import N_SLOTS, SLOT_BITS, SLOT_MASK, field16, slots, third
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
 
-DAY_MS = 86_400_000.0
 _RELEASE_SECRET = np.uint64(0x8EBC6AF09C88C6E3)
 
 
@@ -88,7 +87,6 @@ _SECRET = np.uint64(0xA0761D6478BD642F)
 _VERSION = np.uint64(0xE7037ED1A0B428DB)
 _RANK_BITS = 16
 _LOG_STEPS = 1 << 13
-_DAY_MS = 86_400_000.0
 
 
 class Songs(Protocol):
@@ -194,7 +192,7 @@ def _rank_weights(repertoire: Repertoire) -> npt.NDArray[np.float64]:
 def _versions_per_ms(repertoire: Repertoire) -> npt.NDArray[np.float64]:
     """float64[ranks]: one over the time until a rank's track is replaced, geometric from the first rank to the last."""
     days = np.geomspace(repertoire.days_to_change, repertoire.days_to_change_last, repertoire.ranks)
-    return 1.0 / (np.round(days, 6) * _DAY_MS)
+    return 1.0 / (np.round(days, 6) * DAY_MS)
 
 
 def tilt_edges(choice: Choice) -> npt.NDArray[np.float64]:

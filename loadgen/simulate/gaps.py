@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import EventBatch, Int32s, Int64s, Listeners, UInt16s, UInt64s
+from loadgen.event import DAY_MS, EventBatch, Int32s, Int64s, Listeners, UInt16s, UInt64s
 from loadgen.places import CITIES
 from loadgen.simulate.behaviour import Everyday, LongRun
 from loadgen.simulate.pace import Pace
@@ -36,7 +36,6 @@ from loadgen.simulate.tables import exponential
 from loadgen.simulate.world import SimulationSettings
 
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 WEEK_MS = 7 * DAY_MS
 HOURS = 168
 MONDAY_MS = 4 * DAY_MS
@@ -124,7 +123,6 @@ LONGEST_GAP_DAYS = 3650.0
 LEAST_PLAYS_PER_DAY = 1e-3
 MOST_BUSY = 0.9
 """Nobody listens more than this share of the time, however many plays a day were drawn."""
-_DAY_MS = 86_400_000.0
 
 
 class Gaps(Protocol):
@@ -176,7 +174,7 @@ class EverydayGaps:
         self._pace = pace
         self._listeners = listeners
         self._curve = DayCurve(settings.behaviour.everyday, settings.start_ms)
-        self._session_days = pace.session_ms / _DAY_MS
+        self._session_days = pace.session_ms / DAY_MS
         self._tracks_per_session = pace.tracks_per_session
 
     def next_ms(self, end_ms: Int64s, rows: Int64s, bits32: Int64s) -> Int64s:
@@ -188,7 +186,7 @@ class EverydayGaps:
     def busy_prob(self, at_ms: int, rows: Int64s, bands: Int64s) -> npt.NDArray[np.float64]:
         """See Gaps: by the rate at which sessions began half a session earlier."""
         session_days = self._session_days[bands]
-        began_ms = at_ms - (session_days * (0.5 * _DAY_MS)).astype(np.int64)
+        began_ms = at_ms - (session_days * (0.5 * DAY_MS)).astype(np.int64)
         shape = self._curve.shape(began_ms, self._listeners.city.take(rows))
         load = self._rate_per_day(rows, bands) * shape * session_days
         return np.asarray(load / (1.0 + load), np.float64)

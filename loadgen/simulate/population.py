@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loadgen.event import Int64s, Labels, Listeners, UInt8s
+from loadgen.event import DAY_MS, Int64s, Labels, Listeners, UInt8s
 from loadgen.fingerprint import mix
 from loadgen.places import CITIES
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour, Population
@@ -25,7 +25,6 @@ from loadgen.simulate.world import SimulationSettings
 CHUNK = 1 << 16
 YOUNGEST, OLDEST = 13, 80
 FREE, PAID = 0, 1
-DAY_MS = 86_400_000
 MAX_NAMED_USERS = 1 << 24
 _MAINSTREAM, _INDIE, _MIXED = 0, 1, 2
 

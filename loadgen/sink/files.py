@@ -16,14 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loadgen.event import Int64s
+from loadgen.event import DAY_MS, Int64s
 from loadgen.files import Bytes, Compression, compressed, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
 from loadgen.sink.in_flight import SentColumns, count_delivered
 
-DAY_MS = 86_400_000
 MAX_OPEN_FILES = 8
 """Events come in the order of time, so few days are open at once; a backfill passes through many."""
 WRITE_BYTES: dict[Compression | None, int] = {None: 1 << 18, "gz": 1 << 20, "zst": 1 << 20}

@@ -12,11 +12,10 @@ day, a batch whose range lies inside that of another one of the same source and 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import groupby
-from typing import Literal, Self
+from typing import Literal, Protocol, Self, TypeVar
 
 from loadgen.store import Store, StoredFile
 
@@ -104,6 +103,17 @@ class BatchName:
         return inside and _rank(self) < _rank(other)
 
 
+class HasBatch(Protocol):
+    """A file of which the name is parsed."""
+
+    @property
+    def batch(self) -> BatchName | None:
+        """What its name says; None where loadgen did not choose it."""
+
+
+Named = TypeVar("Named", bound=HasBatch)
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
     """A file that readers may rely on.
@@ -162,12 +172,7 @@ def published(store: Store, since_day: int | None = None, until_day: int | None 
         if day is not None and (since_day is None or since_day <= day) and (until_day is None or day <= until_day):
             batch = BatchName.parse(file.path.rpartition("/")[2])
             found.append(PublishedFile(file.path, file.length_bytes, day, batch))
-    return list(_uncovered(sorted(found, key=_order)))
-
-
-def is_covered(batch: BatchName, others: Iterable[BatchName]) -> bool:
-    """Whether a reader leaves this batch out for one of those in the same day's folder."""
-    return any(other.covers(batch) for other in others)
+    return list(uncovered(sorted(found, key=_order), lambda file: file.day))
 
 
 def _listed(store: Store, since_day: int | None, until_day: int | None) -> Iterator[StoredFile]:
@@ -189,20 +194,31 @@ def _order(file: PublishedFile) -> tuple[int, str, int, int, str]:
     return (file.day, *batch.lane, batch.first, file.path) if batch else (file.day, "", -1, -1, file.path)
 
 
-def _lane(file: PublishedFile) -> tuple[int, tuple[str, int] | None]:
-    return file.day, file.batch.lane if file.batch else None
+def uncovered(files: Iterable[Named], folder_of: Callable[[Named], object] = lambda _: None) -> Iterator[Named]:
+    """The files that readers read: those that no other one in their folder covers, in the order given.
 
-
-def _uncovered(files: list[PublishedFile]) -> Iterator[PublishedFile]:
-    """Those that no other one covers; in one pass, since the wider come before those inside them."""
-    for _, lane in groupby(files, _lane):
+    Args:
+        files: of any folders; files that loadgen did not name, or did not write, are all read.
+        folder_of: tells files of one folder from those of others.
+    """
+    files = list(files)
+    by_partition: dict[object, list[int]] = {}
+    for position, file in enumerate(files):
+        if file.batch is not None:
+            by_partition.setdefault((folder_of(file), file.batch.lane), []).append(position)
+    covered = set()
+    for positions in by_partition.values():
         last = -1
-        for file in sorted(lane, key=_widest_first):
-            if file.batch is None or file.batch.last > last:
-                last = file.batch.last if file.batch else last
-                yield file
+        for position in sorted(positions, key=lambda at: _widest_first(files[at])):  # before those inside them
+            batch = files[position].batch
+            assert batch is not None
+            if batch.last > last:
+                last = batch.last
+            else:
+                covered.add(position)
+    return (file for position, file in enumerate(files) if position not in covered)
 
 
-def _widest_first(file: PublishedFile) -> tuple[int, int, int, str]:
-    batch = file.batch
-    return (batch.first, *_rank(batch)) if batch else (0, 0, 0, "")
+def _widest_first(file: HasBatch) -> tuple[int, int, int, str]:
+    assert file.batch is not None
+    return file.batch.first, *_rank(file.batch)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loadgen.event import Int64s, UInt64s
+from loadgen.event import DAY_MS, Int64s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_texts, mix
 from loadgen.store.table import RAW
 from loadgen.store.table import SCHEMA as STORED
@@ -24,7 +24,6 @@ _NULL_IN_LISTEN = ("artist", "track", "genre", "duration")
 _UNLIKE = ("timestamp", "user")
 """Texts that hardly repeat within a block: not worth a dictionary."""
 _EPOCH = date(1970, 1, 1).toordinal()
-_DAY_MS = 86_400_000
 _ISO = np.frombuffer(b"0000-00-00T00:00:00.000000+00:00", np.uint8)
 ISO_BYTES = len(_ISO)
 _DIGITS = np.array([0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18, 20, 21, 22])
@@ -196,7 +195,7 @@ def iso_times(characters: npt.NDArray[np.uint8]) -> tuple[Int64s, npt.NDArray[np
     first, row_of = np.unique(dates, return_inverse=True)
     days = np.array([_day(number) for number in first.tolist()], np.int64)
     is_good &= days[row_of] >= 0
-    return days[row_of] * _DAY_MS + clock_ms, is_good
+    return days[row_of] * DAY_MS + clock_ms, is_good
 
 
 def _matrix(texts: pa.Array) -> npt.NDArray[np.uint8]:

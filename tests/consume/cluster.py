@@ -14,7 +14,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from loadgen.consume.records import DAY_MS
+from loadgen.event import DAY_MS
 from loadgen.store.layout import DEAD, day_of, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines

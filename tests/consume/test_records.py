@@ -11,7 +11,8 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Mess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.consume.records import DAY_MS, LAST_MS, NoEvent, judge, time_of
+from loadgen.consume.records import LAST_MS, NoEvent, judge, time_of
+from loadgen.event import DAY_MS
 
 TS = 1_767_571_200_123
 LISTEN = b'{"user":"mina","timestamp":"2025-07-03T14:30:15.123456+00:00","track":null}'

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.event import DAY_MS
 from loadgen.places import CITIES
 from loadgen.simulate.behaviour import Everyday
-from loadgen.simulate.gaps import DAY_MS, HOUR_MS, DayCurve
+from loadgen.simulate.gaps import HOUR_MS, DayCurve
 from tests.simulate.world import BEHAVIOUR, MONDAY_MS
 
 EVEN = [1.0] * 24

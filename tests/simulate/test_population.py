@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from loadgen.event import Int64s, Labels, Listeners
+from loadgen.event import DAY_MS, Int64s, Labels, Listeners
 from loadgen.places import CITIES
-from loadgen.simulate.population import DAY_MS, PAID, draw_listeners, user_names
+from loadgen.simulate.population import PAID, draw_listeners, user_names
 from loadgen.simulate.state import age_band
 from tests.simulate.world import BEHAVIOUR, CATALOG, MONDAY_MS, chi_square_deviation, settings
 

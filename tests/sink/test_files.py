@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.errors import OutputUnwritable
+from loadgen.event import DAY_MS
 from loadgen.sink import EncodedBatch, files
-from loadgen.sink.files import DAY_MS, MAX_OPEN_FILES, DateFolderSink
+from loadgen.sink.files import MAX_OPEN_FILES, DateFolderSink
 from tests.sink.lines import T0_MS, hash_of, make_lines
 
 USERS = 500
