@@ -4,8 +4,10 @@ What depends on a format is derived from its `Format`: the encoder, the hash of 
 and DuckDB, and the readers. A further field is one line here, a further format one object.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 from loadgen.errors import UsageError
@@ -47,6 +49,7 @@ class Source(StrEnum):
 
 OF_TRACK = {Source.ARTIST, Source.TITLE, Source.LENGTH, Source.TIER, Source.POPULARITY, Source.GENRE}
 """Sources with a value only where the event is about a track."""
+TIMES = (Source.TIME_MS, Source.TIME_ISO)
 _INTEGERS = {
     Source.TIME_MS,
     Source.USER_ID,
@@ -104,9 +107,26 @@ class Format:
     name: str
     fields: tuple[Field, ...]
 
-    def names_on(self, page: int) -> tuple[str, ...]:
-        """The names of the fields that the events of this page have, in order."""
-        return tuple(field.name for field in self.fields if field.is_on(page))
+    @cached_property
+    def shapes(self) -> tuple[tuple[Field, ...], ...]:
+        """The different lists of fields that its records have, those without optional fields first."""
+        found = {tuple(field for field in self.fields if field.is_on(page)) for page in Page}
+        return tuple(sorted(found, key=len))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of its fields, in order."""
+        return tuple(field.name for field in self.fields)
+
+    @property
+    def time(self) -> Field:
+        """The field with the event's time."""
+        return next(field for field in self.fields if field.source in TIMES)
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether its records tell listener, session and item; else the user name and the time tell events apart."""
+        return {Source.USER_ID, Source.SESSION_ID, Source.ITEM} <= {field.source for field in self.fields}
 
 
 def _song(*pages: Page) -> tuple[Field, ...]:
@@ -167,3 +187,23 @@ def format_named(name: str) -> Format:
     if name not in BUILT_IN:
         raise UsageError(f"format must be one of {', '.join(BUILT_IN)}, got {name!r}")
     return BUILT_IN[name]
+
+
+def fields_by_name(formats: Iterable[Format]) -> dict[str, Field]:
+    """Every field of these formats; a name has one source in all of them."""
+    return {field.name: field for wire_format in formats for field in wire_format.fields}
+
+
+def marks(shapes: Sequence[tuple[Field, ...]]) -> tuple[str, ...]:
+    """Names of fields that tell these shapes apart by being there: one of each set that occurs together."""
+    found: dict[tuple[bool, ...], str] = {}
+    for name in dict.fromkeys(field.name for shape in shapes for field in shape):
+        there = tuple(any(field.name == name for field in shape) for shape in shapes)
+        if not any(field.is_nullable for shape in shapes for field in shape if field.name == name):
+            found.setdefault(there, name)
+    return tuple(found.values())
+
+
+def marked(shape: tuple[Field, ...], names: Sequence[str]) -> int:
+    """Which of these marks a shape has, as bits."""
+    return sum(any(field.name == name for field in shape) << bit for bit, name in enumerate(names))

@@ -14,60 +14,60 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from loadgen.event import PAGE_ACTIONS, PAGE_NAMES
+from loadgen.formats import BUILT_IN, FULL, FieldType, Source, fields_by_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIELDS = {
-    "ts": "BIGINT",
-    "userId": "UBIGINT",
-    "sessionId": "BIGINT",
-    "page": "VARCHAR",
-    "level": "VARCHAR",
-    "itemInSession": "BIGINT",
-    "location": "VARCHAR",
-    "artist": "VARCHAR",
-    "song": "VARCHAR",
-    "length": "DOUBLE",
-    "artist_tier": "VARCHAR",
-    "user": "VARCHAR",
-    "genre": "VARCHAR",
-    "platform": "VARCHAR",
-    "device": "VARCHAR",
-    "action": "VARCHAR",
-    "country": "VARCHAR",
-    "track": "VARCHAR",
-    "timestamp": "VARCHAR",
-    "duration": "DOUBLE",
+_TYPES: dict[FieldType, str] = {"integer": "BIGINT", "float": "DOUBLE", "text": "VARCHAR"}
+_UNREAD = {Source.METHOD, Source.STATUS, Source.AGE, Source.POPULARITY}
+_FIELDS = {
+    name: field for name, field in fields_by_name((FULL, *BUILT_IN.values())).items() if field.source not in _UNREAD
 }
+FIELDS = {name: "UBIGINT" if field.source is Source.USER_ID else _TYPES[field.type] for name, field in _FIELDS.items()}
 """What is read of a record; a value that is not of this type counts as NULL."""
 
 _ACTION_OF_PAGE = " ".join(
     f"WHEN '{name}' THEN '{action}'" for name, action in zip(PAGE_NAMES, PAGE_ACTIONS, strict=True)
 )
-_TIME = "coalesce(ts, epoch_ms(try_cast(timestamp AS TIMESTAMPTZ)))"
+
+
+def _of(source: Source, how: str = "{}") -> str:
+    """The SQL of what a record says in a field of this source, whatever its name; how: the SQL around the field."""
+    return ", ".join(how.format(f'"{name}"') for name, field in _FIELDS.items() if field.source is source)
+
+
+def _any_of(source: Source) -> str:
+    """The SQL of the value that a record has in a field of this source."""
+    found = _of(source)
+    return f"coalesce({found})" if "," in found else found
+
+
+_NAME_HASH = "CASE WHEN {0} IS NOT NULL THEN hash({0}) END"
+_TIME = f"coalesce({_of(Source.TIME_MS)}, {_of(Source.TIME_ISO, 'epoch_ms(try_cast({} AS TIMESTAMPTZ))')})"
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
-_LENGTH = "coalesce(length, duration)"
+_LENGTH = f"coalesce({_of(Source.LENGTH)})"
 LONGEST_S = 1_000_000
 """What claims to last longer is no track."""
-IS_PLAY = "(page = 'NextSong' OR action IN ('play', 'skip'))"
+IS_PLAY = f"({_any_of(Source.PAGE)} = 'NextSong' OR {_any_of(Source.ACTION)} IN ('play', 'skip'))"
 """Whether a track was started: both start one; a skip says that the one before was cut short."""
 
+_COUNTRY = "nullif(regexp_extract({}, ', ([A-Z]{{2}})$', 1), '')"
 ROW = {
     "ts_ms": f"CASE WHEN {_TIME} BETWEEN 0 AND {_LAST_MS} THEN {_TIME} END",
-    "listener": 'coalesce(userId, CASE WHEN "user" IS NOT NULL THEN hash("user") END)',
-    "session": "sessionId",
-    "item": "itemInSession",
-    "action": f"coalesce(action, CASE page {_ACTION_OF_PAGE} END)",
-    "artist": "artist",
-    "title": "coalesce(song, track)",
-    "tier": "artist_tier",
-    "genre": "genre",
-    "platform": "platform",
-    "device": "device",
-    "country": "coalesce(country, nullif(regexp_extract(location, ', ([A-Z]{2})$', 1), ''))",
-    "level": "level",
+    "listener": f"coalesce({_of(Source.USER_ID)}, {_of(Source.USER_NAME, _NAME_HASH)})",
+    "session": _any_of(Source.SESSION_ID),
+    "item": _any_of(Source.ITEM),
+    "action": f"coalesce({_of(Source.ACTION)}, {_of(Source.PAGE, 'CASE {} ' + _ACTION_OF_PAGE + ' END')})",
+    "artist": _any_of(Source.ARTIST),
+    "title": _any_of(Source.TITLE),
+    "tier": _any_of(Source.TIER),
+    "genre": _any_of(Source.GENRE),
+    "platform": _any_of(Source.PLATFORM),
+    "device": _any_of(Source.DEVICE),
+    "country": f"coalesce({_of(Source.COUNTRY)}, {_of(Source.LOCATION, _COUNTRY)})",
+    "level": _any_of(Source.LEVEL),
     "duration_s": f"CASE WHEN {IS_PLAY} AND {_LENGTH} BETWEEN 0 AND {LONGEST_S} THEN {_LENGTH} END",
 }
 """Column → SQL: ts_ms (ms since 1970, UTC) · listener (UBIGINT: the same listener, the same number, within one format)

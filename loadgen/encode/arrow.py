@@ -11,17 +11,16 @@ from loadgen.encode.lines import UserNames
 from loadgen.encode.tracks import TrackSource, track_values
 from loadgen.encode.values import Axis, Codes, axis_values, kinds_of, listener_codes, pages_with
 from loadgen.event import EventBatch, Labels, Listeners
-from loadgen.formats import FULL, OF_TRACK, Field, FieldType, Format, Source
+from loadgen.formats import FULL, OF_TRACK, TIMES, Field, FieldType, Format, Source
 
 TIME = pa.timestamp("ms", "UTC")
 _TYPES: dict[FieldType, pa.DataType] = {"integer": pa.int64(), "float": pa.float64(), "text": pa.string()}
-_TIMES = (Source.TIME_MS, Source.TIME_ISO)
 
 
 def arrow_schema(wire_format: Format = FULL) -> pa.Schema:
     """The columns of a format: times as timestamp[ms, UTC], integers as int64, lengths as double, texts as string."""
     return pa.schema(
-        [(field.name, TIME if field.source in _TIMES else _TYPES[field.type]) for field in wire_format.fields]
+        [(field.name, TIME if field.source in TIMES else _TYPES[field.type]) for field in wire_format.fields]
     )
 
 
@@ -70,7 +69,7 @@ class ArrowEncoder:
             return values.take(pa.array(codes, mask=is_absent))
         if field.source is Source.USER_NAME:
             return self._user_names.take(pa.array(batch.row, mask=is_absent))
-        if field.source in _TIMES:
+        if field.source in TIMES:
             return pa.array(batch.ts_ms.astype(np.int64, copy=False).view("datetime64[ms]"), TIME, mask=is_absent)
         numbers: dict[Source, Codes] = {
             Source.USER_ID: batch.user_id,

@@ -18,12 +18,12 @@ import orjson
 
 from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable, UsageError
-from loadgen.event import ACTIVITY_FIELDS, LISTEN_FIELDS
 from loadgen.files import compression_of, decompressed, unwritable
+from loadgen.formats import BUILT_IN
 from loadgen.report import PAGE_MARK
 from loadgen.verifier.worker_progress import path_beside
 
-FIRST_KEYS = {ACTIVITY_FIELDS[:5], LISTEN_FIELDS[:5]}
+FIRST_KEYS = {wire_format.names[:5] for wire_format in BUILT_IN.values()}
 """The first keys of a line of any format."""
 MANIFEST_START = b'{"manifest_version":'
 LOOK_BYTES = 4096

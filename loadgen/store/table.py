@@ -5,7 +5,7 @@ a record that is not exactly one of them (another field, another type, another o
 lost: `lines_of(table_of(lines))` gives the same bytes. A `raw` row has no other column but its time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from operator import itemgetter
 from typing import Any
@@ -16,53 +16,50 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loadgen.event import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS
+from loadgen.formats import BUILT_IN, FULL, Field, FieldType, Format, fields_by_name, marked, marks
 
 RAW = "raw"
-_INTEGERS = {"ts", "userId", "sessionId", "status", "itemInSession", "age", "song_popularity"}
-_FLOATS = {"length", "duration"}
-_SHAPES = (
-    ACTIVITY_FIELDS,
-    ACTIVITY_FIELDS + SONG_FIELDS,
-    ACTIVITY_FIELDS + FULL_FIELDS,
-    ACTIVITY_FIELDS + SONG_FIELDS + FULL_FIELDS,
-    LISTEN_FIELDS,
-    (RAW, "ts", "timestamp"),
-)
+_SHAPES = tuple(shape for wire_format in BUILT_IN.values() for shape in wire_format.shapes)
+_MARKS = marks(_SHAPES)
+_COLUMNS = (*(tuple(field.name for field in shape) for shape in _SHAPES), (RAW, "ts", "timestamp"))
 """The columns that rows fill, in the order of their records' fields; the last is for the text of all other records."""
 
-_RAW_SHAPE = len(_SHAPES) - 1
-_NULLABLE = {2: {"genre"}, 3: {"genre"}, 4: {"artist", "track", "genre", "duration"}}
-"""By shape: the fields that may be null."""
-
+_RAW_SHAPE = len(_SHAPES)
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 Signature = tuple[tuple[str, ...], tuple[type, ...]]
-
-
-def _type_of(name: str) -> type:
-    return int if name in _INTEGERS else float if name in _FLOATS else str
+_TYPES: dict[FieldType, type] = {"integer": int, "float": float, "text": str}
 
 
 def _signatures() -> dict[Signature, int]:
     """The names and types of the fields of every record that fits, and its shape."""
     fitting: dict[Signature, int] = {}
-    for number, shape in enumerate(_SHAPES[:_RAW_SHAPE]):
-        nullable = _NULLABLE.get(number, set())
-        choices = [(_type_of(name), type(None)) if name in nullable else (_type_of(name),) for name in shape]
-        fitting.update(((shape, types), number) for types in product(*choices))
+    for number, shape in enumerate(_SHAPES):
+        choices = [(_TYPES[field.type], type(None)) if field.is_nullable else (_TYPES[field.type],) for field in shape]
+        fitting.update(((_COLUMNS[number], types), number) for types in product(*choices))
     return fitting
 
 
 _SIGNATURES = _signatures()
-_INTEGERS_OF: list[Callable[[tuple[Any, ...]], tuple[int, ...]]] = [
-    *(itemgetter(*(shape.index(name) for name in shape if name in _INTEGERS)) for shape in _SHAPES[:4]),
-    lambda values: (0,),
-]
-"""By shape: the values that must fit into 64 bits with a sign; JSON may have greater ones."""
 
-_ARROW = {int: pa.int64(), float: pa.float64(), str: pa.string()}
-SCHEMA = pa.schema([(name, _ARROW[_type_of(name)]) for name in dict.fromkeys((*_SHAPES[3], *LISTEN_FIELDS, RAW))])
-"""Times are as on the wire: `ts` in milliseconds since 1970, `timestamp` as text."""
+
+def _integers_of(shape: tuple[Field, ...]) -> Callable[[tuple[Any, ...]], tuple[int, ...]]:
+    """The values that must fit into 64 bits with a sign; JSON may have greater ones."""
+    places = [at for at, field in enumerate(shape) if field.type == "integer" and not field.is_nullable]
+    if not places:
+        return lambda values: (0,)
+    return itemgetter(*places) if len(places) > 1 else lambda values: (values[places[0]],)
+
+
+_INTEGERS_OF = [_integers_of(shape) for shape in _SHAPES]
+_ARROW: dict[FieldType, pa.DataType] = {"integer": pa.int64(), "float": pa.float64(), "text": pa.string()}
+
+
+def schema_of(formats: Iterable[Format]) -> pa.Schema:
+    """The columns for the records of these formats. Times are as on the wire: `timestamp` is text."""
+    return pa.schema([(name, _ARROW[field.type]) for name, field in fields_by_name(formats).items()])
+
+
+SCHEMA = schema_of((FULL, *BUILT_IN.values())).append(pa.field(RAW, pa.string()))
 
 
 def table_of(lines: list[bytes]) -> pa.Table:
@@ -71,7 +68,7 @@ def table_of(lines: list[bytes]) -> pa.Table:
     Args:
         lines: JSON objects, without newlines.
     """
-    rows: list[list[tuple[Any, ...]]] = [[] for _ in _SHAPES]
+    rows: list[list[tuple[Any, ...]]] = [[] for _ in _COLUMNS]
     shapes = np.empty(len(lines), np.int64)
     for position, line in enumerate(lines):
         shapes[position], values = _row(line)
@@ -85,7 +82,7 @@ def lines_of(table: pa.Table) -> list[bytes]:
     """The line of each row, in order: what `table_of` was given."""
     shapes = _shape_of_rows(table)
     lines = np.empty(len(shapes), object)
-    for number, shape in enumerate(_SHAPES):
+    for number, shape in enumerate(_COLUMNS):
         (rows,) = np.nonzero(shapes == number)
         values = [column.to_pylist() for column in table.select(shape).take(pa.array(rows)).columns]
         found: Iterator[bytes] = map(str.encode, values[0]) if number == _RAW_SHAPE else _dumped(shape, values)
@@ -113,7 +110,7 @@ def _time_of(record: dict[str, Any]) -> tuple[int | None, str | None]:
 
 def _columns(number: int, rows: list[tuple[Any, ...]]) -> pa.Table:
     """Rows of one shape, with all columns."""
-    filled = dict(zip(_SHAPES[number], zip(*rows, strict=True), strict=True))
+    filled = dict(zip(_COLUMNS[number], zip(*rows, strict=True), strict=True))
     columns = [
         pa.array(filled[field.name], field.type) if field.name in filled else pa.nulls(len(rows), field.type)
         for field in SCHEMA
@@ -122,10 +119,14 @@ def _columns(number: int, rows: list[tuple[Any, ...]]) -> pa.Table:
 
 
 def _shape_of_rows(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Of each row: its position in _SHAPES."""
-    there = {name: pc.is_valid(table[name]).to_numpy() for name in ("song", "user", "timestamp", RAW)}
-    shapes = np.where(there["timestamp"], 4, there["song"] + 2 * there["user"])
-    return np.where(there[RAW], _RAW_SHAPE, shapes)
+    """Of each row: its position in _COLUMNS."""
+    shape_of_marks = np.full(1 << len(_MARKS), _RAW_SHAPE)
+    for number, shape in enumerate(_SHAPES):
+        shape_of_marks[marked(shape, _MARKS)] = number
+    found = np.zeros(len(table), np.int64)
+    for bit, name in enumerate(_MARKS):
+        found += pc.is_valid(table[name]).to_numpy().astype(np.int64) << bit
+    return np.where(pc.is_valid(table[RAW]).to_numpy(), _RAW_SHAPE, shape_of_marks[found])
 
 
 def _dumped(shape: tuple[str, ...], columns: list[list[Any]]) -> Iterator[bytes]:
