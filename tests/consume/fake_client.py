@@ -82,7 +82,7 @@ class FakeClient(Client):
     def span(self, partition: int) -> tuple[int, int]:
         return self.spans.get(partition, (0, 1_000_000))
 
-    def ends(self, partitions: Collection[int]) -> dict[int, int]:
+    def ends(self, partitions: Collection[int], timeout_s: float = 0.0) -> dict[int, int]:
         return {partition: self.span(partition)[1] for partition in partitions}
 
     def is_there(self) -> bool | None:

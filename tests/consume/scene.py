@@ -55,6 +55,9 @@ class Scene:
         self.disk.clock.now_s += later_s
         self.lane.tick(self.disk.clock())
 
+    def is_full(self) -> bool:
+        return self.lane.full
+
     def lengths(self) -> list[int]:
         """The number of events in each published file."""
         store = FailingStore(self.disk)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import get_args
 
 import pytest
 
@@ -44,7 +46,7 @@ def _n_steps() -> int:
 
 
 N_STEPS = _n_steps()
-EACH = [(at, when) for at in range(N_STEPS) for when in ("before", "after")]
+EACH: list[tuple[int, When]] = [(at, when) for at in range(N_STEPS) for when in get_args(When)]
 
 
 def _raise(error: BaseException) -> Callable[[], None]:
@@ -98,11 +100,15 @@ def test_a_writer_that_gets_an_error_or_no_reply_at_any_step_recovers(kind: type
         assert_stored_once(disk, TOPIC)
 
 
+def _overtake(disk: Disk) -> None:
+    _store_all(FailingStore(disk))
+
+
 def test_a_writer_overtaken_at_any_step_by_one_that_stores_everything_adds_nothing() -> None:
     n_fenced = 0
     for at, when in EACH:
         disk = Disk()
-        zombie = lane_of(FailingStore(disk, Trap(at, when, lambda disk=disk: _store_all(FailingStore(disk)))))
+        zombie = lane_of(FailingStore(disk, Trap(at, when, partial(_overtake, disk))))
         zombie.recover()
         try:
             drive(zombie, TOPIC)
@@ -119,7 +125,7 @@ def test_a_successor_overtaken_at_any_step_by_a_zombie_that_commits_adds_nothing
     for at, when in EACH:
         disk = Disk()
         zombie = _gathered(disk)
-        trap = Trap(at, when, lambda zombie=zombie: _publish(zombie))
+        trap = Trap(at, when, partial(_publish, zombie))
         successor = lane_of(FailingStore(disk, trap))
         try:
             successor.recover()

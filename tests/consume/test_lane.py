@@ -37,14 +37,14 @@ def test_a_lane_is_full_while_a_second_publication_is_due_before_the_first_is_do
     scene = Scene(pool, batch_size=4)
     scene.lane.add(events(0, 4))
     scene.tick()
-    assert not scene.lane.full
+    assert not scene.is_full()
     scene.lane.add(events(4, 3))
-    assert not scene.lane.full
+    assert not scene.is_full()
     scene.lane.add(events(7, 1))
-    assert scene.lane.full
+    assert scene.is_full()
     pool.run()
     scene.tick()
-    assert not scene.lane.full
+    assert not scene.is_full()
     pool.run()
     scene.tick()
     assert scene.lengths() == [4, 4]
@@ -57,19 +57,19 @@ def test_age_alone_does_not_make_a_lane_full() -> None:
     scene.tick()
     scene.lane.add(events(4, 4))
     scene.tick()
-    assert not scene.lane.full
+    assert not scene.is_full()
 
 
 def test_lanes_that_hold_more_than_the_budget_are_full_and_write_out_what_they_hold() -> None:
     pool, budget = Held(), Budget(200_000)
     scene = Scene(pool, budget)
     scene.lane.add(wide_events(0, 100, 1000))
-    assert not scene.lane.full
+    assert not scene.is_full()
     scene.lane.add(wide_events(100, 150, 1000))
-    assert scene.lane.full
+    assert scene.is_full()
     pool.run()
     assert budget.held_bytes == 0
-    assert not scene.lane.full
+    assert not scene.is_full()
     assert scene.lengths() == []
 
 

@@ -92,7 +92,7 @@ def test_every_record_is_a_line_or_a_dead_letter_byte_for_byte(given_values: lis
             found = dead[offset]["value"]
             assert (None if found is None else base64.b64decode(found)) == value
             assert dead[offset]["reason"]
-    assert (block.first, block.next_offset) == (100, sent[-1].offset() + 1)
+    assert (block.first, block.next_offset) == (100, (sent[-1].offset() or 0) + 1)
     assert (latest_ms == -1) == (not stored)
 
 

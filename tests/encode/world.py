@@ -1,6 +1,7 @@
 """A small world for tests of the encoder: a few tracks with awkward names, a few listeners, any events."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,8 @@ class TinyCatalog:
     """Eight tracks of three artists."""
 
     genres: tuple[str, ...] = ("Pop", 'R&"B')
+    path = Path("tiny")
+    digest = "tiny"
 
     @property
     def tracks(self) -> pa.Table:

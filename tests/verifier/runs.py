@@ -32,7 +32,7 @@ def ran(folder: Path, *flags: str, timeout_s: float = 50.0) -> Path:
     """Run the program in this folder; the manifest's path."""
     code, summary, shown = start(folder, *START, "--quiet", *flags).end(timeout_s)
     assert code == 0, shown
-    return folder / summary["manifest"]
+    return folder / str(summary["manifest"])
 
 
 def one_file(folder: Path, *flags: str, events: int = 4000, users: int = 300) -> Run:

@@ -106,10 +106,11 @@ def test_without_its_time_an_event_has_the_same_key_at_any_time(wire_format: str
     found = Reader(names, timeless=True).of_lines(b"\n".join(lines) + b"\n")
     assert found.hash.tolist() == expected.hash.tolist()
     field = "timestamp" if wire_format == "listen" else "ts"
-    times = [orjson.loads(line)[field] for line in lines]
+    written = [orjson.loads(line)[field] for line in lines]
     if wire_format == "listen":
-        times = np.array([time[:-6] for time in times], "datetime64[ms]").astype(np.int64)
-    keys = mix(_unmixed(expected.hash) - hash_integers(field, np.array(times, np.int64)))
+        written = [time[:-6] for time in written]
+    times = np.array(written, "datetime64[ms]").astype(np.int64)
+    keys = mix(_unmixed(expected.hash) - hash_integers(field, times))
     assert found.key.tolist() == keys.tolist()
     assert Reader(names, timeless=True).of_values([b"no record"]).key.tolist() == [SHAPELESS]
 

@@ -12,6 +12,7 @@ from loadgen.errors import BrokerUnreachable
 from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings
 from loadgen.verifier.topic import TopicSource
+from tests.messages import key_of
 from tests.mock_cluster import MockCluster
 from tests.verifier.runs import counts_of, ran, verified
 
@@ -40,8 +41,8 @@ def values(address: str) -> dict[int, bytes]:
     return {
         int(place): value
         for block in source.blocks()
+        if block.places is not None and isinstance(block.content, list)
         for place, value in zip(block.places, block.content, strict=True)
-        if block.places is not None
     }
 
 
@@ -140,8 +141,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
 
 
 OTHERS: dict[str, Callable[[Message], Any]] = {
-    "key": lambda message: b"1%s" % message.key(),
-    "partition": lambda message: (message.partition() + message.offset() % 2) % 3,
+    "key": lambda message: b"1%s" % key_of(message),
+    "partition": lambda message: ((message.partition() or 0) + (message.offset() or 0) % 2) % 3,
     "timestamp": lambda message: message.timestamp()[1] + 1,
     "headers": lambda message: [("trace", b"1")],
 }
@@ -174,6 +175,6 @@ def test_events_that_were_repartitioned_on_purpose_are_proved_but_for_an_order_t
 def test_events_that_were_repartitioned_by_another_rule_are_proved_in_order(
     sent: tuple[Path, str], broker: str
 ) -> None:
-    copied(sent[1], broker, partition=lambda message: int(message.key()) % 3)
+    copied(sent[1], broker, partition=lambda message: int(key_of(message)) % 3)
     report = verified(sent[0], brokers=broker, topic=TOPIC, repartitioned=True)
     assert (report.findings.is_proved, report.findings.n_split) == (True, 0)

@@ -32,8 +32,8 @@ def write_day(folder: Path, name: str, data: bytes) -> None:
 @pytest.mark.parametrize("compress", [*map(slow, ["none", "gz"]), "zst"])
 def test_a_folder_of_several_workers_is_proved(tmp_path: Path, compress: str) -> None:
     manifest = ran(tmp_path, "--folder", "out", "--compress", compress, "--workers", "3", *SMALL)
-    for place in ({"files": [str(tmp_path / "out")]}, {"store": str(tmp_path / "out")}):
-        report = verified(manifest, **place)
+    out = str(tmp_path / "out")
+    for report in (verified(manifest, files=[out]), verified(manifest, store=out)):
         assert report.findings.is_proved
         assert report.findings.n_found == 3000
 
@@ -252,10 +252,10 @@ def test_each_place_is_compared_with_its_own_ledger(tmp_path: Path) -> None:
     content = orjson.loads(manifest.read_bytes())
     assert content["sinks"].keys() == {"stream", "files"}
     for sink, place in (
-        ("stream", {"files": [str(tmp_path / "one.jsonl")]}),
-        ("files", {"files": [str(tmp_path / "out")]}),
+        ("stream", "one.jsonl"),
+        ("files", "out"),
     ):
-        report = verified(manifest, **place)
+        report = verified(manifest, files=[str(tmp_path / place)])
         assert report.promises[0].sink == sink
         assert report.findings.is_proved
 
