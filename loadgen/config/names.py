@@ -8,7 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
+from loadgen.config.masks import MASK, is_secret
 from loadgen.config.values import BadValue
 
 _BROKER = re.compile(
@@ -18,6 +20,8 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 STORE_KINDS = ("file", "hdfs")
 _LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/]*@")
 """The start of a URL with a user name in it."""
+OWN_SINKS = ("kafka", "stream", "files", "null")
+_SINK = re.compile(r"[A-Za-z_][\w.-]*(?::[A-Za-z_]\w*)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -71,6 +75,41 @@ def store(value: Any) -> str:
 def stores(value: Any) -> tuple[str, ...]:
     """Stores from a list, or from a text with one per line."""
     return tuple(store(part) for part in _parts(value))
+
+
+def sinks(value: Any) -> tuple[str, ...]:
+    """Specs of sinks, `module:Class?key=value&…` or `entry_point?…`: a list, or a text with one on each line."""
+    found = tuple(_sink(part) for part in _parts(value))
+    bare = [spec.partition("?")[0] for spec in found]
+    if len(set(bare)) < len(bare):
+        raise BadValue("must name each sink once", "give a second sink a class of its own", secret=True)
+    return found
+
+
+def _sink(value: Any) -> str:
+    example = "write for example my_package:MySink?path=events"
+    text = value if isinstance(value, str) else ""
+    name, question, query = text.partition("?")
+    if not _SINK.fullmatch(name) or name in OWN_SINKS:
+        rule = f"must be package.module:Class, or an entry point's name other than {', '.join(OWN_SINKS)}"
+        raise BadValue(rule, example, secret=bool(question))
+    if question:
+        try:
+            parse_qsl(query, keep_blank_values=True, strict_parsing=True)
+        except ValueError:
+            raise BadValue("must have options key=value&… behind the ?", example, secret=True) from None
+    return text
+
+
+def public_sinks(specs: Sequence[str]) -> list[str]:
+    """The specs with the values of their secret options as ***."""
+    return [_public_sink(spec) for spec in specs]
+
+
+def _public_sink(spec: str) -> str:
+    name, question, query = spec.partition("?")
+    options = (option.partition("=") for option in query.split("&"))
+    return name + question + "&".join(f"{key}{eq}{MASK if is_secret(key) else text}" for key, eq, text in options)
 
 
 def is_utf8(text: str) -> bool:

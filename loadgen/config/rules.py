@@ -115,8 +115,8 @@ def _search(s: "RunSettings") -> Iterator[Problem]:
 
 
 def _places(s: "RunSettings") -> Iterator[Problem]:
-    for other in ("brokers", "output", "folder"):
-        if s.discard and getattr(s, other) is not None:
+    for other in ("brokers", "output", "folder", "sink"):
+        if s.discard and getattr(s, other) not in (None, ()):
             yield _problem(s, "discard writes nowhere", f"discard {other}", f"leave out --discard or --{other}")
     if s.compress != "none" and s.folder is None:
         step = "name the --output file .gz or .zst, set compression.type for Kafka, or add --folder"

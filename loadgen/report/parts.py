@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 from pydantic import ValidationError
 
 from loadgen.config import RunSettings
+from loadgen.config.names import OWN_SINKS
 from loadgen.config.shape_files import in_short
 from loadgen.errors import LoadgenError
 from loadgen.report import text
@@ -130,6 +131,8 @@ def _verify_lines(run: Run, sink: str) -> Iterator[str]:
         yield _line(run, "--files", folder)
     if sink == "stream" and isinstance(output, str) and output != "-":
         yield _line(run, "--files", output)
+    if sink not in OWN_SINKS:
+        yield _line(run, "--files", f"JSON_LINES_OF_{sink}")
 
 
 def _line(run: Run, *words: str) -> str:

@@ -18,6 +18,7 @@ from loadgen.runner.coordinator import Result
 from loadgen.runner.history import LATENCIES, Window
 from loadgen.runner.machine import machine
 from loadgen.runner.messages import Plan
+from loadgen.runner.outputs import sink_names
 from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import summary
 from loadgen.verifier.manifest import planned_json, sink_json, versions, write_manifest
@@ -103,6 +104,4 @@ def history_of(result: Result) -> list[dict[str, Any]]:
 
 def _tallies(result: Result, plan: Plan) -> dict[str, Tally]:
     """The ledger of each sink; an empty one of those that workers have sent to and not reported yet."""
-    settings = plan.settings
-    is_used = {"kafka": plan.kafka is not None, "stream": plan.stream, "files": settings.folder is not None}
-    return {name: Tally() for name, used in is_used.items() if used} | result.totals.tallies
+    return {name: Tally() for name in sink_names(plan) if name != "null"} | result.totals.tallies

@@ -11,7 +11,7 @@ from loadgen.runner.messages import Checkpoint, Chunk, Plan
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.files import DateFolderSink
 from loadgen.sink.kafka import KafkaSink
-from loadgen.sink.null import NullSink
+from loadgen.sink.simple import NullSink, SinkContext, name_of, open_sink
 from loadgen.sink.stream import StreamSink
 
 
@@ -24,7 +24,7 @@ def sink_names(plan: Plan) -> list[str]:
         "files": settings.folder is not None,
         "null": settings.discard,
     }
-    return [name for name, is_wanted in wanted.items() if is_wanted]
+    return [*(name for name, is_wanted in wanted.items() if is_wanted), *map(name_of, settings.sink)]
 
 
 def open_sinks(task: ShardAssignment, user_ids: Int64s, connection: Connection) -> list[Sink]:
@@ -38,6 +38,7 @@ def open_sinks(task: ShardAssignment, user_ids: Int64s, connection: Connection) 
 
 def _open(name: str, task: ShardAssignment, user_ids: Int64s, connection: Connection) -> Sink:
     plan, legacy, n_rows = task.plan, task.legacy, len(user_ids)
+    machine = plan.settings.shard.index
     settled, before = legacy.settled.get(name), legacy.progress.get(name)
     if name == "kafka":
         assert plan.kafka is not None
@@ -47,12 +48,14 @@ def _open(name: str, task: ShardAssignment, user_ids: Int64s, connection: Connec
     if name == "files":
         assert plan.settings.folder is not None
         compress = None if plan.settings.compress == "none" else plan.settings.compress
-        writer = f"{plan.run_id}_m{plan.settings.shard.index}w{task.index}"
+        writer = f"{plan.run_id}_m{machine}w{task.index}"
         resume = legacy.file_bytes if legacy.settled else None
         return DateFolderSink(
             plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, before=before, resume=resume
         )
-    return NullSink(n_rows, settled, before)
+    context = SinkContext(name, n_rows, plan.run_id, machine, task.index, settled=settled, progress=before)
+    spec = next((spec for spec in plan.settings.sink if name_of(spec) == name), None)
+    return NullSink(context) if spec is None else open_sink(spec, context)
 
 
 def _hand_over(connection: Connection, data: memoryview, n_events: int) -> None:

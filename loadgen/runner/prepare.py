@@ -27,6 +27,7 @@ from loadgen.runner.reach import natural_per_s, reach_of
 from loadgen.simulate.expected import Expected
 from loadgen.simulate.feed import offered
 from loadgen.simulate.model import Model
+from loadgen.sink.simple import find_sink, name_of
 from loadgen.stream import catalog_of, simulation_of
 
 
@@ -61,6 +62,8 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
         LoadgenError: the first thing that stands in the way.
     """
     _check_shape(settings)
+    for spec in settings.sink:
+        find_sink(spec)
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
     kafka, topic_ends = _kafka(settings, screen, embedded_address)
@@ -172,6 +175,7 @@ def _place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     if settings.folder is not None:
         hint = "" if plan.kafka else "  (for Kafka: --brokers HOST:PORT --topic NAME)"
         rows.append(("to folder", f"{settings.folder}, JSON lines by date{hint}"))
+    rows += [("to sink", name_of(spec)) for spec in settings.sink]
     if settings.discard:
         rows.append(("to", "nowhere (--discard)"))
     return rows

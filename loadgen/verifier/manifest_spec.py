@@ -16,6 +16,7 @@ import orjson
 from pydantic import ValidationError
 
 from loadgen.config import RunSettings
+from loadgen.config.names import OWN_SINKS
 from loadgen.errors import LoadgenError, ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s
 from loadgen.fingerprint import run_key
@@ -184,7 +185,11 @@ def _sink(path: Path, sinks: dict[str, Any], place: ProgressSlot) -> str:
     for name in _SINKS[place]:
         if name in sinks:
             return name
+    of_others = [name for name in sinks if isinstance(name, str) and name not in OWN_SINKS]
+    if of_others and place in ("folder", "file"):
+        return of_others[0]
     flags = {"kafka": "--brokers", "files": "--files or --store", "stream": "--files"}
+    flags |= {name: f"--files (JSON lines that {name} wrote)" for name in of_others}
     fitting = [flags[name] for name in sinks if name in flags]
     step = (
         f"compare it by {' or '.join(fitting)}"

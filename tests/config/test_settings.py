@@ -182,3 +182,23 @@ def test_all_problems_are_reported_at_once() -> None:
 def test_a_contradiction_with_a_wrong_value_is_not_reported_twice() -> None:
     lines = problems(users="0", workers="200", shard="9/9")
     assert [line.split()[0] for line in lines] == ["users", "shard"]
+
+
+@pytest.mark.parametrize(
+    ("sinks", "rule"),
+    [
+        (["a b"], "must be package.module:Class"),
+        (["kafka"], "other than kafka, stream, files, null"),
+        (["a:B?nonsense"], "must have options key=value"),
+        (["a:B?x=1", "a:B?x=2"], "must name each sink once"),
+    ],
+)
+def test_a_sink_that_cannot_be_one_is_refused(sinks: list[str], rule: str) -> None:
+    with pytest.raises(ValidationError, match=rule):
+        RunSettings.model_validate({"sink": sinks})
+
+
+def test_the_secret_options_of_a_sink_are_not_shown() -> None:
+    settings = RunSettings(sink=("a:B?url=x&password=hidden", "own"))
+    assert settings.folder is None
+    assert settings.public_dict()["sink"] == ["a:B?url=x&password=***", "own"]

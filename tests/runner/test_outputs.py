@@ -15,7 +15,7 @@ from loadgen.kafka.options import KafkaSettings
 from loadgen.runner.messages import Checkpoint
 from loadgen.runner.outputs import ResumeFilter, sink_names
 from loadgen.sink import EncodedBatch
-from loadgen.sink.null import NullSink
+from loadgen.sink.simple import NullSink, SinkContext
 from tests.runner.plans import plan_of
 
 N_PARTITIONS = 4
@@ -76,8 +76,8 @@ def test_a_batch_is_done_only_when_each_of_its_partitions_is() -> None:
 
 def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_untouched() -> None:
     legacy = Checkpoint(settled={"null": np.array([3])})
-    assert not ResumeFilter.of(NullSink(7), Checkpoint()).left.any()
-    replay = ResumeFilter.of(NullSink(7), legacy)
+    assert not ResumeFilter.of(NullSink(SinkContext("null", 7)), Checkpoint()).left.any()
+    replay = ResumeFilter.of(NullSink(SinkContext("null", 7)), legacy)
     unsent = replay.unsent(lines_of([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
     assert unsent.ts_ms.tolist() == [3, 4]
     assert legacy.settled["null"].tolist() == [3]
@@ -89,6 +89,7 @@ def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_unto
         (RunSettings(), False, ["files"]),
         (RunSettings(output=Path("x.jsonl")), False, ["stream"]),
         (RunSettings(discard=True), False, ["null"]),
+        (RunSettings(sink=("a.b:C?x=1", "own")), False, ["a.b:C", "own"]),
         (RunSettings(brokers="b:9092"), True, ["kafka"]),
         (RunSettings(brokers="b:9092", output=Path("x.jsonl"), folder=Path("y")), True, ["kafka", "stream", "files"]),
     ],

@@ -25,7 +25,7 @@ from loadgen.runner.messages import Activity, Checkpoint, Drain, FromWorker, Go,
 from loadgen.runner.worker import Worker, run_worker
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.sink import EncodedBatch
-from loadgen.sink.null import NullSink
+from loadgen.sink.simple import NullSink
 from loadgen.stream import ShardStream
 from loadgen.verifier.worker_progress import WorkerProgress
 from tests.runner.plans import plan_of

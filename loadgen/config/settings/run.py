@@ -76,7 +76,7 @@ def _default_duration(given: dict[str, Any]) -> float | None:
 
 
 def _default_folder(given: dict[str, Any]) -> Path | None:
-    elsewhere = given.get("brokers") or given.get("output") or given.get("discard")
+    elsewhere = any(given.get(name) for name in ("brokers", "output", "discard", "sink"))
     return None if elsewhere else DEFAULT_FOLDER
 
 
@@ -115,6 +115,18 @@ class RunSettings(Settings):
         BeforeValidator(values.boolean),
         Flag("discard", "", "Write nowhere: measures the generator alone.", WHERE),
     ] = False
+    sink: Annotated[
+        tuple[str, ...],
+        BeforeValidator(names.sinks),
+        PlainSerializer(names.public_sinks, return_type=list[str]),
+        Flag(
+            "sink",
+            "SINK",
+            "A sink of your own: package.module:Class or an entry point's name, ?key=value&… for its options; may be "
+            "given many times.",
+            WHERE,
+        ),
+    ] = ()
     folder: Annotated[
         Path | None,
         or_none(names.path),

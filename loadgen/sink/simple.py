@@ -1,0 +1,197 @@
+"""A sink in a few lines: subclass `SimpleSink`, and write each batch to your place.
+
+    class MySink(SimpleSink):
+        def write(self, batch):
+            my_place.append(bytes(batch.buffer()))
+
+`loadgen run --sink my_package:MySink` makes one in each worker. In: batches. Out: a tally in which an event is
+delivered once `write` has returned. After a crash of a worker its successor writes again what came after the last
+snapshot (some half a second): at least once.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
+from urllib.parse import parse_qsl
+
+import numpy as np
+
+from loadgen.errors import LoadgenError, SinkError, UsageError, described
+from loadgen.event import Int64s
+from loadgen.ledger import Outcome, Tally
+from loadgen.progress import Progress
+from loadgen.sink import EncodedBatch, Sink
+from loadgen.sink.in_flight import SentColumns, count_delivered
+
+ENTRY_POINTS = "loadgen.sinks"
+MAX_SEND = 65_536
+"""Events taken at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """What a sink is made from, inside its worker process.
+
+    Attributes:
+        name: under which its figures stand in the summary and the manifest; the sink's `name` must equal it.
+        n_rows: the number of the shard's listeners.
+        run_id: names the run.
+        machine, worker: together unique in the run: the I of --shard I/N, and the number of the worker there.
+        options: what stands behind the `?` of --sink.
+        settled: int64 per partition, from the snapshot of a predecessor that died; None for a fresh start.
+        progress: of the same snapshot.
+    """
+
+    name: str
+    n_rows: int
+    run_id: str = ""
+    machine: int = 0
+    worker: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    settled: Int64s | None = None
+    progress: Progress | None = None
+
+
+class SimpleSink(ABC):
+    """Base of a sink that has one partition and keeps nothing in flight.
+
+    Attributes:
+        context: what it was made from.
+        name, tally, partition_of_row, settled, progress: see `Sink`.
+    """
+
+    def __init__(self, context: SinkContext) -> None:
+        """Begin empty; a subclass that opens something calls this first."""
+        self.context, self.name = context, context.name
+        self.tally = Tally()
+        self.partition_of_row = np.zeros(context.n_rows, np.uint16)
+        self.settled = np.zeros(1, np.int64) if context.settled is None else context.settled.copy()
+        self._progress = Progress.start(1, context.progress)
+
+    @abstractmethod
+    def write(self, batch: EncodedBatch) -> None:
+        """Write all events of a batch, in order; an exception ends the run, and the batch counts as failed."""
+
+    def close(self) -> None:  # noqa: B027 - a hook
+        """Free the place; may be called twice."""
+
+    @property
+    def progress(self) -> Progress:
+        """See `Sink`."""
+        return self._progress.settle()
+
+    def room(self) -> int:
+        """There is always room: a slow place makes `write` slow."""
+        return MAX_SEND
+
+    def send(self, batch: EncodedBatch) -> None:
+        """Write all events; raises SinkError."""
+        if len(batch) == 0:
+            return
+        sent = SentColumns.of(batch, len(batch.buffer()))
+        try:
+            self.write(batch)
+        except Exception as error:
+            self._end(batch, Outcome.FAILED)
+            if isinstance(error, LoadgenError):
+                raise
+            step = "look at what it writes to, or mend the sink"
+            raise SinkError(f"sink {self.name} must write every batch, got {described(error)}; {step}") from error
+        count_delivered(self.tally, sent)
+        self.settled[0] += len(batch)
+        self._progress.advance(0, batch.virtual_shard)
+
+    def drop(self, batch: EncodedBatch) -> None:
+        """Count events as dropped that the schedule gave up."""
+        self._end(batch, Outcome.DROPPED)
+
+    def _end(self, batch: EncodedBatch, outcome: Outcome) -> None:
+        self.tally.settle(outcome, batch.page)
+        self.settled[0] += len(batch)
+        self._progress.advance(0, batch.virtual_shard, np.full(len(batch), outcome, np.uint8))
+
+    def poll(self, timeout_s: float) -> None:  # noqa: B027 - a hook
+        """Nothing is ever in flight."""
+
+    def flush(self, timeout_s: float) -> None:  # noqa: B027 - a hook
+        """Nothing is ever in flight."""
+
+    def marks(self) -> dict[str, int]:
+        """There are no files to cut back."""
+        return {}
+
+    def round_trip_s(self) -> float:
+        """There is no broker."""
+        return float("nan")
+
+
+class NullSink(SimpleSink):
+    """Counts and forgets: it measures the generator alone."""
+
+    def write(self, batch: EncodedBatch) -> None:
+        """Keep nothing."""
+
+
+def name_of(spec: str) -> str:
+    """The name of the sink of a spec, `package.module:Class?key=value&…` or `entry_point?…`: all but its options."""
+    return spec.partition("?")[0]
+
+
+def find_sink(spec: str) -> Callable[[SinkContext], Sink]:
+    """What makes the sink of a spec.
+
+    Raises:
+        UsageError: there is no such module, class or entry point, or importing it fails.
+    """
+    name = name_of(spec)
+    module_name, colon, class_name = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name) if colon else _entry_point(name)
+    except ModuleNotFoundError as error:
+        step = "install its package, or name its folder in PYTHONPATH"
+        raise UsageError(f"--sink {name} must be in a module that can be imported, got {error}; {step}") from error
+    except AttributeError as error:
+        step = "write --sink package.module:Class"
+        raise UsageError(f"--sink {name} must name a class of its module, got {described(error)}; {step}") from error
+    except LoadgenError:
+        raise
+    except Exception as error:
+        step = "mend the module"
+        raise UsageError(f"--sink {name} must be importable, got {described(error)}; {step}") from error
+    if not callable(found):
+        step = "write --sink package.module:Class"
+        raise UsageError(f"--sink {name} must name a class, got {type(found).__name__}; {step}")
+    maker: Callable[[SinkContext], Sink] = found
+    return maker
+
+
+def _entry_point(name: str) -> object:
+    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name not in points:
+        known = ", ".join(sorted(points)) or "none"
+        step = "write --sink package.module:Class, or install the package that has it"
+        raise UsageError(f"--sink must name an entry point of {ENTRY_POINTS} ({known}), got {name!r}; {step}")
+    return points[name].load()
+
+
+def open_sink(spec: str, context: SinkContext) -> Sink:
+    """Make the sink of a spec, with its options.
+
+    Raises:
+        UsageError: see `find_sink`.
+        SinkError: it does not start.
+    """
+    options = dict(parse_qsl(spec.partition("?")[2], keep_blank_values=True))
+    try:
+        sink = find_sink(spec)(replace(context, options=options))
+    except LoadgenError:
+        raise
+    except Exception as error:
+        step = "look at the options behind its ?, or mend the sink"
+        raise SinkError(f"sink {context.name} must start in each worker, got {described(error)}; {step}") from error
+    if getattr(sink, "name", None) != context.name:
+        step = "let it be a loadgen.sink.simple.SimpleSink, or set its name to context.name"
+        raise SinkError(f"sink {context.name} must bear that name, got {getattr(sink, 'name', None)!r}; {step}")
+    return sink

@@ -1,0 +1,102 @@
+"""What the base of a sink in a few lines does for its author, and how such a sink is found."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadgen.errors import LoadgenError, SinkError, UsageError
+from loadgen.sink import EncodedBatch
+from loadgen.sink.simple import NullSink, SimpleSink, SinkContext, find_sink, open_sink
+from tests.sink.lines import make_lines
+
+MODULE = """
+from loadgen.sink.simple import SimpleSink
+class Good(SimpleSink):
+    def write(self, batch): pass
+class Nameless:
+    def __init__(self, context): pass
+class WithoutWrite(SimpleSink):
+    pass
+number = 7
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package whose entry point is `good`, and a module that cannot be imported."""
+    (tmp_path / "sinks_of_mine.py").write_text(MODULE)
+    (tmp_path / "broken_sinks.py").write_text("1 / 0")
+    info = tmp_path / "sinks_of_mine-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: sinks-of-mine\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[loadgen.sinks]\ngood = sinks_of_mine:Good\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+class Failing(SimpleSink):
+    """Takes one batch, and no second one."""
+
+    def write(self, batch: EncodedBatch) -> None:
+        if self.settled[0]:
+            raise OSError("no room")
+
+
+def test_everything_is_delivered_at_once() -> None:
+    sink = NullSink(SinkContext("null", 500, settled=np.array([7])))
+    sink.send(make_lines(100))
+    sink.drop(make_lines(10, 100))
+    sink.close()
+    assert sink.tally.counts() == {"planned": 110, "delivered": 100, "failed": 0, "dropped": 10, "unfinished": 0}
+    assert sink.settled.tolist() == [117]
+    assert sink.progress.ended.sum() == 110
+    assert sink.tally.fingerprint.count.sum() == 100
+    assert len(sink.tally.ack_s) == len(sink.tally.intended_to_ack_s) == 100
+
+
+def test_a_batch_whose_writing_raises_has_failed_and_the_sink_is_named() -> None:
+    sink = Failing(SinkContext("mine:Failing", 500))
+    sink.send(make_lines(20))
+    with pytest.raises(SinkError, match=r"sink mine:Failing must write every batch, got .*no room"):
+        sink.send(make_lines(5, 20))
+    assert sink.tally.counts() == {"planned": 25, "delivered": 20, "failed": 5, "dropped": 0, "unfinished": 0}
+    assert sink.settled.tolist() == [25]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("name", ["sinks_of_mine:Good", "good"])
+def test_a_sink_is_found_by_its_class_or_its_entry_point_and_gets_its_options(name: str) -> None:
+    sink = open_sink(f"{name}?path=a%20b&mode=", SinkContext(name, 3, worker=2))
+    assert isinstance(sink, SimpleSink)
+    assert (sink.name, sink.context.worker) == (name, 2)
+    assert sink.context.options == {"path": "a b", "mode": ""}
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("missing_module:Sink", "No module named 'missing_module'; install its package"),
+        ("sinks_of_mine:Missing", "must name a class of its module, got .*Missing"),
+        ("sinks_of_mine:number", "must name a class, got int"),
+        ("broken_sinks:Sink?password=hidden", "must be importable, got .*division by zero"),
+        ("other", r"must name an entry point of loadgen.sinks \(good\), got 'other'"),
+    ],
+)
+def test_a_sink_that_is_not_found_is_a_usage_error(spec: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        find_sink(spec)
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sinks_of_mine:WithoutWrite", "must start in each worker, got .*abstract"),
+        ("sinks_of_mine:Nameless", "must bear that name, got None"),
+    ],
+)
+def test_a_sink_that_cannot_be_made_is_named(name: str, message: str) -> None:
+    with pytest.raises(LoadgenError, match=message):
+        open_sink(name, SinkContext(name, 3))
