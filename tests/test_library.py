@@ -41,7 +41,7 @@ def test_a_stream_is_a_table_a_reader_a_frame_and_batches_of_the_same_events_eac
 
 def test_the_lines_of_python_in_the_readme_work_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = re.findall(r"^```python\n(import .*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
     known: dict[str, Any] = {}
     exec(block, known)
     assert known["table"].num_rows == len(known["frame"]) == known["plays"].height + known["others"]

@@ -1,5 +1,6 @@
 """What the base of a sink in a few lines does for its author, and how such a sink is found."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from loadgen.sink import EncodedBatch
 from loadgen.sink.simple import NullSink, SimpleSink, SinkContext, find_sink, open_sink
 from tests.sink.lines import make_lines
 
+README = Path(__file__).parents[2] / "README.md"
 MODULE = """
 from loadgen.sink.simple import SimpleSink
 class Good(SimpleSink):
@@ -70,6 +72,16 @@ def test_a_sink_is_found_by_its_class_or_its_entry_point_and_gets_its_options(na
     assert isinstance(sink, SimpleSink)
     assert (sink.name, sink.context.worker) == (name, 2)
     assert sink.context.options == {"path": "a b", "mode": ""}
+
+
+def test_the_sink_in_the_readme_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"^```python\n(# my_package.py\n.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "my_package.py").write_text(block)
+    monkeypatch.syspath_prepend(tmp_path)
+    sink = open_sink(f"my_package:MySink?path={tmp_path}/events", SinkContext("my_package:MySink", 500, worker=3))
+    lines = make_lines(30)
+    sink.send(lines)
+    assert (tmp_path / "events.3").read_bytes() == bytes(lines.buffer())
 
 
 @pytest.mark.usefixtures("installed")
