@@ -25,9 +25,9 @@ from loadgen.event import DAY_MS
 BASE = "DejaVu Sans"
 """Comes with matplotlib."""
 LIKED = ("Noto Sans CJK", "Noto Sans", "Source Han Sans", "WenQuanYi", "Hiragino Sans", "Malgun Gothic", "Yu Gothic")
-"""Fonts whose names begin so are looked in first; of all others, the one that has most of the letters."""
+"""Prefixes of preferred fonts; among others, the one with most of the letters wins."""
 _NO_LETTERS = ("Last Resort", "Adobe Blank")
-"""Fonts that have a box, or nothing, for every letter there is."""
+"""Fonts that show a box, or nothing, for every letter."""
 _SYLLABLE = re.compile(r"HANGUL SYLLABLE (\w+)|(?:HIRAGANA|KATAKANA) LETTER (?:SMALL )?(\w+)")
 _SCRIPTS = {"CJK": "Chinese characters", "HANGUL": "Korean", "HIRAGANA": "Japanese", "KATAKANA": "Japanese"}
 _MOST_SCRIPTS = 3
@@ -35,10 +35,10 @@ _MOST_SCRIPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """How texts are drawn.
+    """The fonts for some texts.
 
     Attributes:
-        fonts: families, in the order in which a letter is looked for.
+        fonts: families, in the order in which a letter is searched.
         missing: letters that none of them has.
     """
 
@@ -46,12 +46,12 @@ class Letters:
     missing: frozenset[str] = frozenset()
 
     def text(self, name: str) -> str:
-        """The name in letters that can be drawn."""
+        """The name, with missing letters replaced."""
         return "".join(self._drawn(name)) if self.missing.intersection(name) else name
 
     @property
     def note(self) -> str:
-        """What a reader of the picture has to know; empty where every letter is there."""
+        """A note for the reader of the picture; empty if no letter is missing."""
         if not self.missing:
             return ""
         found = sorted({_script(letter) for letter in self.missing})
@@ -66,7 +66,7 @@ class Letters:
             yield shown
 
     def _latin(self, letter: str, is_inside: bool) -> str:
-        """Latin letters for one that no font has, none for a combining mark; a capital where a word begins."""
+        """Latin letters for a missing letter, none for a combining mark, a capital at the start of a word."""
         parts = unicodedata.normalize("NFKD", letter)
         base = "".join(part for part in parts if not unicodedata.combining(part))
         if base != letter and not self.missing.intersection(base) and base.isascii():
@@ -82,7 +82,7 @@ class Letters:
 
 
 def letters_of(texts: Iterable[str]) -> Letters:
-    """Choose fonts for these texts: DejaVu Sans, and as few others as have the letters that it lacks."""
+    """Choose fonts for these texts: DejaVu Sans, and as few others as needed for the letters that it lacks."""
     missing = {letter for text in texts for letter in text if not letter.isascii()}
     missing -= _covered(BASE)
     if not missing:
@@ -103,7 +103,7 @@ def _rank(family: str, letters: set[str]) -> tuple[bool, int, str]:
 
 
 def _families() -> list[str]:
-    """Every family that is installed now: matplotlib itself only knows those that were there when it first started."""
+    """Every family installed now; matplotlib itself knows only those installed at its first start."""
     from matplotlib import font_manager, get_data_path
 
     manager = font_manager.fontManager
@@ -112,7 +112,7 @@ def _families() -> list[str]:
         if path not in known:
             try:
                 manager.addfont(path)
-            except (OSError, RuntimeError, ValueError):  # damaged, or of a kind that matplotlib does not draw
+            except (OSError, RuntimeError, ValueError):  # damaged, or of an unsupported kind
                 continue
     own = Path(get_data_path())
     names = {font.name for font in manager.ttflist if own not in Path(font.fname).parents}
@@ -120,7 +120,7 @@ def _families() -> list[str]:
 
 
 def _covered(family: str) -> set[str]:
-    """The letters of the file that matplotlib draws this family from; none where it cannot be drawn from."""
+    """The letters of the file that matplotlib uses for this family; none if it cannot be used."""
     from matplotlib import font_manager
 
     try:
@@ -132,7 +132,7 @@ def _covered(family: str) -> set[str]:
 
 
 def _script(letter: str) -> str:
-    """The name of a letter's script, for a person."""
+    """The name of a letter's script, for the user."""
     word = unicodedata.name(letter, "other").split()[0].split("-")[0]
     if unicodedata.category(letter).startswith("S"):
         return "some symbols"
@@ -168,7 +168,7 @@ def charts_of(figures: ListeningFigures) -> dict[str, bytes]:
 
 
 def prepare() -> None:
-    """Import what takes a second; a thread may do it while something else is waited for."""
+    """Import what takes a second; a thread may do it in the meantime."""
     for name in ("dates", "font_manager", "ticker", "figure", "backends.backend_agg"):
         import_module(f"matplotlib.{name}")
 
@@ -191,7 +191,7 @@ def _png(draw: Callable[[Any], None]) -> bytes:
 
 
 def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str, letters: Letters) -> None:
-    """The longest bar on top, its value behind it."""
+    """Bars, the longest on top, with their values."""
     shown = [one for one in counts[:N_BARS] if getattr(one, unit)]
     more = len(counts) - len(shown)
     _title(axes, f"{title} by {unit}" + (f" ({len(shown)} of {len(counts)})" if shown and more > 0 else ""))
@@ -238,7 +238,7 @@ def _durations(axes: Any, figures: ListeningFigures) -> None:
 
 
 def _over_time(axes: Any, figures: ListeningFigures) -> None:
-    """Plays are a part of the events: they stand in front of them."""
+    """Events, and plays, which are a part of them, in front."""
     _title(axes, f"Events over time, each {_step(figures.step_min)}")
     if not figures.over_time:
         return _nothing(axes)
@@ -261,7 +261,7 @@ def _over_time(axes: Any, figures: ListeningFigures) -> None:
 
 
 def _steps(figures: ListeningFigures) -> tuple[list[float], list[int], list[int]]:
-    """The edges of every step, also of those without events, in days since 1970; events and plays in each."""
+    """The edges of all steps in days since 1970, including empty ones; events and plays in each."""
     step_ms = figures.step_min * 60_000
     found = {time_ms: (events, plays) for time_ms, events, plays in figures.over_time}
     times = range(figures.over_time[0][0], figures.over_time[-1][0] + 1, step_ms)
@@ -275,7 +275,7 @@ def _title(axes: Any, text: str) -> None:
 
 
 def _nothing(axes: Any) -> None:
-    """Say that there is nothing to draw, rather than draw empty axes."""
+    """Show a sentence instead of empty axes."""
     axes.set_axis_off()
     axes.text(
         0.5, 0.5, "nothing to draw: no event tells this", ha="center", va="center", color=INK, transform=axes.transAxes
@@ -288,7 +288,7 @@ def _grid(axes: Any, along: str) -> None:
 
 
 def _whole() -> Any:
-    """Ticks at whole numbers: half an event is none."""
+    """Ticks at whole numbers, because there is no half event."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(nbins=7, integer=True)

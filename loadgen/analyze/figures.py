@@ -19,22 +19,22 @@ Ask = Callable[[str], list[tuple[Any, ...]]]
 
 BIN_S = 30
 N_BINS = 21
-"""Lengths are counted in steps of half a minute; the last one is for ten minutes and more."""
+"""Lengths are counted in bins of half a minute; the last one holds ten minutes and more."""
 MOST_STEPS = 200
 LENGTH_MS = "CAST(round(1000 * length_s) AS BIGINT)"
 STARTED = f"tracks WHERE plays > 0 AND length_s BETWEEN 0 AND {LONGEST_S}"
-"""Tracks that were started, and whose length is known."""
+"""Tracks that were started and have a known length."""
 STEPS_MIN = (1, 5, 15, 60, 360, 1440, 10_080, 40_320)
-"""The steps that time is cut into: the finest that gives no more than MOST_STEPS of them."""
+"""The possible steps of the timeline; the finest is used that gives at most MOST_STEPS."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How often something was seen.
+    """The number of events with some value.
 
     Attributes:
-        name: of the genre, platform, action, country or artist; of a track "artist – title".
-        events: that name it.
+        name: the genre, platform, action, country or artist; of a track "artist – title".
+        events: events with this value.
         plays: of these, those that start a track.
     """
 
@@ -45,11 +45,11 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Quantiles:
-    """How values are spread.
+    """The distribution of some values.
 
     Attributes:
-        n: how many there are.
-        mean, min, p10, p50, p90, max: of them; None where there are none. A percentile is one of the values.
+        n: their number.
+        mean, min, p10, p50, p90, max: None without values. A percentile is one of the values.
     """
 
     n: int = 0
@@ -63,24 +63,24 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class ListeningFigures:
-    """What is in the events.
+    """The listening metrics of some events.
 
     Attributes:
-        events, plays: how many.
-        unreadable: lines or rows that are no events.
-        listeners, artists, tracks, sessions: how many different ones.
+        events, plays: their numbers.
+        unreadable: lines or rows that are not events.
+        listeners, artists, tracks, sessions: the numbers of different ones.
         first_ms, last_ms: the earliest and the latest time, milliseconds since 1970 (UTC); None without events.
         genres, platforms, actions, countries: all of them.
         top_artists, top_tracks: the most played.
         top_by_tier: tier → its most played artists.
-        durations_s: of the tracks that were started, in seconds.
-        played_s: the sum of these.
-        duration_bins: plays by length in steps of BIN_S; the last one is open.
+        durations_s: lengths of the tracks started, seconds.
+        played_s: their sum.
+        duration_bins: plays by length in bins of BIN_S; the last one is open.
         hours: events by hour of the day (UTC), 24 numbers.
-        step_min: minutes between the times of over_time.
-        over_time: time (milliseconds since 1970), events, plays; steps without events are left out.
+        step_min: the step of over_time, minutes.
+        over_time: time (milliseconds since 1970), events, plays; without empty steps.
         session_events, session_minutes: the lengths of sessions.
-        skip_share: of the tracks started, those that cut the one before short; None where no record says.
+        skip_share: the share of the tracks started that cut the one before short; None if unknown.
     """
 
     events: int
@@ -110,16 +110,16 @@ class ListeningFigures:
     skip_share: float | None
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as JSON types."""
+        """The metrics as JSON types."""
         return asdict(self)
 
 
 def figures_of(ask: Ask, top: int) -> ListeningFigures:
-    """Ask for all figures.
+    """Compute all metrics.
 
     Args:
         ask: answers SQL over the four tables.
-        top: how many artists and tracks lists have.
+        top: the length of the lists of artists and tracks.
     """
     ((events, plays, n_rows),) = ask("SELECT sum(events), sum(plays), sum(n_rows) FROM minutes")
     ((first_ms, last_ms, listeners, sessions),) = ask(
@@ -159,7 +159,7 @@ def figures_of(ask: Ask, top: int) -> ListeningFigures:
 
 
 def _counts(ask: Ask, name: str, table: str, by_plays: bool = False) -> list[Count]:
-    """How often each was seen."""
+    """The counts of each value."""
     rows = ask(f"SELECT {name}, sum(events), sum(plays) FROM {table} WHERE {name} IS NOT NULL GROUP BY {name}")
     found = [Count(text, int(events), int(plays)) for text, events, plays in rows]
     return sorted(found, key=lambda one: (-one.plays if by_plays else -one.events, -one.events, one.name.encode()))
@@ -175,7 +175,7 @@ def _top(ask: Ask, names: str, where: str, top: int) -> list[Count]:
 
 
 def _by_tier(ask: Ask, top: int) -> dict[str, list[Count]]:
-    """Tier → its most played artists; ours first, in their order."""
+    """Tier → its most played artists; the known tiers first, in their order."""
     rows = ask(
         "SELECT tier, artist, events, plays FROM (SELECT tier, artist, sum(events) AS events, sum(plays) AS plays, "
         "row_number() OVER (PARTITION BY tier ORDER BY sum(plays) DESC, artist) AS place FROM tracks "
@@ -188,7 +188,7 @@ def _by_tier(ask: Ask, top: int) -> dict[str, list[Count]]:
 
 
 def _spread(ask: Ask, value: str, weight: str, table: str) -> tuple[Quantiles, int]:
-    """How whole numbers are spread, each as often as its weight says; and their sum."""
+    """The distribution of weighted whole numbers, and their sum."""
     marks = ", ".join(f"min(CASE WHEN upto * 100 >= n * {mark} THEN v END)" for mark in (10, 50, 90))
     ((n, total, least, p10, p50, p90, most),) = ask(
         f"SELECT max(n), sum(v * w), min(v), {marks}, max(v) FROM (SELECT v, w, sum(w) OVER (ORDER BY v) AS upto, "
@@ -200,7 +200,7 @@ def _spread(ask: Ask, value: str, weight: str, table: str) -> tuple[Quantiles, i
 
 
 def _scaled(spread: Quantiles, unit: int) -> Quantiles:
-    """In a larger unit."""
+    """The distribution in a larger unit."""
     values = {name: value if name == "n" or value is None else value / unit for name, value in asdict(spread).items()}
     return Quantiles(**values)
 

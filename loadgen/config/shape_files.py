@@ -1,7 +1,7 @@
-"""Load shapes by name, from files, and from a run's own configuration file.
+"""Load shapes by name, from files, and from tables.
 
-In: what stands behind --shape, or in `shape` of a file. Out: a ShapeSpec, or BadValue; no other exception, whatever the
-file holds. A file is read here, once: what follows works with what it said.
+In: the value of --shape, or of `shape` in a file. Out: a `ShapeSpec`, or BadValue, whatever the file holds. A file is
+read only here, once.
 """
 
 import csv
@@ -45,14 +45,14 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
         {"repeat": True, "phase": [{"kind": "sine", "from": 0.1, "to": 1, "every": f"{100 / 3!r}%", "for": "100%"}]},
     ),
 }
-"""Each name: what it does, in words, where R is --rate; and its phases."""
+"""Name → description, in which R is --rate, and phases."""
 MAX_FILE_BYTES = 8 << 20
 _CSV_STEP = "write seconds, a comma and events per second on each line, such as 30,12000"
 _STEP = "write for example spike, phases.toml or day.csv"
 
 
 def shape_spec(value: Any) -> ShapeSpec:
-    """The shape that a setting means: a name, a file's path, a list of phases, or a table with them."""
+    """The shape of a name, a file's path, a list of phases, or a table with phases."""
     if isinstance(value, ShapeSpec):
         return value
     if isinstance(value, Mapping):
@@ -68,7 +68,7 @@ def shape_spec(value: Any) -> ShapeSpec:
 
 
 def in_short(public: dict[str, Any]) -> str | dict[str, Any]:
-    """A shape as `ShapeSpec.public` gave it; by its name, where that says it all."""
+    """A result of `ShapeSpec.public`, shortened to the name of a named shape."""
     name = public["name"]
     return name if name in NAMED and shape_spec(name).public() == public else public
 
@@ -90,9 +90,9 @@ def _read_csv_never(_file: str) -> tuple[Points, bool]:
 
 
 def _text(file: Path) -> str:
-    """What is in a file, which is not too large, and is text."""
+    """The text of a file that is not too large."""
     try:
-        if not file.is_file():  # a pipe might never end
+        if not file.is_file():  # a pipe may never end
             raise BadValue("must be a file that is there", _STEP)
         with file.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -116,7 +116,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _read_csv(file: Path) -> tuple[Points, bool]:
-    """The points of a file, and whether they are events per second: yes, unless the second column is named factor."""
+    """The points of a file, and whether they are events per second: not if the second column is `factor`."""
     lines = _text(file).splitlines()
     reader = csv.reader(lines)
     try:

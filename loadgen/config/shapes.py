@@ -1,21 +1,17 @@
-"""Load shapes as users write them: an offered rate over time, as phases one after another.
+"""Load shapes as users write them: an offered rate over time, as a sequence of phases.
 
-A ShapeSpec is the shape whole, whatever becomes of the file that it was read from. shape_tables.py reads it from
-tables, shape_files.py from names and files; what a phase means in events is in simulate/phases.py.
+In: the tables of a TOML file or a setting. Out: a `ShapeSpec`, or BadValue with the phase and the key. A `ShapeSpec` is
+complete: it does not need its file any more. `shape_files` reads names and files; `simulate/shapes.py` computes events.
 
-    kind     says                                             its own keys
+    kind     meaning                                          its own keys
     hold     one rate                                         at
     ramp     from one rate to another, in a straight line     from, to
     steps    from one rate to another, in equal held steps    from, to, steps
-    sine     waves that begin at one rate and reach another   from, to, every
+    sine     waves from one rate to another and back          from, to, every
     series   points of time and rate                          points or file, levels, between
 
-A rate is a factor of --rate (0.5), or events per second by itself ("20k/s"). A time is seconds (30, "2m"), or a part of
-the run ("40%"). `from` may be left out: a phase then begins where the one before it ended, the first at 0.
-
-The phases of a load shape, read from what TOML made of them.
-
-In: tables. Out: a ShapeSpec, or BadValue with the phase and the key; no other exception, whatever comes in.
+A rate is a factor of --rate (0.5), or events per second ("20k/s"). A time is seconds (30, "2m"), or a part of the run
+("40%"). Without `from` a phase starts at the rate where the phase before it ended, the first at 0.
 """
 
 import math
@@ -31,7 +27,7 @@ from loadgen.config.values import BadValue
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A rate: events per second of all listeners where `per_s`, else a factor of --rate."""
+    """A rate: events per second of all listeners if `per_s`, else a factor of --rate."""
 
     value: float
     per_s: bool = False
@@ -43,7 +39,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """A time: percent of the run where `percent`, else seconds."""
+    """A time: percent of the run if `percent`, else seconds."""
 
     value: float
     percent: bool = False
@@ -53,7 +49,7 @@ class Length:
         return f"{self.value!r}%" if self.percent else self.value
 
     def in_s(self, run_s: float) -> float:
-        """Seconds, in a run of so many."""
+        """The time in seconds, in a run of `run_s`."""
         return self.value / 100 * run_s if self.percent else self.value
 
 
@@ -63,16 +59,16 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A part of a shape.
+    """A phase of a shape.
 
     Attributes:
-        kind: see the table above.
-        start, end: the rate at its first and its last moment; of a sine, its first trough (or crest) and first crest.
-        length: how long it takes.
+        kind: see the module.
+        start, end: the rates at its start and its end; of a sine, the rates between which it swings.
+        length: its duration.
         n_steps: of `steps`.
-        period: of a sine: from trough to trough.
+        period: of a sine.
         points: of a series: seconds after the phase's start, ascending from 0; and rates, of the same unit as `start`.
-        is_held: whether a series keeps each rate until the next point, rather than going there in a straight line.
+        is_held: whether a series holds each rate until the next point; else it is interpolated.
     """
 
     kind: str
@@ -86,7 +82,7 @@ class Phase:
 
     @property
     def last(self) -> Level:
-        """The rate from which the next phase goes on; waves count as whole ones."""
+        """The rate at which the next phase starts; a sine ends where it began."""
         return self.start if self.kind == "sine" else self.end
 
     def public(self) -> dict[str, Any]:
@@ -104,18 +100,18 @@ class Phase:
         return found
 
     def levels(self) -> list[Level]:
-        """Every rate that it names."""
+        """All its rates."""
         return [self.start, self.end, *(Level(rate, self.start.per_s) for _, rate in self.points)]
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeSpec:
-    """A shape, complete.
+    """A complete shape.
 
     Attributes:
-        name: what it is called on the screen.
-        phases: one after another.
-        repeats: whether it begins again where the run is longer; else its last rate goes on.
+        name: its name for the user.
+        phases: in order.
+        repeats: whether it starts over in a longer run; else the last rate is held.
     """
 
     name: str
@@ -123,17 +119,17 @@ class ShapeSpec:
     repeats: bool = False
 
     def public(self) -> dict[str, Any]:
-        """As a user writes it: JSON types, from which shape_files.shape_spec makes the same again."""
+        """As a user writes it, in JSON types; the inverse of `shape_files.shape_spec`."""
         return {"name": self.name, "repeat": self.repeats, "phase": [phase.public() for phase in self.phases]}
 
     @property
     def is_absolute(self) -> bool:
-        """Whether it says all its rates in events per second, so that it needs no --rate."""
+        """Whether all its rates are events per second, so that it needs no --rate."""
         return all(level.per_s for phase in self.phases for level in phase.levels() if level.value)
 
     @property
     def peak(self) -> float:
-        """The highest number among its rates."""
+        """The largest number among its rates."""
         return max(level.value for phase in self.phases for level in phase.levels())
 
 
@@ -147,7 +143,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 """The keys of each kind, besides `kind`."""
 MAX_FACTOR, MAX_PER_S = 1000.0, 1e9
 MIN_PER_S = 1e-9
-"""Or 0."""
+"""The least rate, except for 0."""
 MIN_LENGTH_S, MAX_LENGTH_S, MIN_GAP_S = 0.001, 86400.0 * 36500, 1e-6
 MAX_PHASES, MAX_STEPS, MAX_POINTS = 1000, 1000, 100_000
 _FLOAT = re.compile(r"[+-]?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?")
@@ -155,16 +151,16 @@ _PER = re.compile(r"(.{1,40}?) ?/ ?(s|sec|m|min|h)")
 _UNITS_S = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _seconds = values.duration(1, MIN_LENGTH_S, MAX_LENGTH_S, "30 (seconds), 2m or 40% (of the run)")
 ReadPoints = Callable[[Any], tuple[Points, bool]]
-"""Reads the file that a series names: its points, and whether they are events per second."""
+"""Reads the file of a series: its points, and whether they are events per second."""
 
 
 def spec_of(content: Mapping[Any, Any], name: str, read_points: ReadPoints) -> ShapeSpec:
-    """The shape that a table with `phase` (and perhaps `repeat` and `name`) says.
+    """The shape of a table with `phase` and perhaps `repeat` and `name`.
 
     Args:
         content: of a file, or of a setting.
-        name: where the table has none.
-        read_points: see there.
+        name: used if the table has none.
+        read_points: reads the file of a series.
 
     Raises:
         BadValue: with the phase and the key.
@@ -190,7 +186,7 @@ def _is_name(value: Any) -> bool:
 
 
 def within(place: str, read: Callable[[], Any]) -> Any:
-    """What is read; where that is bad, the place comes before what is said about it."""
+    """The result of `read`; a BadValue is raised again with the place before its rule."""
     try:
         return read()
     except BadValue as bad:
@@ -198,7 +194,7 @@ def within(place: str, read: Callable[[], Any]) -> Any:
 
 
 def _get(table: Mapping[Any, Any], key: str, parse: values.Parser, default: Any) -> Any:
-    """The value of a key; one that is bad is shown."""
+    """The parsed value of a key; a bad one is quoted in the BadValue."""
     if key not in table:
         return default
     try:
@@ -225,7 +221,7 @@ def _check_keys(table: Any, known: tuple[str, ...]) -> None:
 
 
 def _phase(table: Any, before: Level, read_points: ReadPoints) -> Phase:
-    """One phase; `before` is the rate with which the one before it ended."""
+    """A phase; `before` is the last rate of the phase before it."""
     if not isinstance(table, Mapping):
         raise BadValue("must be a table", 'write for example {kind = "hold", at = 1, for = 30}')
     kind = _need(table, "kind", values.choice(*_KINDS))
@@ -258,7 +254,7 @@ def _series(table: Mapping[Any, Any], read_points: ReadPoints) -> Phase:
 
 
 def checked_points(listed: Any) -> Points:
-    """Points of seconds and rate, moved so that the first is at 0; raises BadValue where they do not ascend."""
+    """Points of seconds and rate, shifted so that the first is at 0. Raises BadValue if they do not ascend."""
     if not isinstance(listed, list | tuple) or not 2 <= len(listed) <= MAX_POINTS:
         raise BadValue(f"must have 2..{MAX_POINTS:,} points", "write for example points = [[0, 0.1], [30, 1]]")
     found: list[tuple[float, float]] = []
@@ -274,7 +270,7 @@ def checked_points(listed: Any) -> Points:
 
 
 def checked_level(level: Level) -> Level:
-    """The same; raises BadValue where it is out of bounds."""
+    """The level itself. Raises BadValue if it is out of bounds."""
     most = MAX_PER_S if level.per_s else MAX_FACTOR
     if not _is_rate(level.value, most):
         unit = "events/s" if level.per_s else "times --rate"
@@ -308,7 +304,7 @@ def _length(value: Any) -> Length:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number: as other settings are written, and as Python writes any float."""
+    """A finite number as in other settings, or as Python writes a float."""
     if isinstance(value, float) or (isinstance(value, str) and _FLOAT.fullmatch(value.strip())):
         number = float(value)
         return number if math.isfinite(number) else None

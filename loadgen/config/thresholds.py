@@ -1,4 +1,6 @@
-"""What a run must keep: `p99(ack) < 50ms over 30s`, read from text.
+"""Thresholds of a run and of a comparison, read from text.
+
+`p99(ack) < 50ms over 30s` is what a run must keep, a `Threshold`:
 
     FIGURE OP VALUE [over DURATION] [abort]
 
@@ -7,17 +9,15 @@
     OP      < <= > >= == !=
     VALUE   50ms, 10k, 100k/s; FIGURE; 0.99 * FIGURE; 1% * FIGURE
 
-In: such a text. Out: a `Threshold`, or BadValue. Nothing is measured here.
-
-What must not change between two runs: `p99(latency) > +10%`, read from text.
+`p99(latency) > +10%` is a change that fails a comparison of two runs, a `Regression`:
 
     FIGURE OP CHANGE
 
-    FIGURE  as thresholds name them: p50, p90, p99, p99.9 or max of a latency; a count; rate, target
+    FIGURE  as above: p50, p90, p99, p99.9 or max of a latency; a count; rate, target
     OP      < <= > >=
-    CHANGE  by which share of A's value B's is higher: +10%, -5%
+    CHANGE  of B relative to A: +10%, -5%
 
-In: such a text. Out: a `Regression`, or BadValue. Nothing is compared here.
+In: such a text. Out: one of the two, or BadValue. Nothing is measured or compared here.
 """
 
 import math
@@ -35,7 +35,7 @@ COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
 RATES = ("rate", "target")
 GAUGES = ("in_flight", "active")
 MOST_S = 3600.0
-"""Longest `over`: so many windows are kept."""
+"""The longest `over`, which bounds the number of windows in memory."""
 MOST_CHARACTERS = 200
 EXAMPLE = "write for example 'p99(ack) < 50ms over 30s', 'rate >= 0.99 * target' or 'failed == 0'"
 
@@ -59,11 +59,11 @@ _NOUNS = {"time": "a time", "rate": "a number of events per second", "count": "a
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Something that is measured.
+    """A metric that thresholds may name.
 
     Attributes:
         name: "rate", "failed" …; of a latency "mean", "max" or "pNN".
-        of: which latency: "ack", "intended_to_ack" or "schedule_lag"; empty for other figures.
+        of: the latency: "ack", "intended_to_ack" or "schedule_lag"; empty for other metrics.
         quantile: 0..1 for a percentile, else nan.
     """
 
@@ -73,7 +73,7 @@ class Figure:
 
     @property
     def kind(self) -> str:
-        """What it is a number of: "time" (seconds), "rate" (events per second) or "count"."""
+        """Its unit: "time" (seconds), "rate" (events per second) or "count"."""
         return "time" if self.of else "rate" if self.name in RATES else "count"
 
     def __str__(self) -> str:
@@ -82,15 +82,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A figure, and what it is held against: factor, or factor * reference.
+    """A metric and its limit: factor, or factor * reference.
 
     Attributes:
         expr: as the user wrote it.
-        figure, op: what is compared, and how.
-        factor: seconds, events per second or a number, by the figure's kind; with a reference a mere factor.
-        reference: another figure, or None.
-        over_s: length of the rolling window, whole seconds; None for the run as a whole.
-        abort: the run ends when it is broken.
+        figure, op: the metric and the comparison.
+        factor: seconds, events per second or a number, by the metric's kind; without unit if there is a reference.
+        reference: another metric, or None.
+        over_s: length of the rolling window, whole seconds; None for the whole run.
+        abort: whether the run ends when it is broken.
     """
 
     expr: str
@@ -106,23 +106,23 @@ class Threshold:
 
     @property
     def figures(self) -> tuple[Figure, ...]:
-        """The figures that it names."""
+        """All metrics that it names."""
         return (self.figure,) if self.reference is None else (self.figure, self.reference)
 
     @property
     def window_s(self) -> float | None:
-        """The length of what is judged at a time; None for the run as a whole. A gauge is judged every second."""
+        """The length of the window that is judged; None for the whole run. A gauge is judged every second."""
         return self.over_s or (1.0 if self.figure.name in GAUGES else None)
 
     @property
     def stays_broken(self) -> bool:
-        """Whether more events cannot mend it: an upper limit of what only grows."""
+        """Whether it stays broken once it is: an upper limit of a metric that only grows."""
         grows = self.figure.name in (*COUNTS, "max")
         return grows and self.op in ("<", "<=", "==") and self.reference is None
 
 
 def threshold(value: Any) -> Threshold:
-    """The threshold that a text means; BadValue says what is wrong with it."""
+    """The threshold of a text. Raises BadValue."""
     if isinstance(value, Threshold):
         return value
     text = " ".join(value.split()) if isinstance(value, str) else ""
@@ -141,7 +141,7 @@ def threshold(value: Any) -> Threshold:
 
 
 def expressions(value: Any) -> Any:
-    """The single texts of a list, or of a text that has ';' between them."""
+    """The single texts of a list, or of a text with ';' as separator."""
     parts = value if isinstance(value, list | tuple) else [value]
     found = []
     for part in parts:
@@ -158,7 +158,7 @@ def _over_s(text: str) -> float:
 
 
 def figure_named(text: str) -> Figure:
-    """The figure of this name; BadValue where there is none."""
+    """The metric of this name. Raises BadValue."""
     if text in (*COUNTS, *RATES, *GAUGES):
         return Figure(text)
     call = _CALL.fullmatch(text)
@@ -195,7 +195,7 @@ def _did_you_mean(text: str) -> str:
 
 
 def _value(text: str, figure: Figure) -> tuple[float, Figure | None]:
-    """What the figure is held against: a number, or a factor and another figure."""
+    """The limit of a metric: a number, or a factor and another metric."""
     left, times, right = (part.strip() for part in text.partition("*"))
     if not times:
         if text[:1].isdigit():
@@ -241,9 +241,9 @@ class Regression:
 
     Attributes:
         expr: as the user wrote it.
-        key: the figure, by its name among those that are compared.
-        op: how the change is compared with the limit.
-        limit: a share of A's value: 0.1 is +10%.
+        key: the metric's name in comparisons.
+        op: the comparison of the change with the limit.
+        limit: as a share of A's value: 0.1 is +10%.
     """
 
     expr: str
@@ -260,7 +260,7 @@ class Regression:
 
 
 def regression(value: Any) -> Regression:
-    """The regression that a text means; BadValue says what is wrong with it."""
+    """The regression of a text. Raises BadValue."""
     if isinstance(value, Regression):
         return value
     text = " ".join(value.split()) if isinstance(value, str) else ""

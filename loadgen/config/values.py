@@ -1,8 +1,7 @@
-"""Values as a user writes them, turned into numbers, times and choices.
+"""Parsers of values as users write them: numbers, sizes, times, rates, choices.
 
-In: a text from a flag or a variable, or what TOML made of a file (int, float, bool, str, date, list, table).
-Out: the value that the settings hold. What cannot be read raises BadValue, which says the rule and what to write
-instead; no other exception leaves this file, whatever comes in.
+In: a text from a flag or a variable, or a value from TOML (int, float, bool, str, date, list, table). Out: the value of
+the setting. A bad value raises BadValue with the rule and what to write instead; no other exception leaves this module.
 """
 
 import difflib
@@ -128,7 +127,7 @@ def size(low_bytes: int, high_bytes: int, example: str) -> Parser:
 
 
 def size_bytes(value: Any) -> Decimal | None:
-    """Bytes from 131072, 64k, 128M or 1.5GiB, powers of 1024; None where it is no size."""
+    """Bytes from 131072, 64k, 128M or 1.5GiB, in powers of 1024; None if it is not a size."""
     if not isinstance(value, str):
         return read_number(value)
     match = _SIZE.fullmatch(value.strip())
@@ -155,7 +154,7 @@ def duration(unit_s: float, low_s: float, high_s: float, example: str) -> Parser
 
 
 def duration_s(value: Any, unit_s: float) -> float | None:
-    """Seconds from 1m30s, 90s, 0.5h or 2 h, or from a number of units; None where it is no duration."""
+    """Seconds from 1m30s, 90s, 0.5h or 2 h, or from a number of units; None if it is not a duration."""
     if not isinstance(value, str) or not _DURATION.fullmatch(value.strip()):
         number = bare_number(value)
         return None if number is None else float(number) * unit_s
@@ -166,12 +165,12 @@ def duration_s(value: Any, unit_s: float) -> float | None:
 
 
 def bare_number(value: Any) -> Decimal | None:
-    """A number without any unit; None where it is none, or has one: of times no k, M or G is counted."""
+    """A number without unit; None otherwise, also for 5k, because k, M and G are no factors of times."""
     return None if isinstance(value, str) and value.strip()[-1:].isalpha() else read_number(value)
 
 
 def say_duration(length_s: float) -> str:
-    """A duration as it is written: 20s, 1m30s, 30m, 2h; `duration_s` reads it back."""
+    """A duration as text: 20s, 1m30s, 30m, 2h; the inverse of `duration_s`."""
     left, said = Decimal(str(round(length_s, 9))), ""
     for unit, unit_s in (("d", 86400), ("h", 3600), ("m", 60)):
         n_units, left = divmod(left, unit_s)
@@ -180,7 +179,7 @@ def say_duration(length_s: float) -> str:
 
 
 def say_moment(time_ms: int) -> str:
-    """A time in milliseconds since 1970 as a date that `moment_ms` reads back."""
+    """A time in milliseconds since 1970 as a date; the inverse of `moment_ms`."""
     return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(
         timespec="milliseconds" if time_ms % 1000 else "seconds"
     )
@@ -205,7 +204,7 @@ def rate(value: Any) -> str | float:
 
 
 def moment_ms(value: Any, now_ms: int | None = None) -> int:
-    """Milliseconds since 1970 (UTC) from ISO 8601 (UTC where no zone is given), a date, `now`, or -1d, +1h30m."""
+    """Milliseconds since 1970 (UTC) from ISO 8601 (UTC without zone), a date, `now`, or -1d, +1h30m."""
     if isinstance(value, int) and not isinstance(value, bool):
         found_ms: int | None = value
     else:
@@ -235,7 +234,7 @@ def _date_ms(value: Any) -> int | None:
     moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
     try:
         return _since_1970_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    except OverflowError:  # a zone that leads out of the years 1..9999
+    except OverflowError:  # a zone that leads outside of the years 1..9999
         return None
 
 
@@ -244,7 +243,7 @@ def _since_1970_ms(moment: datetime) -> int:
 
 
 def day(value: Any, now_ms: int | None = None) -> int:
-    """Days since 1970 (UTC), from what `moment_ms` reads; an int is such a number already."""
+    """Days since 1970 (UTC) from what `moment_ms` reads; an int is already such a number."""
     if isinstance(value, int) and not isinstance(value, bool):
         found: int | None = value if 0 <= value <= (_LAST_DAY - _EPOCH).days else None
     else:
@@ -285,7 +284,7 @@ def boolean(value: Any) -> bool:
 
 
 def shard(value: Any) -> ShardOf:
-    """I/N: machine number I (from 0) of N."""
+    """I/N: machine I (from 0) of N."""
     if isinstance(value, ShardOf):
         value = str(value)
     match = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})", value.strip()) if isinstance(value, str) else None

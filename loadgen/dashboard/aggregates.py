@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.dashboard.play_durations import STARTS, PlayDurations
-from loadgen.dashboard.rows import Piece
+from loadgen.dashboard.rows import EventPiece
 from loadgen.event import Int64s, UInt64s
 from loadgen.histogram import Histogram, Sparse, merged
 
@@ -359,7 +359,7 @@ class Aggregates:
         self._buckets, self._newest = TimeBuckets(), Newest()
         self._durations = PlayDurations()
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: EventPiece) -> None:
         """Count the events of a piece."""
         self.n_unreadable += piece.n_unreadable
         rows = piece.rows

@@ -24,7 +24,7 @@ import orjson
 from loadgen.config import DashboardSettings
 from loadgen.dashboard.aggregates import Aggregates, Latency
 from loadgen.dashboard.reading import CHUNK_BYTES, Content
-from loadgen.dashboard.rows import Normaliser, Piece
+from loadgen.dashboard.rows import EventPiece, Normaliser
 from loadgen.errors import LoadgenError, described
 from loadgen.kafka.consumer_options import check_consumer_options
 from loadgen.kafka.options import KafkaSettings, options_of
@@ -165,7 +165,7 @@ class DashboardFeed:
         for piece in self._normaliser.of_lines(lines) if lines else ():
             self._count(piece)
 
-    def _count(self, piece: Piece) -> None:
+    def _count(self, piece: EventPiece) -> None:
         self._aggregates.add(piece)
         self._arrived.append((self._clock(), piece.rows.num_rows))
         if self._is_caught_up:  # the age of older events is not their latency

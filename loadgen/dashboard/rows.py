@@ -25,7 +25,7 @@ COLUMNS = (*ROW, "name")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class EventPiece:
     """Some events, normalised.
 
     Attributes:
@@ -49,7 +49,7 @@ class Normaliser:
         self._connection = connect(MEMORY_BYTES)
         self._connection.execute("SET threads = 1")  # leaves a core to the answering process
 
-    def of_lines(self, lines: bytes) -> list[Piece]:
+    def of_lines(self, lines: bytes) -> list[EventPiece]:
         """Pieces of lines of JSON, each ending in a newline.
 
         Halves the lines to find those that make DuckDB refuse all of them, such as one of more than 16 MB."""
@@ -64,7 +64,7 @@ class Normaliser:
             middle = lines.rfind(b"\n", 0, len(lines) - 1) + 1
         return [*self.of_lines(lines[:middle]), *self.of_lines(lines[middle:])]
 
-    def of_table(self, table: pa.Table) -> list[Piece]:
+    def of_table(self, table: pa.Table) -> list[EventPiece]:
         """Pieces of rows with some columns of `loadgen.store.table`; records kept as text are read as lines."""
         if RAW not in table.column_names:
             return [self._of_rows(table)]
@@ -73,7 +73,7 @@ class Normaliser:
         of_texts = (self.of_lines(lines) for lines in lines_of_texts((text.as_py() for text in texts), RECORD_BYTES))
         return [self._of_rows(table.drop_columns([RAW]).filter(is_row)), *chain.from_iterable(of_texts)]
 
-    def _of_rows(self, table: pa.Table) -> Piece:
+    def _of_rows(self, table: pa.Table) -> EventPiece:
         records = table.select([name for name in FIELDS if name in table.column_names])
         query = select(from_table("records", records.column_names), COLUMNS)
         self._connection.register("records", records)
@@ -83,7 +83,7 @@ class Normaliser:
             self._connection.unregister("records")
         return self._piece(rows, table.num_rows)
 
-    def _piece(self, rows: pa.Table, n_records: int) -> Piece:
+    def _piece(self, rows: pa.Table, n_records: int) -> EventPiece:
         self._connection.register("rows", rows)
         try:
             times = self._connection.sql(f"SELECT count(*) FROM rows WHERE {IS_EVENT}").fetchall()
@@ -95,7 +95,7 @@ class Normaliser:
             tracks = self._distinct("hash(artist, title)", "title")
         finally:
             self._connection.unregister("rows")
-        return Piece(rows, listeners, artists, tracks, n_records - rows.num_rows)
+        return EventPiece(rows, listeners, artists, tracks, n_records - rows.num_rows)
 
     def _distinct(self, expression: str, present: str) -> UInt64s:
         found: Any = self._connection.sql(f"SELECT DISTINCT {expression} AS h FROM rows WHERE {present} IS NOT NULL")

@@ -33,7 +33,7 @@ ZONES = tuple(sorted({city.zone for city in CITIES}))
 
 
 def zone_table() -> pa.Table:
-    """place → zone: every city; every country all of whose cities have the same time zone."""
+    """Place → zone, of every city, and of every country whose cities share one time zone."""
     zones = {city.location: ZONES.index(city.zone) for city in CITIES}
     of_country = defaultdict(set)
     for city in CITIES:
@@ -43,7 +43,7 @@ def zone_table() -> pa.Table:
 
 
 def local_quarters(zone: int, quarters: Ints) -> Ints:
-    """What the clocks of a zone say at these moments; both in quarters of an hour since 1970."""
+    """The local time of these moments in a zone; both in quarters of an hour since 1970."""
     days, place = np.unique(quarters // DAY_QUARTERS, return_inverse=True)
     found: Ints = quarters + np.array([_offset(zone, int(day) * DAY_QUARTERS) for day in days], np.int64)[place]
     for day in [int(day) for day in days if _is_changed(zone, int(day))]:
@@ -53,7 +53,7 @@ def local_quarters(zone: int, quarters: Ints) -> Ints:
 
 
 def _is_changed(zone: int, day: int) -> bool:
-    """Whether clocks are put forward or back on this UTC day."""
+    """Whether the clocks change on this UTC day."""
     return _offset(zone, day * DAY_QUARTERS) != _offset(zone, (day + 1) * DAY_QUARTERS)
 
 
@@ -65,11 +65,11 @@ def _offset(zone: int, quarter: int) -> int:
 
 
 PLAY, LIKE, DISLIKE, ADD, OTHER = range(5)
-"""What `kind` says."""
+"""The values of `kind`."""
 LINES_AT_ONCE = 200_000
-"""So many messages are read by one query."""
+"""The number of messages per query."""
 SILENCE_MS = 30 * 60_000
-"""So long without an event ends a session, where events do not name it."""
+"""A pause of this length ends a session, if events do not name their session."""
 _PAGES = {PLAY: ("play",), LIKE: ("like",), DISLIKE: ("dislike",), ADD: ("add_to_playlist",)}
 _PLACE = "coalesce(location, country)"
 _NAMED = (
@@ -127,21 +127,21 @@ KEPT = {
     "zone": "zone",
 }
 """Column → SQL: kind is one of PLAY …; artist and track are hashes; tier and level positions in event.TIERS and LEVELS;
-zone a position in zones.ZONES, NULL where the place is not known."""
+zone a position in ZONES, NULL for an unknown place."""
 
 
 class Facts(CombinationCounts):
-    """Keeps a row of each event; see `CombinationCounts` for how files are read."""
+    """Keeps a compact row of each event; `CombinationCounts` reads the files."""
 
     fields: ClassVar[Mapping[str, str]] = {name: events.FIELDS[name] for name in _NAMED} | {"age": "UTINYINT"}
 
     def __init__(self, interval: Interval, spill: Path | None) -> None:
-        """Begin; spill is an empty folder for what memory cannot hold, None where there is no room for more."""
+        """Begin; `spill` is an empty folder for what does not fit into memory, None if all must fit."""
         super().__init__(interval, spill)
         self._pending: list[bytes] = []
 
     def prepare(self) -> None:
-        """Make the table of places, which `kept` looks up."""
+        """Create the table of places that `kept` joins."""
         places = zone_table()
         self.connection.register("places", places)
         self.connection.execute("CREATE TEMP TABLE zones AS SELECT * FROM places")
@@ -173,11 +173,11 @@ class Facts(CombinationCounts):
             self.connection.execute(f"INSERT INTO parts {self.kept(events.from_json([path], self.fields))}")
 
     def columns(self, question: str) -> dict[str, Any]:
-        """The answer as one NumPy array per column; NULL in numbers is masked."""
+        """The result as one NumPy array per column; NULL in numbers is masked."""
         return dict(self.connection.execute(question).fetchnumpy())
 
     def finish(self) -> None:
-        """Name what was kept `facts`; events that name no session get one."""
+        """Create `facts` from the rows; events without a session get one."""
         if self._pending:
             self._insert_pending()
         ((n_without,),) = self.ask("SELECT count(*) FROM parts WHERE session IS NULL")

@@ -16,19 +16,19 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 TOLERANCE_MS = 1000
-"""A track is skipped if it stops more than this before its end: lengths may be given in whole seconds."""
+"""A track is skipped if it stops more than this before its end, because lengths may be rounded to seconds."""
 STEPS = 1000
 """Played shares are counted in thousandths, rounded down."""
 MOST_S = 3600
 FIRST_POSITIONS = 4
 LEAST_PLAYS = 50
-"""Listeners with fewer plays say nothing about their taste."""
+"""The plays from which a listener's taste is known."""
 TOP_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedListening:
-    """Counts of everything that is asked for.
+    """The aggregates of some events.
 
     Attributes:
         first_ms, last_ms: times of the first event and the last.
@@ -69,7 +69,7 @@ class ObservedListening:
 
 
 def seen_in(facts: Facts) -> ObservedListening:
-    """Ask for everything."""
+    """Compute all aggregates."""
     ((first_ms, last_ms),) = facts.ask("SELECT coalesce(min(ts_ms), 0), coalesce(max(ts_ms), 0) FROM facts")
     kinds = _columns(facts, "SELECT kind, count(*) AS n FROM facts GROUP BY kind")
     listeners = _columns(facts, LISTENERS)
@@ -122,7 +122,7 @@ FOLLOWING = f"""
 
 
 def _following(facts: Facts) -> dict[str, Any]:
-    """What follows plays: three tables in one."""
+    """The time and kind of what follows each play: three tables in one query."""
     found = _columns(facts, FOLLOWING)
     skips, played, next_s = found["kind"] == 2, found["kind"] == 1, (found["kind"] == 3) & (found["next_s"] >= 0)
     return {
@@ -133,7 +133,7 @@ def _following(facts: Facts) -> dict[str, Any]:
 
 
 def _music(facts: Facts) -> dict[str, Any]:
-    """What follows from how often each listener played each track."""
+    """The aggregates of how often each listener played each track."""
     facts.connection.execute(
         "CREATE OR REPLACE TEMP TABLE pairs AS SELECT listener, track, any_value(artist) AS artist, "
         f"any_value(tier) AS tier, count(*) AS n FROM facts WHERE kind = {PLAY} AND track IS NOT NULL "

@@ -54,12 +54,12 @@ class TargetResult:
         return self.target.is_gated and not self.is_enough
 
     @property
-    def could_be_told(self) -> bool:
-        """Whether it lacks data, and no more than that: these events have some of its numbers."""
+    def could_be_judged(self) -> bool:
+        """Whether only the amount of data is missing: these events have some of its numbers."""
         return self.lacks_data and any(value is not None for _, value in self.rows())
 
     def result(self, number: Number, value: Value) -> bool | None:
-        """Whether one of its numbers is in its band; None where that cannot be told."""
+        """Whether one of its numbers is in its band; None if that is unknown."""
         return number.passes(value) if self.is_enough else None
 
     def rows(self) -> Iterator[tuple[Number, Value]]:
@@ -69,10 +69,10 @@ class TargetResult:
 
 @dataclass(frozen=True, slots=True)
 class RealismReport:
-    """All that a page says in words.
+    """The words of a page.
 
     Attributes:
-        extent: how many events, of how many listeners, in how many days.
+        extent: the numbers of events, listeners and days.
         judged: every target.
         unread: files that could not be read.
     """
@@ -83,7 +83,7 @@ class RealismReport:
 
 
 def extent_of(n_events: int, sample: Sample) -> str:
-    """How many events there are, of how many listeners, in how long a time."""
+    """The numbers of events, listeners and days, in words."""
     lasts_s = sample.days * DAY_S
     lasts = f"{sample.days:.1f} days" if sample.days >= SHORTEST_DAYS else say_duration(round(lasts_s, lasts_s < 10))
     return f"{n_events:,} events of {sample.n_listeners:,} listeners in {lasts}"
@@ -98,13 +98,13 @@ def judge(targets: Sequence[Target], values: Mapping[str, Value], sample: Sample
 
 
 def none_failed(judged: Sequence[TargetResult]) -> bool:
-    """Whether no target failed; and one at least passed or needs more data, else these events tell nothing."""
-    is_told = any(one.passed or one.could_be_told for one in judged)
+    """Whether no target failed, and at least one passed or only needs more data."""
+    is_told = any(one.passed or one.could_be_judged for one in judged)
     return is_told and not any(one.passed is False for one in judged)
 
 
 def as_list(judged: Sequence[TargetResult]) -> list[dict[str, Any]]:
-    """What --json prints: one object for each number."""
+    """The output of --json: one object per number."""
     return [
         {
             "target": one.target.name,
@@ -123,7 +123,7 @@ def as_list(judged: Sequence[TargetResult]) -> list[dict[str, Any]]:
 
 
 def text_of(judged: Sequence[TargetResult], title: str) -> str:
-    """What a person reads."""
+    """The report as text."""
     lines = [title, ""]
     for one in judged:
         lines += [_heading(one), *(_line(one, number, value) for number, value in one.rows())]
@@ -132,7 +132,7 @@ def text_of(judged: Sequence[TargetResult], title: str) -> str:
 
 
 def verdict(judged: Sequence[TargetResult]) -> str:
-    """One line."""
+    """The verdict in one line."""
     gated = [one for one in judged if one.target.is_gated]
     passed, failed = ([one for one in gated if one.passed is result] for result in (True, False))
     few = [one for one in gated if one.lacks_data]
@@ -195,7 +195,7 @@ def write(path: Path, report: RealismReport, seen: ObservedListening, points: Po
 
 
 def page_of(report: RealismReport, pictures: Iterable[Picture]) -> str:
-    """The page: verdict, a row for each number of each target, the curves that these events tell."""
+    """The page: the verdict, the curves, a row for each number of each target."""
     return document("loadgen realism", _body(report, pictures))
 
 
@@ -223,7 +223,7 @@ def _verdict(report: RealismReport) -> Element:
 
 
 def _state(report: RealismReport) -> str:
-    """As the exit code says it; "open" where nothing failed, and not everything could be told."""
+    """As the exit code; "open" if nothing failed and some targets could not be judged."""
     if report.unread or not none_failed(report.judged):
         return "failed"
     return "passed" if all(one.passed for one in report.judged if one.target.is_gated) else "open"

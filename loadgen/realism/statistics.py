@@ -36,7 +36,7 @@ class Days:
 
     @classmethod
     def of(cls, seen: ObservedListening) -> Self:
-        """Work them out."""
+        """Compute the average days."""
         plays, n_days = np.zeros((7, 24)), []
         first, last = -(-seen.first_ms // QUARTER_MS), (seen.last_ms + 1) // QUARTER_MS
         for zone in np.unique(seen.hours["zone"]).tolist():
@@ -47,7 +47,7 @@ class Days:
         return cls(plays, np.min(n_days, axis=0) if n_days else np.zeros(7, np.int64))
 
     def by_hour(self, weekend: bool | None = None) -> npt.NDArray[np.float64] | None:
-        """Plays in each hour of an average day, as shares: float64[24]; None where there is no such day."""
+        """Plays in each hour of an average day, as shares: float64[24]; None without such a day."""
         days = slice(0, 7) if weekend is None else slice(SATURDAY, 7) if weekend else slice(0, SATURDAY)
         counted = self.plays[days][self.n_days[days] > 0]
         return counted.mean(axis=0) / counted.sum() * len(counted) if counted.sum() else None
@@ -75,7 +75,7 @@ class Days:
         return float(other / friday) if friday and self.n_days[day] and self.n_days[FRIDAY] else None
 
     def friday_over_others(self) -> float | None:
-        """Friday's plays relative to the highest other day's; None unless there is every weekday."""
+        """Friday's plays relative to the highest other day's; None if a weekday is missing."""
         of_day = self.plays.sum(axis=1)
         others = np.delete(of_day, FRIDAY).max()
         return float(of_day[FRIDAY] / others) if others and self.n_days.all() else None
@@ -84,7 +84,7 @@ class Days:
 def _average(
     zone: int, quarters: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], first: int, last: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Plays in each hour of the average weekdays of a zone, and how many of each there are."""
+    """Plays in each hour of the average weekdays of a zone, and the number of each weekday."""
     local = local_quarters(zone, quarters)
     begin, end = local_quarters(zone, np.array([first, last], np.int64)).tolist()
     first_day, end_day = -(-begin // DAY_QUARTERS), end // DAY_QUARTERS
@@ -100,7 +100,7 @@ Ints = npt.NDArray[np.int64]
 Value = float | None
 AGE_GROUPS = ((16, 24), (25, 34), (35, 44), (45, 54), (55, 64))
 N_MEGA, N_TOP, N_FAMOUS = 8, 50, 500
-"""Artists per tier, the most played first: what counts where no event names a tier."""
+"""Artists per tier, the most played first; used if no event names a tier."""
 
 
 def statistics_of(seen: ObservedListening) -> dict[str, Value]:
@@ -118,13 +118,13 @@ def _ratio(part: float, whole: float) -> Value:
 
 
 def _paid(seen: ObservedListening, low: int = -1, high: int = 1000) -> Value:
-    """Of the listeners of these ages who say their level, those who pay."""
+    """The share of paying listeners among those of these ages with a known level."""
     told = (seen.paid >= 0) & (seen.ages >= low) & (seen.ages <= high)
     return _ratio(int(np.count_nonzero(seen.paid[told] == 1)), int(np.count_nonzero(told)))
 
 
 def _paid_at(seen: ObservedListening, group: int) -> Value:
-    """Relative to the second group."""
+    """The share of paying listeners in a group relative to the second group."""
     here, there = (_paid(seen, *AGE_GROUPS[number]) for number in (group, 1))
     return None if here is None or not there else here / there
 
@@ -159,7 +159,7 @@ def _over_median(seen: ObservedListening, share: float) -> Value:
 
 
 def _top(counts: Ints, share: float) -> Value:
-    """What the most played have of all plays."""
+    """The share of all plays that the most played have."""
     n_top = max(1, round(share * len(counts)))
     return _ratio(np.sort(counts)[::-1][:n_top].sum(), counts.sum())
 
@@ -171,7 +171,7 @@ def _gini(counts: Ints) -> Value:
 
 
 def _at_least(seen: ObservedListening, n_plays: int) -> int:
-    """Sessions of so many plays or more."""
+    """The number of sessions of at least n_plays."""
     return int(seen.sizes[n_plays - 1 :].sum())
 
 
@@ -205,7 +205,7 @@ def _n_next(seen: ObservedListening) -> int:
 
 
 def _skipped(seen: ObservedListening, which: npt.NDArray[np.bool_]) -> Value:
-    """Of these rows of `skips`, the skipped."""
+    """The share of skipped plays in these rows of `skips`."""
     counts = seen.skips["n"]
     return _ratio(counts[which & (seen.skips["skipped"] == 1)].sum(), counts[which].sum())
 
@@ -220,7 +220,7 @@ def _teens_less_thirties(seen: ObservedListening) -> Value:
 
 
 def _played(seen: ObservedListening, share: float) -> Value:
-    """The played share that so many plays do not reach."""
+    """The quantile of the played shares of tracks."""
     total = seen.played.sum()
     return float(np.searchsorted(np.cumsum(seen.played), share * total)) / STEPS if total else None
 
@@ -315,4 +315,4 @@ STATISTICS: dict[str, Callable[[ObservedListening, Days], Value]] = {
     "length_mean_s": lambda seen, _: _ratio(seen.length_ms / 1000, seen.n_lengths),
     "plays_of_events": lambda seen, _: _ratio(seen.events[PLAY], seen.events.sum()),
 }
-"""Name → how it is computed."""
+"""Name → function that computes it."""

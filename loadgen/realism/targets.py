@@ -60,11 +60,11 @@ class Number(_Table):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How much there is to judge by.
+    """The extent of the events.
 
     Attributes:
-        n_listeners: who have an event.
-        days: between the first event and the last.
+        n_listeners: listeners with an event.
+        days: from the first event to the last.
     """
 
     n_listeners: int
@@ -72,12 +72,12 @@ class Sample:
 
     @classmethod
     def of(cls, seen: ObservedListening) -> Self:
-        """That of these events."""
+        """The extent of these events."""
         return cls(len(seen.plays), (seen.last_ms - seen.first_ms) / DAY_MS)
 
 
 class Target(_Table):
-    """Figures of one source, and how many listeners and days it takes to tell them from chance."""
+    """Numbers of one source, and the listeners and days that are needed to judge them."""
 
     name: Text
     source: Text
@@ -92,12 +92,12 @@ class Target(_Table):
         return any(number.low is not None for number in self.numbers)
 
     def is_enough(self, sample: Sample) -> bool:
-        """Whether events of this extent can pass or fail it; a run of two days lasts a little less than two."""
+        """Whether this extent suffices; DAY_SLACK, because a run of two days lasts a little less."""
         return sample.n_listeners >= self.listeners and sample.days + DAY_SLACK >= self.days
 
     @property
     def needs(self) -> str:
-        """What it takes, in words."""
+        """The needed extent, in words."""
         return f"needs ≥ {self.listeners:,} listeners, {self.days:g} days"
 
 
@@ -113,13 +113,13 @@ Curve = Literal["day", "sessions", "hazard", "zipf", "skips", "positions"]
 
 
 class Targets(_Table):
-    """All that a file holds."""
+    """The content of a file."""
 
     targets: Annotated[tuple[Target, ...], Field(min_length=1)]
     curves: dict[Curve, tuple[Point, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _have_names_of_their_own(self) -> Self:
+    def _have_unique_names(self) -> Self:
         names = [target.name for target in self.targets]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -131,7 +131,7 @@ def load_targets(path: Path | None) -> Targets:
     """Read a file of targets.
 
     Args:
-        path: a TOML file; None for the shipped one.
+        path: a TOML file; None for the included one.
 
     Raises:
         UsageError: with a line for every problem of the file.
@@ -153,12 +153,12 @@ def shipped() -> dict[str, Any]:
 
 
 def _described(path: Path | None, error: ValidationError) -> Iterator[str]:
-    """One line per problem: where, the rule, what was found."""
+    """One line per problem: the place, the rule, the value."""
     problems = error.errors(include_url=False, include_context=False)
     for problem in problems:
         n = len(problem["loc"])
         if any(len(one["loc"]) > n and one["loc"][:n] == problem["loc"] for one in problems):
-            continue  # a list counts as empty where all its items are wrong
+            continue  # a list counts as empty if all its items are wrong
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
         rule = problem["msg"].removeprefix("Value error, ")
         yield f"targets file {path}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
