@@ -15,9 +15,9 @@ from loadgen.config import ConsumeSettings
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from loadgen.consume.console import ConsumeConsole
     from loadgen.consume.consumer import Consumer, Result, Watcher
     from loadgen.consume.prepare import PreparedConsumer
+    from loadgen.consume.totals import ConsumeConsole
     from loadgen.kafka.watch import TopicWatch
 
 EXIT_FAILED = 1
@@ -46,7 +46,7 @@ def main(settings: ConsumeSettings) -> int:
     """
     import gc
 
-    from loadgen.consume.console import ConsumeConsole
+    from loadgen.consume.totals import ConsumeConsole
 
     gc.set_threshold(GC_THRESHOLD)
     screen = ConsumeConsole(settings.quiet)
@@ -137,7 +137,7 @@ def _watchers(settings: ConsumeSettings, screen: "ConsumeConsole") -> "list[Watc
     """The progress line, and the metrics endpoint unless it is off or its port is taken."""
     if settings.metrics_port == 0:
         return [screen.progress]
-    from loadgen.consume.endpoint import ConsumeCollector
+    from loadgen.consume.totals import ConsumeCollector
     from loadgen.metrics_endpoint import expose
 
     collector = ConsumeCollector(settings.topic, settings.group)

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.consume.batch import FileBatch, RecordBatch, pieces
+from loadgen.consume.batch import Confirm, FileBatch, FileNames, Publication, RecordBatch, pieces
 from loadgen.consume.commits import CLEAR_UP_EVERY, CommitLog, CommitRecord, TopicIdentity
-from loadgen.consume.publication import Confirm, FileNames, Publication
 from loadgen.consume.temporary_file import Budget, RollingPolicy, TemporaryFile
 from loadgen.histogram import Histogram
 from loadgen.store import Store

@@ -1,15 +1,22 @@
-"""What a consumer has done so far, added up over its partitions, those that it has given back included.
+"""Counts of a consumer, summed over its partitions, and how they are reported.
 
-In: lanes' counts. Out: `Totals`, for the screen, the metrics and the summary.
+In: counts of partition writers. Out: progress, notes and the closing table on stderr; Prometheus metrics; the summary.
+
+On a terminal the progress is one live line; elsewhere it is a log line, at most every ten seconds.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
+from rich.table import Table
+
+from loadgen import metrics
 from loadgen.consume.partition import Partition
 from loadgen.consume.partition_writer import Published
 from loadgen.histogram import Histogram
+from loadgen.terminal import Terminal, clock, percentiles
 
 
 @dataclass(slots=True)
@@ -98,3 +105,120 @@ def summary(totals: Totals, elapsed_s: float, exit_reason: str) -> dict[str, Any
         "retries": totals.n_retries,
         "exit_reason": exit_reason,
     }
+
+
+LOG_EVERY_S = 10.0
+RATE_OVER_S = 5.0
+"""Rates are of about the last so many seconds: files are published in bursts."""
+
+
+class ConsumeConsole(Terminal):
+    """Shows a consumer to a person."""
+
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+        """Begin.
+
+        Args:
+            quiet: no settings and no progress; notes and the closing table remain.
+            stream: where to write; stderr when None.
+        """
+        super().__init__(quiet, stream)
+        self._logged_s = 0.0
+        self._logged = ""
+        self._marks: list[tuple[float, int]] = [(0.0, 0)]
+        self._troubled: set[int] = set()
+
+    def trouble(self, partition: int, problem: str) -> None:
+        """Say once that partitions cannot be stored, however often and however many; and once that all can again.
+
+        Args:
+            partition: Kafka's.
+            problem: of this partition; empty when something of it was stored, or it is another consumer's now.
+        """
+        if problem and not self._troubled:
+            self.note(f"{problem}\nNothing is lost: what is not stored is read again until it is.")
+        if not problem and self._troubled == {partition}:
+            self.note("everything can be stored again")
+        (self._troubled.add if problem else self._troubled.discard)(partition)
+
+    def progress(self, totals: Totals, elapsed_s: float) -> None:
+        """Show how far the consumer is, if it is time to."""
+        if self.quiet:
+            return
+        self._marks.append((elapsed_s, totals.n_events))
+        while len(self._marks) > 2 and self._marks[1][0] <= elapsed_s - RATE_OVER_S:
+            self._marks.pop(0)
+        figures = self._figures(totals, elapsed_s)
+        if self.is_terminal:
+            self.line(f"{clock(elapsed_s)}  {figures}")
+        elif figures != self._logged and elapsed_s - self._logged_s >= LOG_EVERY_S:
+            self._logged, self._logged_s = figures, elapsed_s
+            self.line(f"{clock(elapsed_s)}  {figures}")
+
+    def closing(self, totals: Totals, elapsed_s: float, reason: str) -> None:
+        """The closing table."""
+        self.end_line()
+        table = Table(title="Result", title_justify="left", show_header=False)
+        table.add_column()
+        table.add_column(justify="right", overflow="fold")
+        for name, value in (
+            ("events stored", f"{totals.n_events:,}"),
+            ("dead letters", f"{totals.n_dead:,}"),
+            ("files", f"{totals.n_files:,}"),
+            ("bytes", f"{totals.n_bytes:,}"),
+            ("publishing p50 / p99 / max", percentiles(totals.publish_s)),
+            ("rebalances / retries", f"{totals.n_rebalances:,} / {totals.n_retries:,}"),
+        ):
+            table.add_row(name, value)
+        self.console.print(table)
+        per_s = totals.n_events / max(elapsed_s, 1e-9)
+        self.note(f"{per_s:,.1f} events/s over {elapsed_s:,.1f} s; ended: {reason}")
+
+    def _figures(self, totals: Totals, elapsed_s: float) -> str:
+        since_s, before = self._marks[0]
+        per_s = (totals.n_events - before) / max(elapsed_s - since_s, 1e-9)
+        return (
+            f"{totals.n_events:,} events stored  {per_s:,.0f}/s  consumer lag {totals.lag:,}  "
+            f"{totals.n_files:,} files  {totals.n_dead:,} dead letters"
+        )
+
+
+@dataclass(slots=True, eq=False)  # the registry wants to hash it
+class ConsumeCollector:
+    """Exposes the latest totals.
+
+    Attributes:
+        topic, group: what is consumed, and as whom.
+        totals, elapsed_s: the latest that the consumer handed over.
+    """
+
+    topic: str
+    group: str
+    totals: Totals = field(default_factory=Totals)
+    elapsed_s: float = 0.0
+
+    def watch(self, totals: Totals, elapsed_s: float) -> None:
+        """Take the latest totals."""
+        self.totals, self.elapsed_s = totals, elapsed_s
+
+    def collect(self) -> Iterator[Any]:
+        """Metric families, as prometheus_client asks for them."""
+        from loadgen.metrics_endpoint import family, histogram, own_version  # a consumer without metrics needs none
+
+        totals = self.totals
+        yield family(metrics.CONSUMER_INFO, {(own_version(), self.topic, self.group): 1})
+        yield family(metrics.CONSUMER_LAG, {(str(number),): lag for number, lag in totals.lags.items()})
+        yield family(metrics.UNSTORED, {(str(number),): count for number, count in totals.unstored.items()})
+        yield histogram(metrics.PUBLISH, {(): totals.publish_s})
+        for metric, value in (
+            (metrics.CONSUMED, totals.n_read),
+            (metrics.PUBLISHED_EVENTS, totals.n_events),
+            (metrics.PUBLISHED_FILES, totals.n_files),
+            (metrics.PUBLISHED_BYTES, totals.n_bytes),
+            (metrics.DEAD_LETTERS, totals.n_dead),
+            (metrics.REBALANCES, totals.n_rebalances),
+            (metrics.STORE_RETRIES, totals.n_retries),
+            (metrics.LAST_EVENT, totals.latest_ms / 1000 if totals.latest_ms >= 0 else math.nan),
+            (metrics.CONSUMER_ELAPSED, self.elapsed_s),
+        ):
+            yield family(metric, {(): value})

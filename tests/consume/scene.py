@@ -4,9 +4,8 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from loadgen.consume.batch import RecordBatch
+from loadgen.consume.batch import Confirm, RecordBatch
 from loadgen.consume.partition_writer import PartitionWriter
-from loadgen.consume.publication import Confirm
 from loadgen.consume.temporary_file import Budget, RollingPolicy
 from loadgen.store.layout import published
 from loadgen.store.read import read_lines

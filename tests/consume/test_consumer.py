@@ -15,9 +15,8 @@ from loadgen.config import ConsumeSettings
 from loadgen.consume import consume as consume_here
 from loadgen.consume import report
 from loadgen.consume.client import Client
-from loadgen.consume.console import ConsumeConsole
 from loadgen.consume.consumer import Result
-from loadgen.consume.totals import summary
+from loadgen.consume.totals import ConsumeConsole, summary
 from loadgen.errors import AccessRefused, BrokerUnreachable, OffsetGone, StoreError, TopicMissing
 from loadgen.store.layout import TMP
 from loadgen.store.local import LocalStore

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.registry import Collector
 
-from loadgen.consume.endpoint import ConsumeCollector
+from loadgen.consume.totals import ConsumeCollector
 from loadgen.consume.totals import Totals as ConsumerTotals
 from loadgen.runner.endpoint import RunCollector
 from tests.deploy.files import DASHBOARDS, QUERIES, ROOT, RULE_FILES, RULE_TESTS

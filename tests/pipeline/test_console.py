@@ -9,8 +9,7 @@ import pytest
 
 from loadgen.config import PipelineSettings
 from loadgen.consume.commits import TopicIdentity
-from loadgen.consume.endpoint import ConsumeCollector
-from loadgen.consume.totals import Totals
+from loadgen.consume.totals import ConsumeCollector, Totals
 from loadgen.kafka.options import KafkaSettings
 from loadgen.metrics_endpoint import serve
 from loadgen.pipeline.console import PipelineConsole, PipelineMetrics, RestartCounter, reserve_port

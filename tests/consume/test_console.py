@@ -2,8 +2,7 @@
 
 import io
 
-from loadgen.consume.console import LOG_EVERY_S, ConsumeConsole
-from loadgen.consume.totals import Totals
+from loadgen.consume.totals import LOG_EVERY_S, ConsumeConsole, Totals
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from loadgen.consume.endpoint import ConsumeCollector
-from loadgen.consume.totals import Totals, summary
+from loadgen.consume.totals import ConsumeCollector, Totals, summary
 from loadgen.metrics import CONSUME_METRICS, PROCESS_METRICS
 from loadgen.metrics_endpoint import expose, own_version
 from tests.scrape import scrape, served
