@@ -1,12 +1,10 @@
-"""Composes many short texts at once from weighted patterns such as "The {^adj} {^noun}".
+"""Names of artists, titles of tracks and names of albums, for the whole catalogue at once.
 
-In go the patterns and word lists of several voices, and a voice per text; out comes one Arrow string array. A
-pattern is cut into pieces, one per slot, each with the literal text around it already attached to the words, so that a
-text is a join of as many words as its pattern has slots: no Python per text.
+In: each artist's voice and genre, each track's artist, rank and album. Out: Arrow string arrays.
 
-Names of artists, titles of tracks and names of albums, for the whole catalogue at once.
-
-In go each artist's voice and genre and each track's artist, rank and album; out come Arrow string arrays.
+Texts follow weighted patterns such as "The {^adj} {^noun}". A pattern is cut into pieces, one per slot, each with the
+literal text around it already attached to its words, so that a text is a join of as many words as its pattern has slots
+and needs no Python of its own.
 """
 
 import re

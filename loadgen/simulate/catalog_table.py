@@ -1,13 +1,11 @@
-"""Reads a CSV file of tracks strictly: a quote that is not closed, or stands where none may, is refused with its line.
+"""Reads a user's own table of tracks, Parquet or CSV, into clean Arrow and NumPy arrays.
 
-In: a file. Out: its columns as text, with the file's line of each row; rows with too many or too few values apart.
-A reader that guesses would take everything up to the next quote for one title, and the rows in between would be gone.
+In: a file. Out: its columns, found under any of their usual names. A fault of the whole file raises CatalogError; faults
+of single rows are collected by `Wrong`, and such rows can be left out. Rows are named by the line of a CSV file, and by
+their number, from 1, in Parquet.
 
-Reads a user's own table of tracks and turns its columns into clean Arrow and NumPy arrays.
-
-In goes a Parquet or CSV file; out come its columns, found under any of their usual names. What is wrong with the file
-as a whole becomes a CatalogError; what is wrong with single rows is told by `Wrong`, and such rows can be left out.
-Rows are named by the line of a CSV file, and by their number, from 1, in Parquet.
+CSV is read strictly: a quote that is not closed, or is out of place, is refused with its line, because a reader that
+guesses would take everything up to the next quote for one title and lose the rows in between.
 """
 
 import csv

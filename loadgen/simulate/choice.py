@@ -1,16 +1,15 @@
-"""New releases: tracks of the chart that everybody hears for a while, and then less and less.
+"""Which track a listener plays: taste → bucket → rank in the listener's repertoire → artist → track.
 
-Plays that come from the chart go in; some of them become plays of a release. No list of releases is kept: a play draws
-how long ago its release came out, which gives the release's number, and a hash of that number names artist and track.
+In: a catalogue and the behaviour's choice. Out: tracks. A repertoire takes no memory: a rank is drawn (low ranks
+often), and a hash of (listener, bucket, rank, version) gives artist and track. The version of a rank grows with
+simulated time, so that favourites come and go. The tables grow with the number of artists, never with that of tracks.
+
+`NewReleases` turn some plays from the chart into plays of a recent release, which many listeners play for a while and
+then less and less. There is no list of releases: the age of a release is drawn per play, the age gives the release's
+number, and a hash of the number gives artist and track.
 
     age     a gamma distribution of shape 2: density ~ t exp(-t / peak), highest at the peak
     number  floor((now - age) / every)
-
-Which track a listener plays: taste → bucket → rank in the listener's repertoire → artist → track.
-
-A catalogue and the behaviour's choice go in; tracks come out. A repertoire takes no memory: a rank is drawn (low ranks
-often), and a hash of (listener, bucket, rank, version) names artist and track. The version of a rank grows now and then
-with simulated time, so that favourites come and go. Tables here grow with the artists, never with the tracks.
 """
 
 from typing import Protocol

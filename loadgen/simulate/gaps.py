@@ -1,20 +1,17 @@
-"""When sessions begin in everyday life: an inhomogeneous Poisson process over the listener's local week.
+"""When a listener's next session starts, and what changes that over months.
+
+In: settings, listeners and the ends of sessions. Out: the starts of the next sessions.
+
+`OnlineGaps` are short, as in a load test. `EverydayGaps` are an inhomogeneous Poisson process over the listener's local
+week:
 
     rate(t) = sessions a day * shape(local hour of the week),   mean of shape = 1
     next    = C⁻¹(C(now) + E),  E exponential of mean 1 / sessions a day,  C(t) = ∫ shape, in days
 
-C is a straight line within each hour, so it is inverted exactly. Local time is UTC plus the zone's offset of that UTC
-day. Ends of sessions go in, the starts of the next come out.
+C is a straight line within each hour, so its inverse is exact. Local time is UTC plus the zone's offset on that UTC day.
 
-When a listener comes back: the end of a session goes in, the start of the next comes out.
-
-`OnlineGaps` are short, as in a load test; `EverydayGaps` follow the listener's own activity and local time.
-
-What changes over months: listeners join and leave, begin and cease to pay, and keep quiet on holidays.
-
-Settings and listeners go in; each listener's own dates come out, drawn once from its key. Where the behaviour switches
-nothing on, nothing is made, and nothing is looked at while the simulation runs. `LongRunGaps` holds sessions back until
-a listener has joined, ends them when it has left, and thins them out on holidays.
+`LongRunGaps` delay sessions until a listener has joined, end them when the listener has left, and thin them out on
+holidays. The dates of a listener are drawn once, from its key; a behaviour without long-run changes costs nothing.
 """
 
 from bisect import bisect_left

@@ -1,24 +1,11 @@
-r"""Kepler's equation, by which the moment of an event in a wave of load is found.
+r"""Load shapes: how many events per second are offered at which time, and so when each event is due.
 
-    M = E − e·sin E,   0 ≤ |e| ≤ 1
-
-In: M, which counts events, and e, how deep the wave is. Out: E, which is time. A negative e is half a period further.
-
-The pieces of a load shape: how many events a second within one segment, how many in all, and when each is due.
-
-    line      λ(u) = a + b·u                F(u) = a·u + b·u²/2           u = 2k / (a + √(a² + 2bk))
-    wave      λ(u) = a − c·cos(ωu)          F(u) = a·u − (c/ω)·sin(ωu)    Kepler's equation, M = E − e·sin E,
-              with 0 ≤ c ≤ a                with M = ωk/a, E = ωu, e = c/a: see kepler.py
-
-u: seconds since the segment began; k: events since then. This form of a line's root is as exact for b → 0 as for large
-b: there is no difference in it of numbers that are nearly equal.
-
-Load shapes: how many events a second are offered, when; and so, when each event is due.
+In: a `ShapeSpec`, --rate and the duration of the run. Out: a `Shape`. A share of the run ("40%") is a share of its
+duration; of the time that the events take where a number of events ends the run; of ten minutes where nothing does.
 
     λ(t)      events/s offered at t seconds after the start: segments, one after another
     F(t)      = ∫₀ᵗ λ            events due before t
-    F⁻¹(k)    the moment at which event k = 0, 1, 2 … is due: the largest t with F(t) ≤ k, so silence is skipped;
-              exact, from the closed form of each segment: see curves.py
+    F⁻¹(k)    the moment at which event k = 0, 1, 2 … is due: the largest t with F(t) ≤ k, so silence is skipped
 
     hold  R |‾‾‾‾‾‾‾‾‾‾‾    ramp  R |        ,-'    steps  R |        __|
             |                       |    ,-'                 |     __|
@@ -28,12 +15,15 @@ Load shapes: how many events a second are offered, when; and so, when each event
             | /   \ /   \            |  ,'   `-._           |   /   \
           0 |'_____'_____'         0 |-'_________          0 |___|___|___
 
-After its last segment a shape keeps its last rate, or begins again. Pure: no clock; nothing here knows of a run.
+A segment is a line or a wave, and F⁻¹ is exact by the closed form of each (u: seconds since the segment began, k: events
+since then):
 
-What the phases of a load shape mean in events per second.
+    line      λ(u) = a + b·u                F(u) = a·u + b·u²/2           u = 2k / (a + √(a² + 2bk))
+    wave      λ(u) = a − c·cos(ωu)          F(u) = a·u − (c/ω)·sin(ωu)    Kepler's equation, M = E − e·sin E,
+              with 0 ≤ c ≤ a                with M = ωk/a, E = ωu, e = c/a
 
-In: a ShapeSpec, --rate, and how long the run is. Out: a Shape. A part of the run ("40%") is a part of its duration;
-where a number of events ends it, of the time that they take; where nothing does, of ten minutes.
+This form of a line's root loses no digits for b → 0, because it subtracts no nearly equal numbers. A negative e is a
+wave shifted by half a period. After its last segment a shape keeps its last rate, or repeats. Nothing here reads a clock.
 """
 
 import math

@@ -1,11 +1,8 @@
-"""From what happened to an EventBatch: events of many rounds, in any order, sorted once and unpacked.
+"""A shard: a fixed part of the listeners, stepped through simulated time.
 
-Columns of packed states go in, as the mechanics leave them; one EventBatch sorted by (ts_ms, user_id) comes out.
-
-A shard: a fixed part of the listeners, stepped through simulated time.
-
-Settings, a catalogue and user ids go in; `step(until_ms)` gives all events up to that moment. What a listener does
-depends on (settings, catalogue, seed, user id) alone: the same events for any split into shards and any steps.
+In: settings, a catalogue and user ids. Out: `step(until_ms)` gives all events up to that moment as one `EventBatch`,
+sorted by (ts_ms, user_id). What a listener does depends on (settings, catalogue, seed, user id) alone, so any split into
+shards and steps gives the same events.
 """
 
 from collections.abc import Iterator

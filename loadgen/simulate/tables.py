@@ -1,14 +1,12 @@
-"""Draws from any distribution in one table look-up: Walker's alias method in whole numbers.
+"""A behaviour as lookup tables: each draw of what a listener does next costs one gather, not a search.
 
-Weights go in; out come 63-bit cells. A uniform cell and 20 more random bits pick one of the cell's two members, so the
-cost of a draw does not depend on the number of members. Whole numbers: the same cells on every machine.
+In: a `Behaviour`. Out: arrays that are indexed with random bits, a few MB, prepared once per model. Entries are rounded
+to whole milliseconds or slots, so that a last-digit difference between two machines' exp() changes nothing.
+
+`cells` builds alias tables (Walker) of whole numbers: a uniform cell and 20 more random bits pick one of the cell's two
+members, so the cost of a draw does not depend on the number of members, and all machines have the same cells.
 
 Source: A. J. Walker, ACM TOMS 3 (1977); the construction is M. D. Vose's, IEEE TSE 17 (1991).
-
-The numbers of a behaviour as lookup tables: what a listener does next costs one gather, not a search.
-
-A Behaviour goes in; out come arrays that are indexed with random bits. Prepared once per shard, a few MB. Entries are
-rounded to whole milliseconds or slots, so that a last-digit difference between two machines' exp() changes nothing.
 """
 
 from dataclasses import dataclass
