@@ -24,9 +24,8 @@ from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.runner.messages import Plan
 from loadgen.runner.reach import natural_per_s, reach_of
-from loadgen.simulate.expected import Expected
 from loadgen.simulate.feed import offered
-from loadgen.simulate.model import Model
+from loadgen.simulate.model import Expected, Model
 from loadgen.sink.simple import find_sink, name_of
 from loadgen.stream import catalog_of, simulation_of
 

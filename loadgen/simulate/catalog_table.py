@@ -1,8 +1,8 @@
 """Reads a user's own table of tracks, Parquet or CSV, into clean Arrow and NumPy arrays.
 
-In: a file. Out: its columns, found under any of their usual names. A fault of the whole file raises CatalogError; faults
-of single rows are collected by `Wrong`, and such rows can be left out. Rows are named by the line of a CSV file, and by
-their number, from 1, in Parquet.
+In: a file. Out: its columns, found under any of their usual names. A fault of the whole file raises CatalogError;
+faults of single rows are collected by `Wrong`, and such rows can be left out. Rows are named by the line of a CSV file,
+and by their number, from 1, in Parquet.
 
 CSV is read strictly: a quote that is not closed, or is out of place, is refused with its line, because a reader that
 guesses would take everything up to the next quote for one title and lose the rows in between.

@@ -8,7 +8,8 @@ week:
     rate(t) = sessions a day * shape(local hour of the week),   mean of shape = 1
     next    = C⁻¹(C(now) + E),  E exponential of mean 1 / sessions a day,  C(t) = ∫ shape, in days
 
-C is a straight line within each hour, so its inverse is exact. Local time is UTC plus the zone's offset on that UTC day.
+C is a straight line within each hour, so its inverse is exact. Local time is UTC plus the zone's offset on that UTC
+day.
 
 `LongRunGaps` delay sessions until a listener has joined, end them when the listener has left, and thin them out on
 holidays. The dates of a listener are drawn once, from its key; a behaviour without long-run changes costs nothing.

@@ -15,15 +15,16 @@ duration; of the time that the events take where a number of events ends the run
             | /   \ /   \            |  ,'   `-._           |   /   \
           0 |'_____'_____'         0 |-'_________          0 |___|___|___
 
-A segment is a line or a wave, and F⁻¹ is exact by the closed form of each (u: seconds since the segment began, k: events
-since then):
+A segment is a line or a wave, and F⁻¹ is exact by the closed form of each (u: seconds since the segment began, k:
+events since then):
 
     line      λ(u) = a + b·u                F(u) = a·u + b·u²/2           u = 2k / (a + √(a² + 2bk))
     wave      λ(u) = a − c·cos(ωu)          F(u) = a·u − (c/ω)·sin(ωu)    Kepler's equation, M = E − e·sin E,
               with 0 ≤ c ≤ a                with M = ωk/a, E = ωu, e = c/a
 
 This form of a line's root loses no digits for b → 0, because it subtracts no nearly equal numbers. A negative e is a
-wave shifted by half a period. After its last segment a shape keeps its last rate, or repeats. Nothing here reads a clock.
+wave shifted by half a period. After its last segment a shape keeps its last rate, or repeats. Nothing here reads a
+clock.
 """
 
 import math

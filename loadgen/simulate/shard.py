@@ -1,8 +1,8 @@
 """A shard: a fixed part of the listeners, stepped through simulated time.
 
 In: settings, a catalogue and user ids. Out: `step(until_ms)` gives all events up to that moment as one `EventBatch`,
-sorted by (ts_ms, user_id). What a listener does depends on (settings, catalogue, seed, user id) alone, so any split into
-shards and steps gives the same events.
+sorted by (ts_ms, user_id). What a listener does depends on (settings, catalogue, seed, user id) alone, so any split
+into shards and steps gives the same events.
 """
 
 from collections.abc import Iterator

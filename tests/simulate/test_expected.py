@@ -5,8 +5,7 @@ import pytest
 
 from loadgen.event import PAGE_NAMES, EventBatch, Page
 from loadgen.simulate.behaviour import Behaviour
-from loadgen.simulate.expected import Expected
-from loadgen.simulate.model import Model
+from loadgen.simulate.model import Expected, Model
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import Presence, SimulationSettings
 from tests.simulate.world import BEHAVIOUR, CATALOG, DAY_MS, MONDAY_MS, run, settings
