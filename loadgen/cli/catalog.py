@@ -36,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSO
 
 
 def add_to(app: typer.Typer) -> None:
-    """Make `catalog` a command of the program."""
+    """Add `catalog` to the program."""
     app.add_typer(
         catalog, name="catalog", epilog=examples("loadgen catalog show", "loadgen catalog import mine.parquet")
     )
@@ -124,7 +124,7 @@ def import_(
 
 
 def _settings(**flags: str | None) -> RunSettings:
-    """Which catalogue, by the same rules as `run`: flag, variable, file, default."""
+    """The settings of the catalogue, resolved as for `run`: flag, variable, file, default."""
     given = {name: value for name, value in flags.items() if value is not None}
     return resolve(RunSettings, given, os.environ).settings
 
@@ -144,7 +144,7 @@ def _name(text: str) -> str:
 
 
 def _opened(settings: RunSettings) -> "Catalog":
-    """The catalogue, built first where there is none, with a progress bar on stderr."""
+    """The catalogue, built first if it is missing, with a progress bar on stderr."""
     from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 
     if settings.catalog is not None:
@@ -154,14 +154,14 @@ def _opened(settings: RunSettings) -> "Catalog":
 
 
 class _Bar:
-    """A progress bar that appears when there is progress to show."""
+    """A progress bar that appears with the first progress."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._shown: Any = None
 
     def __call__(self, share: float, doing: str) -> None:
-        """Show that this share (0..1) is done."""
+        """Show the share (0..1) that is done."""
         if self._shown is None:
             from rich.console import Console
             from rich.progress import Progress

@@ -28,7 +28,7 @@ def main(settings: DashboardSettings) -> int:
         LoadgenError: the port is taken, or an option or URL is wrong; not for a store or topic that does not answer.
     """
     from loadgen.dashboard.feed import Link, origin_of, place_of
-    from loadgen.dashboard.server import listen
+    from loadgen.hosts import listen
 
     origin = origin_of(settings)
     with listen(settings.host, settings.port) as bound:

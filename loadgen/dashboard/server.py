@@ -28,7 +28,6 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from loadgen.dashboard.answers import Answers
-from loadgen.errors import LoadgenError
 from loadgen.hosts import hosts_for, without_port
 from loadgen.signals import listening
 
@@ -57,7 +56,6 @@ STATIC = {
     "/dashboard.js": ("dashboard.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-BACKLOG = 128
 KEEP_ALIVE_S = 20
 HEADERS_S = 10.0
 """The headers of a request must arrive within this time."""
@@ -125,30 +123,6 @@ class Guard:
             return True
         named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
         return len(named) == 1 and without_port(named[0]) in self._hosts
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one.
-
-    Raises:
-        LoadgenError: the port is taken, or the host is not an address of this machine.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            bound.listen(BACKLOG)
-        except BaseException:
-            bound.close()
-            raise
-    except OSError as error:
-        raise LoadgenError(
-            f"port {port} of {host} must be free for the dashboard: {error.strerror}; end what listens there, or "
-            "choose another with --port P (0 is any free one) or --host"
-        ) from error
-    return bound
 
 
 class _DashboardServer(uvicorn.Server):

@@ -5,7 +5,6 @@ In: settings. Out: a `PipelineContext`; or an error that names every obstacle wi
 
 import os
 import secrets
-import socket
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ from loadgen.config import PipelineSettings
 from loadgen.consume.commits import TopicIdentity
 from loadgen.consume.prepare import check_store, new_writer_id
 from loadgen.errors import LoadgenError, OutputUnwritable, UsageError
+from loadgen.hosts import listen
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.consumer_options import check_consumer_options, identity_of
 from loadgen.kafka.options import KafkaSettings, options_of
@@ -72,7 +72,7 @@ def prepare(settings: PipelineSettings, embedded_address: str | None, note: Call
         topic = pool.submit(_topic, settings, kafka, group, note)
         others = [
             pool.submit(check_store, store, new_writer_id()),
-            pool.submit(check_port, settings.host, settings.port),
+            pool.submit(_check_port, settings),
             pool.submit(check_memory, settings.users, settings.workers, available_bytes()),
         ]
     _raise_all([topic.exception(), *(other.exception() for other in others)])
@@ -106,23 +106,9 @@ def _topic(settings: PipelineSettings, kafka: KafkaSettings, group: str, note: C
     return check_topic(kafka)
 
 
-def check_port(host: str, port: int) -> None:
-    """Check that the dashboard can listen there.
-
-    Raises:
-        LoadgenError: it cannot.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        raise LoadgenError(
-            f"port {port} of {host} must be free for the dashboard: {error.strerror}; end what listens there, or "
-            "choose another with --port P or --host"
-        ) from error
+def _check_port(settings: PipelineSettings) -> None:
+    """Check that the dashboard can listen. Raises LoadgenError."""
+    listen(settings.host, settings.port, "--port P or --host").close()
 
 
 def _new_folder() -> Path:

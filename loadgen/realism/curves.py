@@ -16,18 +16,18 @@ from loadgen.realism.statistics import NIGHT, Days
 from loadgen.realism.targets import Curve, Point
 
 Draw = Callable[[Any, ObservedListening], bool]
-"""Draws into axes; says whether there was something to draw."""
+"""Draws into axes; returns whether there was something to draw."""
 Points = Mapping[Curve, tuple[Point, ...]]
 BLUE, LIGHT, RED, GREY, INK = "#2563a8", "#8fb4da", "#c2410c", "#d8dde3", "#1f2933"
 PICTURE_MARK = b"loadgen realism"
-"""What a picture has in its first bytes."""
+"""The first bytes of a picture."""
 SKIP_S = 240
-"""So far goes the curve of skips."""
+"""The end of the curve of skips, seconds."""
 MOST_TRACKS = 60
 SHORT = 50
-"""A logarithmic axis that is shorter than this factor has ticks at 2 and 5 too."""
+"""A logarithmic axis with a smaller ratio of its ends has ticks at 2 and 5, too."""
 MIDDLE = 0.55
-"""Labels of points to the right of it stand to their left."""
+"""Points to the right of this have their labels on the left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _positions(axes: Any, seen: ObservedListening) -> bool:
 
 
 def _points(axes: Any, points: tuple[Point, ...]) -> None:
-    """What was published, over the curve."""
+    """Draw the published points over the curve."""
     if points:
         axes.plot([one.x for one in points], [one.y for one in points], "o", color=RED, label="published")
         axes.autoscale_view()  # else it is not known yet where the points will be
@@ -193,7 +193,7 @@ def _points(axes: Any, points: tuple[Point, ...]) -> None:
 
 
 def _logarithmic(axes: Any) -> None:
-    """Both axes, with plain numbers: text is never read as mathematics."""
+    """Make both axes logarithmic, with plain numbers, because text is never read as mathematics."""
     from matplotlib.ticker import NullFormatter
 
     axes.set_xscale("log")
@@ -204,7 +204,7 @@ def _logarithmic(axes: Any) -> None:
 
 
 def _more_ticks(axes: Any) -> None:
-    """On a logarithmic axis that is so short that it has hardly a power of ten."""
+    """Add ticks to a logarithmic axis that is so short that it has hardly a power of ten."""
     from matplotlib.ticker import LogLocator
 
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
@@ -227,6 +227,6 @@ def _name(axes: Any, title: str, x: str, y: str) -> None:
 
 
 def _nothing(axes: Any) -> None:
-    """Say that there is nothing to draw, rather than draw empty axes."""
+    """Show a sentence instead of empty axes."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, "not told by these events", ha="center", va="center", color=INK, transform=axes.transAxes)

@@ -45,7 +45,7 @@ _workers: dict[Environment, LocustWorker] = {}
 
 
 class Listener(User):
-    """One listener online, or --cohort of them. It does nothing itself: the engine does it for all."""
+    """One listener online, or --cohort of them, simulated by the engine of the process."""
 
     abstract = True
     taste: ClassVar[str]
@@ -53,7 +53,7 @@ class Listener(User):
 
     def on_start(self) -> None:
         """Come online."""
-        while self.environment not in _workers:  # a worker that joins late may be given users before it is ready
+        while self.environment not in _workers:  # Locust may give users to a late worker before it is ready
             gevent.sleep(0.05)
         _workers[self.environment].add_user(TASTES.index(self.taste))
 
@@ -70,18 +70,18 @@ class MainstreamListener(Listener):
     @tag("mainstream")
     @task
     def listen(self) -> None:
-        """The engine does."""
+        """Do nothing: the engine simulates the listener."""
 
 
 class IndieListener(Listener):
-    """Listens to what few know."""
+    """Listens to music that few know."""
 
     taste, weight = "indie", 18
 
     @tag("indie")
     @task
     def listen(self) -> None:
-        """The engine does."""
+        """Do nothing: the engine simulates the listener."""
 
 
 class MixedListener(Listener):
@@ -92,7 +92,7 @@ class MixedListener(Listener):
     @tag("mixed")
     @task
     def listen(self) -> None:
-        """The engine does."""
+        """Do nothing: the engine simulates the listener."""
 
 
 def _options(environment: Environment) -> Namespace:
@@ -107,7 +107,7 @@ def _on_parser(parser: ArgumentParser) -> None:
 
 
 def _guard_page(environment: Environment) -> None:
-    """Let no page from elsewhere start a load, and say where the page can be reached from."""
+    """Refuse requests of other sites to Locust's page; warn if other machines can reach it."""
     page = environment.web_ui
     if page is None or page.app is None:
         return
@@ -131,8 +131,8 @@ def _guard_page(environment: Environment) -> None:
 
 
 def _on_init(environment: Environment, **_more: Any) -> None:
-    """Get ready for what this process is: a worker, the master, or the only one."""
-    gevent.get_hub().loop.update_now()  # the imports took a while, and --run-time is counted from gevent's last look
+    """Set up the role of this process: worker, master, or both in one."""
+    gevent.get_hub().loop.update_now()  # --run-time counts from gevent's last update, before the imports
     _keep_tagged(environment)
     _guard_page(environment)
     runner = environment.runner
@@ -155,7 +155,7 @@ def _on_init(environment: Environment, **_more: Any) -> None:
 
 
 def _keep_tagged(environment: Environment) -> None:
-    """Leave out the crowds that --tags and --exclude-tags leave no task: Locust itself would start them, and fail."""
+    """Remove user classes without a task after --tags and --exclude-tags: Locust would start them and fail."""
     options = _options(environment)
     wanted, unwanted = set(options.tags or TASTES), set(options.exclude_tags or ())
     kept = [user for user in environment.user_classes if getattr(user, "taste", None) in wanted - unwanted]
@@ -171,7 +171,7 @@ def _be_worker(environment: Environment, runner: WorkerRunner) -> None:
             log.error(f"cannot reach the master: {error}")
 
     def quit_in_order() -> None:
-        """A worker that is asked to end, and not by the master, would keep its last requests to itself."""
+        """Send the last requests, which Locust does not if anyone but the master ends a worker."""
         worker.drain()
         with suppress(RPCError):
             runner._send_stats()
@@ -181,7 +181,7 @@ def _be_worker(environment: Environment, runner: WorkerRunner) -> None:
     runner.register_message(ANSWER, lambda environment, msg: worker.receive(msg.data))
     runner.register_message(DRAIN, lambda environment, msg: worker.drain(), concurrent=True)
     environment.events.test_start.add_listener(lambda environment, **_: worker.start())
-    if runner.worker_state != STATE_INIT:  # it joined late, and was told to begin before this
+    if runner.worker_state != STATE_INIT:  # it joined late, after the start of the test
         worker.start()
     environment.events.test_stopping.add_listener(lambda environment, **_: worker.drain())
     environment.events.quitting.add_listener(lambda environment, **_: quit_in_order())
@@ -220,7 +220,7 @@ def _be_alone(environment: Environment, master: Master) -> None:
 
 
 def _listen_to_signals(master: Master) -> None:
-    """Note who ends Locust, which does so on Ctrl-C and SIGTERM. SIGHUP does the same, unless nohup keeps it away."""
+    """Tell the master which signal ends Locust. SIGHUP does so as SIGTERM does, unless nohup ignores it."""
 
     def on_ctrl_c(number: int, frame: FrameType | None) -> None:
         master.receive_signal(number)
@@ -238,7 +238,7 @@ def _listen_to_signals(master: Master) -> None:
 
 
 def _judge_at_the_end(environment: Environment, master: Master) -> None:
-    """Before Locust chooses its exit code."""
+    """Set the exit code before Locust does."""
     _listen_to_signals(master)
 
     def quit_in_order(**_more: Any) -> None:

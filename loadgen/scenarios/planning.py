@@ -19,7 +19,7 @@ from loadgen.config.values import count
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What an event costs, and how large it is.
+    """The cost and the size of an event.
 
     Attributes:
         produce_s, consume_s: CPU of `loadgen run` (or Locust), and of `loadgen consume` to HDFS.
@@ -39,7 +39,7 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a machine has, and how much of it may be used: the rest is for spikes, and for catching up.
+    """The capacity of a machine, and the usable share of it; the rest is for spikes and for catching up.
 
     Attributes:
         cores: of each.
@@ -61,7 +61,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class CapacityPlan:
-    """What a load takes.
+    """The resources for a load.
 
     Attributes:
         events_per_s: the load.
@@ -84,14 +84,14 @@ class CapacityPlan:
 
     @property
     def first(self) -> str:
-        """What runs out first on the brokers."""
+        """The bottleneck of the brokers."""
         return max(self.by_need, key=lambda need: self.by_need[need])
 
 
 def plan(
     events_per_s: float, costs: Costs | None = None, machine: Machine | None = None, copies: int = 3
 ) -> CapacityPlan:
-    """What a load takes, each event being read once."""
+    """The resources for a load whose events are each read once."""
     costs, machine = costs or Costs(), machine or Machine()
     stored_bytes = events_per_s * costs.value_bytes / costs.compression
     consumers = math.ceil(events_per_s * costs.consume_s / machine.consuming)
@@ -116,7 +116,7 @@ def plan(
 
 
 def table(loads: list[float]) -> Iterator[str]:
-    """A table in Markdown, a row for each load."""
+    """A Markdown table with a row per load."""
     cores = Machine().cores
     yield "| events/s | listeners online | producing cores | brokers | partitions | consumers | disk an hour | first |"
     yield "|---|---|---|---|---|---|---|---|"

@@ -22,9 +22,9 @@ TAKEN_OVER = (
     "speed", "rate", "start_ms", "timestamps", "seed", "tracks", "catalog", "behaviour", "max_lag_s", "threshold",
     "warm_up_s", "drain_timeout_s",
 )  # fmt: skip
-"""Fields of RunSettings that are options here too, by the same names."""
+"""Fields of RunSettings that are options here, too."""
 DEFAULTS = {"brokers": "embedded", "timestamps": "wall"}
-"""Where the default is another than that of `loadgen run`: nothing need run to try it; time is compressed often."""
+"""Other defaults than those of `loadgen run`: a first try needs no broker, and simulated time is often compressed."""
 LISTENERS = 100_000
 MAX_COHORT = 100_000
 IN_WEB_UI = ("topic", "speed", "rate", "seed")
@@ -62,15 +62,15 @@ def _add_own(add: Any) -> None:
     add("--ledger", type=str, default=None, metavar="PATH", help=about, include_in_web_ui=False)
 
 
-def settings_of(options: Namespace, part: EngineShard) -> RunSettings:
-    """The settings of the engine that has this part of the listeners.
+def settings_of(options: Namespace, shard: EngineShard) -> RunSettings:
+    """The settings of the engine of a shard.
 
     Raises:
         UsageError: with a line for each problem.
     """
     given = {name: getattr(options, name, None) for name in TAKEN_OVER}
     flags = {**DEFAULTS, **{name: value for name, value in given.items() if not _is_left_out(value)}}
-    flags |= {"users": str(options.listeners), "workers": "1", "shard": f"{part.shard}/{part.of}"}
+    flags |= {"users": str(options.listeners), "workers": "1", "shard": f"{shard.shard}/{shard.of}"}
     found = resolve(RunSettings, {**flags, "continuous": True, "presence": "online"}, {}).settings
     if isinstance(found.rate, float):
         raise UsageError(f"rate must be natural or max with Locust, got {found.rate:g}; set the load by --users")
@@ -78,7 +78,7 @@ def settings_of(options: Namespace, part: EngineShard) -> RunSettings:
 
 
 def wrong_in_form(options: Namespace, form: Mapping[str, str]) -> str:
-    """What is wrong with the form that Locust's page sends, with the next step; empty where nothing is."""
+    """What is wrong with the form of Locust's page, with the next step; empty if nothing is."""
     wanted = Namespace(**vars(options))
     try:
         for name, value in form.items():
@@ -93,7 +93,7 @@ def wrong_in_form(options: Namespace, form: Mapping[str, str]) -> str:
 
 
 def _is_left_out(value: Any) -> bool:
-    """Whether it was not given: Locust's page sends every field of its form, those left empty as an empty text."""
+    """Whether an option was not given; Locust's page sends empty fields as empty texts."""
     return value in (None, [], False) or (isinstance(value, str) and not value.strip())
 
 

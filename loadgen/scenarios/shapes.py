@@ -14,7 +14,7 @@ from loadgen.config.shapes import ShapeSpec
 from loadgen.simulate.shapes import Shape, shape_of
 
 CATCH_UP_PER_S = 1.0
-"""Users come and go within a second, whatever the jump: the shape says how steep it is, not --spawn-rate."""
+"""A spawn rate at which any change takes less than a second, because the shape, not --spawn-rate, sets the slope."""
 
 
 class ListenerShape(LoadTestShape):
@@ -33,7 +33,7 @@ class ListenerShape(LoadTestShape):
         return round(float(self._curve().rate_at(at_s)))
 
     def tick(self) -> tuple[int, float] | None:
-        """What Locust asks for once a second: users and spawn rate; None at the end."""
+        """Users and spawn rate, once a second; None at the end."""
         at_s = float(self.get_run_time())  # type: ignore[no-untyped-call]
         run_s = self._run_s()
         if run_s is not None and at_s >= run_s:
@@ -61,7 +61,7 @@ class ListenerShape(LoadTestShape):
 
 
 class Ramp(ListenerShape):
-    """From nobody to --users in a straight line."""
+    """From 0 to --users in a straight line."""
 
     shape = "ramp"
 
@@ -91,7 +91,7 @@ class Sine(ListenerShape):
 
 
 def shape_class(name: str) -> ListenerShape:
-    """The LoadTestShape of a name or file, which is valid."""
+    """The LoadTestShape of a valid name or file."""
     found = {kind.shape: kind for kind in (Ramp, Step, Spike, Soak, Sine)}
     kind = found.get(name) or type("FromFile", (ListenerShape,), {"shape": name})
     return kind()  # type: ignore[no-any-return]  # of the three-argument type()

@@ -14,7 +14,8 @@ import pytest
 import uvicorn
 
 from loadgen.dashboard import server
-from loadgen.dashboard.server import _ProblemLog, config_of, listen, most_connections
+from loadgen.dashboard.server import _ProblemLog, config_of, most_connections
+from loadgen.hosts import listen
 from tests.runner.program import wait_until
 
 

@@ -22,8 +22,8 @@ from loadgen.cli import main
 from loadgen.dashboard import feed as feeds
 from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.feed import DashboardFeed, Link, Origin, source_of
-from loadgen.dashboard.server import listen
 from loadgen.dashboard.stored import StoredEvents
+from loadgen.hosts import listen
 from loadgen.store import open_store
 from tests.dashboard.reader import put_batch
 from tests.dashboard.records import FIRST_MS, as_recounted, record, recount

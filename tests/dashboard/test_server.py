@@ -13,9 +13,9 @@ from loadgen import __version__
 from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.answers import KEEP_S, Answers, Flow
 from loadgen.dashboard.feed import Latest, SourceState
-from loadgen.dashboard.server import HEADERS, STATIC, app_of, listen
+from loadgen.dashboard.server import HEADERS, STATIC, app_of
 from loadgen.errors import LoadgenError
-from loadgen.hosts import hosts_for
+from loadgen.hosts import hosts_for, listen
 from tests.dashboard.records import FIRST_MS
 
 PLACE = {"store": "/srv/music_events", "topic": None, "brokers": None}

@@ -77,7 +77,7 @@ class AnalyzeSettings(Settings):
     quiet: shared.Quiet = False
 
     def broken_rules(self) -> Iterator[Problem]:
-        """An interval has an inside."""
+        """Every broken rule of `loadgen analyze`."""
         yield from rules.of_interval(self.since_ms, self.until_ms)
 
 
@@ -139,7 +139,7 @@ class RealismSettings(Settings):
     quiet: shared.Quiet = False
 
     def broken_rules(self) -> Iterator[Problem]:
-        """One place; an interval with an inside."""
+        """Every broken rule of `loadgen realism`."""
         if self.brokers and self.stores:
             yield Problem(
                 "realism reads one place", {"brokers": self.brokers, "stores": self.stores}, "keep one of the two"
@@ -193,7 +193,7 @@ class CompareSettings(Settings):
     report: Annotated[shared.Report, FlagOverride("Write one page with both runs laid over each other.", AROUND)] = None
 
     def broken_rules(self) -> Iterator[Problem]:
-        """The page does not replace what it is made from."""
+        """Every broken rule of `loadgen compare`."""
         if self.report in self.runs:
             values = {"report": self.report, "runs": " ".join(map(str, self.runs))}
             yield Problem("report must be another file than the runs", values, "name another file: compared.html")
@@ -265,11 +265,11 @@ class DashboardSettings(Settings):
 
     @property
     def goes_on(self) -> bool:
-        """Whether nothing but a signal ends it: always."""
+        """True: only a signal ends it."""
         return True
 
     def broken_rules(self) -> Iterator[Problem]:
-        """Not two places; no topic without brokers."""
+        """Every broken rule of `loadgen dashboard`."""
         if self.brokers is not None and self.store is not None:
             places = {"brokers": self.brokers, "store": self.store}
             yield Problem("dashboard shows one place", places, "keep one of the two")

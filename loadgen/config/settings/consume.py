@@ -118,7 +118,7 @@ class ConsumeSettings(Settings):
 
     @property
     def goes_on(self) -> bool:
-        """Whether nothing but a signal ends it."""
+        """Whether only a signal ends it."""
         return self.until_idle_s is None
 
     def broken_rules(self) -> Iterator[Problem]:

@@ -94,7 +94,7 @@ class PipelineSettings(Settings):
     dry_run: shared.DryRun = False
 
     def broken_rules(self) -> Iterator[Problem]:
-        """No contradictions about the end, and none about the broker."""
+        """Every broken rule of `loadgen pipeline`."""
         if self.continuous and self.duration_min is not None:
             got: dict[str, Any] = {"continuous": True, "duration_min": self.duration_min}
             step = "keep one of the two (--no-continuous overrides a file)"
@@ -119,7 +119,7 @@ class PipelineSettings(Settings):
 
     @property
     def goes_on(self) -> bool:
-        """Whether nothing but a signal ends it."""
+        """Whether only a signal ends it."""
         return self.duration_min is None
 
     @property
@@ -129,5 +129,5 @@ class PipelineSettings(Settings):
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds of events; None where only a signal ends it."""
+        """Seconds of events; None if only a signal ends it."""
         return None if self.duration_min is None else self.duration_min * 60

@@ -16,11 +16,10 @@ from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOverride, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
 
-"""A worker owns whole virtual shards, of which there are event.N_VIRTUAL_SHARDS (importing that would import NumPy)."""
 DEFAULT_FOLDER = Path("music_events")
 DEFAULT_MANIFESTS = Path("loadgen_runs")
 TRIAL_MIN = 1 / 6
-"""How long a trial of --find-max-rate is."""
+"""The default length of a trial of --find-max-rate, minutes."""
 
 
 def _moment(value: Any, info: ValidationInfo) -> int:
@@ -251,12 +250,12 @@ class RunSettings(Settings):
 
     @property
     def duration_s(self) -> float | None:
-        """Wall-clock seconds; None where something else ends the run."""
+        """Wall-clock seconds; None if something else ends the run."""
         return None if self.duration_min is None else self.duration_min * 60
 
     @property
     def goes_on(self) -> bool:
-        """Whether neither a number of events, nor a window, nor a time ends the run."""
+        """Whether only a signal ends the run."""
         return self.events is None and self.end_ms is None and self.duration_min is None
 
     @property
@@ -271,9 +270,9 @@ class RunSettings(Settings):
 
     @property
     def timeless(self) -> bool:
-        """Whether the times of its events cannot be made again: they are those of the clock, without a schedule."""
+        """Whether the times of its events cannot be regenerated: they are the clock's, without a schedule."""
         return self.timestamps == "wall" and self.unpaced
 
     def manifest_path(self, run_id: str) -> Path:
-        """Where this run's manifest goes."""
+        """The path of the run's manifest."""
         return self.manifest or DEFAULT_MANIFESTS / f"{run_id}.json"
