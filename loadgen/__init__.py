@@ -44,6 +44,7 @@ The folders and files:
     metrics_endpoint.py  the metrics and their current values → Prometheus
     places.py            the places of listeners: cities, countries, time zones
     terminal.py          notes, settings and one live line on stderr; results on stdout
+    record.py            the record of a run: one schema of manifests, summaries and ledgers, read and written
     progress.py          the progress of a run by partition: which events may be absent, by position
     hosts.py             the Host and Origin headers that a server on this machine accepts
     signals.py           the signals that end a command in good order, and the exit code of each

@@ -5,13 +5,11 @@ in which events flow, after everything in the topic was stored; and the comparis
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import orjson
 from confluent_kafka import KafkaException
 
 from loadgen.consume.commits import CommitRecord, TopicIdentity
@@ -22,49 +20,6 @@ from loadgen.pipeline.child import Child, PartState, PipelinePart
 from loadgen.pipeline.prepare import PipelineContext
 from loadgen.store import Store
 from loadgen.verifier.report import VerifyReport
-
-COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
-
-
-@dataclass(frozen=True, slots=True)
-class ProducerManifest:
-    """The outcome of one producer.
-
-    Attributes:
-        path: the manifest.
-        is_final: whether the run ended in order; else it was killed, or is still running.
-        served_s: seconds of its schedule that were served.
-        exit_reason: "duration", "interrupted early", "error" …; "running" if it is not final.
-        counts: COUNTS → events.
-    """
-
-    path: Path
-    is_final: bool
-    served_s: float
-    exit_reason: str
-    counts: dict[str, int]
-
-    @property
-    def is_over(self) -> bool:
-        """Whether its time was up. A producer that was stopped from outside is restarted."""
-        return self.is_final and self.exit_reason == "duration"
-
-
-def producer_manifest(path: Path) -> ProducerManifest | None:
-    """Read a manifest; None if there is none, because the run never began."""
-    try:
-        content: dict[str, Any] = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return None
-    summary = content["summary"]
-    counts = {name: int(summary[name]) for name in COUNTS}
-    return ProducerManifest(path, "reached" not in content, float(summary["elapsed_s"]), summary["exit_reason"], counts)
-
-
-def producer_manifests(paths: Iterable[Path]) -> list[ProducerManifest]:
-    """Read the manifests that exist."""
-    return [manifest for path in paths if (manifest := producer_manifest(path)) is not None]
-
 
 MESSAGES_WITHIN_S = 5.0
 

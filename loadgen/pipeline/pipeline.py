@@ -22,14 +22,12 @@ from loadgen.pipeline.child import Child, PartState, PipelinePart
 from loadgen.pipeline.console import PipelineConsole, PipelineMetrics, reserve_port
 from loadgen.pipeline.ending import (
     DrainWaiter,
-    ProducerManifest,
     end_orphans,
     end_part,
-    producer_manifest,
-    producer_manifests,
     verify,
 )
 from loadgen.pipeline.prepare import PipelineContext
+from loadgen.record import RunRecord, read
 from loadgen.signals import exit_code, listening, reason_of
 from loadgen.terminal import say_json
 from loadgen.verifier.compare import KINDS
@@ -227,18 +225,20 @@ class Pipeline:
     def _manifest_path(self, incarnation: int) -> Path:
         return self._context.folder / f"producer-{incarnation + 1}.json"
 
-    def _manifests(self) -> list[ProducerManifest]:
-        return producer_manifests(map(self._manifest_path, range(self._producer.n_incarnations)))
+    def _records(self) -> list[RunRecord]:
+        """Of the producers whose run began."""
+        paths = map(self._manifest_path, range(self._producer.n_incarnations))
+        return [read(path) for path in paths if path.exists()]
 
     def _left_s(self) -> float | None:
         """Seconds of events that are left; None: until stopped."""
         if self._settings.duration_s is None:
             return None
-        return self._settings.duration_s - sum(manifest.served_s for manifest in self._manifests())
+        return self._settings.duration_s - sum(record.summary.elapsed_s for record in self._records())
 
     def _is_produced(self, _child: Child) -> bool:
-        manifest, left_s = producer_manifest(self._manifest_path(self._producer.n_incarnations - 1)), self._left_s()
-        return (manifest is not None and manifest.is_over) or (left_s is not None and left_s < SHORT_S)
+        path, left_s = self._manifest_path(self._producer.n_incarnations - 1), self._left_s()
+        return (path.exists() and read(path).is_complete) or (left_s is not None and left_s < SHORT_S)
 
     # the end
 
@@ -247,8 +247,8 @@ class Pipeline:
         self._doing = "ending the producer"
         self._end_part(self._producer)
         end_orphans(self._producers, self._turn)
-        if manifests := self._manifests():
-            self._metrics.sent.settle(sum(manifest.counts["delivered"] for manifest in manifests))
+        if records := self._records():
+            self._metrics.sent.settle(sum(record.summary.delivered for record in records))
         if self._watch.error is None:  # else there is nothing left to store
             self._doing = "storing what was sent"
             self._store_the_rest()
@@ -282,16 +282,16 @@ class Pipeline:
             )
 
     def _verified(self) -> VerifyReport | None:
-        manifests = self._manifests()
+        records = self._records()
         for name in ("failed", "dropped"):
-            if n_events := sum(manifest.counts[name] for manifest in manifests):
+            if n_events := sum(getattr(record.summary, name) for record in records):
                 self._problem(f"{n_events:,} planned events {name}; see {self._log('producer')}")
-        if not manifests:
+        if not records:
             self._problem(f"nothing was produced; all the producer said is in {self._log('producer')}")
             return None
         self._console.end_line()
         try:
-            return verify(self._context, [manifest.path for manifest in manifests], SHOW, self._console.verifying)
+            return verify(self._context, [Path(record.path) for record in records], SHOW, self._console.verifying)
         except LoadgenError as error:
             self._problem(f"what is stored cannot be verified: {error}")
             return None
@@ -318,12 +318,12 @@ class Pipeline:
         self._console.end_line()
 
     def _say_json(self, report: VerifyReport | None, reason: str) -> None:
-        manifests = self._manifests()
+        records = self._records()
         found = report.as_json() if report else {"verdict": None, "expected": None, "found": None}
         summary: dict[str, Any] = {
             **{name: found.get(name) for name in ("verdict", "expected", "found", *KINDS, "notes")},
             **{
-                name: sum(manifest.counts[name] for manifest in manifests)
+                name: sum(getattr(record.summary, name) for record in records)
                 for name in ("delivered", "failed", "dropped")
             },
             "restarts": {part.name: part.restarts for part in self._parts},
@@ -334,7 +334,7 @@ class Pipeline:
             "store": self._context.store.url,
             "topic": self._context.kafka.topic,
             "folder": str(self._context.folder),
-            "manifests": [str(manifest.path) for manifest in manifests],
+            "manifests": [record.path for record in records],
         }
         say_json(summary)
 

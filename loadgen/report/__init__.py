@@ -1,16 +1,16 @@
 """What a run was, on one page that opens anywhere; and two runs side by side.
 
 In: the manifest of a run, or of two. Out: one HTML file with everything in it (`loadgen run --report`), a table or an
-object of both runs (`loadgen compare`). `read` reads manifests, `figures` and `verdict` say what is in them, `charts`,
+object of both runs (`loadgen compare`). `figures` and `verdict` say what is in them, `charts`,
 `parts` and `page` show it.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from loadgen.report.read import Run
+    from loadgen.record import RunRecord
 
 PAGE_MARK = b'<meta name="generator" content="loadgen'
 """What a page has in its first bytes."""
@@ -29,24 +29,12 @@ def check_report(path: Path) -> None:
         raise unwritable(path, IsADirectoryError(21, "Is a directory"))
 
 
-def write_report(path: Path, manifest: dict[str, Any], manifest_path: Path) -> None:
-    """Write the page of a run, whole or not at all.
-
-    Args:
-        path: of the page.
-        manifest: what the manifest says.
-        manifest_path: where it is.
+def write_page(path: Path, runs: "Sequence[RunRecord]") -> None:
+    """Write the page of one run, or of two that are compared, whole or not at all.
 
     Raises:
-        OutputUnwritable: the page cannot be written.
+        OutputUnwritable: it cannot be written.
     """
-    from loadgen.report.read import run_of
-
-    write_page(path, [run_of(manifest, str(manifest_path))])
-
-
-def write_page(path: Path, runs: "Sequence[Run]") -> None:
-    """Write the page of one run, or of two that are compared; raises as `write_report`."""
     from loadgen.files import unwritable, write_whole
     from loadgen.report.page import page_of
 

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from loadgen.histogram import middles_s
+from loadgen.record import HistogramRecord, RunRecord, WindowRecord
 from loadgen.report import text
 from loadgen.report.figures import LATENCIES, MEANINGS, sides
 from loadgen.report.lines import LEAST_MS, Time, from_zero, line, log_ms, nines
-from loadgen.report.read import HistogramRecord, Run, WindowRecord
 
 
 def spectrum(spread: HistogramRecord) -> tuple[list[float], list[float]]:
@@ -78,7 +78,7 @@ class Chart:
     is_wide: bool = False
 
 
-def charts_of(runs: Sequence[Run]) -> Iterator[Chart]:
+def charts_of(runs: Sequence[RunRecord]) -> Iterator[Chart]:
     """Every chart that these runs have figures for."""
     time = Time.of(runs) if any(run.history for run in runs) else None
     if time:
@@ -91,7 +91,7 @@ def charts_of(runs: Sequence[Run]) -> Iterator[Chart]:
         yield from (_gauge(runs, time, *gauge) for gauge in GAUGES)
 
 
-def _rate(runs: Sequence[Run], time: Time) -> Chart:
+def _rate(runs: Sequence[RunRecord], time: Time) -> Chart:
     data = [one for run, side in sides(runs) for one in _rates(run, side, time)]
     spans = [_span([_per_s(window.delivered, window.length_s) for window in run.history]) for run in runs]
     most = max(value for one in data for value in one["y"] if value is not None)
@@ -105,7 +105,7 @@ def _rate(runs: Sequence[Run], time: Time) -> Chart:
     )
 
 
-def _rates(run: Run, side: str, time: Time) -> Iterator[dict[str, Any]]:
+def _rates(run: RunRecord, side: str, time: Time) -> Iterator[dict[str, Any]]:
     colour = RUNS[side]
     scheduled = [_while_offering(window, window.scheduled) for window in run.history]
     lost = [_per_s(window.failed + window.dropped, window.length_s) for window in run.history]
@@ -120,7 +120,7 @@ def _rates(run: Run, side: str, time: Time) -> Iterator[dict[str, Any]]:
         yield time.line(run, _named("failed or dropped", side), lost, "--red", "events/s", dash="dot")
 
 
-def _latencies(runs: Sequence[Run], time: Time) -> Iterator[Chart]:
+def _latencies(runs: Sequence[RunRecord], time: Time) -> Iterator[Chart]:
     """One chart for each of LATENCIES, all with the same axis, so that they can be compared."""
     drawn = {name: list(_latency_lines(runs, time, name)) for name in LATENCIES}
     values = [value for lines in drawn.values() for one in lines for value in one["y"] if value is not None]
@@ -136,7 +136,7 @@ def _latencies(runs: Sequence[Run], time: Time) -> Iterator[Chart]:
         )
 
 
-def _latency_lines(runs: Sequence[Run], time: Time, name: str) -> Iterator[dict[str, Any]]:
+def _latency_lines(runs: Sequence[RunRecord], time: Time, name: str) -> Iterator[dict[str, Any]]:
     """Of two runs only the median and p99 to begin with: the legend shows the others."""
     for run, side in sides(runs):
         for key, (colour, dash) in PERCENTILES.items():
@@ -148,7 +148,7 @@ def _latency_lines(runs: Sequence[Run], time: Time, name: str) -> Iterator[dict[
             yield time.line(run, _named(key, side), drawn, colour, "ms", dash=dash, hidden=is_hidden)
 
 
-def _spectra(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+def _spectra(runs: Sequence[RunRecord]) -> Iterator[dict[str, Any]]:
     for run, side in sides(runs):
         for name, (colour, dash) in SPECTRA.items():
             spread = run.spread(name)
@@ -179,7 +179,13 @@ def _spectrum(data: list[dict[str, Any]]) -> Chart:
 
 
 def _gauge(
-    runs: Sequence[Run], time: Time, key: str, title: str, caption: str, unit: str, of: Callable[[WindowRecord], float]
+    runs: Sequence[RunRecord],
+    time: Time,
+    key: str,
+    title: str,
+    caption: str,
+    unit: str,
+    of: Callable[[WindowRecord], float],
 ) -> Chart:
     """A chart of one figure of each window."""
     found = {side: [of(window) for window in run.history] for run, side in sides(runs)}

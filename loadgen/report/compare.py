@@ -16,11 +16,11 @@ from rich.text import Text
 from loadgen.config import CompareSettings
 from loadgen.config.thresholds import Regression
 from loadgen.files import replaces_own
+from loadgen.record import RunRecord, read
 from loadgen.report import PAGE_MARK, text, write_page
 from loadgen.report.figures import FIGURES, TOLERANCE, Difference, differences
 from loadgen.report.parts import differing
-from loadgen.report.read import Run, read_run
-from loadgen.report.verdict import headline, passed
+from loadgen.report.verdict import outcome, passed
 from loadgen.terminal import Terminal, say, say_json
 
 EXIT_DONE, EXIT_FAILED = 0, 1
@@ -44,7 +44,7 @@ def main(settings: CompareSettings) -> int:
         ManifestError: a file cannot be used.
         OutputUnwritable: the page cannot be written.
     """
-    a, b = (read_run(path) for path in settings.runs)
+    a, b = (read(path) for path in settings.runs)
     terminal = Terminal()
     if settings.report is not None:
         if replaces_own(settings.report, "--report", PAGE_MARK):
@@ -64,7 +64,7 @@ def main(settings: CompareSettings) -> int:
     return EXIT_FAILED if broken else EXIT_DONE
 
 
-def failures(a: Run, b: Run, regressions: Sequence[Regression]) -> Iterator[str]:
+def failures(a: RunRecord, b: RunRecord, regressions: Sequence[Regression]) -> Iterator[str]:
     """A line for each regression that there is, or that cannot be ruled out."""
     figures = {figure.key: figure for figure in FIGURES}
     for one in regressions:
@@ -76,7 +76,7 @@ def failures(a: Run, b: Run, regressions: Sequence[Regression]) -> Iterator[str]
             yield f"{one}: {figure.shown(found.a)} became {figure.shown(found.b)} ({found.change_words})"
 
 
-def as_json(a: Run, b: Run) -> dict[str, Any]:
+def as_json(a: RunRecord, b: RunRecord) -> dict[str, Any]:
     """The object that --json prints."""
     return {
         "a": _about(a),
@@ -86,7 +86,7 @@ def as_json(a: Run, b: Run) -> dict[str, Any]:
     }
 
 
-def _about(run: Run) -> dict[str, Any]:
+def _about(run: RunRecord) -> dict[str, Any]:
     return {
         "file": text.plain(run.path),
         "run_id": run.name,
@@ -102,13 +102,13 @@ def _figure(one: Difference) -> dict[str, Any]:
     return {"a": one.a, "b": one.b, "change": one.change, "judgement": one.judgement}
 
 
-def missing(run: Run) -> list[str]:
+def missing(run: RunRecord) -> list[str]:
     """What the file does not say: a summary has no settings, an older manifest no history."""
     found = {
         "settings": run.settings,
         "history": run.history,
         "workers": run.workers,
-        "by_page": run.headline and run.headline.by_page,
+        "by_page": run.primary_sink and run.primary_sink.by_page,
         "histograms": run.spread("intended_to_ack") and run.spread("schedule_lag"),
         "versions": run.versions,
         "machine": run.machine,
@@ -116,7 +116,7 @@ def missing(run: Run) -> list[str]:
     return [name for name, value in found.items() if not value]
 
 
-def notes(a: Run, b: Run) -> Iterator[str]:
+def notes(a: RunRecord, b: RunRecord) -> Iterator[str]:
     """What to bear in mind."""
     for run in (a, b):
         if run.is_summary:
@@ -128,7 +128,7 @@ def notes(a: Run, b: Run) -> Iterator[str]:
     yield f"differences up to {TOLERANCE:.0%} count as noise: repeat both runs before you believe a small one"
 
 
-def as_text(a: Run, b: Run, width: int | None) -> str:
+def as_text(a: RunRecord, b: RunRecord, width: int | None) -> str:
     """The tables that a person reads, so many characters wide; None is as wide as the terminal."""
     console = Console(file=sys.stdout, highlight=False, width=width)
     with console.capture() as captured:
@@ -138,14 +138,14 @@ def as_text(a: Run, b: Run, width: int | None) -> str:
     return captured.get()
 
 
-def _figures(a: Run, b: Run) -> Table:
+def _figures(a: RunRecord, b: RunRecord) -> Table:
     table = Table(title="Figures", title_justify="left")
     table.add_column("")
     for side, run in (("A", a), ("B", b)):
         table.add_column(Text(f"{side} {text.plain(run.name)}"), justify="right", overflow="fold")
     table.add_column("B against A", justify="right")
     table.add_column("")
-    table.add_row("verdict", *(Text(headline(run)) for run in (a, b)), "", "")
+    table.add_row("verdict", *(Text(outcome(run)) for run in (a, b)), "", "")
     table.add_row("limited by", *(Text(_short(run.summary.limited_by or text.NONE)) for run in (a, b)), "", "")
     table.add_section()
     for one in differences(a, b):
@@ -155,7 +155,7 @@ def _figures(a: Run, b: Run) -> Table:
     return table
 
 
-def _settings(a: Run, b: Run) -> Table | Text:
+def _settings(a: RunRecord, b: RunRecord) -> Table | Text:
     rows = differing(a, b)
     if not rows:
         return Text("settings, versions and machine are alike")

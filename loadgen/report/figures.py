@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from loadgen.ledger import cost_us
+from loadgen.record import Percentiles, RunRecord
 from loadgen.report import text
-from loadgen.report.read import Percentiles, Run
 
 Better = Literal["more", "less", "neither"]
 Judgement = Literal["better", "worse", "alike", "equal", "different", "unknown"]
@@ -46,7 +46,7 @@ class ReportFigure:
 
     key: str
     label: str
-    of: Callable[[Run], float | None]
+    of: Callable[[RunRecord], float | None]
     shown: Callable[[float | None], str]
     better: Better = "neither"
     is_rare: bool = False
@@ -102,12 +102,12 @@ class Difference:
         return arrow if self.judgement == "different" else f"{arrow} {self.judgement}"
 
 
-def sides(runs: Sequence[Run]) -> Iterator[tuple[Run, str]]:
+def sides(runs: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, str]]:
     """Each run with its name among those that are compared: A and B; a run that is alone has none."""
     yield from zip(runs, ("A", "B") if len(runs) > 1 else ("",), strict=True)
 
 
-def differences(a: Run, b: Run) -> Iterator[Difference]:
+def differences(a: RunRecord, b: RunRecord) -> Iterator[Difference]:
     """Of every figure that one of the two runs has; a rare one is left out where both have none of it."""
     for figure in FIGURES:
         found = Difference(figure, figure.of(a), figure.of(b))
@@ -115,24 +115,24 @@ def differences(a: Run, b: Run) -> Iterator[Difference]:
             yield found
 
 
-def share_of_target(run: Run) -> float | None:
+def share_of_target(run: RunRecord) -> float | None:
     """Achieved rate by target rate; None without a target."""
     target_per_s = run.summary.target_per_s
     return run.summary.achieved_per_s / target_per_s if target_per_s else None
 
 
-def cpu_us_per_event(run: Run) -> float | None:
+def cpu_us_per_event(run: RunRecord) -> float | None:
     """See `cost_us`."""
     summary = run.summary
     return cost_us(summary.cpu_s, summary.planned, summary.elapsed_s, max(1, len(run.workers)))
 
 
-def cores(run: Run) -> float | None:
+def cores(run: RunRecord) -> float | None:
     """Cores that the workers kept busy, on the average."""
     return run.summary.cpu_s / run.summary.elapsed_s if run.summary.elapsed_s else None
 
 
-def percentiles_of(run: Run, latency: str) -> Percentiles:
+def percentiles_of(run: RunRecord, latency: str) -> Percentiles:
     """Of one of LATENCIES, over the whole run."""
     found: Percentiles = getattr(run.summary, f"{latency}_ms")
     return found
@@ -181,7 +181,7 @@ FIGURES = (
     ),
     ReportFigure(
         "restarts",
-        "WorkerRecord restarts",
+        "Worker restarts",
         lambda run: run.summary.restarts,
         text.count,
         "less",

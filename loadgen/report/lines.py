@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import Any
 
-from loadgen.report.read import Run
+from loadgen.record import RunRecord
 
 LEAST_MS = 0.001
 """A logarithmic axis has no zero: what is shorter than the microsecond that is measured is drawn as one."""
@@ -39,7 +39,7 @@ class Time:
     marks: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, runs: Sequence[Run]) -> "Time":
+    def of(cls, runs: Sequence[RunRecord]) -> "Time":
         """The axis for all of these runs; marks are those of a run that is alone."""
         most_s = max(run.history[-1].end_s for run in runs if run.history)
         per_s, short, long = next((per_s, short, long) for limit_s, per_s, short, long in _UNITS if most_s <= limit_s)
@@ -52,7 +52,9 @@ class Time:
         xaxis = {"title": title, "unifiedhovertitle": header, "range": [0, round(self.most, 4)]}
         return {"xaxis": xaxis, "yaxis": yaxis, "hovermode": "x unified", "showlegend": True, "shapes": self.marks}
 
-    def line(self, run: Run, name: str, values: Sequence[float | None], colour: str, unit: str, **how: Any) -> Any:
+    def line(
+        self, run: RunRecord, name: str, values: Sequence[float | None], colour: str, unit: str, **how: Any
+    ) -> Any:
         """A line with a value at the middle of each window; over all of it where there is one only, as a dot is hardly
         seen. `how` is as of the function `line`."""
         if len(run.history) == 1:
@@ -64,7 +66,7 @@ class Time:
         return line(name, xs, values, colour, unit, **how)
 
 
-def _marks(run: Run, per_unit_s: float) -> list[dict[str, Any]]:
+def _marks(run: RunRecord, per_unit_s: float) -> list[dict[str, Any]]:
     stretches = [(stall.from_s, stall.to_s, "--bad-fill", "stall") for stall in run.summary.stalls]
     if run.summary.measured_from_s:
         stretches.append((0.0, run.summary.measured_from_s, "--quiet-fill", "warm-up"))

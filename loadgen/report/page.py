@@ -7,22 +7,22 @@ from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from loadgen import __version__
+from loadgen.record import RunRecord
 from loadgen.report import parts, text
 from loadgen.report.charts import Chart, charts_of
 from loadgen.report.figures import LATENCIES, cores, cpu_us_per_event, percentiles_of, share_of_target, sides
 from loadgen.report.html import document, exact, tag
-from loadgen.report.read import Run
-from loadgen.report.verdict import exit_reason, headline, passed, statements
+from loadgen.report.verdict import exit_reason, outcome, passed, statements
 
 
-def page_of(runs: Sequence[Run]) -> str:
+def page_of(runs: Sequence[RunRecord]) -> str:
     """The page of one run, or of two that are laid over each other."""
     charts = list(charts_of(runs))
     title = f"{' and '.join(run.name for run in runs)} – loadgen report"
     return document(title, _body(runs, charts), {chart.key: chart.figure for chart in charts})
 
 
-def _body(runs: Sequence[Run], charts: list[Chart]) -> Iterator[Element]:
+def _body(runs: Sequence[RunRecord], charts: list[Chart]) -> Iterator[Element]:
     yield tag("a", "Skip to the figures", class_="skip", href="#figures")
     yield _header(runs)
     verdicts = [_verdict(run, side) for run, side in sides(runs)]
@@ -32,14 +32,14 @@ def _body(runs: Sequence[Run], charts: list[Chart]) -> Iterator[Element]:
     yield tag("footer", tag("p", made))
 
 
-def _header(runs: Sequence[Run]) -> Element:
+def _header(runs: Sequence[RunRecord]) -> Element:
     kind = "Load test report" if len(runs) == 1 else "Two load tests compared"
     title = " · ".join(f"{side} {run.name}".strip() for run, side in sides(runs))
     when = [tag("p", f"{side}: {_when(run)}" if side else _when(run), class_="hint") for run, side in sides(runs)]
     return tag("header", tag("p", kind, class_="kind"), tag("h1", title), when)
 
 
-def _when(run: Run) -> str:
+def _when(run: RunRecord) -> str:
     """When, how long, with how many, to where."""
     counted = {"users": "listeners", "workers": "workers"}
     numbers = {word: run.settings.get(key) for key, word in counted.items()}
@@ -49,11 +49,11 @@ def _when(run: Run) -> str:
     return " · ".join([*facts, *(f"to {name}" for name in run.sinks)])
 
 
-def _verdict(run: Run, side: str) -> Element:
+def _verdict(run: RunRecord, side: str) -> Element:
     is_good = passed(run)
     mark = tag("span", "✓" if is_good else "✗", class_="mark", aria_hidden="true")
     key = f"verdict-{side.lower()}" if side else "verdict"
-    title = tag("h2", f"{side}: {headline(run)}" if side else headline(run), id=f"{key}-title")
+    title = tag("h2", f"{side}: {outcome(run)}" if side else outcome(run), id=f"{key}-title")
     rows = [tag("li", tag("span", one.mark, class_=one.kind), tag("span", one.words)) for one in statements(run)]
     rows.append(tag("li", tag("span", "•", class_="hint"), tag("span", exit_reason(run))))
     return tag(
@@ -67,12 +67,12 @@ def _verdict(run: Run, side: str) -> Element:
     )
 
 
-def _figures(runs: Sequence[Run]) -> Iterator[Element | None]:
+def _figures(runs: Sequence[RunRecord]) -> Iterator[Element | None]:
     yield _tiles(runs[0]) if len(runs) == 1 else parts.compared(*runs)
     yield parts.thresholds(runs)
 
 
-def _tiles(run: Run) -> Element:
+def _tiles(run: RunRecord) -> Element:
     """The few figures that one looks for first."""
     summary, share, per_event = run.summary, share_of_target(run), cpu_us_per_event(run)
     target = "as fast as possible" if share is None else f"{100 * share:.2f} % of {text.rate(summary.target_per_s)}"
@@ -122,7 +122,7 @@ def _without_script(charts: list[Chart]) -> Iterator[Element]:
         yield tag("noscript", tag("p", said, class_="notice"))
 
 
-def _tables(runs: Sequence[Run]) -> Iterator[Element | None]:
+def _tables(runs: Sequence[RunRecord]) -> Iterator[Element | None]:
     yield parts.pages(runs)
     if len(runs) == 1:
         column = [parts.latencies(runs[0]), parts.ledger(runs[0]), parts.workers(runs[0])]

@@ -19,10 +19,10 @@ from loadgen.config import RunSettings
 from loadgen.config.names import OWN_SINKS
 from loadgen.config.shape_files import in_short
 from loadgen.errors import LoadgenError
+from loadgen.record import RunRecord, ThresholdRecord, WindowRecord
 from loadgen.report import text
 from loadgen.report.figures import LATENCIES, MEANINGS, PERCENTILES, TOLERANCE, differences, percentiles_of, sides
 from loadgen.report.html import Child, bars, exact, fold, pairs, panel, table, tag
-from loadgen.report.read import Run, ThresholdRecord, WindowRecord
 
 NO_FIGURE = ("manifest", "report", "json", "quiet", "config", "dry_run", "percentile_log", "preview")
 """Settings that change nothing in what a run does."""
@@ -31,7 +31,7 @@ _UNREADABLE = (ValidationError, LoadgenError, LookupError, TypeError, ValueError
 Row = tuple[str, str]
 
 
-def setting_rows(run: Run) -> tuple[list[Row], list[Row]]:
+def setting_rows(run: RunRecord) -> tuple[list[Row], list[Row]]:
     """The settings that are not as by default, then the others."""
     changed: list[Row] = []
     others: list[Row] = []
@@ -81,7 +81,7 @@ def _is_default(settings: Mapping[str, Any], key: str) -> bool:
         return False
 
 
-def differing(a: Run, b: Run) -> list[tuple[str, str, str]]:
+def differing(a: RunRecord, b: RunRecord) -> list[tuple[str, str, str]]:
     """Settings, versions and facts about the machine that are not alike: name, a's value, b's value."""
     rows = []
     for kind, prefix in (("settings", ""), ("versions", "version of "), ("machine", "machine: ")):
@@ -94,7 +94,7 @@ def differing(a: Run, b: Run) -> list[tuple[str, str, str]]:
     return rows
 
 
-def about_rows(run: Run) -> list[Row]:
+def about_rows(run: RunRecord) -> list[Row]:
     """Who, when, where and with what."""
     begin_ms = run.t0_wall_ms
     end_ms = None if begin_ms is None else begin_ms + run.summary.elapsed_s * 1000
@@ -111,7 +111,7 @@ def about_rows(run: Run) -> list[Row]:
     ]
 
 
-def proof(run: Run) -> tuple[str, list[str]]:
+def proof(run: RunRecord) -> tuple[str, list[str]]:
     """How to prove the run: a sentence, and the command lines, one for each place its events went to."""
     lines = [line for name in run.sinks for line in _verify_lines(run, name)]
     if lines:
@@ -123,7 +123,7 @@ def proof(run: Run) -> tuple[str, list[str]]:
     return "The run kept its events nowhere: there is nothing to verify.", []
 
 
-def _verify_lines(run: Run, sink: str) -> Iterator[str]:
+def _verify_lines(run: RunRecord, sink: str) -> Iterator[str]:
     brokers, folder, output = (run.settings.get(key) for key in ("brokers", "folder", "output"))
     if sink == "kafka" and isinstance(brokers, str) and brokers != "embedded":
         yield _line(run, "--brokers", brokers, "--topic", str(run.settings.get("topic", "")))
@@ -135,7 +135,7 @@ def _verify_lines(run: Run, sink: str) -> Iterator[str]:
         yield _line(run, "--files", f"JSON_LINES_OF_{sink}")
 
 
-def _line(run: Run, *words: str) -> str:
+def _line(run: RunRecord, *words: str) -> str:
     return shlex.join(["loadgen", "verify", run.path, *words])
 
 
@@ -147,12 +147,12 @@ NOISE = (
 )
 
 
-def thresholds(runs: Sequence[Run]) -> Element | None:
+def thresholds(runs: Sequence[RunRecord]) -> Element | None:
     """What was demanded, what it was, and whether that was enough."""
     rows = [
         [*([side] if side else []), *_threshold(one)] for run, side in sides(runs) for one in run.summary.thresholds
     ]
-    head = [*(["Run"] if len(runs) > 1 else []), "ThresholdRecord", "", "Value", "Limit", "Worst", "Worst at"]
+    head = [*(["Run"] if len(runs) > 1 else []), "Threshold", "", "Value", "Limit", "Worst", "Worst at"]
     said = table(head, rows, "Thresholds", len(head) - 4)
     return panel("thresholds", "Thresholds", said) if rows else None
 
@@ -165,7 +165,7 @@ def _threshold(one: ThresholdRecord) -> Iterator[Child]:
     yield text.seconds(one.worst_at_s)
 
 
-def compared(a: Run, b: Run) -> Element:
+def compared(a: RunRecord, b: RunRecord) -> Element:
     """Every figure of two runs, and their difference."""
     rows: list[list[Child]] = [
         [
@@ -177,11 +177,11 @@ def compared(a: Run, b: Run) -> Element:
         ]
         for found in differences(a, b)
     ]
-    head = ("ReportFigure", f"A · {a.name}", f"B · {b.name}", "B against A", "")
+    head = ("Figure", f"A · {a.name}", f"B · {b.name}", "B against A", "")
     return panel("compared", "Figures", table(head, rows, "Figures of both runs"), hint=NOISE)
 
 
-def latencies(run: Run) -> Element:
+def latencies(run: RunRecord) -> Element:
     """Percentiles of the whole run."""
     rows = []
     for name, label in LATENCIES.items():
@@ -191,7 +191,7 @@ def latencies(run: Run) -> Element:
     return panel("latencies", "Latency of the whole run", table(head, rows, "Latency percentiles"), size="")
 
 
-def ledger(run: Run) -> Element:
+def ledger(run: RunRecord) -> Element:
     """How the events of each sink ended."""
     sinks = run.sinks or run.summary.sinks or {"all": run.summary}
     rows = [[name, *(text.count(getattr(counts, outcome)) for outcome in OUTCOMES)] for name, counts in sinks.items()]
@@ -199,20 +199,20 @@ def ledger(run: Run) -> Element:
     return panel("ledger", "What became of the events", table(("To", *OUTCOMES), rows, "Ledger"), hint=hint, size="")
 
 
-def workers(run: Run) -> Element | None:
+def workers(run: RunRecord) -> Element | None:
     """The ledger of each worker."""
     rows = [
         [str(worker.index), name, *(text.count(getattr(counts, one)) for one in OUTCOMES), text.count(worker.restarts)]
         for worker in run.workers
         for name, counts in worker.sinks.items()
     ]
-    head = ("WorkerRecord", "To", *OUTCOMES, "restarts")
+    head = ("Worker", "To", *OUTCOMES, "restarts")
     return panel("workers", "Workers", table(head, rows, "Ledger of each worker", 2), size="") if rows else None
 
 
-def pages(runs: Sequence[Run]) -> Element | None:
+def pages(runs: Sequence[RunRecord]) -> Element | None:
     """Delivered events by page, with their shares."""
-    counts = [run.headline.by_page.get("delivered", {}) if run.headline else {} for run in runs]
+    counts = [run.primary_sink.by_page.get("delivered", {}) if run.primary_sink else {} for run in runs]
     totals = [sum(found.values()) for found in counts]
     if not any(totals):
         return None
@@ -227,7 +227,7 @@ def pages(runs: Sequence[Run]) -> Element | None:
     return panel("pages", "Page mix", said, hint="Of the delivered events.", size="half" if len(runs) == 1 else "wide")
 
 
-def making(run: Run, side: str) -> Element:
+def making(run: RunRecord, side: str) -> Element:
     """When, where and with what a run was made, and how to prove it."""
     said, lines = proof(run)
     proved = [tag("p", said, class_="proof"), *(tag("pre", tag("code", line), tabindex="0") for line in lines)]
@@ -235,7 +235,7 @@ def making(run: Run, side: str) -> Element:
     return panel(key, title, pairs(about_rows(run)), [] if run.is_summary else proved)
 
 
-def settings(run: Run) -> Element | None:
+def settings(run: RunRecord) -> Element | None:
     """Those that are not as by default; the others in a fold."""
     changed, others = setting_rows(run)
     rest = fold(f"The other {len(others)} settings", pairs(others)) if others else None
@@ -243,7 +243,7 @@ def settings(run: Run) -> Element | None:
     return panel("settings", "Settings", pairs(changed), rest, hint=hint) if changed or others else None
 
 
-def differing_settings(a: Run, b: Run) -> Element:
+def differing_settings(a: RunRecord, b: RunRecord) -> Element:
     """What was not alike in the making of two runs."""
     unknown = " and ".join(text.plain(run.path) for run in (a, b) if run.is_summary)
     if unknown:
@@ -254,13 +254,13 @@ def differing_settings(a: Run, b: Run) -> Element:
     return panel("settings", "Settings that differ", said)
 
 
-def windows(runs: Sequence[Run]) -> Element | None:
+def windows(runs: Sequence[RunRecord]) -> Element | None:
     """Every window, for who cannot see charts, or wants the numbers."""
     folds = [_windows(run, side) for run, side in sides(runs) if run.history]
     return panel("windows", "Over time, as numbers", folds) if folds else None
 
 
-def _windows(run: Run, side: str) -> Element:
+def _windows(run: RunRecord, side: str) -> Element:
     rows = [[of(window) for of in COLUMNS.values()] for window in run.history]
     title = f"Run {side}" if side else "Windows"
     return fold(f"{title}: {len(rows):,} rows", table(list(COLUMNS), rows, title, 0))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from loadgen.record import Counts, RunRecord
 from loadgen.report import text
-from loadgen.report.read import Counts, Run
 from loadgen.signals import CALLED, EARLY, number_in
 
 BROKEN_OFF = ("error", "interrupted twice")
@@ -46,18 +46,18 @@ class Statement:
         return MARKS[self.kind]
 
 
-def statements(run: Run) -> list[Statement]:
+def statements(run: RunRecord) -> list[Statement]:
     """What there is to say, the most important first."""
     promises = (*_error(run), *_cut(run), *_delivery(run), *_schedule(run), *_thresholds(run))
     return [*promises, *_stalls(run), *_remarks(run)]
 
 
-def passed(run: Run) -> bool:
+def passed(run: RunRecord) -> bool:
     """Whether every promise was kept."""
     return all(one.kind != "bad" for one in statements(run))
 
 
-def headline(run: Run) -> str:
+def outcome(run: RunRecord) -> str:
     """The verdict in a few words."""
     broken = [one for one in statements(run) if one.kind == "bad"]
     number = number_in(run.summary.exit_reason)
@@ -69,32 +69,32 @@ def headline(run: Run) -> str:
     return "Passed: every promise was kept"
 
 
-def exit_reason(run: Run) -> str:
+def exit_reason(run: RunRecord) -> str:
     """Why the run ended, as a sentence."""
     reason = run.summary.exit_reason
     why = REASONS.get(reason.removesuffix(EARLY))
     return f"Ended by: {reason} ({why})." if why else f"Ended by: {reason or 'not known'}."
 
 
-def _error(run: Run) -> Iterator[Statement]:
+def _error(run: RunRecord) -> Iterator[Statement]:
     if run.error:
         yield Statement("bad", run.error)
     if run.reached is not None:
         yield Statement("bad", "The run did not come to its end: it was killed, or goes on.")
 
 
-def _cut(run: Run) -> Iterator[Statement]:
+def _cut(run: RunRecord) -> Iterator[Statement]:
     """How far a run came that did not come to its end."""
     if run.summary.cut_short:
         yield Statement("bad", f"{run.summary.cut_short[0].upper()}{run.summary.cut_short[1:]}.")
 
 
-def _is_cut(run: Run) -> bool:
+def _is_cut(run: RunRecord) -> bool:
     """Whether what is said of it holds for no more than the part that was run."""
     return bool(run.summary.cut_short) or run.reached is not None
 
 
-def _delivery(run: Run) -> Iterator[Statement]:
+def _delivery(run: RunRecord) -> Iterator[Statement]:
     """One sentence a sink."""
     ledgers: dict[str, Counts] = {**run.summary.sinks, **run.sinks} or {"": run.summary}
     for name, ledger in ledgers.items():
@@ -110,7 +110,7 @@ def _delivery(run: Run) -> Iterator[Statement]:
         yield Statement("bad", f"{said} ({share}): {named or 'the rest is not accounted for'}.")
 
 
-def _schedule(run: Run) -> Iterator[Statement]:
+def _schedule(run: RunRecord) -> Iterator[Statement]:
     summary = run.summary
     is_clear = summary.limited_by not in ("", "unknown")
     limit = f"limited by {summary.limited_by}" if is_clear else "what limited it is not clear"
@@ -133,7 +133,7 @@ def _schedule(run: Run) -> Iterator[Statement]:
         yield Statement("good" if kept else "bad", said)
 
 
-def _thresholds(run: Run) -> Iterator[Statement]:
+def _thresholds(run: RunRecord) -> Iterator[Statement]:
     thresholds = run.summary.thresholds
     broken = [one.expr for one in thresholds if not one.passed]
     if broken:
@@ -143,7 +143,7 @@ def _thresholds(run: Run) -> Iterator[Statement]:
         yield Statement("good", f"All thresholds held: {'; '.join(one.expr for one in thresholds)}.")
 
 
-def _stalls(run: Run) -> Iterator[Statement]:
+def _stalls(run: RunRecord) -> Iterator[Statement]:
     stalls = run.summary.stalls
     if not stalls:
         return
@@ -154,7 +154,7 @@ def _stalls(run: Run) -> Iterator[Statement]:
     yield Statement("warn", said)
 
 
-def _remarks(run: Run) -> Iterator[Statement]:
+def _remarks(run: RunRecord) -> Iterator[Statement]:
     summary = run.summary
     if summary.restarts:
         most = text.count(summary.repeated_possibly)

@@ -191,17 +191,16 @@ def _watchers(
 
 def _finish(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") -> Ended:
     """Write the manifest, show the closing table."""
-    from loadgen.report import write_report
+    from loadgen.record import write
+    from loadgen.report import write_page
     from loadgen.runner.history import LATENCIES
-    from loadgen.runner.manifest_writer import history_of, manifest_of
+    from loadgen.runner.manifest_writer import ManifestWriter
     from loadgen.runner.percentile_log import write_percentile_logs
-    from loadgen.runner.verdict import summary
-    from loadgen.verifier.manifest import write_manifest
 
     path, problems = plan.settings.manifest_path(plan.run_id), [result.error] if result.error else []
-    manifest = {**manifest_of(result, plan), "history": history_of(result)}
+    record = ManifestWriter(plan, lambda: result).final()
     try:
-        write_manifest(path, manifest)
+        write(path, record)
         team.forget()
     except OutputUnwritable as error:  # the figures of a long run are shown all the same
         problems.append(error)
@@ -214,11 +213,11 @@ def _finish(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") 
     screen.closing(result.totals, result.verdict, str(path))
     if plan.settings.report is not None:
         try:
-            write_report(plan.settings.report, manifest, path)
+            write_page(plan.settings.report, [record])
             screen.note(f"report: {plan.settings.report}")
         except OutputUnwritable as error:
             problems.append(error)
-    return Ended(result, path, summary(result.totals, result.verdict, plan.settings.seed, str(path)), problems)
+    return Ended(result, path, record.summary.model_dump() | {"manifest": str(path)}, problems)
 
 
 def exit_code(result: "Result") -> int:

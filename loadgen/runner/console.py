@@ -77,7 +77,7 @@ class RunConsole(Terminal):
             self._show_samples()
         if self.quiet:
             return
-        planned = totals.headline.planned
+        planned = totals.primary_sink.planned
         since_s = elapsed_s - self._last_shown_s
         if since_s < EVERY_S or (planned - self._last_shown_events < EVERY_EVENTS and not self.is_terminal):
             return
@@ -85,7 +85,7 @@ class RunConsole(Terminal):
         self.line(self._progress_line(totals, elapsed_s))
 
     def _progress_line(self, totals: Totals, elapsed_s: float) -> str:
-        tally = totals.headline
+        tally = totals.primary_sink
         failures = tally.count(Outcome.FAILED) + tally.count(Outcome.DROPPED)
         lag_ms = totals.schedule_lag_s.summary_ms()["p99"] or 0.0
         return (

@@ -10,13 +10,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 from loadgen import errors
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, TopicMissing, TopicRecreated, WorkerDied
 from loadgen.event import Int64s
 from loadgen.kafka.watch import TopicWatch
 from loadgen.progress import Progress
+from loadgen.record import WorkerRecord
 from loadgen.runner.console import RunConsole
 from loadgen.runner.history import History
 from loadgen.runner.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
@@ -46,7 +46,7 @@ class Result:
     Attributes:
         totals: the ledger and everything else that was counted.
         verdict: what it means.
-        workers: per worker: index, counts of each sink, restarts, events possibly repeated.
+        workers: the ledger of each worker.
         planned: int64[N_VIRTUAL_SHARDS], events of each virtual shard that were planned.
         progress: sink name → how far it came.
         history: how it went over time.
@@ -56,7 +56,7 @@ class Result:
 
     totals: Totals
     verdict: Verdict
-    workers: list[dict[str, Any]]
+    workers: list[WorkerRecord]
     planned: Int64s
     progress: dict[str, Progress]
     history: History
@@ -257,7 +257,7 @@ class Coordinator:
         if reason in ("", "running", "duration") or self._team.complete or is_done:
             return ""
         stopped_s = self._elapsed_s() if self._go and self._stopped_s is None else self._stopped_s
-        return cut_short(self._settings, reason, stopped_s, totals.headline.planned, totals.simulated_ms)
+        return cut_short(self._settings, reason, stopped_s, totals.primary_sink.planned, totals.simulated_ms)
 
     def _limit_reached(self, elapsed_s: float) -> str:
         """Which of the limits that were asked for has ended the run."""

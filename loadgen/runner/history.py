@@ -21,6 +21,7 @@ import numpy.typing as npt
 from loadgen.config.thresholds import GAUGES
 from loadgen.histogram import Histogram, Sparse
 from loadgen.ledger import Outcome
+from loadgen.record import HistogramRecord, MeasuredRecord, Percentiles, WindowRecord, finite
 from loadgen.runner.totals import Totals
 
 WINDOW_S = 1.0
@@ -32,7 +33,7 @@ LATENCIES = ("schedule_lag", "ack", "intended_to_ack")
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What happened between two moments, of the headline sink where sinks differ.
+    """What happened between two moments, of the primary sink where sinks differ.
 
     Attributes:
         start_s, end_s: seconds after the schedule's zero.
@@ -67,13 +68,21 @@ class Window:
         """Seconds."""
         return self.end_s - self.start_s
 
-    def as_json(self) -> dict[str, Any]:
-        """Counts as they are, durations as percentiles: what the manifest keeps of it."""
+    def record(self) -> WindowRecord:
+        """Counts as they are, durations as percentiles; rounded to ms, and a millisecond long at least."""
+        values = self._values()
+        return WindowRecord(**values | {"end_s": max(values["end_s"], round(values["start_s"] + 0.001, 3))})
+
+    def measured(self) -> MeasuredRecord:
+        """The same with its histograms; it may have no length."""
+        histograms: dict[str, Any] = {name: HistogramRecord.of(getattr(self, name)) for name in LATENCIES}
+        return MeasuredRecord(**self._values(), **histograms)
+
+    def _values(self) -> dict[str, Any]:
         kept = {name: getattr(self, name) for name in self.__slots__ if name not in LATENCIES}
         times = {name: round(getattr(self, name), 3) for name in ("start_s", "end_s", "offered_s", "cpu_s")}
-        scheduled = None if np.isnan(self.scheduled) else round(self.scheduled, 3)
-        summaries = {f"{name}_ms": getattr(self, name).summary_ms() for name in LATENCIES}
-        return {**kept, **times, "scheduled": scheduled, **summaries}
+        summaries = {f"{name}_ms": Percentiles(**getattr(self, name).summary_ms()) for name in LATENCIES}
+        return {**kept, **times, "scheduled": finite(self.scheduled), **summaries}
 
 
 def merged(parts: Sequence[Window]) -> Window:
@@ -112,7 +121,7 @@ class _State:
 
     @classmethod
     def of(cls, totals: Totals, t0_ns: int) -> "_State":
-        tally = totals.headline
+        tally = totals.primary_sink
         return cls(
             at_s=totals.at_s(t0_ns),
             offered_s=totals.offered_s(t0_ns),

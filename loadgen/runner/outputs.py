@@ -16,7 +16,7 @@ from loadgen.sink.stream import StreamSink
 
 
 def sink_names(plan: Plan) -> list[str]:
-    """The names of the run's sinks, the one whose ledger is the headline first."""
+    """The names of the run's sinks, the primary sink first."""
     settings = plan.settings
     wanted = {
         "kafka": plan.kafka is not None,

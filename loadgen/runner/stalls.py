@@ -5,11 +5,11 @@ milliseconds), in which no worker saw a delivery, at least one had events in fli
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from loadgen.ledger import Outcome
+from loadgen.record import StallRecord
 from loadgen.runner.totals import Totals
 from loadgen.simulate.schedule import NS_PER_S
 
@@ -34,9 +34,9 @@ class Stall:
         """Seconds."""
         return self.end_s - self.start_s
 
-    def as_json(self) -> dict[str, Any]:
-        """{"from_s", "to_s", "due"}."""
-        return {"from_s": round(self.start_s, 3), "to_s": round(self.end_s, 3), "due": self.n_due}
+    def record(self) -> StallRecord:
+        """For the summary."""
+        return StallRecord(from_s=round(self.start_s, 3), to_s=round(self.end_s, 3), due=self.n_due)
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Stalls:
     def watch(self, totals: Totals, t0_ns: int) -> None:
         """Take the latest totals; a stall is known when it is over."""
         self._clip(totals, t0_ns)
-        tally, before = totals.headline, self._seen
+        tally, before = totals.primary_sink, self._seen
         if tally.count(Outcome.DELIVERED) <= before.n_delivered:
             before.in_flight = max(before.in_flight, tally.in_flight)
             return
@@ -105,7 +105,7 @@ class Stalls:
         """Events due by then and not settled when the stall began; those in flight where nothing is scheduled."""
         seen = self._seen
         if np.isnan(totals.scheduled):
-            return max(seen.in_flight, totals.headline.in_flight)
+            return max(seen.in_flight, totals.primary_sink.in_flight)
         moments = [seen.at_s, max(totals.at_s(t0_ns), seen.at_s + 1e-9)]
         return max(0, round(float(np.interp(at_s, moments, [seen.scheduled, totals.scheduled]))) - seen.n_settled)
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
-from typing import Any
 
 import numpy as np
 
 from loadgen.errors import WorkerDied
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s
 from loadgen.progress import Progress
+from loadgen.record import Counts, WorkerRecord
 from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.forkserver import context
 from loadgen.runner.messages import Checkpoint, FromWorker, Plan, Snapshot, ToWorker, empty_snapshot
@@ -193,15 +193,17 @@ class Team:
             found.setdefault(name, Progress.start(len(one.ended))).merge(one)
         return found
 
-    def accounts(self) -> list[dict[str, Any]]:
+    def accounts(self) -> list[WorkerRecord]:
         """The ledger of each worker, for the manifest."""
-        found = []
-        for member in self.members:
-            totals = sum_of(member.lives())
-            counts = {name: tally.counts() for name, tally in totals.tallies.items()}
-            restarts = {"restarts": len(member.buried), "repeated_possibly": member.repeated_possibly}
-            found.append({"index": member.index, **restarts, "sinks": counts})
-        return found
+        return [
+            WorkerRecord(
+                index=member.index,
+                restarts=len(member.buried),
+                repeated_possibly=member.repeated_possibly,
+                sinks={name: Counts(**one.counts()) for name, one in sum_of(member.lives()).tallies.items()},
+            )
+            for member in self.members
+        ]
 
     def ended_after_s(self, t0_ns: int) -> float:
         """Seconds from the schedule's zero to the last delivery report; to now where a worker did not say."""

@@ -12,10 +12,10 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadgen.config.thresholds import GAUGES, Figure, Threshold
 from loadgen.histogram import Sparse
+from loadgen.record import ThresholdRecord, finite
 from loadgen.runner.history import Rolling, Window
 
 WHILE_OFFERED = (*GAUGES, "rate", "target", "planned", "delivered")
@@ -55,13 +55,19 @@ class ThresholdResult:
     worst_at_s: float
     span_s: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
+    def record(self) -> ThresholdRecord:
         """Times in ms, rates per second; None where there is no data."""
         factor = 1e3 if self.threshold.figure.kind == "time" else 1.0
-        values = {name: _or_none(getattr(self, name) * factor) for name in ("value", "limit", "worst")}
-        times = {name: _or_none(getattr(self, name)) for name in ("at_s", "worst_at_s")}
-        unit = _UNITS[self.threshold.figure.kind]
-        return {"expr": str(self.threshold), "passed": self.passed, **values, "unit": unit, **times}
+        return ThresholdRecord(
+            expr=str(self.threshold),
+            passed=self.passed,
+            value=finite(self.value * factor),
+            limit=finite(self.limit * factor),
+            worst=finite(self.worst * factor),
+            unit=_UNITS[self.threshold.figure.kind],
+            at_s=finite(self.at_s),
+            worst_at_s=finite(self.worst_at_s),
+        )
 
     def sentence(self) -> str:
         """What a person is told, without the mark in front."""
@@ -211,7 +217,3 @@ def _wrong(op: str, value: float, limit: float) -> float:
     if op in (">", ">="):
         return limit - value
     return abs(value - limit) if op == "==" else -abs(value - limit)
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 3)

@@ -74,8 +74,8 @@ class Totals:
         """Add what a worker did between two of its snapshots."""
         elapsed_s = (now.at_ns - before.at_ns) / NS_PER_S
         if elapsed_s > 0:
-            self.offered_per_s += (_headline(now).planned - _headline(before).planned) / elapsed_s
-            delivered = _headline(now).count(Outcome.DELIVERED) - _headline(before).count(Outcome.DELIVERED)
+            self.offered_per_s += (_primary(now).planned - _primary(before).planned) / elapsed_s
+            delivered = _primary(now).count(Outcome.DELIVERED) - _primary(before).count(Outcome.DELIVERED)
             self.delivered_per_s += delivered / elapsed_s
             self.target_per_s += (now.scheduled - before.scheduled) / elapsed_s
 
@@ -109,9 +109,9 @@ class Totals:
             self.impaired[kind] = self.impaired.get(kind, 0) + n_events
 
     @property
-    def headline(self) -> Tally:
+    def primary_sink(self) -> Tally:
         """The tally of the first sink (Kafka before files)."""
-        return _headline(self)
+        return _primary(self)
 
     @property
     def perfect(self) -> bool:
@@ -119,7 +119,7 @@ class Totals:
         return all(tally.count(Outcome.DELIVERED) == tally.planned for tally in self.tallies.values())
 
 
-def _headline(counted: Totals | Snapshot) -> Tally:
+def _primary(counted: Totals | Snapshot) -> Tally:
     return next(iter(counted.tallies.values()), Tally())
 
 

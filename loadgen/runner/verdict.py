@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from loadgen.config import RunSettings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from loadgen.histogram import bucket_edges_s
 from loadgen.ledger import cost_us
+from loadgen.record import Counts, Percentiles, Summary, finite
 from loadgen.runner.history import Window
 from loadgen.runner.stalls import Stall
 from loadgen.runner.thresholds import ThresholdResult, Thresholds
@@ -218,33 +218,33 @@ def bottleneck(totals: Totals) -> str:
     return cause if shares[cause] > CLEAR * second_s else UNKNOWN
 
 
-def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> dict[str, Any]:
+def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> Summary:
     """The object that --json prints: counts of the whole run, rates and latencies of what was measured."""
-    headline, measured = totals.headline, verdict.measured
-    return {
-        **headline.counts(),
-        "repeated_possibly": totals.repeated_possibly,
-        "bytes": headline.bytes_delivered,
-        "elapsed_s": round(verdict.elapsed_s, 3),
-        "cpu_s": round(totals.cpu_s, 3),
-        "target_per_s": None if verdict.target_per_s is None else round(verdict.target_per_s, 3),
-        "achieved_per_s": round(verdict.achieved_per_s, 3),
-        "schedule_lag_ms": measured.schedule_lag.summary_ms(),
-        "ack_ms": measured.ack.summary_ms(),
-        "intended_to_ack_ms": measured.intended_to_ack.summary_ms(),
-        "limited_by": verdict.limited_by,
-        "seed": seed,
-        "manifest": manifest,
-        "exit_reason": verdict.exit_reason,
-        "restarts": totals.restarts,
-        "impaired": totals.impaired,
-        "sinks": {name: tally.counts() for name, tally in totals.tallies.items()},
-        "scheduled": None if np.isnan(totals.scheduled) else round(totals.scheduled, 3),
-        "measured_from_s": None if verdict.in_warm_up else round(measured.start_s, 3),
-        "stalls": [stall.as_json() for stall in verdict.stalls],
-        "thresholds": [judged.as_json() for judged in verdict.thresholds],
-        "cut_short": verdict.cut_short or None,
-    }
+    primary, measured = totals.primary_sink, verdict.measured
+    return Summary(
+        **primary.counts(),
+        repeated_possibly=totals.repeated_possibly,
+        bytes=primary.bytes_delivered,
+        elapsed_s=max(0.0, round(verdict.elapsed_s, 3)),  # a manifest is written before the schedule's zero, too
+        cpu_s=round(totals.cpu_s, 3),
+        target_per_s=None if verdict.target_per_s is None else round(verdict.target_per_s, 3),
+        achieved_per_s=round(verdict.achieved_per_s, 3),
+        schedule_lag_ms=Percentiles(**measured.schedule_lag.summary_ms()),
+        ack_ms=Percentiles(**measured.ack.summary_ms()),
+        intended_to_ack_ms=Percentiles(**measured.intended_to_ack.summary_ms()),
+        limited_by=verdict.limited_by,
+        seed=seed,
+        manifest=manifest,
+        exit_reason=verdict.exit_reason,
+        restarts=totals.restarts,
+        impaired=totals.impaired,
+        sinks={name: Counts(**tally.counts()) for name, tally in totals.tallies.items()},
+        scheduled=finite(totals.scheduled),
+        measured_from_s=None if verdict.in_warm_up else round(measured.start_s, 3),
+        stalls=[stall.record() for stall in verdict.stalls],
+        thresholds=[judged.record() for judged in verdict.thresholds],
+        cut_short=verdict.cut_short or None,
+    )
 
 
 DIFFER = 1.5
@@ -256,7 +256,7 @@ def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
     """What was asked for, what became of it, and why."""
     if verdict.cut_short:
         yield verdict.cut_short
-        if not totals.headline.planned:
+        if not totals.primary_sink.planned:
             yield "no event was planned until then"
             return
     yield _rates(totals, verdict)
@@ -293,7 +293,7 @@ def _rates(totals: Totals, verdict: Verdict) -> str:
 
 def _cpu(totals: Totals, verdict: Verdict) -> str:
     """What an event costs, where that is what the workers' CPU time went to."""
-    per_event = cost_us(totals.cpu_s, totals.headline.planned, verdict.elapsed_s, max(1, len(totals.pulses)))
+    per_event = cost_us(totals.cpu_s, totals.primary_sink.planned, verdict.elapsed_s, max(1, len(totals.pulses)))
     return "" if per_event is None else f"; {per_event:.2f} µs CPU an event"
 
 

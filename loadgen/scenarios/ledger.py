@@ -8,10 +8,10 @@ that was killed it holds for its last report, and `possibly_more` bounds what it
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from loadgen.config import RunSettings
 from loadgen.ledger import Tally
+from loadgen.record import LEDGER_VERSION, SinkRecord, StressRecord, StressWorkerRecord, WorkerEvent, versions
 from loadgen.runner.history import History
 from loadgen.runner.machine import machine
 from loadgen.runner.messages import Snapshot
@@ -21,9 +21,6 @@ from loadgen.runner.verdict import Verdict, judge, summary
 from loadgen.scenarios.engine import EngineShard
 from loadgen.scenarios.memory import Memory
 from loadgen.simulate.schedule import NS_PER_S
-from loadgen.verifier.manifest import tally_json, versions
-
-LEDGER_VERSION = 1
 
 
 @dataclass(slots=True)
@@ -59,15 +56,21 @@ class WorkerStats:
         """Events that it may have sent after its last report, at most."""
         return max(0, self.allowed - self.n_planned) if self.end == "lost" else 0
 
-    def as_json(self) -> dict[str, Any]:
+    def record(self) -> StressWorkerRecord:
         """Counts, and how it ended."""
         tallies = self.last.tallies if self.last else {}
-        counts = next(iter(tallies.values()), Tally()).counts()
-        shard = {"shard": f"{self.part.shard}/{self.part.of}", "life": self.part.fencing_token}
-        times = {"from_s": round(self.begun_s, 3), "until_s": round(self.ended_s, 3)}
-        error = self.last.error if self.last else ""
-        ending = {"end": self.end or "running", "possibly_more": self.possibly_more, "error": error or None}
-        return {"worker": self.worker, **shard, **times, **counts, **ending, "memory": self.memory.as_json()}
+        return StressWorkerRecord(
+            worker=self.worker,
+            shard=f"{self.part.shard}/{self.part.of}",
+            life=self.part.fencing_token,
+            from_s=round(self.begun_s, 3),
+            until_s=round(self.ended_s, 3),
+            **next(iter(tallies.values()), Tally()).counts(),
+            end=self.end or "running",
+            possibly_more=self.possibly_more,
+            error=(self.last.error if self.last else "") or None,
+            memory=self.memory.as_json(),
+        )
 
 
 @dataclass(slots=True)
@@ -86,7 +89,7 @@ class StressLedger:
     settings: RunSettings
     stop: Callable[[], None]
     by_worker: dict[str, WorkerStats] = field(default_factory=dict)
-    happened: list[dict[str, Any]] = field(default_factory=list)
+    happened: list[WorkerEvent] = field(default_factory=list)
     reason: str = "end"
     cut_short: str = ""
     _began_ns: int = field(default_factory=time.monotonic_ns)
@@ -114,7 +117,7 @@ class StressLedger:
 
     def note(self, worker: str, what: str) -> None:
         """Put down what happened."""
-        self.happened.append({"at_s": round(self.now_s(), 3), "worker": worker, "what": what})
+        self.happened.append(WorkerEvent(at_s=round(self.now_s(), 3), worker=worker, what=what))
 
     def take(self, worker: str, snapshot: Snapshot, age_s: float, own_bytes: int = 0) -> None:
         """A worker's latest snapshot; its engine began age_s before it."""
@@ -190,22 +193,22 @@ class StressLedger:
         """Whether a worker failed or was lost."""
         return any(account.end in ("failed", "lost") for account in self.by_worker.values())
 
-    def ledger(self, path: str, users: int, cohort: int) -> dict[str, Any]:
-        """All of it as JSON types."""
+    def record(self, path: str, users: int, cohort: int) -> StressRecord:
+        """The ledger as it is written."""
         totals, verdict = self.totals(), self.verdict()
-        return {
-            "ledger_version": LEDGER_VERSION,
-            "seed": self.settings.seed,
-            "t0_wall_ms": self._t0_wall_ms or None,
-            "users": users,
-            "cohort": cohort,
-            "settings": self.settings.public_dict(),
-            "versions": versions(),
-            "machine": machine(),
-            "summary": summary(totals, verdict, self.settings.seed, path),
-            "possibly_more": sum(account.possibly_more for account in self.by_worker.values()),
-            "sinks": {name: tally_json(tally) for name, tally in totals.tallies.items()},
-            "workers": [account.as_json() for account in self.by_worker.values()],
-            "happened": self.happened,
-            "history": [window.as_json() for window in self._history.windows],
-        }
+        return StressRecord(
+            ledger_version=LEDGER_VERSION,
+            seed=self.settings.seed,
+            t0_wall_ms=self._t0_wall_ms or None,
+            users=users,
+            cohort=cohort,
+            settings=self.settings.public_dict(),
+            versions=versions(),
+            machine=machine(),
+            summary=summary(totals, verdict, self.settings.seed, path),
+            possibly_more=sum(account.possibly_more for account in self.by_worker.values()),
+            sinks={name: SinkRecord.of(tally) for name, tally in totals.tallies.items()},
+            workers=[account.record() for account in self.by_worker.values()],
+            happened=self.happened,
+            history=[window.record() for window in self._history.windows],
+        )

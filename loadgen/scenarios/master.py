@@ -20,6 +20,7 @@ from loadgen.errors import LoadgenError
 from loadgen.kafka.check import create_topic
 from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.record import write
 from loadgen.runner.prepare import new_run_id
 from loadgen.runner.verdict import verdict_lines
 from loadgen.scenarios.codec import unpacked
@@ -28,7 +29,6 @@ from loadgen.scenarios.lease_table import LEASE_S, LeaseTable
 from loadgen.scenarios.ledger import StressLedger
 from loadgen.scenarios.settings import settings_of
 from loadgen.signals import CALLED, exit_code, reason_of
-from loadgen.verifier.manifest import write_json
 
 WATCH_S = 0.25
 LAST_WORD_S = 15.0
@@ -145,16 +145,16 @@ class Master:
         self._has_passed = totals.perfect and verdict.kept and not ledger.failed and bool(totals.tallies)
         self._code = exit_code(verdict.exit_reason)
         try:
-            write_json(path, ledger.ledger(str(path), users, cohort))
+            write(path, ledger.record(str(path), users, cohort))
         except LoadgenError as error:
             log.error(str(error))
             self._has_passed = False
-        counts = totals.headline.counts()
+        counts = totals.primary_sink.counts()
         log.info(", ".join(f"{name} {number:,}" for name, number in counts.items()))
         for line in verdict_lines(totals, verdict):
             log.info(line)
         for happened in ledger.happened:
-            log.info(f"at {happened['at_s']:.1f} s {happened['worker']} {happened['what']}")
+            log.info(f"at {happened.at_s:.1f} s {happened.worker} {happened.what}")
         log.info(f"ledger: {path}")
 
     def judge(self) -> None:

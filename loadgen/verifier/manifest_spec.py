@@ -1,41 +1,40 @@
-"""What manifests say: what each run was to send, and what of it arrived.
-
-Paths of manifests and the kind of place go in; `ManifestSpec`s come out, one per manifest: settings from which every
-event can be made again, how many events of each virtual shard were planned, and the fingerprint of those that were
-delivered to a place of this kind.
+"""What `verify` needs of the manifest of a run: settings from which every event can be generated again, how many events
+of each virtual shard were planned, and the fingerprint of those that were delivered to the kind of place that is read.
 """
 
-from codecs import BOM_UTF8
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import orjson
 from pydantic import ValidationError
 
 from loadgen.config import RunSettings
 from loadgen.config.names import OWN_SINKS
 from loadgen.errors import LoadgenError, ManifestError
-from loadgen.event import N_VIRTUAL_SHARDS, Int64s
+from loadgen.event import Int64s
 from loadgen.fingerprint import run_key
 from loadgen.ledger import Fingerprint
 from loadgen.progress import Progress
+from loadgen.record import MANIFEST_VERSION, NAME_IT, RunRecord, first_problem, read, versions
 from loadgen.simulate.behaviour import Behaviour
-from loadgen.verifier.manifest import MANIFEST_VERSION, versions
 from loadgen.verifier.worker_progress import read_planned
 
-ProgressSlot = Literal["topic", "store", "folder", "file"]
-_SINKS: dict[ProgressSlot, tuple[str, ...]] = {
+PlaceKind = Literal["topic", "store", "folder", "file"]
+_SINKS: dict[PlaceKind, tuple[str, ...]] = {
     "topic": ("kafka",),
     "store": ("kafka", "files"),
     "folder": ("files", "stream", "kafka"),
     "file": ("stream", "files", "kafka"),
 }
 """Which ledger of a run fits, the best first. Files may have been read from a topic by another consumer."""
-_NO_MANIFEST = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError, LoadgenError)
-MOST_EVENTS = 10**15
+_LACKS = {
+    1: "does not say how many events of each virtual shard were planned, nor how far each sink came",
+    2: "does not say how far each sink came",
+}
+"""What the manifests of former versions do not say, without which nothing can be proved."""
+_UNFIT = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError, LoadgenError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,60 +87,49 @@ class ManifestSpec:
         return bool(self.settings.impair.late or self.settings.impair.reorder)
 
 
-def read_promises(paths: Iterable[Path], place: ProgressSlot) -> list[ManifestSpec]:
+def read_promises(paths: Iterable[Path], place: PlaceKind) -> list[ManifestSpec]:
     """Read manifests.
 
     Raises:
         ManifestError: one cannot be read, is none, was written by another version, or is given twice.
     """
-    found = [_read(path, place) for path in paths]
+    found = [spec_of(read(path), place) for path in paths]
     seen: dict[tuple[str, str], Path] = {}
-    for promise in found:
-        name = (promise.run_id, str(promise.settings.shard))
+    for spec in found:
+        name = (spec.run_id, str(spec.settings.shard))
         if name in seen:
             raise ManifestError(
-                f"each manifest must be given once, got run {promise.run_id} in {seen[name]} and in {promise.path}; "
+                f"each manifest must be given once, got run {spec.run_id} in {seen[name]} and in {spec.path}; "
                 "leave one of them out"
             )
-        seen[name] = promise.path
+        seen[name] = spec.path
     return found
 
 
-def _read(path: Path, place: ProgressSlot) -> ManifestSpec:
+def spec_of(record: RunRecord, place: PlaceKind) -> ManifestSpec:
+    """What the record of a run says of the events at a kind of place; raises ManifestError as `read_promises` does."""
+    _check_version(record)
     try:
-        content = orjson.loads(path.read_bytes().removeprefix(BOM_UTF8))
-    except OSError as error:
-        raise ManifestError(f"manifest {path} must be readable: {error.strerror}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"manifest {path} must be JSON as loadgen run wrote it, got {error}; {_NAME_IT}") from error
-    try:
-        _check_version(path, content)
-        return _promise(path, content, place)
+        return _spec(record, place)
     except ManifestError:
         raise
-    except _NO_MANIFEST as error:
-        raise ManifestError(
-            f"manifest {path} must be as loadgen run wrote it, got {_why(error)}; {_NAME_IT}"
-        ) from error
+    except _UNFIT as error:
+        why = first_problem(error) if isinstance(error, ValidationError) else str(error).partition("\n")[0]
+        said = why or type(error).__name__
+        raise ManifestError(f"manifest {record.path} must be as loadgen run wrote it, got {said}; {NAME_IT}") from error
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"no field {error}"
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'settings'}: {first['msg']}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _check_version(path: Path, content: dict[str, Any]) -> None:
-    number = content["manifest_version"]
+def _check_version(record: RunRecord) -> None:
+    path, number = record.path, record.manifest_version
+    if record.is_summary:
+        raise ManifestError(f"{path} must be a manifest, got what loadgen run --json printed; {NAME_IT}")
     if number != MANIFEST_VERSION:
+        lacks = f", which {_LACKS[number]}: nothing can be proved from it" if number in _LACKS else ""
         raise ManifestError(
-            f"manifest {path} must have version {MANIFEST_VERSION}, got {number!r}; "
+            f"manifest {path} must have version {MANIFEST_VERSION}, got {number}{lacks}; "
             "verify it with the version of loadgen that wrote it, or run again"
         )
-    written, mine = content["versions"]["loadgen"], versions()["loadgen"]
+    written, mine = record.versions.get("loadgen", "none"), versions()["loadgen"]
     if written != mine and "unknown" not in (written, mine):
         raise ManifestError(
             f"manifest {path} must be from this version of loadgen ({mine}), got {written!r}: another version may make "
@@ -149,75 +137,55 @@ def _check_version(path: Path, content: dict[str, Any]) -> None:
         )
 
 
-def _promise(path: Path, content: dict[str, Any], place: ProgressSlot) -> ManifestSpec:
-    settings = RunSettings.from_public(content["settings"])
-    sink = _sink(path, content["sinks"], place)
-    tally = content["sinks"][sink]
-    promise = ManifestSpec(
-        path=path,
-        run_id=_text(content["run_id"]),
-        settings=settings,
-        behaviour=Behaviour.model_validate(content["behaviour"]),
-        digest=_text(content["catalog"]["digest"]),
-        faker=_text(content["versions"]["faker"]),
-        planned=_planned(path, content),
-        delivered=Fingerprint(_counts(tally["fingerprint"]), _totals(tally["fingerprint"]["total"])),
-        sink=sink,
-        progress=Progress.from_json(tally["progress"]),
-        t0_wall_ms=None if content["t0_wall_ms"] is None else int(content["t0_wall_ms"]),
-        repeated_possibly=int(content["summary"]["repeated_possibly"]),
-        was_killed="reached" in content,
+def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
+    name = _sink(record, place)
+    sink, planned, catalog = record.sinks[name], record.planned, record.catalog
+    fingerprint, progress = sink.fingerprint, sink.progress
+    if planned is None or catalog is None or fingerprint is None or progress is None:
+        needed = {"planned": planned, "catalog": catalog, "fingerprint": fingerprint, "progress": progress}
+        raise ValueError(f"no field {next(field for field, value in needed.items() if value is None)!r}")
+    spec = ManifestSpec(
+        path=Path(record.path),
+        run_id=record.run_id,
+        settings=RunSettings.from_public(record.settings),
+        behaviour=Behaviour.model_validate(record.behaviour),
+        digest=catalog.digest,
+        faker=record.versions["faker"],
+        planned=_with_reached(record, planned.counts()),
+        delivered=fingerprint.fingerprint(),
+        sink=name,
+        progress=progress.progress(),
+        t0_wall_ms=record.t0_wall_ms,
+        repeated_possibly=record.summary.repeated_possibly,
+        was_killed=record.reached is not None,
     )
-    if (promise.delivered.count > promise.planned).any():
+    if (spec.delivered.count > spec.planned).any():
         raise ValueError("more events delivered than planned")
-    return promise
+    return spec
 
 
-def _planned(path: Path, content: dict[str, Any]) -> Int64s:
-    """What the manifest says; of a run that was killed, what its workers noted last."""
-    planned = _counts(content["planned"])
-    if "reached" not in content:
+def _with_reached(record: RunRecord, planned: Int64s) -> Int64s:
+    """Events planned by virtual shard; of a run that was killed, those that its workers counted last."""
+    if record.reached is None:
         return planned
-    return np.maximum(planned, read_planned(path.parent / Path(_text(content["reached"])).name))
+    return np.maximum(planned, read_planned(Path(record.path).parent / Path(record.reached).name))
 
 
-def _sink(path: Path, sinks: dict[str, Any], place: ProgressSlot) -> str:
+def _sink(record: RunRecord, place: PlaceKind) -> str:
     for name in _SINKS[place]:
-        if name in sinks:
+        if name in record.sinks:
             return name
-    of_others = [name for name in sinks if isinstance(name, str) and name not in OWN_SINKS]
+    of_others = [name for name in record.sinks if name not in OWN_SINKS]
     if of_others and place in ("folder", "file"):
         return of_others[0]
     flags = {"kafka": "--brokers", "files": "--files or --store", "stream": "--files"}
     flags |= {name: f"--files (JSON lines that {name} wrote)" for name in of_others}
-    fitting = [flags[name] for name in sinks if name in flags]
+    fitting = [flags[name] for name in record.sinks if name in flags]
     step = (
         f"compare it by {' or '.join(fitting)}"
         if fitting
         else "it wrote nowhere (--discard), there is nothing to compare"
     )
-    raise ManifestError(f"manifest {path} must be of a run that wrote to such a place, got {list(sinks)}; {step}")
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} where a text must be")
-    return value
-
-
-def _counts(value: dict[str, Any]) -> Int64s:
-    counts = value["count"]
-    if value["slices"] != N_VIRTUAL_SHARDS or len(counts) != N_VIRTUAL_SHARDS:
-        raise ValueError(f"counts that are not of {N_VIRTUAL_SHARDS} slices")
-    if not all(type(count) is int and 0 <= count <= MOST_EVENTS for count in counts):
-        raise ValueError("counts that are no numbers of events")
-    return np.array(counts, np.int64)
-
-
-def _totals(texts: list[str]) -> Any:
-    if len(texts) != N_VIRTUAL_SHARDS or not all(len(text) == 16 for text in texts):
-        raise ValueError(f"totals that are not {N_VIRTUAL_SHARDS} times 16 hexadecimal digits")
-    return np.array([int(text, 16) for text in texts], np.uint64)
-
-
-_NAME_IT = "name the file that loadgen run wrote: loadgen_runs/<run id>.json"
+    raise ManifestError(
+        f"manifest {record.path} must be of a run that wrote to such a place, got {list(record.sinks)}; {step}"
+    )

@@ -16,7 +16,7 @@ from loadgen.simulate.world import labels
 from loadgen.terminal import Terminal, say_json
 from loadgen.verifier.compare import Comparison, Named
 from loadgen.verifier.files import FileSource, files_source, store_source
-from loadgen.verifier.manifest_spec import ManifestSpec, ProgressSlot, read_promises
+from loadgen.verifier.manifest_spec import ManifestSpec, PlaceKind, read_promises
 from loadgen.verifier.names import ListenerNames, NameLookup, names_of
 from loadgen.verifier.regenerator import Regenerator, find_catalog, texts_of
 from loadgen.verifier.report import Shown, VerifyReport, refs
@@ -94,7 +94,7 @@ def compared(
     return VerifyReport(source.name, promises, findings, shown, time.monotonic() - began_s)
 
 
-def _place(settings: VerifySettings) -> ProgressSlot:
+def _place(settings: VerifySettings) -> PlaceKind:
     if settings.brokers is not None:
         return "topic"
     if settings.store is not None:

@@ -14,7 +14,7 @@ from confluent_kafka import Message
 
 from loadgen.fingerprint import run_key
 from loadgen.kafka.partition import murmur2_partitions
-from loadgen.verifier.manifest import fingerprint_json
+from loadgen.record import FingerprintRecord
 from tests.messages import value_of
 from tests.runner.program import adds_up
 from tests.sink.topic import read_topic
@@ -35,8 +35,9 @@ def assert_delivered_once(folder: Path, summary: dict[str, Any], brokers: str, t
     assert len(set(values)) == len(values), "an event is in the topic twice"
     assert summary["bytes"] == sum(map(len, values))
     manifest = json.loads((folder / summary["manifest"]).read_text())
-    assert manifest["sinks"]["kafka"]["fingerprint"] == fingerprint_json(
-        fingerprint_of(values, run_key(manifest["seed"]))
+    assert (
+        manifest["sinks"]["kafka"]["fingerprint"]
+        == FingerprintRecord.from_fingerprint(fingerprint_of(values, run_key(manifest["seed"]))).model_dump()
     )
     _assert_placed(messages)
     return messages

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 import pytest
 
+from loadgen.record import RunRecord, read
 from loadgen.report import write_page
-from loadgen.report.read import Run, read_run, run_of
 from tests.integration.browser import CONTRAST, ROOT, Visit, visit
-from tests.report.manifests import manifest, settings, summary, window
+from tests.report.manifests import manifest, run_of, settings, summary, window
 
 HOSTILE = "</script><script>window.owned = 1</script><img src=x onerror='window.owned = 2'>"
 DRAWN = "html[data-drawn]"
@@ -46,7 +46,7 @@ def lines_of(one: Visit, chart: str) -> dict[str, list[float]]:
     return dict(one.page.locator(f"[data-chart={chart}]").evaluate(LINES))
 
 
-def page_of(folder: Path, *runs: Run) -> Path:
+def page_of(folder: Path, *runs: RunRecord) -> Path:
     """A page of these runs."""
     path = folder / "page.html"
     write_page(path, runs)
@@ -150,7 +150,7 @@ def test_the_charts_follow_the_scheme_and_print_is_light(browser: Any, made: Pat
 
 @pytest.mark.parametrize("width", [360, 768])
 def test_nothing_is_cut_off_on_a_narrow_screen(browser: Any, made: Path, width: int) -> None:
-    both = page_of(made, read_run(made / "run.json"), read_run(made / "run.json"))
+    both = page_of(made, read(made / "run.json"), read(made / "run.json"))
     for path in (made / "run.html", both):
         with opened(browser, path, width, has_touch=True) as one:
             assert one.page.evaluate("document.documentElement.scrollWidth") == width
@@ -195,7 +195,7 @@ def test_a_text_of_the_settings_never_becomes_markup(browser: Any, tmp_path: Pat
 
 def test_two_runs_are_laid_over_each_other(browser: Any, made: Path, tmp_path: Path) -> None:
     slow = run_of(manifest(summary=summary(limited_by="disk")), "slow.json")
-    fast = read_run(made / "run.json")
+    fast = read(made / "run.json")
     with opened(browser, page_of(tmp_path, fast, slow)) as one:
         rate = lines_of(one, "rate")
         assert (len(rate["achieved · A"]), len(rate["achieved · B"])) == (len(fast.history), 20)

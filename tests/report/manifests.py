@@ -3,10 +3,12 @@
 from typing import Any
 
 import numpy as np
+import orjson
 
 from loadgen.config import RunSettings
 from loadgen.event import PAGE_NAMES
 from loadgen.histogram import Histogram, Sparse
+from loadgen.record import RunRecord, parse
 
 N_EVENTS = 20_000
 PER_S = 1000
@@ -101,3 +103,8 @@ def manifest(**changes: Any) -> dict[str, Any]:
         "error": None,
         **changes,
     }
+
+
+def run_of(content: dict[str, Any], path: str) -> RunRecord:
+    """The record of the run that this manifest describes."""
+    return parse(orjson.dumps(content), path)

@@ -5,18 +5,18 @@ from typing import Any
 import orjson
 import pytest
 
+from loadgen.record import RunRecord
 from loadgen.report.charts import Chart, charts_of
 from loadgen.report.lines import LEAST_MS, from_zero, log_ms, nines
-from loadgen.report.read import Run, run_of
-from tests.report.manifests import manifest, summary, window
+from tests.report.manifests import manifest, run_of, summary, window
 
 
-def run(**changes: Any) -> Run:
+def run(**changes: Any) -> RunRecord:
     """A run whose manifest is changed in these things."""
     return run_of(manifest(**changes), "m.json")
 
 
-def by_key(*runs: Run) -> dict[str, Chart]:
+def by_key(*runs: RunRecord) -> dict[str, Chart]:
     """The charts of these runs."""
     return {chart.key: chart for chart in charts_of(runs)}
 

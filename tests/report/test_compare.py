@@ -8,12 +8,12 @@ import pytest
 
 from loadgen.cli import main
 from loadgen.config.thresholds import regression
+from loadgen.record import RunRecord
 from loadgen.report.compare import as_json, as_text, failures, missing, notes
-from loadgen.report.read import Run, run_of
-from tests.report.manifests import manifest, settings, summary
+from tests.report.manifests import manifest, run_of, settings, summary
 
 
-def run(path: str = "m.json", **changes: Any) -> Run:
+def run(path: str = "m.json", **changes: Any) -> RunRecord:
     """A run whose manifest is changed in these things."""
     return run_of(manifest(**changes), path)
 

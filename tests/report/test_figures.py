@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from loadgen.ledger import cost_us
+from loadgen.record import RunRecord
 from loadgen.report.figures import FIGURES, Difference, differences
-from loadgen.report.read import Run, run_of
-from tests.report.manifests import manifest, summary
+from tests.report.manifests import manifest, run_of, summary
 
 BY_KEY = {figure.key: figure for figure in FIGURES}
 
 
-def run(**changes: Any) -> Run:
+def run(**changes: Any) -> RunRecord:
     """A run whose summary is changed in these things."""
     return run_of(manifest(summary=summary(**changes)), "m.json")
 

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from loadgen.record import RunRecord
 from loadgen.report.page import page_of
-from loadgen.report.read import Run, run_of
-from tests.report.manifests import manifest, settings, summary, window
+from tests.report.manifests import manifest, run_of, settings, summary, window
 from tests.report.test_markup import digest
 
 HOSTILE = "<script>window.owned = 1</script>"
@@ -54,7 +54,7 @@ class Reader(HTMLParser):
         return [attributes for tag, attributes in self.elements if tag == name]
 
 
-def run(**changes: Any) -> Run:
+def run(**changes: Any) -> RunRecord:
     """A run whose manifest is changed in these things."""
     return run_of(manifest(**changes), "loadgen_runs/r.json")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from loadgen.cli import main
+from loadgen.record import read
 from loadgen.report.page import page_of
-from loadgen.report.read import read_run
 from tests.runner.program import start, wait_until
 
 
@@ -21,7 +21,7 @@ def test_a_run_writes_the_page_that_its_manifest_makes(tmp_path: Path, monkeypat
     assert "report: deep/run.html" in said
     page = (tmp_path / "deep" / "run.html").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    run = read_run(Path("m.json"))
+    run = read(Path("m.json"))
     assert page == page_of([run])
     assert (run.summary.delivered, run.summary.achieved_per_s) == (3000, summary["achieved_per_s"])
     assert sum(window.planned for window in run.history) == 3000
@@ -67,7 +67,7 @@ def test_a_run_without_a_page_does_not_load_what_draws_it(tmp_path: Path) -> Non
         "import sys, loadgen.cli as c;"
         "c.main(['run', '--discard', '--events', '50', '--rate', 'max', '--workers', '1', '--users', '20',"
         " '--tracks', '10558', '--metrics-port', '0', '--quiet']);"
-        "print([name for name in ('plotly', 'loadgen.report.page', 'loadgen.report.read') if name in sys.modules])"
+        "print([name for name in ('plotly', 'loadgen.report.page', 'loadgen.report.html') if name in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from loadgen.record import RunRecord
 from loadgen.report.parts import about_rows, differing, proof, setting_rows
-from loadgen.report.read import Run, run_of
-from tests.report.manifests import manifest, settings
+from tests.report.manifests import manifest, run_of, settings
 
 
-def run(**changes: Any) -> Run:
+def run(**changes: Any) -> RunRecord:
     """A run with these settings."""
     return run_of(manifest(settings=settings(**changes)), "runs/m 1.json")
 

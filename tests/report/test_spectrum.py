@@ -3,8 +3,8 @@
 import numpy as np
 
 from loadgen.histogram import Histogram, Sparse
+from loadgen.record import HistogramRecord
 from loadgen.report.charts import spectrum
-from loadgen.report.read import HistogramRecord
 
 
 def spread_of(values_s: np.ndarray) -> HistogramRecord:

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from loadgen.report.read import Run, run_of
-from loadgen.report.verdict import exit_reason, headline, passed, statements
-from tests.report.manifests import manifest, summary
+from loadgen.record import RunRecord
+from loadgen.report.verdict import exit_reason, outcome, passed, statements
+from tests.report.manifests import manifest, run_of, summary
 
 
-def run(**changes: Any) -> Run:
+def run(**changes: Any) -> RunRecord:
     """A run whose summary is changed in these things."""
     return run_of(manifest(summary=summary(**changes)), "m.json")
 
 
-def words(one: Run, kind: str) -> list[str]:
+def words(one: RunRecord, kind: str) -> list[str]:
     """Its statements of this kind."""
     return [said.words for said in statements(one) if said.kind == kind]
 
@@ -22,7 +22,7 @@ def words(one: Run, kind: str) -> list[str]:
 def test_a_run_that_kept_everything_has_passed() -> None:
     good = run(thresholds=[{"expr": "failed == 0", "passed": True}])
     assert passed(good)
-    assert headline(good) == "Passed: every promise was kept"
+    assert outcome(good) == "Passed: every promise was kept"
     assert words(good, "good") == [
         "Every planned event was delivered: 20,000.",
         "The schedule was kept: target 1,000.0/s, achieved 999.5/s (99.95 %).",
@@ -52,7 +52,7 @@ def test_a_run_that_kept_everything_has_passed() -> None:
 def test_a_broken_promise_is_named(changes: dict[str, Any], said: str) -> None:
     bad = run(**changes)
     assert not passed(bad)
-    assert headline(bad) == "Failed: not every promise was kept"
+    assert outcome(bad) == "Failed: not every promise was kept"
     assert words(bad, "bad") == [said]
 
 
@@ -77,14 +77,14 @@ def test_a_run_without_a_schedule_promises_no_rate() -> None:
 
 def test_a_run_that_was_stopped_by_hand_says_so() -> None:
     stopped = run(exit_reason="interrupted")
-    assert headline(stopped) == "Stopped by Ctrl-C; until then every promise was kept"
+    assert outcome(stopped) == "Stopped by Ctrl-C; until then every promise was kept"
     assert exit_reason(stopped) == "Ended by: interrupted (Ctrl-C, and a clean drain)."
 
 
 def test_a_run_that_did_not_come_to_its_end_speaks_for_no_more_than_was_run() -> None:
     stopped = run(exit_reason="terminated early", cut_short="stopped after 12.0 s of 60.0 s: SIGTERM")
     assert not passed(stopped)
-    assert headline(stopped) == "Stopped before its end by SIGTERM; until then every promise was kept"
+    assert outcome(stopped) == "Stopped before its end by SIGTERM; until then every promise was kept"
     assert words(stopped, "bad") == ["Stopped after 12.0 s of 60.0 s: SIGTERM."]
     assert words(stopped, "good") == [
         "Every event that was planned until then was delivered: 20,000.",
@@ -101,7 +101,7 @@ def test_a_run_that_was_stopped_before_its_first_event_claims_no_rate() -> None:
 
 def test_of_a_run_that_was_broken_off_nothing_is_said_of_its_schedule() -> None:
     broken = run(exit_reason="error", limited_by="unknown", cut_short="stopped after 12.0 s of 60.0 s: an error")
-    assert headline(broken) == "Failed: not every promise was kept"
+    assert outcome(broken) == "Failed: not every promise was kept"
     assert not any("schedule" in said.words for said in statements(broken))
     assert words(broken, "hint") == ["Until it was broken off: target 1,000.0/s, achieved 999.5/s (99.95 %)."]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from loadgen.errors import OutputUnwritable
-from loadgen.report import check_report, write_report
-from tests.report.manifests import manifest
+from loadgen.report import check_report, write_page
+from tests.report.manifests import manifest, run_of
 
 
 def test_a_page_is_written_and_nothing_lies_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "run.html"
-    write_report(path, manifest(), tmp_path / "m.json")
+    write_page(path, [run_of(manifest(), "m.json")])
     assert path.read_text(encoding="utf-8").endswith("</html>\n")
     assert os.listdir(path.parent) == ["run.html"]
 
@@ -29,7 +29,7 @@ def test_a_page_that_cannot_be_written_whole_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "write_bytes", disk_full)
     with pytest.raises(OutputUnwritable, match=r"cannot write .*run\.html'.*the disk is full"):
-        write_report(path, manifest(), tmp_path / "m.json")
+        write_page(path, [run_of(manifest(), "m.json")])
     assert path.read_text() == "the old page"
     assert os.listdir(tmp_path) == ["run.html"]
 

@@ -14,13 +14,14 @@ import pytest
 
 from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable, UsageError
-from loadgen.report import write_report
+from loadgen.record import write
+from loadgen.report import write_page
 from loadgen.runner import run_once
 from loadgen.runner.claims import RECORDS, check_apart, claim
 from loadgen.runner.console import RunConsole
 from loadgen.runner.prepare import check_files
-from loadgen.verifier.manifest import write_manifest
 from tests.report.manifests import manifest as manifest_of_a_run
+from tests.report.manifests import run_of
 
 LINE = b'{"ts":1,"userId":2,"sessionId":2000001,"page":"Home","method":"GET"}\n'
 
@@ -170,8 +171,8 @@ def test_what_a_former_run_wrote_is_replaced_and_a_line_says_so(tmp_path: Path) 
     plain, packed, manifest, report = (tmp_path / name for name in ("a", "a.gz", "m.json", "r.html"))
     plain.write_bytes(LINE)
     packed.write_bytes(gzip.compress(LINE))
-    write_manifest(manifest, {"run_id": "former"})
-    write_report(report, manifest_of_a_run(), manifest)
+    write(manifest, run_of(manifest_of_a_run(), "former"))
+    write_page(report, [run_of(manifest_of_a_run(), str(manifest))])
     assert claimed(output=plain) == [f"--output {plain}: replaces the file that was there"]
     assert claimed(output=packed) == [f"--output {packed}: replaces the file that was there"]
     assert claimed(discard=True, manifest=manifest) == [f"--manifest {manifest}: replaces the file that was there"]

@@ -62,7 +62,7 @@ def send_once(number: signal.Signals, after: int = 1) -> Callable[[Coordinator, 
     sent: list[int] = []
 
     def watch(_coordinator: Coordinator, totals: Totals) -> None:
-        if totals.headline.planned >= after and not sent:
+        if totals.primary_sink.planned >= after and not sent:
             sent.append(1)
             signal.raise_signal(number)
 
@@ -112,7 +112,7 @@ def test_a_topic_that_is_deleted_ends_the_run(tmp_path: Path) -> None:
     topic = TopicWatch(KafkaSettings("b:9092", "t"))
 
     def watch(_coordinator: Coordinator, totals: Totals) -> None:
-        if totals.headline.planned:
+        if totals.primary_sink.planned:
             topic.error = topic.error or TopicMissing("deleted")
 
     result = result_of(plan(tmp_path, duration=1.0, rate=100.0), watch, topic)

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from loadgen.fingerprint import run_key
-from loadgen.verifier.manifest import fingerprint_json
+from loadgen.record import FingerprintRecord
 from tests.messages import value_of
 from tests.mock_cluster import MockCluster
 from tests.runner.program import Program, adds_up, start, wait_until
@@ -28,8 +28,9 @@ def check(folder: Path, summary: dict[str, Any], cluster: MockCluster) -> None:
     assert adds_up(summary)
     assert summary["delivered"] == len(values)
     manifest = json.loads((folder / summary["manifest"]).read_text())
-    assert manifest["sinks"]["kafka"]["fingerprint"] == fingerprint_json(
-        fingerprint_of(values, run_key(manifest["seed"]))
+    assert (
+        manifest["sinks"]["kafka"]["fingerprint"]
+        == FingerprintRecord.from_fingerprint(fingerprint_of(values, run_key(manifest["seed"]))).model_dump()
     )
     items: dict[int, tuple[int, int]] = {}
     for message in messages:

@@ -38,7 +38,7 @@ def test_the_sum_is_that_of_the_workers_last_reports(accounts: StressLedger) -> 
     accounts.take("a", _snapshot(10), NEVER)
     accounts.take("a", _snapshot(30, 5), NEVER)
     accounts.take("b", _snapshot(7, done=True), NEVER)
-    ledger = accounts.ledger("ledger.json", 10, 1)
+    ledger = accounts.record("ledger.json", 10, 1).model_dump()
     assert (ledger["summary"]["planned"], ledger["summary"]["delivered"], ledger["summary"]["unfinished"]) == (
         42,
         37,
@@ -53,7 +53,7 @@ def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_
 ) -> None:
     accounts.take("a", _snapshot(100, 20), NEVER)
     accounts.lose("a")
-    ledger = accounts.ledger("ledger.json", 10, 1)
+    ledger = accounts.record("ledger.json", 10, 1).model_dump()
     (lost, _) = ledger["workers"]
     assert (lost["end"], lost["unfinished"], lost["possibly_more"]) == ("lost", 20, 880)
     assert accounts.failed
@@ -62,7 +62,7 @@ def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_
 
 def test_a_worker_that_is_lost_before_its_first_report_has_counts_too(accounts: StressLedger) -> None:
     accounts.lose("a")
-    lost = accounts.ledger("ledger.json", 10, 1)["workers"][0]
+    lost = accounts.record("ledger.json", 10, 1).model_dump()["workers"][0]
     assert {outcome: lost[outcome] for outcome in Tally().counts()} == Tally().counts()
     assert (lost["end"], lost["possibly_more"]) == ("lost", 1000)
 
@@ -71,7 +71,7 @@ def test_one_that_finds_its_way_back_and_drains_is_exact_again(accounts: StressL
     accounts.take("a", _snapshot(100, 20), NEVER)
     accounts.lose("a")
     accounts.take("a", _snapshot(125, done=True), NEVER)
-    lost, _ = accounts.ledger("ledger.json", 10, 1)["workers"]
+    lost, _ = accounts.record("ledger.json", 10, 1).model_dump()["workers"]
     assert (lost["end"], lost["delivered"], lost["possibly_more"]) == ("drained", 125, 0)
 
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from loadgen.fingerprint import run_key
-from loadgen.verifier.manifest import fingerprint_json
+from loadgen.record import FingerprintRecord
 from tests.runner.program import lines_in, start
 from tests.verifier.recompute import fingerprint_of, hashes_of
 
@@ -19,12 +19,14 @@ def test_the_manifest_holds_the_fingerprint_of_the_files(tmp_path: Path, wire_fo
     _, summary, _ = start(tmp_path, "--folder", "out", "--format", wire_format, *FLAGS).end()
     manifest = json.loads((tmp_path / summary["manifest"]).read_text())
     lines = lines_in(tmp_path / "out")
-    assert manifest["sinks"]["files"]["fingerprint"] == fingerprint_json(
-        fingerprint_of(lines, run_key(manifest["seed"]))
+    assert (
+        manifest["sinks"]["files"]["fingerprint"]
+        == FingerprintRecord.from_fingerprint(fingerprint_of(lines, run_key(manifest["seed"]))).model_dump()
     )
     spoilt = [lines[0].replace(b'"status":200', b'"status":201'), *lines[1:]]
-    assert manifest["sinks"]["files"]["fingerprint"] != fingerprint_json(
-        fingerprint_of(spoilt, run_key(manifest["seed"]))
+    assert (
+        manifest["sinks"]["files"]["fingerprint"]
+        != FingerprintRecord.from_fingerprint(fingerprint_of(spoilt, run_key(manifest["seed"]))).model_dump()
     )
 
 

@@ -45,14 +45,17 @@ def changed(run: Run, folder: Path, change: Change) -> Path:
         (lambda m: m["versions"].update(loadgen="0.0.7"), "verify it with `pip install loadgen==0.0.7`"),
         (lambda m: m.pop("planned"), "no field 'planned'"),
         (lambda m: m["planned"]["count"].pop(), "not of 256 slices"),
-        (lambda m: m["planned"]["count"].__setitem__(3, -1), "no numbers of events"),
+        (
+            lambda m: m["planned"]["count"].__setitem__(3, -1),
+            "planned.count.3: Input should be greater",
+        ),
         (lambda m: m["planned"]["count"].__setitem__(3, 0), "more events delivered than planned"),
         (lambda m: m["sinks"]["stream"]["fingerprint"]["total"].__setitem__(3, "zz" * 8), "zzzz"),
         (lambda m: m.update(sinks={"null": m["sinks"]["stream"]}), "must be of a run that wrote"),
         (lambda m: m["settings"].update(users="many"), "users"),
         (lambda m: m["settings"].update(nonsense=1), "nonsense"),
         (lambda m: m["behaviour"].pop("session"), "session"),
-        (lambda m: m.update(t0_wall_ms="soon"), "soon"),
+        (lambda m: m.update(t0_wall_ms="soon"), "t0_wall_ms: Input should be a valid integer"),
         (lambda m: m.update(sinks=[1]), "must be"),
     ],
 )
@@ -200,7 +203,7 @@ def test_the_program_says_all_of_it_in_a_line_and_an_exit_code(
     assert main(["verify", str(run.manifest), "--files", "nowhere.jsonl"]) == 2
     assert "--files 'nowhere.jsonl' must be a file or folder that can be read" in capsys.readouterr().err
     assert main(["verify", "nowhere.json", "--files", events]) == 2
-    assert "manifest nowhere.json must be readable" in capsys.readouterr().err
+    assert "nowhere.json must be readable" in capsys.readouterr().err
     (tmp_path / "damaged.jsonl.gz").write_bytes(b"\x1f\x8b\x08 this is no gzip")
     assert main(["verify", str(run.manifest), "--files", "damaged.jsonl.gz"]) == 1
     assert "Traceback" not in capsys.readouterr().err

@@ -89,14 +89,17 @@ def assert_whole(windows: list[Window], totals: Totals, end_s: float) -> None:
     assert windows[0].start_s == 0.0
     assert windows[-1].end_s == pytest.approx(end_s)
     assert all(before.end_s == after.start_s for before, after in pairwise(windows))
-    assert summed(windows, "planned") - windows[-1].in_flight + totals.headline.in_flight == totals.headline.planned
-    assert summed(windows, "delivered") == totals.headline.count(Outcome.DELIVERED)
-    assert summed(windows, "failed") == totals.headline.count(Outcome.FAILED)
-    assert summed(windows, "n_bytes") == totals.headline.bytes_delivered
+    assert (
+        summed(windows, "planned") - windows[-1].in_flight + totals.primary_sink.in_flight
+        == totals.primary_sink.planned
+    )
+    assert summed(windows, "delivered") == totals.primary_sink.count(Outcome.DELIVERED)
+    assert summed(windows, "failed") == totals.primary_sink.count(Outcome.FAILED)
+    assert summed(windows, "n_bytes") == totals.primary_sink.bytes_delivered
     assert summed(windows, "scheduled") == pytest.approx(totals.scheduled)
     assert summed(windows, "offered_s") == pytest.approx(totals.offered_s(T0_NS))
     assert summed(windows, "cpu_s") == pytest.approx(totals.cpu_s)
-    wholes = (totals.schedule_lag_s, totals.headline.ack_s, totals.headline.intended_to_ack_s)
+    wholes = (totals.schedule_lag_s, totals.primary_sink.ack_s, totals.primary_sink.intended_to_ack_s)
     for name, whole in zip(LATENCIES, wholes, strict=True):
         parts = Histogram()
         for one in windows:
@@ -172,7 +175,7 @@ def test_merging_neighbours_in_any_order_is_the_same(counts: list[int], data: st
     at_once = merged(parts)
     in_two = merged([merged(parts[:cut]), *([merged(parts[cut:])] if parts[cut:] else [])])
     assert (in_two.planned, in_two.scheduled, in_two.in_flight) == (sum(counts), 1.5 * sum(counts), counts[-1])
-    assert at_once.as_json() == in_two.as_json()
+    assert at_once.record() == in_two.record()
     assert at_once.ack.counts.tolist() == in_two.ack.counts.tolist()
     assert (at_once.ack.max_s, at_once.ack.sum_s) == pytest.approx((in_two.ack.max_s, in_two.ack.sum_s))
 
@@ -212,15 +215,15 @@ def test_what_a_worker_that_died_had_settled_stays_and_its_successor_adds_to_it(
     history.end(totals, T0_NS)
     assert_whole_but_planned(history.windows, totals)
     assert all(min(one.planned, one.delivered, one.length_s, one.offered_s) >= 0 for one in history.windows)
-    assert totals.headline.count(Outcome.DELIVERED) == 150 + 3 * 90 + 8 * 50
+    assert totals.primary_sink.count(Outcome.DELIVERED) == 150 + 3 * 90 + 8 * 50
 
 
 def assert_whole_but_planned(windows: list[Window], totals: Totals) -> None:
     """As above; what was in flight in a worker that died is planned again, and may be in two windows."""
     in_flight_lost = 20
-    more = summed(windows, "planned") - totals.headline.planned
+    more = summed(windows, "planned") - totals.primary_sink.planned
     assert 0 <= more <= in_flight_lost
-    assert summed(windows, "delivered") == totals.headline.count(Outcome.DELIVERED)
+    assert summed(windows, "delivered") == totals.primary_sink.count(Outcome.DELIVERED)
     assert summed(windows, "scheduled") == pytest.approx(totals.scheduled)
     assert all(before.end_s == after.start_s for before, after in pairwise(windows))
 
@@ -234,7 +237,7 @@ def test_what_happened_in_the_warm_up_is_in_the_windows_and_in_no_figure() -> No
     assert found.offered_s == pytest.approx(5.0)
     assert len(found.ack) == len(found.intended_to_ack) == 500
     assert found.ack.quantile_s(1e-9) == pytest.approx(0.007, rel=0.01)  # of what was reported at 3.5 s
-    assert found.planned == totals.headline.planned - history.windows[2].in_flight - 300 - 3
+    assert found.planned == totals.primary_sink.planned - history.windows[2].in_flight - 300 - 3
 
 
 def test_while_the_warm_up_goes_on_nothing_is_measured() -> None:
@@ -249,8 +252,8 @@ def test_without_a_warm_up_all_is_measured_with_the_exact_maximum() -> None:
     history = History()
     totals = steady(history, 3.0)
     found = history.measured(totals, T0_NS)
-    assert (found.start_s, found.delivered, found.planned) == (0.0, 300, totals.headline.planned)
-    assert found.ack.max_s == totals.headline.ack_s.max_s == 0.006
+    assert (found.start_s, found.delivered, found.planned) == (0.0, 300, totals.primary_sink.planned)
+    assert found.ack.max_s == totals.primary_sink.ack_s.max_s == 0.006
 
 
 def test_once_events_are_only_waited_for_time_goes_on_and_what_is_offered_does_not() -> None:
@@ -277,7 +280,7 @@ def test_listeners_hear_of_every_second_also_where_the_windows_that_are_kept_are
 
 
 def test_a_window_in_json_has_counts_percentiles_and_none_where_there_is_nothing() -> None:
-    found = window(1.0004, 2.0, scheduled=float("nan"), delivered=3, ack=[0.1, 0.2, 0.3]).as_json()
+    found = window(1.0004, 2.0, scheduled=float("nan"), delivered=3, ack=[0.1, 0.2, 0.3]).record().model_dump()
     assert found["scheduled"] is None
     assert (found["start_s"], found["offered_s"], found["delivered"]) == (1.0, 1.0, 3)
     assert found["ack_ms"]["max"] == 300.0

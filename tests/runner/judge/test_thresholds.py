@@ -108,7 +108,7 @@ def test_a_window_breaks_it_for_good_and_the_worst_is_remembered() -> None:
     assert not judged.passed
     assert (judged.value, judged.at_s, judged.worst, judged.worst_at_s) == pytest.approx((0.3, 3.0, 0.7, 7.0), rel=0.01)
     assert judged.sentence() == ("max(ack) < 200ms over 2s is broken: 300.0 ms at 3.0 s, at worst 700.0 ms at 7.0 s")
-    assert judged.as_json() == {
+    assert judged.record().model_dump() == {
         "expr": "max(ack) < 200ms over 2s",
         "passed": False,
         "value": 300.0,
@@ -197,7 +197,7 @@ def test_no_event_no_latency_to_judge_and_that_is_shown() -> None:
     judged = Run("p99(ack) < 1ms over 1s").told(seconds(planned=[1, 2, 3])).judged(window(0, 3))
     assert judged.passed
     assert judged.sentence() == "p99(ack) < 1ms over 1s: no data"
-    assert (judged.as_json()["value"], judged.as_json()["at_s"]) == (None, None)
+    assert (judged.record().model_dump()["value"], judged.record().model_dump()["at_s"]) == (None, None)
     assert Run("p99(ack) <= 2 * p99(schedule_lag)").judged(window(0, 3, ack=[9.0])).passed
     gap = Run("max(ack) < 1s over 1s").told(seconds(ack=[[0.1], [], [5.0], []]))
     assert gap.judged(window(0, 4, ack=[5.0])).at_s == 3.0

@@ -121,7 +121,7 @@ def test_a_run_that_ended_in_its_warm_up_claims_nothing() -> None:
     lines = list(verdict_lines(totals, verdict))
     assert "the run ended in its warm-up: nothing was measured; lower --warm-up, or let it run longer" in lines
     assert lines[-1] == "✗ failed == 0: no data, the run ended in its warm-up"
-    assert summary(totals, verdict, 1, "m.json")["measured_from_s"] is None
+    assert summary(totals, verdict, 1, "m.json").model_dump()["measured_from_s"] is None
 
 
 def test_a_stall_in_the_warm_up_is_not_in_the_verdict() -> None:
@@ -175,7 +175,7 @@ def test_the_summary_has_the_documented_keys_first_and_in_their_order() -> None:
     totals.add_impaired({"late": 2, "drop": 1})
     totals.add_impaired({"late": 3, "drop": 0})
     verdict = replace(verdict_of(totals, 2.00049, 500.1234), achieved_per_s=499.9999, stalls=[Stall(0.5, 1.75, 7)])
-    found = summary(totals, verdict, 42, "m.json")
+    found = summary(totals, verdict, 42, "m.json").model_dump()
     assert list(found) == SPEC_KEYS + MORE_KEYS
     assert (found["planned"], found["delivered"], found["failed"], found["bytes"]) == (1003, 1000, 3, 100_000)
     assert (found["elapsed_s"], found["target_per_s"], found["achieved_per_s"]) == (2.0, 500.123, 500.0)
@@ -191,7 +191,7 @@ def test_the_summary_has_the_documented_keys_first_and_in_their_order() -> None:
 def test_after_a_warm_up_the_summary_has_the_latencies_of_the_rest_and_the_counts_of_all() -> None:
     totals = sum_of([snapshot("kafka", delivered=1000)])
     measured = window(5, 10, planned=400, delivered=400, ack=[0.5] * 400, intended_to_ack=[0.6] * 400)
-    found = summary(totals, judge(totals, measured, 10.0, "events", paced=False), 1, "m.json")
+    found = summary(totals, judge(totals, measured, 10.0, "events", paced=False), 1, "m.json").model_dump()
     assert (found["planned"], found["delivered"], found["achieved_per_s"]) == (1000, 1000, 80.0)
     assert (found["ack_ms"]["max"], found["intended_to_ack_ms"]["max"]) == (500.0, 600.0)
     assert found["schedule_lag_ms"]["p50"] is None
@@ -200,7 +200,7 @@ def test_after_a_warm_up_the_summary_has_the_latencies_of_the_rest_and_the_count
 def test_a_summary_without_events_has_no_numbers_that_are_not_numbers() -> None:
     asked = Thresholds([threshold("p99(ack) < 1s"), threshold("p99(ack) < 1s over 5s")], 0.0, lambda: None)
     totals = Totals(scheduled=np.nan)
-    found = summary(totals, verdict_of(totals, 0.0, None, "interrupted", thresholds=asked), 1, "m.json")
+    found = summary(totals, verdict_of(totals, 0.0, None, "interrupted", thresholds=asked), 1, "m.json").model_dump()
     assert list(found) == SPEC_KEYS + MORE_KEYS
     assert found["target_per_s"] is found["scheduled"] is None
     assert set(found["ack_ms"].values()) == {None}

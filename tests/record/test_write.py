@@ -12,13 +12,17 @@ from loadgen.errors import OutputUnwritable
 from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.histogram import Sparse
 from loadgen.ledger import Outcome, Tally
-from loadgen.verifier.manifest import MANIFEST_VERSION, tally_json, versions, write_manifest
+from loadgen.record import MANIFEST_START, SinkRecord, read, versions, write
+from tests.report.manifests import manifest, run_of
 
 
 def test_what_is_written_is_read_back_and_nothing_else_lies_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "runs" / "deep" / "m.json"
-    write_manifest(path, {"seed": 2**64 - 1, "name": "봄"})
-    assert orjson.loads(path.read_bytes()) == {"manifest_version": MANIFEST_VERSION, "seed": 2**64 - 1, "name": "봄"}
+    record = run_of(manifest(seed=2**64 - 1, run_id="봄"), str(path))
+    write(path, record)
+    assert path.read_bytes().translate(None, b" \n").startswith(MANIFEST_START)
+    assert read(path) == record
+    assert orjson.loads(path.read_bytes()) == manifest(seed=2**64 - 1, run_id="봄")
     assert os.listdir(path.parent) == ["m.json"]
 
 
@@ -26,7 +30,7 @@ def test_a_manifest_that_cannot_be_written_whole_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.json"
-    write_manifest(path, {"run": 1})
+    write(path, run_of(manifest(run_id="1"), ""))
     whole_write = Path.write_bytes
 
     def disk_full(self: Path, data: bytes) -> int:
@@ -35,8 +39,8 @@ def test_a_manifest_that_cannot_be_written_whole_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "write_bytes", disk_full)
     with pytest.raises(OutputUnwritable, match=r"No space left on device.*--manifest PATH"):
-        write_manifest(path, {"run": 2})
-    assert orjson.loads(path.read_bytes())["run"] == 1
+        write(path, run_of(manifest(run_id="2"), ""))
+    assert orjson.loads(path.read_bytes())["run_id"] == "1"
     assert os.listdir(tmp_path) == ["m.json"]
 
 
@@ -45,7 +49,7 @@ def test_an_unwritable_place_is_named_with_the_next_step(tmp_path: Path, name: s
     (tmp_path / "a_file").write_text("")
     (tmp_path / "a_folder").mkdir()
     with pytest.raises(OutputUnwritable) as refused:
-        write_manifest(tmp_path / name, {})
+        write(tmp_path / name, run_of(manifest(), ""))
     assert str(tmp_path / name) in str(refused.value)
     assert "--manifest PATH" in str(refused.value)
     assert sorted(os.listdir(tmp_path)) == ["a_file", "a_folder"]
@@ -57,7 +61,7 @@ def test_the_ledger_of_a_sink_has_its_counts_and_its_fingerprint_by_slice() -> N
     tally.settle(Outcome.DROPPED, np.array([1], np.uint8))
     tally.ack_s.record(np.full(3, 0.25))
     tally.fingerprint.add(np.array([0, 255, 255], np.uint16), np.array([1, 2**64 - 1, 3], np.uint64))
-    found = orjson.loads(orjson.dumps(tally_json(tally)))
+    found = orjson.loads(orjson.dumps(SinkRecord.of(tally).model_dump(exclude_unset=True)))
     fingerprint, by_page, ack, waited = (
         found.pop(name) for name in ("fingerprint", "by_page", "ack", "intended_to_ack")
     )
@@ -77,7 +81,7 @@ def test_the_ledger_of_a_sink_has_its_counts_and_its_fingerprint_by_slice() -> N
 def test_no_secret_of_the_settings_reaches_the_manifest(tmp_path: Path) -> None:
     options = ["sasl.password=hunter2-secret", "sasl.username=mina", "ssl.key.password=hunter2-key"]
     settings = RunSettings.model_validate({"brokers": "b:9092", "kafka_option": options})
-    write_manifest(tmp_path / "m.json", {"settings": settings.public_dict(), "versions": versions()})
+    write(tmp_path / "m.json", run_of(manifest(settings=settings.public_dict()), ""))
     text = (tmp_path / "m.json").read_text()
     assert "hunter2" not in text
     assert orjson.loads(text)["settings"]["kafka_option"] == {
