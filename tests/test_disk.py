@@ -10,6 +10,7 @@ import pytest
 
 from loadgen.errors import OutputUnwritable
 from loadgen.files import check_writable, unwritable, write_all, write_whole
+from tests.full_disk import fill_disk
 
 
 def test_a_pipe_that_does_not_block_still_gets_everything() -> None:
@@ -71,13 +72,7 @@ def test_each_reason_has_its_next_step(number: int, step: str) -> None:
 def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "x.json"
     write_whole(path, b"first")
-
-    def disk_full(path: Path, content: bytes) -> None:
-        with path.open("wb") as file:
-            file.write(content[:1])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    fill_disk(monkeypatch)
     with pytest.raises(OSError, match="No space left"):
         write_whole(path, b"second")
     assert path.read_bytes() == b"first"

@@ -13,6 +13,7 @@ from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.histogram import Sparse
 from loadgen.ledger import Outcome, Tally
 from loadgen.record import MANIFEST_START, SinkRecord, read, versions, write
+from tests.full_disk import fill_disk
 from tests.report.manifests import manifest, run_of
 
 
@@ -31,13 +32,7 @@ def test_a_manifest_that_cannot_be_written_whole_leaves_the_old_one(
 ) -> None:
     path = tmp_path / "m.json"
     write(path, run_of(manifest(run_id="1"), ""))
-    whole_write = Path.write_bytes
-
-    def disk_full(self: Path, data: bytes) -> int:
-        whole_write(self, data[: len(data) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    fill_disk(monkeypatch)
     with pytest.raises(OutputUnwritable, match=r"No space left on device.*--manifest PATH"):
         write(path, run_of(manifest(run_id="2"), ""))
     assert orjson.loads(path.read_bytes())["run_id"] == "1"

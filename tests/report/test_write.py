@@ -7,6 +7,7 @@ import pytest
 
 from loadgen.errors import OutputUnwritable
 from loadgen.report import check_report, write_page
+from tests.full_disk import fill_disk
 from tests.report.manifests import manifest, run_of
 
 
@@ -22,12 +23,7 @@ def test_a_page_that_cannot_be_written_whole_leaves_the_old_one(
 ) -> None:
     path = tmp_path / "run.html"
     path.write_text("the old page")
-
-    def disk_full(self: Path, _content: bytes) -> int:
-        self.touch()
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    fill_disk(monkeypatch)
     with pytest.raises(OutputUnwritable, match=r"cannot write .*run\.html'.*the disk is full"):
         write_page(path, [run_of(manifest(), "m.json")])
     assert path.read_text() == "the old page"

@@ -11,6 +11,7 @@ import pytest
 from loadgen.errors import OutputUnwritable
 from loadgen.histogram import Sparse
 from loadgen.runner.percentile_log import percentile_log, write_percentile_logs
+from tests.full_disk import fill_disk
 from tests.runner.judge.windows import recorded
 
 LINE = re.compile(r"\s*([\d.]+)\s+([\d.]+)\s+(\d+)(?:\s+([\d.]+))?")
@@ -101,13 +102,7 @@ def test_a_log_is_replaced_whole_or_stays(tmp_path: Path, monkeypatch: pytest.Mo
     assert sorted(os.listdir(tmp_path)) == ["ack.hgrm", "schedule_lag.hgrm"]
     before = (tmp_path / "ack.hgrm").read_text()
     assert before == percentile_log(logs["ack"])
-    whole_write = Path.write_bytes
-
-    def disk_full(self: Path, content: bytes) -> int:
-        whole_write(self, content[:100])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    fill_disk(monkeypatch)
     with pytest.raises(OutputUnwritable, match=r"ack.hgrm.*No space left on device; the disk is full"):
         write_percentile_logs(tmp_path, {"ack": recorded([0.3])})
     assert sorted(os.listdir(tmp_path)) == ["ack.hgrm", "schedule_lag.hgrm"]
