@@ -54,19 +54,33 @@ The folders and files:
     errors.py            the exceptions, as a tree
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadgen.library import LoadgenError, RunResult, UsageError, VerifyResult, events, run, verify
+    from loadgen.sink.simple import EncodedBatch, SimpleSink, Sink, SinkContext
 
 __version__ = "0.1.0"
-__all__ = ["LoadgenError", "RunResult", "UsageError", "VerifyResult", "__version__", "events", "run", "verify"]
+__all__ = [
+    "EncodedBatch",
+    "LoadgenError",
+    "RunResult",
+    "SimpleSink",
+    "Sink",
+    "SinkContext",
+    "UsageError",
+    "VerifyResult",
+    "__version__",
+    "events",
+    "run",
+    "verify",
+]
+_OF_SINKS = {"EncodedBatch", "SimpleSink", "Sink", "SinkContext"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the library when one of its names is first used: `import loadgen` itself takes no time."""
     if name not in __all__:
         raise AttributeError(f"module 'loadgen' has no attribute {name!r}")
-    from loadgen import library
-
-    return getattr(library, name)
+    return getattr(import_module("loadgen.sink.simple" if name in _OF_SINKS else "loadgen.library"), name)

@@ -1,6 +1,6 @@
 """A sink in a few lines: subclass `SimpleSink`, and write each batch to your place.
 
-    class MySink(SimpleSink):
+    class MySink(loadgen.SimpleSink):
         def write(self, batch):
             my_place.append(bytes(batch.buffer()))
 
@@ -13,7 +13,6 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -25,6 +24,7 @@ from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.in_flight import SentColumns, count_delivered
 
+__all__ = ["EncodedBatch", "NullSink", "SimpleSink", "Sink", "SinkContext", "find_sink", "name_of", "open_sink"]
 ENTRY_POINTS = "loadgen.sinks"
 MAX_SEND = 65_536
 """Events taken at a time."""
@@ -168,6 +168,8 @@ def find_sink(spec: str) -> Callable[[SinkContext], Sink]:
 
 
 def _entry_point(name: str) -> object:
+    from importlib.metadata import entry_points  # takes 20 ms, and is asked for by few
+
     points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name not in points:
         known = ", ".join(sorted(points)) or "none"
@@ -192,6 +194,6 @@ def open_sink(spec: str, context: SinkContext) -> Sink:
         step = "look at the options behind its ?, or mend the sink"
         raise SinkError(f"sink {context.name} must start in each worker, got {described(error)}; {step}") from error
     if getattr(sink, "name", None) != context.name:
-        step = "let it be a loadgen.sink.simple.SimpleSink, or set its name to context.name"
+        step = "let it be a loadgen.SimpleSink, or set its name to context.name"
         raise SinkError(f"sink {context.name} must bear that name, got {getattr(sink, 'name', None)!r}; {step}")
     return sink

@@ -3,8 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from loadgen.sink import EncodedBatch
-from loadgen.sink.simple import SimpleSink, SinkContext
+from loadgen import EncodedBatch, SimpleSink, SinkContext
 
 
 class TableSink(SimpleSink):
