@@ -48,7 +48,7 @@ def _consume(settings: ConsumeSettings) -> int:
     """Store the events of a Kafka topic by date, each exactly once, in a folder or on HDFS.
 
     Events that it reads again after a crash, a rebalance or an outage are not stored again. Consumers of the same
-    --group share the partitions of the topic. A record that is no event goes to the folder _dead_letters of the store.
+    --group share the partitions of the topic. A record that is not an event goes to the folder _dead_letters of the store.
     """
     from loadgen.consume import main
 
@@ -67,7 +67,7 @@ CONSUME = Command(
 def _compact(settings: CompactSettings) -> int:
     """Merge the small files of past days in a store that loadgen consume writes.
 
-    Who reads the store meanwhile sees each event once. It may be killed at any time, and may run beside consumers.
+    A reader of the store sees each event once meanwhile. It may be killed at any time, and may run beside consumers.
     """
     from loadgen.consume.compact import main
 
@@ -85,7 +85,7 @@ COMPACT = Command(
 def _verify(settings: VerifySettings) -> int:
     """Compare what runs delivered with what is in a topic, in a store, or in files.
 
-    Tells which events were lost, repeated, altered, never planned or out of order; ends with exit code 1 if any was.
+    Reports which events were lost, repeated, altered, never planned or out of order; ends with exit code 1 if any was.
     The place is one of --brokers (with --topic), --store and --files; one on the command line goes before another in a
     variable or a file.
     """
@@ -126,9 +126,9 @@ REALISM = Command(
 
 
 def _compare(settings: CompareSettings) -> int:
-    """Compare two runs: rates, latencies, CPU, what became of the events, and the settings that differ.
+    """Compare two runs: rates, latencies, CPU, outcomes of the events, and the settings that differ.
 
-    Says of each figure by how much B differs from A, and whether that is better or worse; a change of up to 5% counts
+    Shows for each metric by how much B differs from A, and whether that is better or worse; a change of up to 5% counts
     as noise. --fail-if makes a change an error, for CI.
     """
     from loadgen.report.compare import main
