@@ -48,7 +48,7 @@ def _consume(settings: ConsumeSettings) -> int:
     """Store the events of a Kafka topic by date, each exactly once, in a folder or on HDFS.
 
     Events that it reads again after a crash, a rebalance or an outage are not stored again. Consumers of the same
-    --group share the partitions of the topic. A record that is not an event goes to the folder _dead_letters of the store.
+    --group share the partitions of the topic. Records that are not events go to the folder _dead_letters of the store.
     """
     from loadgen.consume import main
 
