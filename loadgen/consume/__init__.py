@@ -1,8 +1,9 @@
 """Kafka to a store, each event exactly once: `loadgen consume`.
 
 `prepare` checks everything first; `consumer` is the loop; `client` is the member of the consumer group; a `partition`
-is recovered, read and recovered again; `records` judges what is an event; a `lane` writes and publishes; `commits` says
-why no event is lost or stored twice. `screen`, `endpoint` and `totals` say what happened. `compact` merges small files.
+is recovered, read and recovered again; `records` tells events from other records; a `partition_writer` fills temporary
+files and publishes them; `commits` says why no event is lost or stored twice. `totals` reports what happened. `compact`
+merges small files.
 """
 
 import sys
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 THREADS = "consume"
 HANGING_S = 10.0
-"""A store that has not answered by then, when all is said, is waited for no longer."""
+"""Longest wait at the end for a store that does not answer."""
 N_THREADS = 16
 """Files are closed in threads: on HDFS each may take half a second of nothing but waiting."""
 HELD_BYTES = 20 << 20
-"""What lanes may hold in memory, together; with what librdkafka holds, a process stays below 300 MB."""
+"""Memory of all partition writers together; with that of librdkafka, a process stays below 300 MB."""
 GC_THRESHOLD = 100_000
 """Messages come and go by the ten thousand; looking through them for cycles every 700 costs a tenth of the time."""
 
@@ -68,7 +69,7 @@ def are_threads_done(timeout_s: float) -> bool:
 
 
 def _leave_at_once(code: int) -> None:
-    """End the process, whatever the store's threads still wait for; all is said."""
+    """End the process although threads still wait for the store."""
     import os
 
     sys.stderr.flush()
@@ -113,15 +114,15 @@ def _consumer(
     from loadgen.consume.consumer import Consumer, Limits
     from loadgen.consume.partition import Policy
     from loadgen.consume.partition_writer import Budget, PartitionWriter
-    from loadgen.consume.prepare import rotation_of
+    from loadgen.consume.prepare import rolling_policy
     from loadgen.kafka.consumer_options import begin_of, session_s
 
-    rotation, budget = rotation_of(settings), Budget(HELD_BYTES)
+    rolling, budget = rolling_policy(settings), Budget(HELD_BYTES)
 
-    def new_lane(partition: int) -> PartitionWriter:
+    def new_writer(partition: int) -> PartitionWriter:
         writer_id, confirm = ready.writer_id, watch.confirm
         return PartitionWriter(
-            ready.store, ready.source, partition, rotation, writer_id, pool, time.time, budget, confirm
+            ready.store, ready.source, partition, rolling, writer_id, pool, time.time, budget, confirm
         )
 
     def today() -> int | None:
@@ -130,7 +131,7 @@ def _consumer(
     policy = Policy(settings.topic, begin_of(ready.kafka), settings.on_gap, today, screen.note, screen.trouble)
     client = Client(ready.kafka, settings.group)
     limits = Limits(settings.until_idle_s, settings.drain_timeout_s, session_s(ready.kafka, settings.group))
-    return Consumer(client, ready.kafka, new_lane, pool, policy, limits, _watchers(settings, screen), watch)
+    return Consumer(client, ready.kafka, new_writer, pool, policy, limits, _watchers(settings, screen), watch)
 
 
 def _watchers(settings: ConsumeSettings, screen: "ConsumeConsole") -> "list[Watcher]":

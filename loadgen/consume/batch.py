@@ -49,80 +49,80 @@ class RecordBatch:
 
 @dataclass(slots=True)
 class FileBatch:
-    """A run of records on its way to one file per day.
+    """Consecutive records that become one file per day.
 
     Attributes:
         first: the offset at which it begins: where the batch before ends.
-        opened_s: when its first block came, by the lane's clock.
-        new_spool: makes the temporary file of a day, or of dead letters (None).
+        opened_s: when its first records came, by the writer's clock.
+        new_file: makes the temporary file of a day, or of dead letters (None).
         next: one past its last record.
         n_records: events and dead letters in it.
         n_dead: dead letters in it.
-        spools: by day; None for dead letters.
-        added_s: when its latest block came, time.monotonic().
+        files: by day; None for dead letters.
+        added_s: when its latest records came, time.monotonic().
     """
 
     first: int
     opened_s: float
-    new_spool: Callable[[int | None], TemporaryFile]
+    new_file: Callable[[int | None], TemporaryFile]
     next: int = field(init=False)
     n_records: int = 0
     n_dead: int = 0
-    spools: dict[int | None, TemporaryFile] = field(default_factory=dict)
+    files: dict[int | None, TemporaryFile] = field(default_factory=dict)
     added_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.next = self.first
 
-    def add(self, block: RecordBatch) -> None:
-        """Append a block."""
-        for day, offsets, values in _by_day(block):
-            self._spool(day).add(values, int(offsets[0]), int(offsets[-1]))
-        if block.dead:
-            self._spool(None).add(block.dead, block.first, block.next_offset - 1)
-        self.n_records += len(block)
-        self.n_dead += len(block.dead)
-        self.next = block.next_offset
+    def add(self, records: RecordBatch) -> None:
+        """Append records."""
+        for day, offsets, values in _by_day(records):
+            self._file(day).add(values, int(offsets[0]), int(offsets[-1]))
+        if records.dead:
+            self._file(None).add(records.dead, records.first, records.next_offset - 1)
+        self.n_records += len(records)
+        self.n_dead += len(records.dead)
+        self.next = records.next_offset
         self.added_s = time.monotonic()
 
     def largest_bytes(self) -> int:
         """The length of its longest file, about."""
-        return max((spool.size_bytes for spool in self.spools.values()), default=0)
+        return max((file.size_bytes for file in self.files.values()), default=0)
 
-    def _spool(self, day: int | None) -> TemporaryFile:
-        spool = self.spools.get(day)
-        if spool is None:
-            spool = self.spools[day] = self.new_spool(day)
-        return spool
+    def _file(self, day: int | None) -> TemporaryFile:
+        file = self.files.get(day)
+        if file is None:
+            file = self.files[day] = self.new_file(day)
+        return file
 
 
-def pieces(block: RecordBatch, room: int, size: int) -> Iterator[RecordBatch]:
-    """The block cut before events: `room` of them first, then `size` at a time.
+def pieces(records: RecordBatch, room: int, size: int) -> Iterator[RecordBatch]:
+    """The records, cut before events: `room` events first, then `size` at a time.
 
-    Dead letters say their offset themselves, and go where they belong."""
-    cuts = range(room, len(block.values), size)
+    Dead letters are placed by the offset that they contain."""
+    cuts = range(room, len(records.values), size)
     if len(cuts) == 0:
-        yield block
+        yield records
         return
-    offsets = [block.first, *block.offsets[cuts.start :: size].tolist(), block.next_offset]
-    rows = [0, *cuts, len(block.values)]
-    dead = np.array([orjson.loads(line)["offset"] for line in block.dead], np.int64)
-    letters = [0, *np.searchsorted(dead, offsets[1:-1]).tolist(), len(block.dead)]
+    offsets = [records.first, *records.offsets[cuts.start :: size].tolist(), records.next_offset]
+    rows = [0, *cuts, len(records.values)]
+    dead = np.array([orjson.loads(line)["offset"] for line in records.dead], np.int64)
+    letters = [0, *np.searchsorted(dead, offsets[1:-1]).tolist(), len(records.dead)]
     for part in range(len(cuts) + 1):
         events, others = slice(*rows[part : part + 2]), slice(*letters[part : part + 2])
         yield RecordBatch(
             offsets[part],
-            block.offsets[events],
-            block.days[events],
-            block.values[events],
-            block.dead[others],
+            records.offsets[events],
+            records.days[events],
+            records.values[events],
+            records.dead[others],
             offsets[part + 1],
         )
 
 
-def _by_day(block: RecordBatch) -> Iterator[tuple[int, Int64s, list[bytes]]]:
-    """The events of each day, in order; most blocks have one day only."""
-    days, offsets, values = block.days, block.offsets, block.values
+def _by_day(records: RecordBatch) -> Iterator[tuple[int, Int64s, list[bytes]]]:
+    """The events of each day, in order; most batches have one day only."""
+    days, offsets, values = records.days, records.offsets, records.values
     if len(days) == 0:
         return
     if days.min() != days.max():
@@ -141,7 +141,7 @@ Confirm = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
-    """What the names of a lane's files say.
+    """What the names of a partition writer's files say.
 
     Attributes:
         source: the topic.
@@ -159,10 +159,10 @@ class FileNames:
         """The path of a file that is being written; it begins with the offset that says when it is of no more use."""
         return f"{self.source.temporaries(self.partition)}/{first:020}_{what}_{self.writer}"
 
-    def final(self, spool: TemporaryFile, day: int | None, stamp_s: int) -> str:
+    def final(self, file: TemporaryFile, day: int | None, stamp_s: int) -> str:
         """The path for good of a day's file, or of dead letters (None)."""
         suffix: Suffix = "jsonl" if day is None else self.suffix
-        batch = BatchName(stamp_s, self.partition, spool.first, spool.last, self.source.tag, suffix)
+        batch = BatchName(stamp_s, self.partition, file.first, file.last, self.source.tag, suffix)
         folder = f"{DEAD}/{day_folder(stamp_s // DAY_S)}" if day is None else day_folder(day)
         return f"{folder}/{batch.text}"
 
@@ -179,7 +179,7 @@ class Publication:
 
     def __init__(
         self,
-        chain: CommitLog,
+        log: CommitLog,
         names: FileNames,
         batches: Sequence[FileBatch],
         now_s: float,
@@ -188,23 +188,23 @@ class Publication:
         clears_up: bool,
         confirm: Confirm,
     ) -> None:
-        """Begin; the batches' spools are told to close already."""
+        """Begin; the batches' files are closing already."""
         self.batches = batches
         self.done: Future[CommitRecord] = Future()
-        self._chain, self._names, self._now_s, self._pool = chain, names, now_s, pool
+        self._log, self._names, self._now_s, self._pool = log, names, now_s, pool
         self._since_s = time.perf_counter()
         self.elapsed_s = 0.0
         self._clears_up, self._confirm = clears_up, confirm
         self._cancelled = False
         self._lock = Lock()
-        spools = [spool for batch in batches for spool in batch.spools.values()]
-        self._n_open = len(spools) + 1
-        for spool in spools:
-            spool.closed.add_done_callback(self._count_down)
+        files = [file for batch in batches for file in batch.files.values()]
+        self._n_open = len(files) + 1
+        for file in files:
+            file.closed.add_done_callback(self._count_down)
         self._count_down(None)
 
     def cancel(self) -> None:
-        """Stop before the commit point, if it is not behind us."""
+        """Stop, unless the commit point has passed."""
         self._cancelled = True
 
     def _count_down(self, _: object) -> None:
@@ -223,12 +223,12 @@ class Publication:
             if self._cancelled:
                 raise StoreError(f"the publication of partition {record.partition} was given up")
             self._confirm(self.batches[-1].added_s)
-            self._chain.commit(record, self._names.temporary(record.first, "record"))
-            self._chain.roll_forward(record)
+            self._log.commit(record, self._names.temporary(record.first, "record"))
+            self._log.roll_forward(record)
             if self._clears_up:
-                self._chain.clear_up()
+                self._log.clear_up()
             self.elapsed_s = time.perf_counter() - self._since_s
-        except Exception as error:  # whatever it is, the lane raises it in the consumer's thread
+        except Exception as error:  # of any kind: the partition writer raises it in the consumer's thread
             self.done.set_exception(error)
         else:
             self.done.set_result(record)
@@ -236,11 +236,11 @@ class Publication:
     def _record(self) -> CommitRecord:
         """Raises what a file has met."""
         at = datetime.fromtimestamp(self._now_s, UTC).isoformat()
-        moves = tuple(
-            Rename(spool.path, self._names.final(spool, day, int(self._now_s)), spool.closed.result(), spool.n_events)
+        renames = tuple(
+            Rename(file.path, self._names.final(file, day, int(self._now_s)), file.closed.result(), file.n_events)
             for batch in self.batches
-            for day, spool in batch.spools.items()
+            for day, file in batch.files.items()
         )
-        names, first, end = self._names, self._chain.next, self.batches[-1].next
+        names, first, end = self._names, self._log.next, self.batches[-1].next
         n_dead = sum(batch.n_dead for batch in self.batches)
-        return CommitRecord(names.writer, names.source.tag, names.partition, first, end, at, moves, n_dead)
+        return CommitRecord(names.writer, names.source.tag, names.partition, first, end, at, renames, n_dead)

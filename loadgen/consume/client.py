@@ -52,8 +52,8 @@ class Client(TopicReader):
 
         member.subscribe([self._topic], on_assign=assigned, on_revoke=gone(on_revoke), on_lost=gone(on_lost))
 
-    def begin_anew(self) -> list[int]:
-        """Be another member, that of no group yet, in place of one that is stranded; the partitions that are lost."""
+    def reset(self) -> list[int]:
+        """Connect again as a new member, which has not joined the group yet; returns the lost partitions."""
         threading.Thread(target=self._consumer.close, daemon=True).start()  # waits for a broker, in vain
         self._open()
         lost = sorted(self._assigned)
@@ -62,7 +62,7 @@ class Client(TopicReader):
         return lost
 
     def commit(self, offsets: Mapping[int, int]) -> None:
-        """Tell the group how far each partition is stored: a hint for people and tools, nothing depends on it.
+        """Commit to the group how far each partition is stored: advisory, for people and tools; no writer reads it.
 
         Never from within a callback: librdkafka 2.16 may abort the process where that happens during `close`."""
         positions = [TopicPartition(self._topic, partition, offset) for partition, offset in offsets.items()]
@@ -71,33 +71,33 @@ class Client(TopicReader):
 
 
 def _ignore(*_: object) -> None:
-    """Commits are hints."""
+    """Commits are advisory."""
 
 
-TOLD_ELSEWHERE = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
-"""The group takes the partitions away; `out_of_reach` tells of brokers."""
+REPORTED_ELSEWHERE = (KafkaError._MAX_POLL_EXCEEDED, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT)
+"""A rebalance follows the first; `out_of_reach` reports brokers."""
 
 
 class ErrorClassifier:
-    """Passes on what matters, once."""
+    """Tells errors that end the consumer from those that are reported once."""
 
     def __init__(self, client: Client, kafka: KafkaSettings, note: Callable[[str], None]) -> None:
-        """Begin to listen.
+        """Begin.
 
         Args:
-            client: of which to ask more.
+            client: asked whether the topic exists.
             kafka: for messages.
-            note: says something to the user.
+            note: prints a message for the user.
         """
         self._client, self._kafka, self._note = client, kafka, note
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._is_out_of_reach = False
 
     def take(self, error: KafkaError) -> None:
-        """Tell of an error; the same kind is told once.
+        """Raise an error or report it; each kind is reported once.
 
         Raises:
-            TopicMissing, AccessRefused, SinkError: there is nothing to be read any more.
+            TopicMissing, AccessRefused, SinkError: nothing more can be read.
         """
         code = error.code()
         if code in MISSING:
@@ -107,12 +107,12 @@ class ErrorClassifier:
             raise refused(self._kafka, REFUSALS[code], error.str())
         elif error.fatal():
             raise self.broken(error)
-        elif code not in TOLD_ELSEWHERE and code not in self._told:
-            self._told.add(code)
+        elif code not in REPORTED_ELSEWHERE and code not in self._reported:
+            self._reported.add(code)
             self._note(f"Kafka: {hide_secrets(error.str(), self._kafka.options)}")
 
     def broken(self, error: KafkaError) -> SinkError:
-        """What to raise where the client is of no more use."""
+        """The exception to raise if the client cannot be used any more."""
         reason = hide_secrets(error.str(), self._kafka.options)
         return SinkError(
             f"Kafka gives no more of topic {self._kafka.topic!r}: {reason}; look at the broker's log, then "
@@ -120,14 +120,14 @@ class ErrorClassifier:
         )
 
     def out_of_reach(self) -> None:
-        """A question got no answer: say so if no broker is left."""
+        """Report, after a request without an answer, that all brokers are down."""
         text = self._client.monitor.texts.get(KafkaError._ALL_BROKERS_DOWN)
         if text is not None and not self._is_out_of_reach:
             self._is_out_of_reach = True
             self._note(f"no broker answers ({text}); waiting until one does")
 
     def in_reach(self) -> None:
-        """Messages come: say so if they did not for a while."""
+        """Report that a broker answers again."""
         if self._is_out_of_reach:
             self._is_out_of_reach = False
             self._client.monitor.texts.pop(KafkaError._ALL_BROKERS_DOWN, None)

@@ -1,10 +1,7 @@
-"""What is consumed, named so that nothing else is ever taken for it.
+"""The commit log of one Kafka partition: why every record is stored exactly once.
 
-In: what the brokers say of their cluster and topic. Out: the tag in file names, and the folder of the commit records.
-
-The chain of commit records of one Kafka partition: why every record is stored exactly once.
-
-In: files that a lane has written, offsets. Out: those files under their final names, all of one publication or none.
+In: files that a partition writer has written, offsets. Out: those files under their final names, all or none of a
+publication.
 
 A writer publishes in these steps, and begins the next publication only after the last of them:
 
@@ -13,30 +10,30 @@ A writer publishes in these steps, and begins the next publication only after th
     C  rename it: the commit point              _commits/<topic>-<tag>/p=003/<first>.json; fails where it is there
     D  see that the record before is there still
     E  rename each file to its final name       year=…/month=…/day=…/batch_…, from the record alone
-    F  tell Kafka the offset                    a hint for people and tools: no writer goes by it
+    F  commit the offset to Kafka               advisory, for people and tools: no writer reads it
 
 A writer that gets a partition recovers: R1 read the last record, R2 do E for it, R3 remove temporary files that begin
 below its `next`; then it reads Kafka from `next` on. After any error a writer drops what it holds, and recovers. R3 is
 repeated from time to time after E; old records go with it.
 
-**The chain.** Since a record begins where the one before ends, whatever gaps Kafka's offsets have, two writers who both
-go on from the same record want the same name. The store gives it to one (C). So the records form one chain, whose
-ranges neither overlap nor leave anything out; and what is stored is what the chain's records name. It remains to show
-that each record's files reach their final names once (E), and that nothing else does.
+**The commit log.** A record begins where the one before ends, whatever gaps Kafka's offsets have, so two writers that
+go on from the same record want the same name, and the store gives it to one of them (C). Therefore the records form one
+log, whose ranges neither overlap nor leave a gap, and what is stored is what the log's records name. It remains to show
+that each record's files reach their final names once (E), and that no other files do.
 
 **Killed**
 - before C: nothing is published. The successor reads the same `next`, and stores these offsets in files of its own;
-  what is left behind are temporary files, which R3 removes once the chain is beyond them.
+  what is left behind are temporary files, which R3 removes once the log is beyond them.
 - between C and E, or in E: the record says what is missing. The next writer does the rest in R2, before it can add a
   record: so only the last record can be unfinished, and R2 need not look further back.
 - after E: nothing is left to do.
 
-**Repeated.** E may be done again, by anybody, at any time: where the temporary file is gone, the final one must be
+**Repeated.** E may be done again, by any writer, at any time: where the temporary file is gone, the final one must be
 there with its length, or a compactor has merged it into one that covers it (`loadgen.consume.compact`). Anything else
 is an error that names the file; nothing is ever replaced. Final names are free, since they say source, partition and
 offsets.
 
-**No reply, or an error** in C: look at the name. My record there: it worked. Another's: I am fenced. None: nobody knows
+**No reply, or an error** in C: look at the name. My record there: it worked. Another's: I am fenced. None: unknown
 whether the rename is still on its way, so the writer recovers, and its next attempt uses other temporary files. Should
 the first record come through after all, the second finds the name taken, and the first one's files are untouched: R3
 removes only what begins *below* `next`. In E: look at both names. Everywhere else: give up, and recover.
@@ -49,7 +46,7 @@ removes only what begins *below* `next`. In E: look at both names. Everywhere el
   reached, so it is part of nothing, or published.
 - The zombie slept so long that the name it wants was pruned, so C succeeds: records are pruned oldest first, so the
   one before is gone as well. D sees that, and the zombie is fenced before E. Its record stays, below the last one,
-  where nobody reads it. In a chain without a record before, D looks whether there is any other record.
+  where no writer reads it. In a log without a record before, D looks whether there is any other record.
 
 **Store full, or away**: A or B fails, nothing is published, the writer recovers until it can; in C and E as above.
 
@@ -58,7 +55,7 @@ still has the id that is part of the source, later than the last message was rea
 consumer ends. Without an answer nothing is published either, and the writer recovers.
 
 **Dead letters** are files of the record like others, so all of this holds for them. **Another source** (a topic that
-was made anew, another cluster) has another tag, so a chain, temporary files and final names of its own.
+was created again, another cluster) has another tag, so a log, temporary files and final names of its own.
 """
 
 import json
@@ -75,7 +72,7 @@ from loadgen.store.layout import COMMITS, TMP, BatchName
 
 @dataclass(frozen=True, slots=True)
 class TopicIdentity:
-    """A topic of a cluster. One that was removed and made anew is another source: its offsets begin again.
+    """A topic of a cluster. One that was deleted and created again is another source: its offsets begin again.
 
     Attributes:
         cluster_id: as the brokers report it.
@@ -145,7 +142,7 @@ class CommitRecord:
         writer: who wrote it, with a part of its own for each attempt.
         source: the tag of the topic.
         partition: Kafka's.
-        first: the offset at which the record before ends; 0 in the first record of a chain.
+        first: the offset at which the record before ends; 0 in the first record of a log.
         next: one past the last offset that is stored with it.
         at: when, ISO 8601.
         files: what it publishes.
@@ -178,7 +175,7 @@ class CommitRecord:
             fields: dict[str, Any] = json.loads(data)
             if fields.pop("version") != VERSION:
                 raise ValueError("another version")
-            files = tuple(Rename(**move) for move in fields.pop("files"))
+            files = tuple(Rename(**rename) for rename in fields.pop("files"))
             replaces = tuple(fields.pop("replaces"))
             return cls(files=files, replaces=replaces, **fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -211,7 +208,7 @@ class CommitLog:
         return 0 if self.last is None else self.last.next
 
     def recover(self) -> None:
-        """Find the last record, finish what it publishes, and clear up what can no longer become part of the chain.
+        """Find the last record, finish what it publishes, and clear up what can no longer become part of the log.
 
         Raises:
             StoreError: the store does not answer, or a file of the last record is gone.
@@ -227,7 +224,7 @@ class CommitLog:
 
         Args:
             record: begins at `next`.
-            temporary: a path for it until then, that nobody else uses.
+            temporary: a path for it until then, that no other writer uses.
 
         Raises:
             Fenced: another writer's record is there; nothing of this one is published.
@@ -248,12 +245,12 @@ class CommitLog:
         Raises:
             StoreError: the store does not answer, or a file is gone, or another one has its name.
         """
-        for move in record.files:
+        for rename in record.files:
             try:
-                self._store.rename(move.temporary, move.final)
+                self._store.rename(rename.temporary, rename.final)
             except StoreError as error:
-                if not self.is_published(move):
-                    raise _unpublished(move, record, error) from error
+                if not self.is_published(rename):
+                    raise _unpublished(rename, record, error) from error
 
     def clear_up(self) -> None:
         """Remove what is of no more use, once the last record is rolled forward; tries, and never raises StoreError."""
@@ -284,7 +281,7 @@ class CommitLog:
             ) from error
 
     def _check_unpruned(self, record: CommitRecord) -> None:
-        """That the name was free because nobody had used it, not because its record had been pruned since."""
+        """Raise Fenced if the name was free only because its record had been pruned."""
         if self.last is None:
             only = all(file.path.endswith(name_of(record.first)) for file in self._listed())
         else:
@@ -295,14 +292,14 @@ class CommitLog:
                 f"while this one ({record.writer}) stood still; recover and go on from there"
             )
 
-    def is_published(self, move: Rename) -> bool:
+    def is_published(self, rename: Rename) -> bool:
         """Whether a file is there for readers: under its name, or within a compacted one that covers it."""
-        length = self._store.length(move.final)
+        length = self._store.length(rename.final)
         if length is not None:
-            return length == move.bytes
-        if self._store.length(move.temporary) is not None:
+            return length == rename.bytes
+        if self._store.length(rename.temporary) is not None:
             return False
-        folder, _, name = move.final.rpartition("/")
+        folder, _, name = rename.final.rpartition("/")
         batch = BatchName.parse(name)
         return batch is not None and any(other.covers(batch) for other in _batches(self._store.files(folder)))
 
@@ -330,15 +327,15 @@ def _batches(files: Iterable[StoredFile]) -> list[BatchName]:
     return [batch for batch in parsed if batch is not None]
 
 
-def _unpublished(move: Rename, record: CommitRecord, error: StoreError) -> StoreError:
+def _unpublished(rename: Rename, record: CommitRecord, error: StoreError) -> StoreError:
     if isinstance(error, AlreadyThere):
         return StoreError(
-            f"{move.final} must be the file of {move.bytes} bytes that the commit record at offset {record.first} "
+            f"{rename.final} must be the file of {rename.bytes} bytes that the commit record at offset {record.first} "
             "names, but another file is there; move that one away"
         )
     if isinstance(error, NotThere):
         return StoreError(
-            f"{move.final} of the commit record at offset {record.first} is gone, and so is {move.temporary}: "
+            f"{rename.final} of the commit record at offset {record.first} is gone, and so is {rename.temporary}: "
             f"somebody removed it; bring it back, or remove the records in that folder to store the topic anew"
         )
     return error

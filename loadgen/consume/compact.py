@@ -1,24 +1,20 @@
-"""Many batch files into one: which of them, under which name, and how.
-
-In: files of one day, source and partition. Out: runs of neighbours that may be merged, and their content in one file.
-
-Merging the many small files of past days into few, while readers and writers go on.
+"""Merges the many small batch files of past days into few, while readers and writers go on.
 
 In: a store. Out: for each day, source and partition as few files as their size allows, and counts of what was done.
 
 A merged file has the range of offsets of those that it replaces, and readers leave out what lies inside another's range
 (`loadgen.store.layout`); so the one rename that publishes it swaps all of them at once. What keeps that safe:
 
-1. Only what is certain to be complete is merged. Before any folder is listed, the writers' chains say up to which
+1. Only what is certain to be complete is merged. Before any folder is listed, the writers' commit logs say up to which
    offset every file has its final name. No file below that can appear later, so a merged range hides nothing else.
-2. Compactors of a day, source and partition take turns by a chain of records of their own (`loadgen.consume.commits`),
-   numbered instead of named by offset. One lists the files after the chain's last record is rolled forward, and its own
-   record is the next one: had another been quicker, that name is taken, and the work is dropped. So two merged files
-   never overlap in part.
-3. Killed before its record: what it wrote is temporary, and is swept later. Killed after it: whoever comes next rolls
+2. Compactors of a day, source and partition take turns by a commit log of their own (`loadgen.consume.commits`), whose
+   records are numbered instead of named by offset. A compactor lists the files after the log's last record is rolled
+   forward, and its own record is the next one. If another compactor was quicker, that name is taken, and the work is
+   dropped. So two merged files never overlap in part.
+3. Killed before its record: what it wrote is temporary, and is swept later. Killed after it: the next compactor rolls
    the record forward. Meanwhile readers see the old files, all of them.
-4. The old files go only when every reader that may have listed them is done: a grace after the moment at which
-   somebody saw the merged file in place and wrote that down. Nothing else is merged there until they are gone.
+4. The old files go only when every reader that may have listed them is done: a grace period after the moment at
+   which a compactor saw the merged file in place and wrote that down. Nothing else is merged there until they are gone.
 """
 
 import json
@@ -283,8 +279,8 @@ def _settled(store: Store) -> dict[tuple[str, int], int]:
     settled = {}
     for folder, path in last.items():
         record = CommitRecord.from_json(path, store.read(path))
-        chain = CommitLog(store, folder, TMP)
-        is_rolled = all(map(chain.is_published, record.files))
+        log = CommitLog(store, folder, TMP)
+        is_rolled = all(map(log.is_published, record.files))
         settled[record.source, record.partition] = record.next if is_rolled else record.first
     return settled
 
@@ -295,7 +291,7 @@ def _keys(store: Store, until_day: int) -> list[Key]:
     for file in _batch_files(store, ""):
         day = day_of(file.file.path)
         if day is not None and day <= until_day:
-            counts[day, *file.batch.lane] += 1
+            counts[day, *file.batch.origin] += 1
     return sorted(key for key, count in counts.items() if count > 1)
 
 
@@ -322,10 +318,10 @@ class _Group:
         """One turn: remove what an earlier turn has replaced, then merge what there is."""
         done = Compacted()
         try:
-            chain = self._chain()
-            chain.recover()
-            if self._is_cleared(chain, done):
-                self._merge(chain, done)
+            log = self._log()
+            log.recover()
+            if self._is_cleared(log, done):
+                self._merge(log, done)
         except (Fenced, NotThere):  # another one was quicker
             done.n_taken += 1
         return done
@@ -335,20 +331,20 @@ class _Group:
         day, source, partition = self.key
         return f"{FOLDER}/{source}/p={partition:03}/day={day}"
 
-    def _chain(self) -> CommitLog:
+    def _log(self) -> CommitLog:
         return CommitLog(self.store, f"{COMMITS}/{self._name}", f"{TMP}/{self._name}")
 
     def _files(self) -> list[BatchFile]:
         found = _batch_files(self.store, day_folder(self.key[0]))
-        return [file for file in found if file.batch.lane == self.key[1:]]
+        return [file for file in found if file.batch.origin == self.key[1:]]
 
-    def _is_cleared(self, chain: CommitLog, done: Compacted) -> bool:
+    def _is_cleared(self, log: CommitLog, done: Compacted) -> bool:
         """Whether nothing is left of what the last record has replaced; removes it when the grace is over."""
         there = {file.file.path for file in self._files()}
-        old = [path for path in (chain.last.replaces if chain.last else ()) if path in there]
+        old = [path for path in (log.last.replaces if log.last else ()) if path in there]
         if not old:
             return True
-        mark = f"{COMMITS}/{self._name}/{chain.next:020}.seen"
+        mark = f"{COMMITS}/{self._name}/{log.next:020}.seen"
         if self.clock() < self._seen_s(mark) + self.grace_s:
             done.n_waiting += len(old)
             return False
@@ -367,33 +363,33 @@ class _Group:
             self.store.write(mark, repr(now_s).encode())
             return now_s
 
-    def _merge(self, chain: CommitLog, done: Compacted) -> None:
+    def _merge(self, log: CommitLog, done: Compacted) -> None:
         files = sorted(uncovered(self._files()), key=lambda file: file.batch.first)
         ready = [file for file in files if file.batch.last < self.settled]
         done.n_unsettled += len(files) - len(ready)
         runs = list(runs_of(ready, self.target_bytes))
         if runs:
-            record = self._record(chain, runs)
-            chain.commit(record, self._temporary(record.first, f"record_{record.writer}"))
-            chain.roll_forward(record)
-            self._is_cleared(chain, done)  # begins the grace
+            record = self._record(log, runs)
+            log.commit(record, self._temporary(record.first, f"record_{record.writer}"))
+            log.roll_forward(record)
+            self._is_cleared(log, done)  # begins the grace
             done.n_merged += len(record.replaces)
             done.n_made += len(record.files)
-            done.n_bytes += sum(move.bytes for move in record.files)
+            done.n_bytes += sum(rename.bytes for rename in record.files)
 
-    def _record(self, chain: CommitLog, runs: list[list[BatchFile]]) -> CommitRecord:
+    def _record(self, log: CommitLog, runs: list[list[BatchFile]]) -> CommitRecord:
         """Write the merged files under temporary names."""
         now_s, (_, source, partition) = self.clock(), self.key
         writer = f"compactor-{token_hex(4)}"
-        moves = []
+        renames = []
         for run in runs:
             name = merged_name(run, int(now_s))
-            temporary = self._temporary(chain.next, f"{name}_{writer}")
+            temporary = self._temporary(log.next, f"{name}_{writer}")
             n_bytes = write_merged(self.store, run, temporary)
-            moves.append(Rename(temporary, f"{day_folder(self.key[0])}/{name}", n_bytes, NOT_COUNTED))
+            renames.append(Rename(temporary, f"{day_folder(self.key[0])}/{name}", n_bytes, NOT_COUNTED))
         at = datetime.fromtimestamp(now_s, UTC).isoformat()
         replaces = tuple(file.file.path for run in runs for file in run)
-        return CommitRecord(writer, source, partition, chain.next, chain.next + 1, at, tuple(moves), 0, replaces)
+        return CommitRecord(writer, source, partition, log.next, log.next + 1, at, tuple(renames), 0, replaces)
 
     def _temporary(self, turn: int, what: str) -> str:
         return f"{TMP}/{self._name}/{turn:020}_{what}"

@@ -1,7 +1,7 @@
-"""The consumer's loop: fetch, judge, hand over to the lanes, publish, give back what the group takes away.
+"""The consumer's loop: fetch, classify, write, publish, give back what the group takes away.
 
-In: what `prepare` has made ready. Out: events in the store, each exactly once; a `Result`. Only this thread touches
-partitions and lanes; what may wait (the store, questions to the brokers) runs in the pool, and the loop goes on
+In: what `prepare` returns. Out: events in the store, each exactly once; a `Result`. Only this thread touches
+partitions and writers; what may wait (the store, questions to the brokers) runs in the pool, and the loop goes on
 polling, so that the group never takes this consumer for dead.
 """
 
@@ -32,7 +32,7 @@ FIRST_MESSAGES = 500
 FETCH_BYTES = 4 << 20
 """What one poll should bring at most, by the size of the messages so far."""
 WATCH_S = 0.5
-HINT_S = 5.0
+COMMIT_EVERY_S = 5.0
 REVOKE_S = 30.0
 """Longest time to publish what the group takes away; the group waits as long (max.poll.interval.ms is 5 minutes)."""
 WAIT_STEP_S = 0.05
@@ -81,7 +81,7 @@ class Consumer:
         self,
         client: Client,
         kafka: KafkaSettings,
-        new_lane: Callable[[int], PartitionWriter],
+        new_writer: Callable[[int], PartitionWriter],
         pool: Executor,
         policy: Policy,
         limits: Limits,
@@ -93,14 +93,14 @@ class Consumer:
         Args:
             client: the member of the group.
             kafka: for messages.
-            new_lane: makes the lane of a partition.
+            new_writer: makes the partition writer.
             pool: for what may wait.
             policy: what all partitions do alike; its `note` is used here too.
             limits: what ends it.
             watchers: told the totals and the seconds since the start twice a second.
             watch: of the topic, begun already; its error ends the consumer.
         """
-        self._client, self._new_lane, self._pool = client, new_lane, pool
+        self._client, self._new_writer, self._pool = client, new_writer, pool
         self._policy, self._limits, self._watchers = policy, limits, watchers
         self._topic_watch = watch
         self._partitions: dict[int, Partition] = {}
@@ -113,9 +113,9 @@ class Consumer:
         self._is_member = False
         self._turned_s = self._start_s
         self._ends = EndOffsets(client, pool)
-        self._watched_s = self._hinted_s = 0.0
-        self._hinted: dict[int, int] = {}
-        self._news = ErrorClassifier(client, kafka, policy.note)
+        self._watched_s = self._committed_s = 0.0
+        self._committed: dict[int, int] = {}
+        self._errors = ErrorClassifier(client, kafka, policy.note)
 
     def run(self) -> Result:
         """Consume until something ends it, and publish what was read."""
@@ -143,16 +143,16 @@ class Consumer:
                     raise self._topic_watch.error
                 if self._client.is_stranded:
                     self._policy.note("librdkafka has lost all brokers for good; joining the group anew")
-                    self._on_lost(self._client.begin_anew())
+                    self._on_lost(self._client.reset())
                     self._join()
                 self._take(self._fetched())
                 self._notice_standstill()
                 for partition in list(self._partitions.values()):
                     partition.turn(time.time())
-                self._ask_for_ends()
+                self._request_end_offsets()
                 if self._is_idle():
                     return "idle", None
-                self._hint()
+                self._commit_offsets()
                 self._watch()
         except (SinkError, OffsetGone) as error:
             return "error", error
@@ -166,7 +166,7 @@ class Consumer:
         try:
             return self._client.fetch(self._n_messages, POLL_S)
         except KafkaException as error:
-            raise self._news.broken(error.args[0]) from error
+            raise self._errors.broken(error.args[0]) from error
 
     def _take(self, messages: list[Message]) -> None:
         """Hand messages over to their partitions; they come in runs of one partition."""
@@ -187,7 +187,7 @@ class Consumer:
             self._first_read_s = min(self._first_read_s, self._quiet_since_s)
             self._gone.n_read += n_good
             self._gone.reading_s = self._quiet_since_s - self._first_read_s
-            self._news.in_reach()
+            self._errors.in_reach()
         if n_bytes:
             self._n_messages = max(1, min(MAX_MESSAGES, FETCH_BYTES * n_good // n_bytes))
 
@@ -199,16 +199,16 @@ class Consumer:
         return found
 
     def _take_error(self, error: KafkaError, message: Message) -> None:
-        """What comes in place of a message: an end, a gap, or bad news."""
+        """What comes in place of a message: the end of a partition, a gap, or an error."""
         partition = self._partitions.get(message.partition() or 0)
         if error.code() == KafkaError._PARTITION_EOF:
             if partition is not None:
                 partition.at_end(message.offset() or 0)
         elif error.code() in GAPS:
             if partition is not None:
-                partition.look_again(self._limits.drain_timeout_s)
+                partition.reseek(self._limits.drain_timeout_s)
         else:
-            self._news.take(error)
+            self._errors.take(error)
 
     # what the group does; called out of fetch and close
 
@@ -217,11 +217,11 @@ class Consumer:
         self._gone.n_rebalances += 1
         self._quiet_since_s = time.monotonic()
         for number in numbers:
-            lane = self._new_lane(number)
-            self._partitions[number] = Partition(number, lane, self._client, self._pool, self._policy)
+            writer = self._new_writer(number)
+            self._partitions[number] = Partition(number, writer, self._client, self._pool, self._policy)
 
     def _on_revoke(self, numbers: list[int]) -> None:
-        """Publish what the group takes away, then let go of it. The next consumer of it commits the hint."""
+        """Publish what the group takes away, then let go of it. The next consumer of it commits its offset."""
         taken = [self._partitions[number] for number in numbers if number in self._partitions]
         self._publish_all(taken, REVOKE_S)
         self._let_go(numbers)
@@ -244,11 +244,11 @@ class Consumer:
         deadline_s, problem = time.monotonic() + timeout_s, ""
         waiting = [partition for partition in partitions if partition.phase is PartitionPhase.READING]
         for partition in waiting:
-            partition.lane.publish_now()
+            partition.writer.publish_now()
         while waiting and time.monotonic() < deadline_s:
             for partition in list(waiting):
                 try:
-                    if partition.lane.wait(WAIT_STEP_S):
+                    if partition.writer.wait(WAIT_STEP_S):
                         waiting.remove(partition)
                 except (StoreError, SinkError) as error:
                     problem = str(error)
@@ -259,7 +259,7 @@ class Consumer:
     def _drain(self) -> LoadgenError | None:
         """Publish everything and give it back; returns what was not."""
         problem = self._publish_all(list(self._partitions.values()), self._limits.drain_timeout_s)
-        self._hint(now=True)
+        self._commit_offsets(now=True)
         self._let_go(list(self._partitions))
         if not problem:
             return None
@@ -269,11 +269,11 @@ class Consumer:
 
     # what is due from time to time
 
-    def _ask_for_ends(self) -> None:
-        """Keep track of where the partitions end."""
+    def _request_end_offsets(self) -> None:
+        """Ask for the end offsets in the background."""
         self._ends.turn(self._partitions, self._idle_at_s())
         if not self._ends.is_answered:
-            self._news.out_of_reach()
+            self._errors.out_of_reach()
 
     def _idle_at_s(self) -> float:
         """From when on this consumer is idle if nothing comes.
@@ -304,16 +304,16 @@ class Consumer:
             self._quiet_since_s = now_s
         self._turned_s = now_s
 
-    def _hint(self, now: bool = False) -> None:
-        """Tell the group how far everything is stored."""
-        if not now and time.monotonic() - self._hinted_s < HINT_S:
+    def _commit_offsets(self, now: bool = False) -> None:
+        """Commit to the group how far everything is stored."""
+        if not now and time.monotonic() - self._committed_s < COMMIT_EVERY_S:
             return
-        self._hinted_s = time.monotonic()
-        offsets = {number: partition.lane.next_offset for number, partition in self._partitions.items()}
-        news = {n: offset for n, offset in offsets.items() if offset is not None and self._hinted.get(n) != offset}
-        if news:
-            self._client.commit(news)
-            self._hinted |= news
+        self._committed_s = time.monotonic()
+        offsets = {number: partition.writer.next_offset for number, partition in self._partitions.items()}
+        changed = {n: next for n, next in offsets.items() if next is not None and self._committed.get(n) != next}
+        if changed:
+            self._client.commit(changed)
+            self._committed |= changed
 
     def _watch(self, now: bool = False) -> None:
         if now or time.monotonic() - self._watched_s >= WATCH_S:
@@ -345,11 +345,11 @@ ASK_EVERY_S = 2.0
 
 
 class EndOffsets:
-    """Asks now and then.
+    """Asks for the end offsets in the background, for the consumer lag and to know when the consumer is idle.
 
     Attributes:
-        of_s: when the latest answer was asked for (time.monotonic).
-        is_answered: whether the latest question was answered.
+        of_s: when the request for the latest answer was sent (time.monotonic).
+        is_answered: whether the latest request was answered.
     """
 
     def __init__(self, client: Client, pool: Executor) -> None:
@@ -361,11 +361,11 @@ class EndOffsets:
         self._asked: Future[dict[int, int]] | None = None
 
     def turn(self, partitions: Mapping[int, Partition], wanted_s: float) -> None:
-        """Take in an answer, ask again if it is time to; never waits.
+        """Take an answer, ask again if that is due; never waits.
 
         Args:
-            partitions: of which to ask, by number; they are told.
-            wanted_s: once it is this late (time.monotonic), an answer of before is of no use.
+            partitions: by number; their `end` is set.
+            wanted_s: from then on (time.monotonic) answers to earlier requests do not count.
         """
         if self._asked is not None and self._asked.done():
             self._take(self._asked, partitions)

@@ -1,7 +1,7 @@
 """One Kafka partition of this consumer, from its assignment until it is lost: recovered, read, recovered again.
 
-In: messages, ticks. Out: what its lane publishes. Nothing here waits: recovery runs in the pool. A lane that failed is
-recovered and read on from what the store says, as often as it takes.
+In: messages, ticks. Out: what its writer publishes. Nothing here waits: recovery runs in the pool. After a failure the
+writer is recovered and reading goes on from what the store says, as often as necessary.
 
     RECOVERING → READING → (the store failed, or another writer has it) WAITING → RECOVERING …
 """
@@ -57,8 +57,8 @@ class Policy:
         topic: its name, for messages.
         begin: where to read a partition of which nothing is stored yet.
         on_gap: what to do where Kafka no longer has what must be read next.
-        day: the day that events are stored under (days since 1970), asked for each block; None for their own.
-        note: says something to the user.
+        day: the day that events are stored under (days since 1970), asked for each call; None for their own.
+        note: prints a message for the user.
         trouble: says of a partition that the store failed, in words; the empty text when it has taken something again.
     """
 
@@ -75,7 +75,7 @@ class Partition:
 
     Attributes:
         number: Kafka's.
-        lane: its way into the store.
+        writer: publishes its records.
         phase: where it is in its life.
         seen: the offset behind the last one that was read, or that was said to be the end.
         end: the offset behind the last message, when it was last asked for.
@@ -83,9 +83,9 @@ class Partition:
         latest_ms: the time of the latest event, milliseconds since 1970; -1 before the first.
     """
 
-    def __init__(self, number: int, lane: PartitionWriter, client: Client, pool: Executor, policy: Policy) -> None:
+    def __init__(self, number: int, writer: PartitionWriter, client: Client, pool: Executor, policy: Policy) -> None:
         """Begin to recover."""
-        self.number, self.lane = number, lane
+        self.number, self.writer = number, writer
         self.seen = self.end = self._first = 0
         self.n_retries = 0
         self.latest_ms = -1
@@ -117,34 +117,34 @@ class Partition:
             self._publish(now_s)
 
     def take(self, messages: Sequence[Message]) -> int:
-        """Pass messages (no errors, in order) on to the lane; returns how many bytes their values have.
+        """Pass messages (no errors, in order) on to the writer; returns how many bytes their values have.
 
-        What is not being read now, and what is stored already, is passed over."""
+        Messages that are stored already are skipped, and all of them unless the partition is being read."""
         if self.phase is not PartitionPhase.READING:
             return 0
-        position = self.lane.position or 0
+        position = self.writer.position or 0
         if (messages[0].offset() or 0) < position:
             messages = [message for message in messages if (message.offset() or 0) >= position]
         if not messages:
             return 0
-        block, latest_ms = judge(messages, self._policy.day())
-        self.seen = block.next_offset
+        records, latest_ms = judge(messages, self._policy.day())
+        self.seen = records.next_offset
         self.latest_ms = max(self.latest_ms, latest_ms)
-        self.lane.add(block)
-        return sum(map(len, block.values)) + sum(map(len, block.dead))
+        self.writer.add(records)
+        return sum(map(len, records.values)) + sum(map(len, records.dead))
 
     def at_end(self, offset: int) -> None:
         """Kafka has no message at or behind this offset."""
         if self.phase is PartitionPhase.READING:
             self.seen = max(self.seen, offset)
 
-    def look_again(self, timeout_s: float) -> None:
-        """What must be read next is gone: publish what is there, then find out where to go on."""
+    def reseek(self, timeout_s: float) -> None:
+        """The next offset is gone from Kafka: publish what was read, then find out where to go on."""
         if self.phase is not PartitionPhase.READING:
             return
         try:
-            self.lane.publish_now()
-            self.lane.wait(timeout_s)
+            self.writer.publish_now()
+            self.writer.wait(timeout_s)
         except StoreError as error:
             self._fail(error)
             return
@@ -153,7 +153,7 @@ class Partition:
 
     def let_go(self) -> None:
         """It is another consumer's now, or nobody's: drop what is not published."""
-        self.lane.discard()
+        self.writer.discard()
         self._policy.trouble(self.number, "")
 
     @property
@@ -164,7 +164,7 @@ class Partition:
     @property
     def n_unstored(self) -> int:
         """Messages that are in Kafka and not stored yet."""
-        stored = self.lane.next_offset
+        stored = self.writer.next_offset
         return max(0, max(self.end, self.seen) - max(self._first, stored or 0))
 
     def _begin(self) -> None:
@@ -178,26 +178,26 @@ class Partition:
         if start.gap:
             self._policy.note(f"partition {self.number}: {start.gap}; going on behind it (--on-gap continue)")
         self._first = start.offset
-        self.seen = max(start.offset, self.lane.position or 0)
+        self.seen = max(start.offset, self.writer.position or 0)
         self.phase, self._paused = PartitionPhase.READING, False
 
     def _publish(self, now_s: float) -> None:
         try:
-            self.lane.tick(now_s)
+            self.writer.tick(now_s)
         except StoreError as error:
             self._fail(error)
             return
-        if self.lane.published.n_publications > self._n_published:
-            self._n_published = self.lane.published.n_publications
+        if self.writer.published.n_publications > self._n_published:
+            self._n_published = self.writer.published.n_publications
             self._delay_s = FIRST_DELAY_S
             self._policy.trouble(self.number, "")
-        if self.lane.full != self._paused:
-            self._paused = self.lane.full
+        if self.writer.full != self._paused:
+            self._paused = self.writer.full
             (self._client.pause if self._paused else self._client.resume)(self.number)
 
     def _fail(self, error: Exception) -> None:
         """Drop what is not published, and try again after a while that grows."""
-        self.lane.discard()
+        self.writer.discard()
         self._client.stop(self.number)
         self.n_retries += 1
         self.phase = PartitionPhase.WAITING
@@ -207,7 +207,7 @@ class Partition:
 
     def _find_start(self) -> Start:
         """Runs in the pool."""
-        stored = self.lane.recover()
+        stored = self.writer.recover()
         low, high = self._client.span(self.number)
         for _ in range(N_ASKS):
             if stored is None or stored <= high:

@@ -1,9 +1,9 @@
-"""One Kafka partition's way into a store, exactly once (`loadgen.consume.commits` says why).
+"""Writes one Kafka partition to a store, exactly once (`loadgen.consume.commits` says why).
 
-In: blocks of records, in order; ticks. Out: published files; the offset up to which everything is published.
+In: record batches, in order; ticks. Out: published files; the offset up to which everything is published.
 
-A lane belongs to one thread. What it writes and publishes, it does in the pool: `add` and `tick` never wait for the
-store. After an error it drops what it has not published, and is of no use until `recover` says from where to go on.
+A partition writer belongs to one thread. It writes and publishes in the pool: `add` and `tick` never wait for the
+store. After an error it drops what it has not published, and takes nothing until `recover` says from where to go on.
 """
 
 import time
@@ -26,7 +26,7 @@ __all__ = ["Budget", "PartitionWriter", "Published", "RecordBatch", "RollingPoli
 
 @dataclass(slots=True)
 class Published:
-    """What a lane has published since it was made; cumulative.
+    """What a partition writer has published since it was made; cumulative.
 
     Attributes:
         n_events, n_dead: events and dead letters.
@@ -45,10 +45,10 @@ class Published:
 
     def add(self, record: CommitRecord, elapsed_s: float) -> None:
         """Count a publication."""
-        self.n_events += sum(move.events for move in record.files) - record.n_dead
+        self.n_events += sum(rename.events for rename in record.files) - record.n_dead
         self.n_dead += record.n_dead
         self.n_files += len(record.files)
-        self.n_bytes += sum(move.bytes for move in record.files)
+        self.n_bytes += sum(rename.bytes for rename in record.files)
         self.n_publications += 1
         self.publish_s.record(np.array([elapsed_s]))
 
@@ -68,7 +68,7 @@ class PartitionWriter:
         store: Store,
         source: TopicIdentity,
         partition: int,
-        rotation: RollingPolicy,
+        rolling: RollingPolicy,
         writer_id: str,
         pool: Executor,
         clock: Callable[[], float],
@@ -81,11 +81,11 @@ class PartitionWriter:
             store: where files go.
             source: the topic.
             partition: Kafka's.
-            rotation: when a batch ends.
+            rolling: when a batch ends.
             writer_id: names this process in records and temporary files; without `/`.
-            pool: writes and publishes; may be shared by all lanes, with any number of threads.
+            pool: writes and publishes; may be shared by all writers, with any number of threads.
             clock: seconds since 1970.
-            budget: shared by the lanes of a process; one of its own by default.
+            budget: shared by the writers of a process; one of its own by default.
             confirm: called before each commit; the source is beyond doubt by default.
         """
         if "/" in writer_id:
@@ -94,13 +94,13 @@ class PartitionWriter:
         self.position: int | None = None
         self.next_offset: int | None = None
         self.published = Published()
-        self._store, self._source, self._rotation, self._writer_id = store, source, rotation, writer_id
+        self._store, self._source, self._rolling, self._writer_id = store, source, rolling, writer_id
         self._pool, self._clock, self._budget = pool, clock, budget or Budget()
         self._confirm = confirm
         self._active = False
         self._failure: BaseException | None = None
-        self._chain = CommitLog(store, source.records(partition), source.temporaries(partition))
-        self._names = FileNames(source, partition, writer_id, rotation.suffix)
+        self._log = CommitLog(store, source.records(partition), source.temporaries(partition))
+        self._names = FileNames(source, partition, writer_id, rolling.suffix)
         self._end = 0
         self._filling: FileBatch | None = None
         self._sealed: list[FileBatch] = []
@@ -116,43 +116,43 @@ class PartitionWriter:
             StoreError: the store does not answer, or something of the last commit is gone.
         """
         self.discard()
-        chain = CommitLog(self._store, self._source.records(self.partition), self._source.temporaries(self.partition))
-        chain.recover()
-        self._chain = chain
+        log = CommitLog(self._store, self._source.records(self.partition), self._source.temporaries(self.partition))
+        log.recover()
+        self._log = log
         writer = f"{self._writer_id}-{token_hex(4)}"  # another one each time: what an earlier attempt left may yet move
-        self._names = FileNames(self._source, self.partition, writer, self._rotation.suffix)
-        self._end = chain.next
+        self._names = FileNames(self._source, self.partition, writer, self._rolling.suffix)
+        self._end = log.next
         self._failure, self._active = None, True
-        self.position = self.next_offset = None if chain.last is None else chain.next
+        self.position = self.next_offset = None if log.last is None else log.next
         return self.position
 
-    def add(self, block: RecordBatch) -> None:
-        """Take a block; never waits. A lane that has failed takes nothing: `tick` says so.
+    def add(self, records: RecordBatch) -> None:
+        """Take a record batch; never waits. A partition writer that has failed takes nothing: `tick` says so.
 
         Raises:
-            ValueError: it begins before `position`, or the lane was never recovered.
+            ValueError: it begins before `position`, or the writer was never recovered.
         """
         if self._failure is not None:
             return
-        if not self._active or block.first < (self.position or 0):
+        if not self._active or records.first < (self.position or 0):
             raise ValueError(
-                f"block from offset {block.first}: the lane is to be recovered, and goes on at {self.position}"
+                f"records from offset {records.first}: the writer is to be recovered, and goes on at {self.position}"
             )
-        room = self._rotation.batch_size - (self._filling.n_records if self._filling else 0)
-        for piece in pieces(block, room, self._rotation.batch_size):
+        room = self._rolling.batch_size - (self._filling.n_records if self._filling else 0)
+        for piece in pieces(records, room, self._rolling.batch_size):
             self._add(piece)
-        self.position = block.next_offset
+        self.position = records.next_offset
         self._relieve()
 
     def tick(self, now_s: float) -> None:
         """Take the result of a publication, and start the next one when it is due; never waits.
 
         Args:
-            now_s: by the lane's clock.
+            now_s: by the writer's clock.
 
         Raises:
             Fenced: another writer has this partition: recover, and go on from there.
-            StoreError: nothing more of this lane will be published until it is recovered.
+            StoreError: this writer publishes nothing more until it is recovered.
         """
         self._collect()
         if not self._active:
@@ -199,32 +199,32 @@ class PartitionWriter:
                 wait([self._publishing.done], left_s)
 
     def discard(self) -> None:
-        """Drop everything that is not published; the lane does nothing more until it is recovered."""
+        """Drop everything that is not published; the writer does nothing more until it is recovered."""
         if self._publishing is not None:
             self._publishing.cancel()
         dropped = [*self._sealed, *([self._filling] if self._filling else [])]
         self._filling, self._sealed, self._publishing = None, [], None
         self._active = False
         for batch in dropped:
-            for spool in batch.spools.values():
-                spool.drop()
+            for file in batch.files.values():
+                file.drop()
 
-    def _add(self, block: RecordBatch) -> None:
+    def _add(self, records: RecordBatch) -> None:
         if self._filling is None:
-            self._filling = FileBatch(self._end, self._clock(), self._new_spool)
-        batch, rotation = self._filling, self._rotation
-        batch.add(block)
+            self._filling = FileBatch(self._end, self._clock(), self._new_file)
+        batch, rolling = self._filling, self._rolling
+        batch.add(records)
         if (
-            batch.n_records >= rotation.batch_size
-            or len(batch.spools) >= rotation.max_open_files
-            or batch.largest_bytes() >= rotation.max_bytes
+            batch.n_records >= rolling.batch_size
+            or len(batch.files) >= rolling.max_open_files
+            or batch.largest_bytes() >= rolling.max_bytes
         ):
             self._seal()
 
-    def _new_spool(self, day: int | None) -> TemporaryFile:
+    def _new_file(self, day: int | None) -> TemporaryFile:
         what = "dead" if day is None else f"day={day}"
         path = self._names.temporary(self._end, what)
-        return TemporaryFile(self._store, path, self._rotation, self._pool, self._budget, is_dead=day is None)
+        return TemporaryFile(self._store, path, self._rolling, self._pool, self._budget, is_dead=day is None)
 
     def _seal(self) -> None:
         """End the batch: its files are closed, to be published with the next publication."""
@@ -233,31 +233,31 @@ class PartitionWriter:
             return
         self._end = batch.next
         self._sealed.append(batch)
-        for spool in batch.spools.values():
-            spool.close()
+        for file in batch.files.values():
+            file.close()
 
     def _is_old(self, now_s: float) -> bool:
         batch = self._filling
         if batch is None:
             return False
         batch.opened_s = min(batch.opened_s, now_s)  # a clock that was set back must not hold a batch for hours
-        return now_s - batch.opened_s >= self._rotation.interval_s
+        return now_s - batch.opened_s >= self._rolling.interval_s
 
     def _relieve(self) -> None:
-        """Write out what is gathered when the process holds too much."""
+        """Write out what is gathered when the budget is spent."""
         if self._filling is not None and self._budget.is_spent:
-            for spool in self._filling.spools.values():
-                spool.write_out()
+            for file in self._filling.files.values():
+                file.write_out()
 
     def _publish(self, now_s: float) -> None:
         batches, self._sealed = self._sealed, []
         clears_up = self.published.n_publications % CLEAR_UP_EVERY == CLEAR_UP_EVERY - 1
         self._publishing = Publication(
-            self._chain, self._names, batches, now_s, self._pool, clears_up=clears_up, confirm=self._confirm
+            self._log, self._names, batches, now_s, self._pool, clears_up=clears_up, confirm=self._confirm
         )
 
     def _collect(self) -> None:
-        """Take in what has come of the publication, and of the files that are being written."""
+        """Take the results of the publication and of the files that are being written."""
         if self._failure is None:
             self._failure = self._error()
             if self._failure is not None:
@@ -274,7 +274,7 @@ class PartitionWriter:
     def _error(self) -> BaseException | None:
         """The first error that something in the background has met."""
         batches = [*self._sealed, *([self._filling] if self._filling else [])]
-        futures: list[Future[Any]] = [spool.closed for batch in batches for spool in batch.spools.values()]
+        futures: list[Future[Any]] = [file.closed for batch in batches for file in batch.files.values()]
         if self._publishing is not None:
             futures.append(self._publishing.done)
         for future in futures:

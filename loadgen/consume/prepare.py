@@ -111,7 +111,7 @@ def _write_and_remove(store: Store, path: str) -> None:
     store.remove(f"{path}.moved")
 
 
-def rotation_of(settings: ConsumeSettings) -> RollingPolicy:
+def rolling_policy(settings: ConsumeSettings) -> RollingPolicy:
     """When files are published, and what they are like."""
     return RollingPolicy(
         batch_size=settings.batch_size,

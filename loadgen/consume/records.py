@@ -38,11 +38,11 @@ class ClassifiedRecords(NamedTuple):
     """Records of one Kafka partition, sorted out.
 
     Attributes:
-        block: for the lane.
+        records: for the partition writer.
         latest_ms: the time of the latest event, milliseconds since 1970 (UTC); -1 where there is none.
     """
 
-    block: RecordBatch
+    records: RecordBatch
     latest_ms: int
 
 

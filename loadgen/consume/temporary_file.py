@@ -1,14 +1,9 @@
-"""When a batch ends, and how much memory the lanes of a process may hold.
-
-In: settings. Out: `RollingPolicy`, what a lane is told; `Budget`, what all lanes of a process share.
-
-How lines become the bytes of a file: as they are, in compressed frames, or as row groups of Parquet.
-
-In: pieces of whole lines. Out: bytes to a `Writer`, piece by piece, so that memory does not grow with the file.
-
-A temporary file of a lane, written in the background, in order.
+"""Temporary files of partition writers, written in the background, in order: their policy, budget and encoders.
 
 In: lines, from the consumer's thread, which never waits for the store. Out: a closed file, or the error that it met.
+Lines are written as they are, in compressed frames, or as row groups of Parquet; piece by piece, so that memory does
+not grow with the file.
+
 Each file is written by one task of the shared pool at a time and no task waits for another one, so the pool cannot
 stand still however few threads it has; different files are written and closed at the same time.
 """
@@ -39,7 +34,7 @@ class RollingPolicy:
 
     Attributes:
         batch_size: records in a batch, dead letters included, and so the most events in a file.
-        max_bytes: a batch ends when one of its files has grown to this, as stored; one block more may be in it.
+        max_bytes: a batch ends when one of its files has grown to this, as stored; one record batch more may be in it.
         interval_s: a batch is published when it is this old; 0 is realtime: as soon as nothing else is being published.
         max_open_files: a batch ends when it has events of this many days.
         compress: "none", "gz" or "zst"; in Parquet, the codec of its columns.
@@ -55,7 +50,7 @@ class RollingPolicy:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.max_bytes < 1 or self.max_open_files < 1 or self.interval_s < 0:
-            raise ValueError(f"a rotation's bounds are at least 1, its interval at least 0, got {self}")
+            raise ValueError(f"a rolling policy's bounds are at least 1, its interval at least 0, got {self}")
 
     @property
     def codec(self) -> Compression | None:
@@ -76,10 +71,10 @@ class RollingPolicy:
 
 
 class Budget:
-    """Bytes that lanes hold in memory, together: what is on its way to temporary files.
+    """Bytes that all partition writers of a process hold in memory, on their way to temporary files.
 
     Attributes:
-        max_bytes: where lanes write out what they have gathered, and say that they are full.
+        max_bytes: above it, writers write out what they have gathered, and are full.
         held_bytes: now.
     """
 
@@ -120,13 +115,13 @@ class FileEncoder(Protocol):
         """Give the file up; never raises."""
 
 
-def encoder_of(writer: Writer, rotation: RollingPolicy, *, plain: bool) -> FileEncoder:
-    """What the rotation asks for; `plain` is for lines that are never compressed."""
+def encoder_of(writer: Writer, rolling: RollingPolicy, *, plain: bool) -> FileEncoder:
+    """The encoder that the policy asks for; `plain` is for lines that are never compressed."""
     if plain:
         return LineEncoder(writer, None)
-    if rotation.file_format == "parquet":
-        return ParquetEncoder(writer, rotation.codec)
-    return LineEncoder(writer, rotation.codec)
+    if rolling.file_format == "parquet":
+        return ParquetEncoder(writer, rolling.codec)
+    return LineEncoder(writer, rolling.codec)
 
 
 class LineEncoder:
@@ -236,14 +231,14 @@ class TemporaryFile:
     """
 
     def __init__(
-        self, store: Store, path: str, rotation: RollingPolicy, pool: Executor, budget: Budget, *, is_dead: bool = False
+        self, store: Store, path: str, rolling: RollingPolicy, pool: Executor, budget: Budget, *, is_dead: bool = False
     ) -> None:
         """Nothing is made in the store before there is a piece to write; dead letters are lines that people read."""
         self.path = path
         self.n_events = 0
         self.first = self.last = -1
         self.closed: Future[int] = Future()
-        self._store, self._rotation, self._pool, self._budget = store, rotation, pool, budget
+        self._store, self._rolling, self._pool, self._budget = store, rolling, pool, budget
         self._is_dead = is_dead
         self._encoder: FileEncoder | None = None
         self._chunks: list[bytes] = []
@@ -290,7 +285,7 @@ class TemporaryFile:
         self._chunks.append(chunk)
         self._gathered_bytes += len(chunk) + 1
         self._budget.hold(len(chunk) + 1)
-        if self._gathered_bytes >= self._rotation.piece_bytes:
+        if self._gathered_bytes >= self._rolling.piece_bytes:
             self.write_out()
 
     def _put(self, item: bytes | _Order) -> None:
@@ -317,7 +312,7 @@ class TemporaryFile:
                 self._give_up(StoreError(f"{self.path} was given up"))
             elif not self.closed.done() and not self._dropped:
                 self._carry_out(item)
-        except Exception as error:  # whatever it is, the lane raises it in the consumer's thread
+        except Exception as error:  # of any kind: the partition writer raises it in the consumer's thread
             self._give_up(error)
         finally:
             if isinstance(item, bytes):
@@ -331,7 +326,7 @@ class TemporaryFile:
     def _carry_out(self, item: bytes | _Order) -> None:
         if self._encoder is None:
             writer = self._store.create(self.path)
-            self._encoder = encoder_of(writer, self._rotation, plain=self._is_dead)
+            self._encoder = encoder_of(writer, self._rolling, plain=self._is_dead)
         if isinstance(item, bytes):
             self._encoder.write(item)
         else:

@@ -52,11 +52,11 @@ class Totals:
 
     def add(self, partition: Partition) -> None:
         """Add what a partition has done."""
-        self._add_published(partition.lane.published)
+        self._add_published(partition.writer.published)
         self.n_retries += partition.n_retries
         self.latest_ms = max(self.latest_ms, partition.latest_ms)
-        if partition.lane.next_offset is not None:
-            self.next_offsets[partition.number] = partition.lane.next_offset
+        if partition.writer.next_offset is not None:
+            self.next_offsets[partition.number] = partition.writer.next_offset
 
     def with_partitions(self, partitions: Iterable[Partition]) -> "Totals":
         """These sums and those of the partitions that the consumer has now."""

@@ -251,7 +251,7 @@ class StoredEvents:
         if path in self._whole or path in self._growing or path in self._started:
             return True
         name = BatchName.parse(path.rpartition("/")[2])
-        lane = self._spans_of.get((day, *name.lane)) if name else None
+        lane = self._spans_of.get((day, *name.origin)) if name else None
         return name is not None and lane is not None and (lane.covers(name) or bool(lane.inside(name)))
 
     def _other_store(self, listed: Listed) -> None:
@@ -422,7 +422,7 @@ def _split_batches(
         if name is None:
             others.append((day, file))
         else:
-            batches.append(_Batch(file, name, (day, *name.lane)))
+            batches.append(_Batch(file, name, (day, *name.origin)))
     return batches, others
 
 

@@ -93,13 +93,13 @@ class BatchName:
         return batch if batch.first <= batch.last and batch.text == file_name else None
 
     @property
-    def lane(self) -> tuple[str, int]:
-        """Whose offsets they are."""
+    def origin(self) -> tuple[str, int]:
+        """The topic's tag and the Kafka partition, of which it has offsets."""
         return self.source, self.partition
 
     def covers(self, other: "BatchName") -> bool:
         """Whether a reader leaves `other` out for this one, where both are in the same day's folder."""
-        inside = self.lane == other.lane and self.first <= other.first and other.last <= self.last
+        inside = self.origin == other.origin and self.first <= other.first and other.last <= self.last
         return inside and _rank(self) < _rank(other)
 
 
@@ -191,7 +191,7 @@ def _rank(batch: BatchName) -> tuple[int, int, str]:
 
 def _order(file: PublishedFile) -> tuple[int, str, int, int, str]:
     batch = file.batch
-    return (file.day, *batch.lane, batch.first, file.path) if batch else (file.day, "", -1, -1, file.path)
+    return (file.day, *batch.origin, batch.first, file.path) if batch else (file.day, "", -1, -1, file.path)
 
 
 def uncovered(files: Iterable[Named], folder_of: Callable[[Named], object] = lambda _: None) -> Iterator[Named]:
@@ -205,7 +205,7 @@ def uncovered(files: Iterable[Named], folder_of: Callable[[Named], object] = lam
     by_partition: dict[object, list[int]] = {}
     for position, file in enumerate(files):
         if file.batch is not None:
-            by_partition.setdefault((folder_of(file), file.batch.lane), []).append(position)
+            by_partition.setdefault((folder_of(file), file.batch.origin), []).append(position)
     covered = set()
     for positions in by_partition.values():
         last = -1

@@ -171,7 +171,7 @@ def _units_at(path: Path) -> Iterator[Unit]:
         ) from error
     file = StoredFile(path.name, status.st_size, status.st_mtime)
     batch = BatchName.parse(path.name)
-    order = (str(path.parent), *batch.lane) if batch else ()
+    order = (str(path.parent), *batch.origin) if batch else ()
     yield Unit(LocalStore(path.absolute().parent), file, str(path), order)
 
 
@@ -186,7 +186,7 @@ def _refuse_if_not_lines(unit: Unit) -> None:
 
 def _units_of(store: Store, prefix: str) -> Iterator[Unit]:
     for file in published(store):
-        order = (file.day, *file.batch.lane) if file.batch else (file.day, file.path)
+        order = (file.day, *file.batch.origin) if file.batch else (file.day, file.path)
         yield Unit(store, file, prefix + file.path, order)
     for dead in store.files(DEAD):
         yield Unit(store, dead, prefix + dead.path, (DEAD, dead.path), is_dead=True)

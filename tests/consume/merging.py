@@ -3,19 +3,19 @@
 from loadgen.consume.compact import Compacted, compact
 from loadgen.consume.temporary_file import RollingPolicy
 from tests.consume.failing_store import Disk, FailingStore, Inline
-from tests.consume.topic import DAY, Topic, drive, lane_of
+from tests.consume.topic import DAY, Topic, drive, writer_of
 
 GRACE_S = 60.0
 TOPIC = Topic(60)
 SMALL = RollingPolicy(batch_size=7, max_bytes=1 << 20, interval_s=60.0)
 
 
-def filled(rotation: RollingPolicy = SMALL, topic: Topic = TOPIC) -> Disk:
+def filled(rolling: RollingPolicy = SMALL, topic: Topic = TOPIC) -> Disk:
     """A store of many small files."""
     disk = Disk()
-    lane = lane_of(FailingStore(disk), rotation)
-    lane.recover()
-    drive(lane, topic, 10)
+    writer = writer_of(FailingStore(disk), rolling)
+    writer.recover()
+    drive(writer, topic, 10)
     return disk
 
 

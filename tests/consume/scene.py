@@ -1,4 +1,4 @@
-"""A lane with a disk, a clock and a pool of its own, for tests of when it does what."""
+"""A partition writer with a disk, a clock and a pool of its own, for tests of when it does what."""
 
 from concurrent.futures import Executor
 
@@ -10,11 +10,11 @@ from loadgen.consume.temporary_file import Budget, RollingPolicy
 from loadgen.store.layout import published
 from loadgen.store.read import read_lines
 from tests.consume.failing_store import Disk, FailingStore, Inline
-from tests.consume.topic import DAY, PARTITION, SOURCE, CommitRecord, block_of
+from tests.consume.topic import DAY, PARTITION, SOURCE, TopicRecord, block_of
 
 
 def events(first: int, n_events: int, n_days: int = 1) -> RecordBatch:
-    return block_of([CommitRecord(first + i, DAY + i % n_days) for i in range(n_events)])
+    return block_of([TopicRecord(first + i, DAY + i % n_days) for i in range(n_events)])
 
 
 def wide_events(first: int, n_events: int, n_bytes: int, n_days: int = 1) -> RecordBatch:
@@ -25,19 +25,19 @@ def wide_events(first: int, n_events: int, n_bytes: int, n_days: int = 1) -> Rec
 
 
 class Scene:
-    """A lane with a disk, a clock and a pool of its own."""
+    """A partition writer with a disk, a clock and a pool of its own."""
 
     def __init__(
         self,
         pool: Executor | None = None,
         budget: Budget | None = None,
         confirm: Confirm = lambda _: None,
-        **rotation: object,
+        **rolling: object,
     ) -> None:
         self.disk = Disk()
         self.pool = pool or Inline()
-        bounds = {"batch_size": 1000, "max_bytes": 1 << 30, "interval_s": 60.0, **rotation}
-        self.lane = PartitionWriter(
+        bounds = {"batch_size": 1000, "max_bytes": 1 << 30, "interval_s": 60.0, **rolling}
+        self.writer = PartitionWriter(
             FailingStore(self.disk),
             SOURCE,
             PARTITION,
@@ -48,14 +48,14 @@ class Scene:
             budget,
             confirm,
         )
-        self.lane.recover()
+        self.writer.recover()
 
     def tick(self, later_s: float = 0.0) -> None:
         self.disk.clock.now_s += later_s
-        self.lane.tick(self.disk.clock())
+        self.writer.tick(self.disk.clock())
 
     def is_full(self) -> bool:
-        return self.lane.full
+        return self.writer.full
 
     def lengths(self) -> list[int]:
         """The number of events in each published file."""

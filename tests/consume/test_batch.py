@@ -8,27 +8,27 @@ from loadgen.consume.batch import RecordBatch, pieces
 from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.store.layout import DEAD, day_folder
 from tests.consume.scene import Scene, events, wide_events
-from tests.consume.topic import DAY, CommitRecord, Topic, block_of, stored
+from tests.consume.topic import DAY, Topic, TopicRecord, block_of, stored
 
 
 def test_a_batch_is_published_when_it_has_as_many_records_as_asked() -> None:
     scene = Scene(batch_size=10)
-    scene.lane.add(events(0, 9))
+    scene.writer.add(events(0, 9))
     scene.tick()
     assert scene.lengths() == []
-    scene.lane.add(events(9, 1))
+    scene.writer.add(events(9, 1))
     scene.tick()
     assert scene.lengths() == [10]
 
 
 def test_files_have_just_the_batch_size_however_many_records_come_at_a_time() -> None:
     scene = Scene(batch_size=5)
-    scene.lane.add(events(0, 3))
-    scene.lane.add(events(3, 29))
+    scene.writer.add(events(0, 3))
+    scene.writer.add(events(3, 29))
     scene.tick()
     assert scene.lengths() == [5] * 6
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
+    scene.writer.publish_now()
+    assert scene.writer.wait(1.0)
     assert scene.lengths() == [5] * 6 + [2]
     assert sorted(stored(scene.disk)) == [(offset, DAY) for offset in range(32)]
 
@@ -36,10 +36,10 @@ def test_files_have_just_the_batch_size_however_many_records_come_at_a_time() ->
 def test_a_batch_is_published_when_a_file_has_grown_to_its_bound() -> None:
     scene = Scene(max_bytes=3000)
     for first in range(0, 20, 10):
-        scene.lane.add(wide_events(first, 10, 100))
+        scene.writer.add(wide_events(first, 10, 100))
         scene.tick()
     assert scene.lengths() == []
-    scene.lane.add(wide_events(20, 10, 100))
+    scene.writer.add(wide_events(20, 10, 100))
     scene.tick()
     assert scene.lengths() == [30]
 
@@ -47,7 +47,7 @@ def test_a_batch_is_published_when_a_file_has_grown_to_its_bound() -> None:
 def test_a_batch_is_published_when_it_is_old_though_nothing_more_arrives() -> None:
     scene = Scene(interval_s=60.0)
     scene.tick(1000.0)
-    scene.lane.add(events(0, 1))
+    scene.writer.add(events(0, 1))
     scene.tick(59.0)
     assert scene.lengths() == []
     scene.tick(1.0)
@@ -57,14 +57,14 @@ def test_a_batch_is_published_when_it_is_old_though_nothing_more_arrives() -> No
 def test_the_age_counts_from_the_first_record_of_a_batch_not_from_the_last() -> None:
     scene = Scene(interval_s=60.0)
     for first in range(3):
-        scene.lane.add(events(first, 1))
+        scene.writer.add(events(first, 1))
         scene.tick(20.0)
     assert scene.lengths() == [3]
 
 
 def test_a_clock_that_is_set_back_holds_no_batch_longer_than_the_interval() -> None:
     scene = Scene(interval_s=60.0)
-    scene.lane.add(events(0, 1))
+    scene.writer.add(events(0, 1))
     scene.tick(-86_400.0)
     scene.tick(60.0)
     assert scene.lengths() == [1]
@@ -73,67 +73,67 @@ def test_a_clock_that_is_set_back_holds_no_batch_longer_than_the_interval() -> N
 def test_realtime_publishes_at_each_tick_whatever_there_is() -> None:
     scene = Scene(interval_s=0.0)
     for first in range(3):
-        scene.lane.add(events(first, 1))
+        scene.writer.add(events(first, 1))
         scene.tick()
     assert scene.lengths() == [1, 1, 1]
 
 
 def test_events_of_many_days_are_published_before_too_many_files_are_open() -> None:
     scene = Scene(max_open_files=4)
-    scene.lane.add(events(0, 3, n_days=3))
+    scene.writer.add(events(0, 3, n_days=3))
     scene.tick()
     assert scene.lengths() == []
-    scene.lane.add(events(3, 4, n_days=4))
+    scene.writer.add(events(3, 4, n_days=4))
     scene.tick()
     assert scene.lengths() == [2, 2, 2, 1]
     assert scene.disk.paths("year=")[0].startswith(day_folder(DAY))
 
 
-def test_only_dead_letters_are_published_too_and_move_the_lane_on() -> None:
+def test_only_dead_letters_are_published_too_and_move_the_writer_on() -> None:
     scene = Scene()
-    scene.lane.add(block_of([CommitRecord(5, None), CommitRecord(9, None)]))
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
+    scene.writer.add(block_of([TopicRecord(5, None), TopicRecord(9, None)]))
+    scene.writer.publish_now()
+    assert scene.writer.wait(1.0)
     (path,) = scene.disk.paths(DEAD)
     lines = scene.disk.entries[path].data.splitlines()
     assert [orjson.loads(line)["offset"] for line in lines] == [5, 9]
-    assert scene.lane.next_offset == 10
-    assert (scene.lane.published.n_dead, scene.lane.published.n_events) == (2, 0)
-    assert scene.lane.recover() == 10
+    assert scene.writer.next_offset == 10
+    assert (scene.writer.published.n_dead, scene.writer.published.n_events) == (2, 0)
+    assert scene.writer.recover() == 10
 
 
 def test_dead_letters_count_towards_the_batch_size() -> None:
     scene = Scene(batch_size=3)
-    scene.lane.add(block_of([CommitRecord(offset, None) for offset in range(3)]))
+    scene.writer.add(block_of([TopicRecord(offset, None) for offset in range(3)]))
     scene.tick()
     assert len(scene.disk.paths(DEAD)) == 1
 
 
 def test_dead_letters_are_plain_lines_whatever_the_events_are() -> None:
     scene = Scene(file_format="parquet", compress="zst")
-    scene.lane.add(block_of([CommitRecord(5, None), CommitRecord(6, DAY)]))
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
-    assert scene.disk.entries[scene.disk.paths(DEAD)[0]].data == CommitRecord(5, None).line + b"\n"
+    scene.writer.add(block_of([TopicRecord(5, None), TopicRecord(6, DAY)]))
+    scene.writer.publish_now()
+    assert scene.writer.wait(1.0)
+    assert scene.disk.entries[scene.disk.paths(DEAD)[0]].data == TopicRecord(5, None).line + b"\n"
 
 
-def test_a_block_without_any_record_moves_the_lane_on_when_the_interval_is_over() -> None:
+def test_a_block_without_any_record_moves_the_writer_on_when_the_interval_is_over() -> None:
     scene = Scene(interval_s=60.0)
-    scene.lane.add(RecordBatch(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
+    scene.writer.add(RecordBatch(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
     scene.tick(60.0)
     scene.tick()
-    assert scene.lane.next_offset == 9
+    assert scene.writer.next_offset == 9
     assert scene.lengths() == []
 
 
-def test_an_idle_lane_publishes_nothing() -> None:
+def test_an_idle_writer_publishes_nothing() -> None:
     scene = Scene(interval_s=0.0)
     scene.tick(100.0)
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
+    scene.writer.publish_now()
+    assert scene.writer.wait(1.0)
     assert scene.disk.paths() == []
-    assert scene.lane.next_offset is None
-    assert scene.lane.idle
+    assert scene.writer.next_offset is None
+    assert scene.writer.idle
 
 
 @pytest.mark.parametrize("bounds", [{"batch_size": 0}, {"max_bytes": 0}, {"interval_s": -1.0}, {"max_open_files": 0}])

@@ -11,7 +11,7 @@ from loadgen.consume.commits import Fenced
 from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.errors import StoreError, StoreFull, StoreUnreachable
 from tests.consume.failing_store import Disk, FailingStore, Killed, When
-from tests.consume.topic import Topic, assert_stored_once, drive, lane_of, stored
+from tests.consume.topic import Topic, assert_stored_once, drive, stored, writer_of
 
 TOPIC = Topic(45)
 
@@ -33,10 +33,10 @@ class Trap:
 
 
 def _store_all(store: FailingStore) -> PartitionWriter:
-    lane = lane_of(store)
-    lane.recover()
-    drive(lane, TOPIC)
-    return lane
+    writer = writer_of(store)
+    writer.recover()
+    drive(writer, TOPIC)
+    return writer
 
 
 def _n_steps() -> int:
@@ -56,27 +56,27 @@ def _raise(error: BaseException) -> Callable[[], None]:
     return action
 
 
-def _persist(lane: PartitionWriter) -> None:
+def _persist(writer: PartitionWriter) -> None:
     """As the consumer does: after an error recover, and read on from there."""
     for _ in range(5):
         try:
-            lane.recover()
-            drive(lane, TOPIC)
+            writer.recover()
+            drive(writer, TOPIC)
         except StoreError:
             continue
         return
-    raise AssertionError("the lane does not come to an end")
+    raise AssertionError("the writer does not come to an end")
 
 
 def test_a_run_without_trouble_takes_enough_steps_to_be_worth_disturbing() -> None:
     disk = Disk()
-    lane = _store_all(FailingStore(disk))
+    writer = _store_all(FailingStore(disk))
     assert_stored_once(disk, TOPIC)
     assert N_STEPS > 50
-    assert lane.next_offset == TOPIC.records[-1].offset + 1
-    assert lane.published.n_publications >= 3
+    assert writer.next_offset == TOPIC.records[-1].offset + 1
+    assert writer.published.n_publications >= 3
     assert disk.paths("_tmp/") == []
-    assert lane.published.n_events + lane.published.n_dead == len(TOPIC.records)
+    assert writer.published.n_events + writer.published.n_dead == len(TOPIC.records)
 
 
 def test_a_writer_killed_at_any_step_leaves_everything_to_the_next_one() -> None:
@@ -88,7 +88,7 @@ def test_a_writer_killed_at_any_step_leaves_everything_to_the_next_one() -> None
         assert max(stored(disk).values(), default=0) <= 1, trap.step
         _store_all(FailingStore(disk))
         assert_stored_once(disk, TOPIC)
-        lane_of(FailingStore(disk)).recover()
+        writer_of(FailingStore(disk)).recover()
         assert disk.paths("_tmp/") == [], trap.step
 
 
@@ -96,7 +96,7 @@ def test_a_writer_killed_at_any_step_leaves_everything_to_the_next_one() -> None
 def test_a_writer_that_gets_an_error_or_no_reply_at_any_step_recovers(kind: type[StoreError]) -> None:
     for at, when in EACH:
         disk = Disk()
-        _persist(lane_of(FailingStore(disk, Trap(at, when, _raise(kind("injected"))))))
+        _persist(writer_of(FailingStore(disk, Trap(at, when, _raise(kind("injected"))))))
         assert_stored_once(disk, TOPIC)
 
 
@@ -108,7 +108,7 @@ def test_a_writer_overtaken_at_any_step_by_one_that_stores_everything_adds_nothi
     n_fenced = 0
     for at, when in EACH:
         disk = Disk()
-        zombie = lane_of(FailingStore(disk, Trap(at, when, partial(_overtake, disk))))
+        zombie = writer_of(FailingStore(disk, Trap(at, when, partial(_overtake, disk))))
         zombie.recover()
         try:
             drive(zombie, TOPIC)
@@ -126,7 +126,7 @@ def test_a_successor_overtaken_at_any_step_by_a_zombie_that_commits_adds_nothing
         disk = Disk()
         zombie = _gathered(disk)
         trap = Trap(at, when, partial(_publish, zombie))
-        successor = lane_of(FailingStore(disk, trap))
+        successor = writer_of(FailingStore(disk, trap))
         try:
             successor.recover()
             drive(successor, TOPIC)
@@ -140,13 +140,13 @@ def test_a_successor_overtaken_at_any_step_by_a_zombie_that_commits_adds_nothing
 
 def _gathered(disk: Disk) -> PartitionWriter:
     """A writer that holds a few records, unpublished."""
-    lane = lane_of(FailingStore(disk))
-    lane.recover()
-    lane.add(next(TOPIC.blocks(None, 10)))
-    return lane
+    writer = writer_of(FailingStore(disk))
+    writer.recover()
+    writer.add(next(TOPIC.blocks(None, 10)))
+    return writer
 
 
-def _publish(lane: PartitionWriter) -> None:
+def _publish(writer: PartitionWriter) -> None:
     with suppress(Fenced):
-        lane.publish_now()
-        lane.wait(1.0)
+        writer.publish_now()
+        writer.wait(1.0)

@@ -22,7 +22,7 @@ from loadgen.store.read import parquet_tables, read_lines
 from loadgen.store.table import lines_of
 from tests.consume.failing_store import Clock, Disk, Entry, FailingStore, Inline, Killed, When
 from tests.consume.merging import GRACE_S, SMALL, TOPIC, after_grace, filled, merge, n_files
-from tests.consume.topic import DAY, PARTITION, SOURCE, Topic, assert_stored_once, drive, lane_of, stored
+from tests.consume.topic import DAY, PARTITION, SOURCE, Topic, assert_stored_once, drive, stored, writer_of
 
 
 def test_each_day_of_a_partition_becomes_one_file_and_the_old_ones_go_after_the_grace() -> None:
@@ -60,14 +60,14 @@ def test_days_after_the_last_one_asked_for_are_left_alone() -> None:
 
 def test_files_that_come_later_are_merged_with_the_merged_one() -> None:
     disk = Disk()
-    lane = lane_of(FailingStore(disk), SMALL)
-    lane.recover()
+    writer = writer_of(FailingStore(disk), SMALL)
+    writer.recover()
     blocks = list(TOPIC.blocks(None, 10))
     for part in (blocks[:3], blocks[3:]):
         for block in part:
-            lane.add(block)
-        lane.publish_now()
-        assert lane.wait(1.0)
+            writer.add(block)
+        writer.publish_now()
+        assert writer.wait(1.0)
         merge(disk)
         after_grace(disk)
         merge(disk)
@@ -109,10 +109,10 @@ def test_files_of_a_record_that_is_not_rolled_forward_are_left_alone() -> None:
         if (when, step) == ("before", "rename") and path.startswith(day_folder(DAY + 1)) and n_files(disk) > 8:
             raise Killed
 
-    lane = lane_of(FailingStore(disk, cut_off), SMALL)
-    lane.recover()
+    writer = writer_of(FailingStore(disk, cut_off), SMALL)
+    writer.recover()
     with pytest.raises(Killed):
-        drive(lane, TOPIC, 10)
+        drive(writer, TOPIC, 10)
     before = stored(disk)
     done = merge(disk)
     assert done.n_unsettled > 0
@@ -120,7 +120,7 @@ def test_files_of_a_record_that_is_not_rolled_forward_are_left_alone() -> None:
     assert stored(disk) == before
     after_grace(disk)
     merge(disk)
-    last = lane_of(FailingStore(disk), SMALL)
+    last = writer_of(FailingStore(disk), SMALL)
     last.recover()
     drive(last, TOPIC, 10)
     assert_stored_once(disk, TOPIC)
@@ -153,12 +153,12 @@ def test_two_sources_and_partitions_in_a_folder_stay_apart() -> None:
 def test_a_file_of_another_kind_in_between_is_not_hidden() -> None:
     disk = Disk()
     for compress in ("none", "zst", "none"):
-        lane = lane_of(FailingStore(disk), RollingPolicy(5, 1 << 20, 60.0, compress=compress))
-        lane.recover()
-        for block in list(TOPIC.blocks(lane.position, 10))[:2]:
-            lane.add(block)
-        lane.publish_now()
-        assert lane.wait(1.0)
+        writer = writer_of(FailingStore(disk), RollingPolicy(5, 1 << 20, 60.0, compress=compress))
+        writer.recover()
+        for block in list(TOPIC.blocks(writer.position, 10))[:2]:
+            writer.add(block)
+        writer.publish_now()
+        assert writer.wait(1.0)
     before = stored(disk)
     merge(disk)
     assert stored(disk) == before
@@ -211,15 +211,15 @@ def test_parquet_files_become_one_with_the_same_rows_and_compression(compress: s
 
 def test_a_thousand_small_files_become_one() -> None:
     disk = Disk(page=1000)
-    lane = PartitionWriter(
+    writer = PartitionWriter(
         FailingStore(disk), SOURCE, PARTITION, RollingPolicy(10, 1 << 20, 60.0), "w", Inline(), disk.clock
     )
-    lane.recover()
+    writer.recover()
     offsets = np.arange(10_000)
     values = [b'{"offset":%d,"text":"%s"}' % (offset, b"x" * 1000) for offset in offsets]
-    lane.add(RecordBatch(0, offsets, np.full(10_000, DAY, np.int32), values, [], 10_000))
-    lane.publish_now()
-    assert lane.wait(30.0)
+    writer.add(RecordBatch(0, offsets, np.full(10_000, DAY, np.int32), values, [], 10_000))
+    writer.publish_now()
+    assert writer.wait(30.0)
     assert n_files(disk) == 1000
     assert merge(disk).n_merged == 1000
     after_grace(disk)
@@ -256,9 +256,9 @@ def test_a_mark_that_was_cut_off_while_it_was_written_begins_the_grace_anew() ->
 
 def test_the_verb_says_what_it_did_in_words_and_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = LocalStore(tmp_path)
-    lane = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), Clock())
-    lane.recover()
-    drive(lane, TOPIC, 10)
+    writer = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), Clock())
+    writer.recover()
+    drive(writer, TOPIC, 10)
     settings = {"store": str(tmp_path), "until_day": DAY + 9, "json_summary": True}
     told = []
     for grace_s in (60.0, 0.0):
@@ -277,9 +277,9 @@ def test_the_verb_says_what_it_did_in_words_and_as_json(tmp_path: Path, capsys: 
 
 def test_many_days_are_merged_side_by_side_in_a_folder(tmp_path: Path) -> None:
     store, topic, clock = LocalStore(tmp_path), Topic(80, n_days=4), Clock()
-    lane = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), clock)
-    lane.recover()
-    drive(lane, topic, 10)
+    writer = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), clock)
+    writer.recover()
+    drive(writer, topic, 10)
     before = lines_in(store)
     assert compact(store, DAY + 9, GRACE_S, clock).n_made == 4
     clock.now_s += GRACE_S

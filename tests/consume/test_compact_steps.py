@@ -10,7 +10,7 @@ from loadgen.errors import NotThere, StoreError, StoreUnreachable
 from loadgen.store.layout import day_folder
 from tests.consume.failing_store import Disk, FailingStore, Killed, When
 from tests.consume.merging import SMALL, after_grace, filled, merge, n_files
-from tests.consume.topic import DAY, Topic, assert_stored_once, drive, lane_of, stored
+from tests.consume.topic import DAY, Topic, assert_stored_once, drive, stored, writer_of
 
 
 class At:
@@ -41,9 +41,9 @@ def turns(disk: Disk, store: FailingStore) -> None:
 
 
 def _store(disk: Disk, topic: Topic) -> None:
-    lane = lane_of(FailingStore(disk), SMALL)
-    lane.recover()
-    drive(lane, topic, 10)
+    writer = writer_of(FailingStore(disk), SMALL)
+    writer.recover()
+    drive(writer, topic, 10)
 
 
 def _longer() -> Topic:
@@ -72,7 +72,7 @@ def assert_clean(disk: Disk, topic: Topic = SMALL_TOPIC) -> None:
         turns(disk, FailingStore(disk))
         assert_stored_once(disk, topic)
     assert n_files(disk) == 1
-    assert lane_of(FailingStore(disk)).recover() == topic.records[-1].offset + 1
+    assert writer_of(FailingStore(disk)).recover() == topic.records[-1].offset + 1
 
 
 @pytest.mark.parametrize("error", [Killed(), StoreUnreachable("no reply"), NotThere("gone")])

@@ -202,8 +202,8 @@ def test_two_live_consumers_of_different_groups_store_every_event_once(tmp_path:
 
         def store(batch_size: int) -> None:
             told = Told()
-            rotation = {"batch_size": batch_size, "rotate_interval_s": 0.1}
-            results.append(consume(tmp_path, cluster.address, told, until_idle_s=2.0, **rotation))
+            rolling = {"batch_size": batch_size, "rotate_interval_s": 0.1}
+            results.append(consume(tmp_path, cluster.address, told, until_idle_s=2.0, **rolling))
 
         other = threading.Thread(target=store, args=(70,))
         other.start()

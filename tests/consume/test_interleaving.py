@@ -11,7 +11,7 @@ from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.errors import StoreError
 from tests.consume.failing_store import Disk, FailingStore, Inline, When
 from tests.consume.processes import Process
-from tests.consume.topic import DAY, Topic, assert_stored_once, drive, lane_of, stored
+from tests.consume.topic import DAY, Topic, assert_stored_once, drive, stored, writer_of
 
 N_WRITERS = 3
 GRACE_S = 60.0
@@ -22,7 +22,7 @@ class Writer(Process):
 
     def __init__(self, disk: Disk, topic: Topic) -> None:
         super().__init__(disk)
-        self.lane: PartitionWriter = lane_of(self.store)
+        self.writer: PartitionWriter = writer_of(self.store)
         self.topic = topic
         self.is_recovered = False
 
@@ -30,13 +30,13 @@ class Writer(Process):
         """Recover if need be, take some records, publish them."""
         try:
             if not self.is_recovered:
-                self.lane.recover()
+                self.writer.recover()
                 self.is_recovered = True
-            for block in list(self.topic.blocks(self.lane.position, n_records))[:2]:
-                self.lane.add(block)
-                self.lane.tick(self.store.disk.clock())
-            self.lane.publish_now()
-            self.lane.wait(30.0)
+            for block in list(self.topic.blocks(self.writer.position, n_records))[:2]:
+                self.writer.add(block)
+                self.writer.tick(self.store.disk.clock())
+            self.writer.publish_now()
+            self.writer.wait(30.0)
         except StoreError:
             self.is_recovered = False
 
@@ -106,7 +106,7 @@ class Interleaving(RuleBasedStateMachine):
             process.finish()
             assert process.error is None, process.error
         for _ in range(4):
-            last = lane_of(FailingStore(self.disk))
+            last = writer_of(FailingStore(self.disk))
             last.recover()
             drive(last, self.topic)
             assert_stored_once(self.disk, self.topic)

@@ -76,7 +76,7 @@ class Scene:
         self.troubles: list[tuple[int, str]] = []
         self._watch = watch
         self._pool = given.get("pool", AtOnce())
-        rotation = RollingPolicy(given.get("batch_size", 1000), 1 << 30, given.get("interval_s", 0.0))
+        rolling = RollingPolicy(given.get("batch_size", 1000), 1 << 30, given.get("interval_s", 0.0))
         policy = Policy(
             "t",
             "earliest",
@@ -88,7 +88,7 @@ class Scene:
         self.consumer = Consumer(
             self.client,
             KafkaSettings("b:9092", "t", reading=True),
-            lambda number: self._lane(number, rotation),
+            lambda number: self._writer(number, rolling),
             self._pool,
             policy,
             Limits(given.get("until_idle_s", 0.01), 1.0, given.get("session_s", 0.0)),
@@ -96,9 +96,9 @@ class Scene:
             given.get("topic_watch"),
         )
 
-    def _lane(self, number: int, rotation: RollingPolicy) -> PartitionWriter:
+    def _writer(self, number: int, rolling: RollingPolicy) -> PartitionWriter:
         store = FailingStore(self.disk, self._watch) if self._watch else FailingStore(self.disk)
-        return PartitionWriter(store, SOURCE, number, rotation, "w", self._pool, time.time)
+        return PartitionWriter(store, SOURCE, number, rolling, "w", self._pool, time.time)
 
     def run(self) -> Result:
         return self.consumer.run()
@@ -245,7 +245,7 @@ def test_what_is_lost_is_dropped() -> None:
     assert scene.offsets() == Counter()
 
 
-def test_a_full_lane_pauses_its_partition_and_no_other() -> None:
+def test_a_full_writer_pauses_its_partition_and_no_other() -> None:
     """Each partition's first batch is being published when the first partition's next one is due."""
     pool = Held()
 
@@ -289,7 +289,7 @@ def reading_on(n_messages: int) -> Step:
     return step
 
 
-def test_a_lane_that_fails_is_recovered_and_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_fails_is_recovered_and_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadgen.consume.partition.FIRST_DELAY_S", 0.0)
     steps = [assign(0), *[reading_on(20)] * 20]
     scene = Scene(*steps, watch=failing(3, StoreFull("no room; make some")), spans=ended(20))

@@ -13,9 +13,9 @@ from tests.consume.topic import SOURCE
 def a_partition(disk: Disk, *, low: int = 0, high: int = 20) -> Partition:
     """Partition 0, recovered; it publishes every ten events."""
     pool, client = AtOnce(), FakeClient((), {0: (low, high)})
-    lane = PartitionWriter(FailingStore(disk), SOURCE, 0, RollingPolicy(10, 1 << 30, 3600.0), "w", pool, time.time)
+    writer = PartitionWriter(FailingStore(disk), SOURCE, 0, RollingPolicy(10, 1 << 30, 3600.0), "w", pool, time.time)
     policy = Policy("t", "earliest", "continue", lambda: None, lambda note: None, lambda number, problem: None)
-    partition = Partition(0, lane, client, pool, policy)
+    partition = Partition(0, writer, client, pool, policy)
     partition.end = high
     partition.turn(time.time())
     return partition

@@ -1,4 +1,4 @@
-"""What a lane holds back, how it fails, and what it says of itself."""
+"""What a partition writer holds back, how it fails, and what it says of itself."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ from tests.consume.topic import PARTITION, SOURCE, Topic, assert_stored_once, dr
 
 def test_adding_and_ticking_never_touch_the_store_themselves() -> None:
     scene = Scene(Held(), batch_size=4)
-    scene.lane.add(events(0, 10))
+    scene.writer.add(events(0, 10))
     scene.tick()
     assert scene.disk.paths() == []
     assert isinstance(scene.pool, Held)
@@ -32,15 +32,15 @@ def test_adding_and_ticking_never_touch_the_store_themselves() -> None:
     assert scene.lengths() == [4, 4]
 
 
-def test_a_lane_is_full_while_a_second_publication_is_due_before_the_first_is_done() -> None:
+def test_a_writer_is_full_while_a_second_publication_is_due_before_the_first_is_done() -> None:
     pool = Held()
     scene = Scene(pool, batch_size=4)
-    scene.lane.add(events(0, 4))
+    scene.writer.add(events(0, 4))
     scene.tick()
     assert not scene.is_full()
-    scene.lane.add(events(4, 3))
+    scene.writer.add(events(4, 3))
     assert not scene.is_full()
-    scene.lane.add(events(7, 1))
+    scene.writer.add(events(7, 1))
     assert scene.is_full()
     pool.run()
     scene.tick()
@@ -48,24 +48,24 @@ def test_a_lane_is_full_while_a_second_publication_is_due_before_the_first_is_do
     pool.run()
     scene.tick()
     assert scene.lengths() == [4, 4]
-    assert scene.lane.idle
+    assert scene.writer.idle
 
 
-def test_age_alone_does_not_make_a_lane_full() -> None:
+def test_age_alone_does_not_make_a_writer_full() -> None:
     scene = Scene(Held(), interval_s=0.0)
-    scene.lane.add(events(0, 4))
+    scene.writer.add(events(0, 4))
     scene.tick()
-    scene.lane.add(events(4, 4))
+    scene.writer.add(events(4, 4))
     scene.tick()
     assert not scene.is_full()
 
 
-def test_lanes_that_hold_more_than_the_budget_are_full_and_write_out_what_they_hold() -> None:
+def test_writers_that_hold_more_than_the_budget_are_full_and_write_out_what_they_hold() -> None:
     pool, budget = Held(), Budget(200_000)
     scene = Scene(pool, budget)
-    scene.lane.add(wide_events(0, 100, 1000))
+    scene.writer.add(wide_events(0, 100, 1000))
     assert not scene.is_full()
-    scene.lane.add(wide_events(100, 150, 1000))
+    scene.writer.add(wide_events(100, 150, 1000))
     assert scene.is_full()
     pool.run()
     assert budget.held_bytes == 0
@@ -73,10 +73,10 @@ def test_lanes_that_hold_more_than_the_budget_are_full_and_write_out_what_they_h
     assert scene.lengths() == []
 
 
-def test_a_lane_writes_out_what_it_holds_when_another_one_has_used_up_the_budget() -> None:
+def test_a_writer_writes_out_what_it_holds_when_another_one_has_used_up_the_budget() -> None:
     budget = Budget(200_000)
     scene = Scene(Inline(), budget)
-    scene.lane.add(wide_events(0, 100, 1000))
+    scene.writer.add(wide_events(0, 100, 1000))
     assert budget.held_bytes > 100_000
     budget.hold(150_000)
     scene.tick()
@@ -85,44 +85,44 @@ def test_a_lane_writes_out_what_it_holds_when_another_one_has_used_up_the_budget
 
 @pytest.mark.parametrize("compress", ["none", "gz", "zst"])
 @pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
-def test_what_a_lane_holds_in_memory_does_not_grow_with_the_batch(compress: str, file_format: str) -> None:
+def test_what_a_writer_holds_in_memory_does_not_grow_with_the_batch(compress: str, file_format: str) -> None:
     budget = Budget()
     scene = Scene(Inline(), budget, batch_size=1 << 40, compress=compress, file_format=file_format)
     for first in range(0, 12_000, 1000):
-        scene.lane.add(wide_events(first, 1000, 2000, n_days=2))
+        scene.writer.add(wide_events(first, 1000, 2000, n_days=2))
         assert budget.held_bytes < 2 * 4 * MIB + 4 * MIB
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
+    scene.writer.publish_now()
+    assert scene.writer.wait(1.0)
     assert budget.held_bytes == 0
-    assert scene.lane.published.n_events == 12_000
+    assert scene.writer.published.n_events == 12_000
 
 
-def test_a_discarded_lane_gives_back_its_memory_and_publishes_nothing() -> None:
+def test_a_discarded_writer_gives_back_its_memory_and_publishes_nothing() -> None:
     pool, budget = Held(), Budget()
     scene = Scene(pool, budget, batch_size=1000)
-    scene.lane.add(wide_events(0, 1500, 2000))
+    scene.writer.add(wide_events(0, 1500, 2000))
     scene.tick()
-    scene.lane.add(wide_events(1500, 10, 2000))
-    scene.lane.discard()
+    scene.writer.add(wide_events(1500, 10, 2000))
+    scene.writer.discard()
     pool.run()
     scene.tick()
     assert budget.held_bytes == 0
-    assert scene.lane.idle
+    assert scene.writer.idle
     assert stored(scene.disk) == {}
     assert scene.disk.paths("_commits") == []
-    assert scene.lane.recover() is None
+    assert scene.writer.recover() is None
 
 
 def test_a_dropped_file_is_removed() -> None:
     scene = Scene(Inline(), batch_size=900)
-    scene.lane.add(wide_events(0, 1800, 2000))  # one file is closed, one is not, of one nothing is written
-    scene.lane.add(wide_events(1800, 1, 2000))
+    scene.writer.add(wide_events(0, 1800, 2000))  # one file is closed, one is not, of one nothing is written
+    scene.writer.add(wide_events(1800, 1, 2000))
     assert len(scene.disk.paths("_tmp")) == 2
-    scene.lane.discard()
+    scene.writer.discard()
     assert scene.disk.paths() == []
 
 
-def test_a_lane_that_failed_says_so_at_the_next_tick_and_takes_nothing_until_it_is_recovered() -> None:
+def test_a_writer_that_failed_says_so_at_the_next_tick_and_takes_nothing_until_it_is_recovered() -> None:
     scene = Scene()
 
     def full(when: str, step: str, path: str) -> None:
@@ -130,54 +130,54 @@ def test_a_lane_that_failed_says_so_at_the_next_tick_and_takes_nothing_until_it_
             raise StoreFull("no room")
 
     store = FailingStore(scene.disk, full)
-    lane = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(1000, MIB, 60.0), "w", Inline(), scene.disk.clock)
-    lane.recover()
-    lane.add(wide_events(0, 900, 2000))
+    writer = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(1000, MIB, 60.0), "w", Inline(), scene.disk.clock)
+    writer.recover()
+    writer.add(wide_events(0, 900, 2000))
     with pytest.raises(StoreFull):
-        lane.tick(0.0)
-    lane.add(events(5000, 1))
-    assert lane.idle
-    assert not lane.full
+        writer.tick(0.0)
+    writer.add(events(5000, 1))
+    assert writer.idle
+    assert not writer.full
     with pytest.raises(StoreFull):
-        lane.wait(1.0)
-    assert lane.recover() is None
-    lane.add(events(0, 1))
-    assert not lane.idle
+        writer.wait(1.0)
+    assert writer.recover() is None
+    writer.add(events(0, 1))
+    assert not writer.idle
 
 
 def test_an_error_that_is_none_of_the_store_reaches_the_consumer_too() -> None:
     scene = Scene(file_format="parquet")
-    scene.lane.add(RecordBatch(0, np.zeros(1, np.int64), np.zeros(1, np.int32), [b"no JSON"], [], 1))
-    scene.lane.publish_now()
+    scene.writer.add(RecordBatch(0, np.zeros(1, np.int64), np.zeros(1, np.int32), [b"no JSON"], [], 1))
+    scene.writer.publish_now()
     with pytest.raises(ValueError, match="line 1 column 1"):
-        scene.lane.wait(1.0)
+        scene.writer.wait(1.0)
 
 
 def test_a_pool_that_is_closed_ends_the_publication_with_an_error() -> None:
     pool = ThreadPoolExecutor(1)
     disk = Disk()
-    lane = PartitionWriter(FailingStore(disk), SOURCE, PARTITION, RollingPolicy(10, MIB, 60.0), "w", pool, disk.clock)
-    lane.recover()
+    writer = PartitionWriter(FailingStore(disk), SOURCE, PARTITION, RollingPolicy(10, MIB, 60.0), "w", pool, disk.clock)
+    writer.recover()
     pool.shutdown()
-    lane.add(RecordBatch(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
-    lane.publish_now()
+    writer.add(RecordBatch(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
+    writer.publish_now()
     with pytest.raises(RuntimeError, match="shutdown"):
-        lane.wait(1.0)
+        writer.wait(1.0)
 
 
 def test_offsets_before_the_position_are_a_mistake_of_the_caller() -> None:
     scene = Scene()
-    scene.lane.add(events(10, 5))
+    scene.writer.add(events(10, 5))
     with pytest.raises(ValueError, match="goes on at 15"):
-        scene.lane.add(events(14, 1))
+        scene.writer.add(events(14, 1))
 
 
-def test_a_lane_that_was_never_recovered_takes_nothing() -> None:
-    lane = PartitionWriter(
+def test_a_writer_that_was_never_recovered_takes_nothing() -> None:
+    writer = PartitionWriter(
         FailingStore(Disk()), SOURCE, PARTITION, RollingPolicy(10, 10, 60.0), "w", Inline(), Disk().clock
     )
     with pytest.raises(ValueError, match="is to be recovered"):
-        lane.add(events(0, 1))
+        writer.add(events(0, 1))
     with pytest.raises(ValueError, match="writer id"):
         PartitionWriter(
             FailingStore(Disk()), SOURCE, PARTITION, RollingPolicy(10, 10, 60.0), "a/b", Inline(), Disk().clock
@@ -186,26 +186,26 @@ def test_a_lane_that_was_never_recovered_takes_nothing() -> None:
 
 def test_waiting_ends_in_time_when_the_store_does_not() -> None:
     scene = Scene(Held())
-    scene.lane.add(events(0, 1))
-    scene.lane.publish_now()
-    assert not scene.lane.wait(0.01)
-    assert not scene.lane.idle
+    scene.writer.add(events(0, 1))
+    scene.writer.publish_now()
+    assert not scene.writer.wait(0.01)
+    assert not scene.writer.idle
 
 
-def test_a_pool_of_one_thread_is_enough_for_many_lanes_with_many_files(tmp_path: Path) -> None:
+def test_a_pool_of_one_thread_is_enough_for_many_writers_with_many_files(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     with ThreadPoolExecutor(1) as pool:
-        lanes = [
+        writers = [
             PartitionWriter(store, SOURCE, p, RollingPolicy(50, MIB, 60.0), "w", pool, lambda: 0.0) for p in range(4)
         ]
-        for lane in lanes:
-            lane.recover()
+        for writer in writers:
+            writer.recover()
             for first in range(0, 200, 40):
-                lane.add(events(first, 40, n_days=10))
-                lane.tick(0.0)
-            lane.publish_now()
-        assert all(lane.wait(20.0) for lane in lanes)
-    assert [lane.next_offset for lane in lanes] == [200] * 4
+                writer.add(events(first, 40, n_days=10))
+                writer.tick(0.0)
+            writer.publish_now()
+        assert all(writer.wait(20.0) for writer in writers)
+    assert [writer.next_offset for writer in writers] == [200] * 4
     names = [orjson.loads(line)["offset"] for file in published(store) for line in read_all(store, file).splitlines()]
     assert sorted(names) == sorted(list(range(200)) * 4)
 
@@ -218,12 +218,12 @@ def test_many_threads_store_everything_once(tmp_path: Path) -> None:
     topic = Topic(400, n_days=7)
     store = LocalStore(tmp_path)
     with ThreadPoolExecutor(6) as pool:
-        lane = PartitionWriter(
+        writer = PartitionWriter(
             store, SOURCE, PARTITION, RollingPolicy(37, MIB, 0.0, compress="zst"), "w", pool, lambda: 1e9
         )
-        lane.recover()
-        drive(lane, topic, 50)
-        assert lane.published.n_events + lane.published.n_dead == len(topic.records)
+        writer.recover()
+        drive(writer, topic, 50)
+        assert writer.published.n_events + writer.published.n_dead == len(topic.records)
     found = [orjson.loads(line)["offset"] for file in published(store) for line in read_all(store, file).splitlines()]
     assert sorted(found) == [record.offset for record in topic.records if record.day is not None]
     assert threading.active_count() < 5
@@ -232,23 +232,23 @@ def test_many_threads_store_everything_once(tmp_path: Path) -> None:
 def test_counts_are_of_what_is_published_and_go_on_after_a_recovery() -> None:
     scene = Scene()
     topic = Topic(40)
-    drive(scene.lane, topic)
-    first = scene.lane.published
+    drive(scene.writer, topic)
+    first = scene.writer.published
     files = [path for path in scene.disk.paths() if path.startswith(("year=", DEAD))]
     assert first.n_files == len(files)
     assert first.n_bytes == sum(len(scene.disk.entries[path].data) for path in files)
     assert first.n_events == sum(record.day is not None for record in topic.records)
     assert len(first.publish_s) == first.n_publications == 1
-    scene.lane.recover()
-    assert scene.lane.published is first
+    scene.writer.recover()
+    assert scene.writer.published is first
     assert_stored_once(scene.disk, topic)
 
 
 def test_file_names_say_time_partition_offsets_and_source() -> None:
     scene = Scene()
-    scene.lane.add(events(12, 3))
-    scene.lane.publish_now()
-    assert scene.lane.wait(1.0)
+    scene.writer.add(events(12, 3))
+    scene.writer.publish_now()
+    assert scene.writer.wait(1.0)
     name = f"batch_20251009_085320_p003_{12:020}_{14:020}_{SOURCE.tag}.jsonl"
     assert scene.disk.paths("year=") == [f"year=2024/month=10/day=04/{name}"]
 
@@ -262,8 +262,8 @@ def test_nothing_is_published_while_the_source_is_in_doubt() -> None:
 
     since_s = time.monotonic()
     scene = Scene(confirm=confirm, batch_size=4)
-    scene.lane.add(events(0, 4))
+    scene.writer.add(events(0, 4))
     with pytest.raises(TopicRecreated):
-        scene.lane.wait(1.0)
+        scene.writer.wait(1.0)
     assert scene.lengths() == []
     assert since_s < asked[0] < time.monotonic(), "it must be told when the last event was read"

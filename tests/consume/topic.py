@@ -22,11 +22,11 @@ from tests.consume.failing_store import Disk, FailingStore, Inline
 DAY = 20_000
 PARTITION = 3
 SOURCE = TopicIdentity("cluster", "songs", "id")
-ROTATION = RollingPolicy(batch_size=20, max_bytes=1 << 20, interval_s=60.0)
+ROLLING = RollingPolicy(batch_size=20, max_bytes=1 << 20, interval_s=60.0)
 
 
 @dataclass(frozen=True)
-class CommitRecord:
+class TopicRecord:
     """A Kafka record; `day` is None for a dead letter."""
 
     offset: int
@@ -47,7 +47,7 @@ class Topic:
             None if dead else DAY + int(day)
             for dead, day in zip(rng.random(n_records) < 0.1, rng.integers(0, n_days, n_records), strict=True)
         ]
-        self.records = [CommitRecord(int(offset), day) for offset, day in zip(offsets, days, strict=True)]
+        self.records = [TopicRecord(int(offset), day) for offset, day in zip(offsets, days, strict=True)]
 
     def blocks(self, position: int | None, size: int) -> Iterator[RecordBatch]:
         """Everything from an offset on, so many records at a time."""
@@ -56,8 +56,8 @@ class Topic:
             yield block_of(rest[start : start + size])
 
 
-def block_of(records: list[CommitRecord]) -> RecordBatch:
-    """Records as a lane takes them."""
+def block_of(records: list[TopicRecord]) -> RecordBatch:
+    """Records as a partition writer takes them."""
     events = [record for record in records if record.day is not None]
     return RecordBatch(
         records[0].offset,
@@ -72,18 +72,18 @@ def block_of(records: list[CommitRecord]) -> RecordBatch:
 _ids = itertools.count()
 
 
-def lane_of(store: FailingStore, rotation: RollingPolicy = ROTATION) -> PartitionWriter:
+def writer_of(store: FailingStore, rolling: RollingPolicy = ROLLING) -> PartitionWriter:
     """A writer that carries out everything at once."""
-    return PartitionWriter(store, SOURCE, PARTITION, rotation, f"w{next(_ids)}", Inline(), store.disk.clock)
+    return PartitionWriter(store, SOURCE, PARTITION, rolling, f"w{next(_ids)}", Inline(), store.disk.clock)
 
 
-def drive(lane: PartitionWriter, topic: Topic, size: int = 8) -> None:
-    """Publish everything from the lane's position on; raises what the lane raises."""
-    for block in topic.blocks(lane.position, size):
-        lane.add(block)
-        lane.wait(0.0)
-    lane.publish_now()
-    assert lane.wait(30.0)
+def drive(writer: PartitionWriter, topic: Topic, size: int = 8) -> None:
+    """Publish everything from the writer's position on; raises what the writer raises."""
+    for block in topic.blocks(writer.position, size):
+        writer.add(block)
+        writer.wait(0.0)
+    writer.publish_now()
+    assert writer.wait(30.0)
 
 
 def stored(disk: Disk) -> Counter[tuple[int, int | None]]:
