@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from loadgen.errors import OutputUnwritable
 from loadgen.event import DAY_MS
-from loadgen.sink import EncodedBatch, files
+from loadgen.files import Compression
+from loadgen.sink import EncodedBatch
 from loadgen.sink.files import MAX_OPEN_FILES, DateFolderSink
 from tests.sink.lines import T0_MS, hash_of, make_lines
 
@@ -28,13 +30,13 @@ class Clock:
         return self.now_s
 
 
-def open_sink(folder: Path, compress=None, **more) -> DateFolderSink:
+def open_sink(folder: Path, compress: Compression | None = None, **more: Any) -> DateFolderSink:
     return DateFolderSink(folder, "run_w00", compress, n_rows=USERS, **more)
 
 
 def read(path: Path) -> bytes:
     with pa.input_stream(str(path), compression="detect") as stream:
-        return stream.read()
+        return bytes(stream.read())
 
 
 def stored(folder: Path) -> dict[str, bytes]:
@@ -55,7 +57,7 @@ def assert_tally_is(sink: DateFolderSink, lines: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(("compress", "ending"), [(None, ""), ("gz", ".gz"), ("zst", ".zst")])
-def test_each_event_is_in_the_file_of_its_utc_day(tmp_path, compress, ending):
+def test_each_event_is_in_the_file_of_its_utc_day(tmp_path: Path, compress: Compression | None, ending: str) -> None:
     sink = open_sink(tmp_path, compress)
     lines = make_lines(1000, step_ms=DAY_MS // 400)
     sink.send(lines[:700])
@@ -71,7 +73,7 @@ def test_each_event_is_in_the_file_of_its_utc_day(tmp_path, compress, ending):
     assert sink.settled.tolist() == [1000]
 
 
-def test_events_out_of_order_go_to_their_own_day(tmp_path):
+def test_events_out_of_order_go_to_their_own_day(tmp_path: Path) -> None:
     lines = make_lines(300, step_ms=DAY_MS // 100)
     order = np.random.default_rng(1).permutation(300)
     sink = open_sink(tmp_path)
@@ -81,7 +83,7 @@ def test_events_out_of_order_go_to_their_own_day(tmp_path):
     assert sorted(all_lines(tmp_path)) == sorted(lines.lines.to_pylist())
 
 
-def test_few_events_reach_the_file_after_half_a_second(tmp_path):
+def test_few_events_reach_the_file_after_half_a_second(tmp_path: Path) -> None:
     clock = Clock()
     sink = open_sink(tmp_path, clock=clock)
     sink.send(make_lines(5))
@@ -95,14 +97,14 @@ def test_few_events_reach_the_file_after_half_a_second(tmp_path):
     sink.close()
 
 
-def test_many_events_are_written_at_once(tmp_path):
+def test_many_events_are_written_at_once(tmp_path: Path) -> None:
     sink = open_sink(tmp_path)
     sink.send(make_lines(5000))
     assert sink.tally.counts()["delivered"] == 5000
     sink.close()
 
 
-def test_each_compressed_piece_can_be_read_before_the_file_is_closed(tmp_path):
+def test_each_compressed_piece_can_be_read_before_the_file_is_closed(tmp_path: Path) -> None:
     for compress in ("gz", "zst"):
         sink = open_sink(tmp_path / compress, compress)
         for first in (0, 10, 20):
@@ -112,7 +114,7 @@ def test_each_compressed_piece_can_be_read_before_the_file_is_closed(tmp_path):
         sink.close()
 
 
-def test_a_backfill_over_many_days_keeps_few_files_open(tmp_path):
+def test_a_backfill_over_many_days_keeps_few_files_open(tmp_path: Path) -> None:
     n_before = len(os.listdir("/proc/self/fd"))
     sink = open_sink(tmp_path)
     lines = make_lines(400, step_ms=DAY_MS // 10)
@@ -125,7 +127,7 @@ def test_a_backfill_over_many_days_keeps_few_files_open(tmp_path):
     assert sorted(all_lines(tmp_path)) == sorted(lines.lines.to_pylist())
 
 
-def test_dropped_events_are_settled_behind_those_sent_before(tmp_path):
+def test_dropped_events_are_settled_behind_those_sent_before(tmp_path: Path) -> None:
     sink = open_sink(tmp_path)
     sink.send(make_lines(10))
     sink.drop(make_lines(4, 10))
@@ -142,8 +144,12 @@ def test_dropped_events_are_settled_behind_those_sent_before(tmp_path):
     compress=st.sampled_from([None, "gz", "zst"]),
 )
 def test_a_successor_of_a_killed_worker_loses_and_repeats_nothing(
-    tmp_path_factory, sizes, flushed, snapshot_at, compress
-):
+    tmp_path_factory: pytest.TempPathFactory,
+    sizes: list[int],
+    flushed: list[bool],
+    snapshot_at: int,
+    compress: Compression | None,
+) -> None:
     folder = tmp_path_factory.mktemp("store")
     ends = np.cumsum(sizes).tolist()
     lines = make_lines(ends[-1], step_ms=DAY_MS // 30)
@@ -165,7 +171,7 @@ def test_a_successor_of_a_killed_worker_loses_and_repeats_nothing(
     assert second_life.marks() == {str(path): path.stat().st_size for path in folder.rglob("*.jsonl*")}
 
 
-def test_a_second_run_of_the_same_name_is_refused(tmp_path):
+def test_a_second_run_of_the_same_name_is_refused(tmp_path: Path) -> None:
     first = open_sink(tmp_path)
     first.send(make_lines(3))
     first.close()
@@ -193,11 +199,13 @@ class FullDisk:
 
 @pytest.mark.parametrize("compress", [None, "gz", "zst"])
 @pytest.mark.parametrize("room_bytes", [0, 1, 150, 400])
-def test_on_a_full_disk_whole_lines_stay_and_the_rest_failed(tmp_path, monkeypatch, compress, room_bytes):
+def test_on_a_full_disk_whole_lines_stay_and_the_rest_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: Compression | None, room_bytes: int
+) -> None:
     sink = open_sink(tmp_path, compress)
     sink.send(make_lines(30))
     sink.flush(0)
-    monkeypatch.setattr(files.os, "write", FullDisk(room_bytes).write)
+    monkeypatch.setattr(os, "write", FullDisk(room_bytes).write)
     sink.send(make_lines(120, 30, step_ms=DAY_MS // 100))
     with pytest.raises(OutputUnwritable, match="the disk is full"):
         sink.flush(0)
@@ -211,8 +219,8 @@ def test_on_a_full_disk_whole_lines_stay_and_the_rest_failed(tmp_path, monkeypat
     assert sink.settled.tolist() == [150]
 
 
-def test_writes_that_take_only_a_part_are_continued(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.os, "write", FullDisk(10**9).write)
+def test_writes_that_take_only_a_part_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", FullDisk(10**9).write)
     sink = open_sink(tmp_path)
     lines = make_lines(400)
     sink.send(lines)
@@ -220,7 +228,7 @@ def test_writes_that_take_only_a_part_are_continued(tmp_path, monkeypatch):
     assert all_lines(tmp_path) == lines.lines.to_pylist()
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "year=2025").write_text("in the way")
     sink = open_sink(tmp_path)
     sink.send(make_lines(3))
@@ -229,7 +237,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     assert sink.tally.counts()["failed"] == 3
 
 
-def test_nothing_sent_makes_no_file(tmp_path):
+def test_nothing_sent_makes_no_file(tmp_path: Path) -> None:
     sink = open_sink(tmp_path / "new")
     empty: EncodedBatch = make_lines(3)[:0]
     sink.send(empty)

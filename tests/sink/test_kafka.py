@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.errors import BrokerUnreachable, SinkError
+from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Fingerprint
 from loadgen.sink import kafka
-from loadgen.sink.kafka import KafkaSettings, KafkaSink, SinkState
+from loadgen.sink.kafka import KafkaSink, SinkState
 from loadgen.sink.readback import Doubt
 from tests.sink.fake_producer import FakeProducer
 from tests.sink.lines import N_PAGES, hash_of, make_lines, user_ids
 
 N_PARTITIONS = 3
-LOG_UNREADABLE: dict = {}
+LOG_UNREADABLE: dict[int, npt.NDArray[np.bool_]] = {}
 
 
 def open_sink(producer: FakeProducer, **options: str) -> KafkaSink:
@@ -31,7 +34,9 @@ def open_sink(producer: FakeProducer, **options: str) -> KafkaSink:
 def readable(producer: FakeProducer) -> Iterator[None]:
     """Reading the topic back reads the scripted producer's log."""
 
-    def read_back(_settings, doubts: dict[int, Doubt], _timeout_s: float):
+    def read_back(
+        _settings: KafkaSettings, doubts: dict[int, Doubt], _timeout_s: float
+    ) -> dict[int, npt.NDArray[np.bool_]]:
         return {partition: found_in(producer.log[partition], doubt) for partition, doubt in doubts.items()}
 
     with pytest.MonkeyPatch.context() as patch:
@@ -40,7 +45,7 @@ def readable(producer: FakeProducer) -> Iterator[None]:
         yield
 
 
-def found_in(log: list[tuple[bytes, bytes, int]], doubt: Doubt) -> np.ndarray:
+def found_in(log: list[tuple[bytes, bytes, int]], doubt: Doubt) -> npt.NDArray[np.bool_]:
     there = {(key, ts_ms) for _, key, ts_ms in log[doubt.start_offset :]}
     pairs = zip(doubt.user_id.tolist(), doubt.ts_ms.tolist(), strict=True)
     return np.array([(b"%d" % user_id, ts_ms) in there for user_id, ts_ms in pairs], np.bool_)
@@ -85,8 +90,15 @@ step = st.one_of(
     timeout_ms=st.sampled_from(["0", "1000"]),
 )
 def test_every_event_has_one_outcome_and_the_delivered_are_those_in_the_log(
-    steps, deliver, capacity, too_large, limit, breaks_at, unreported, timeout_ms
-):
+    steps: list[tuple[str, int]],
+    deliver: list[int],
+    capacity: int,
+    too_large: int,
+    limit: int,
+    breaks_at: int,
+    unreported: int,
+    timeout_ms: str,
+) -> None:
     producer = FakeProducer(N_PARTITIONS, deliver, capacity, too_large)
     producer.unreported = unreported
     with readable(producer):
@@ -127,7 +139,9 @@ def take_step(sink: KafkaSink, what: str, n_events: int, first: int) -> int:
 
 @pytest.mark.parametrize("timeout_ms", ["0", "1000"])
 @pytest.mark.parametrize("n_unreported", [0, 1, 33, 100])
-def test_what_a_stranded_producer_held_is_delivered_once_by_the_next_and_in_order(n_unreported: int, timeout_ms: str):
+def test_what_a_stranded_producer_held_is_delivered_once_by_the_next_and_in_order(
+    n_unreported: int, timeout_ms: str
+) -> None:
     producer = FakeProducer(N_PARTITIONS, [50])
     producer.unreported = n_unreported
     sink = open_sink(producer, message_timeout_ms=timeout_ms)
@@ -157,7 +171,7 @@ def test_what_a_stranded_producer_held_is_delivered_once_by_the_next_and_in_orde
     assert_ledger_is_log(sink, producer)
 
 
-def test_what_a_stranded_producer_held_is_unfinished_when_no_broker_comes_back():
+def test_what_a_stranded_producer_held_is_unfinished_when_no_broker_comes_back() -> None:
     producer = FakeProducer(N_PARTITIONS, [0])
     sink = open_sink(producer)
     with readable(producer):
@@ -168,7 +182,7 @@ def test_what_a_stranded_producer_held_is_unfinished_when_no_broker_comes_back()
     assert sink.tally.counts() == {"planned": 90, "delivered": 0, "failed": 0, "dropped": 0, "unfinished": 90}
 
 
-def test_a_stranded_producer_is_replaced_while_a_partition_cannot_be_read_but_nothing_is_sent_again():
+def test_a_stranded_producer_is_replaced_while_a_partition_cannot_be_read_but_nothing_is_sent_again() -> None:
     producer = FakeProducer(N_PARTITIONS, [0])
     sink = open_sink(producer)
     with pytest.MonkeyPatch.context() as patch:
@@ -184,7 +198,7 @@ def test_a_stranded_producer_is_replaced_while_a_partition_cannot_be_read_but_no
 
 @pytest.mark.parametrize("first_lost", [0, 1, 40, 59])
 @pytest.mark.parametrize("n_more", [0, 30])
-def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(first_lost: int, n_more: int):
+def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(first_lost: int, n_more: int) -> None:
     producer = FakeProducer(1, [first_lost, 0])
     sink = KafkaSink(
         KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
@@ -210,7 +224,7 @@ def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(firs
     assert_ledger_is_log(sink, producer)
 
 
-def test_events_that_a_broker_forgets_fail_though_others_write_to_the_partition():
+def test_events_that_a_broker_forgets_fail_though_others_write_to_the_partition() -> None:
     producer = FakeProducer(1, [20])
     sink = KafkaSink(
         KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
@@ -227,7 +241,7 @@ def test_events_that_a_broker_forgets_fail_though_others_write_to_the_partition(
         assert sink.tally.counts() == {"planned": 60, "delivered": 40, "failed": 20, "dropped": 0, "unfinished": 0}
 
 
-def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read():
+def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read() -> None:
     producer = FakeProducer(1, [20])
     sink = KafkaSink(
         KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
@@ -242,20 +256,25 @@ def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read():
     assert sink.tally.counts() == {"planned": 40, "delivered": 20, "failed": 0, "dropped": 0, "unfinished": 20}
 
 
-def test_the_state_tells_what_the_sink_waits_for(monkeypatch):
+def test_the_state_tells_what_the_sink_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     producer, while_reading = FakeProducer(1, [20]), []
     sink = KafkaSink(
         KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
     )
 
-    def read_back(_settings, doubts: dict[int, Doubt], _timeout_s: float):
+    def read_back(
+        _settings: KafkaSettings, doubts: dict[int, Doubt], _timeout_s: float
+    ) -> dict[int, npt.NDArray[np.bool_]]:
         while_reading.append(sink.state)
         return {partition: found_in(producer.log[partition], doubt) for partition, doubt in doubts.items()}
+
+    def state() -> SinkState:
+        return sink.state
 
     monkeypatch.setattr(kafka, "read_back", read_back)
     sink.send(make_lines(20))
     sink.poll(0.0)
-    assert sink.state is SinkState.HEALTHY
+    assert state() is SinkState.HEALTHY
     producer.forgotten = 5
     sink.send(make_lines(20, 20))
     sink.poll(0.0)
@@ -264,19 +283,19 @@ def test_the_state_tells_what_the_sink_waits_for(monkeypatch):
     producer.deliver(0)
     sink.send(make_lines(1, 40))
     sink.poll(0.0)
-    assert sink.state is SinkState.HEALTHY, "an empty producer leaves nothing to wait for"
+    assert state() is SinkState.HEALTHY, "an empty producer leaves nothing to wait for"
     producer.strand()
     sink.poll(0.0)
-    assert sink.state is SinkState.RECONNECTING
+    assert state() is SinkState.RECONNECTING
     producer.break_down()
     with pytest.raises(SinkError):
         sink.poll(0.0)
-    assert sink.state is SinkState.BROKEN
+    assert state() is SinkState.BROKEN
     sink.close()
-    assert sink.state is SinkState.CLOSED
+    assert state() is SinkState.CLOSED
 
 
-def test_settled_counts_only_what_ended_without_a_gap_before_it():
+def test_settled_counts_only_what_ended_without_a_gap_before_it() -> None:
     producer = FakeProducer(N_PARTITIONS, [0, 0, 10**6])
     sink = open_sink(producer)
     sink.send(make_lines(100))
@@ -289,7 +308,7 @@ def test_settled_counts_only_what_ended_without_a_gap_before_it():
     assert sink.settled.tolist() == np.bincount(sink.partition_of_row[make_lines(150).row], minlength=3).tolist()
 
 
-def test_a_successor_goes_on_from_what_its_predecessor_settled():
+def test_a_successor_goes_on_from_what_its_predecessor_settled() -> None:
     settled = np.array([5, 0, 9])
     sink = KafkaSink(
         KafkaSettings("fake:9092", "t"), user_ids(), settled,
@@ -301,7 +320,7 @@ def test_a_successor_goes_on_from_what_its_predecessor_settled():
     assert settled.tolist() == [5, 0, 9]
 
 
-def test_key_is_the_user_id_value_the_line_and_timestamp_the_events_own_time():
+def test_key_is_the_user_id_value_the_line_and_timestamp_the_events_own_time() -> None:
     producer = FakeProducer(N_PARTITIONS, [10**6])
     sink = open_sink(producer)
     lines = make_lines(200)
@@ -312,11 +331,11 @@ def test_key_is_the_user_id_value_the_line_and_timestamp_the_events_own_time():
     assert sent == [(ts_ms, b"%d" % user_id, line.rstrip(b"\n")) for ts_ms, user_id, line in columns]
 
 
-def test_only_the_last_event_of_a_partition_asks_for_a_report():
-    asked = []
+def test_only_the_last_event_of_a_partition_asks_for_a_report() -> None:
+    asked: list[bool] = []
 
     class Watched(FakeProducer):
-        def produce(self, *message):
+        def produce(self, *message: Any) -> None:
             asked.append(message[4] is not None)
             super().produce(*message)
 
@@ -336,11 +355,11 @@ def test_only_the_last_event_of_a_partition_asks_for_a_report():
         {"request_required_acks": "0"},
     ],
 )
-def test_without_the_guarantees_every_event_asks_for_its_own_report(options):
-    asked = []
+def test_without_the_guarantees_every_event_asks_for_its_own_report(options: dict[str, str]) -> None:
+    asked: list[bool] = []
 
     class Watched(FakeProducer):
-        def produce(self, *message):
+        def produce(self, *message: Any) -> None:
             asked.append(message[4] is not None)
             super().produce(*message)
 
@@ -351,7 +370,7 @@ def test_without_the_guarantees_every_event_asks_for_its_own_report(options):
     assert sink.tally.counts()["delivered"] == 50
 
 
-def test_room_is_what_the_queue_still_takes():
+def test_room_is_what_the_queue_still_takes() -> None:
     sink = open_sink(FakeProducer(N_PARTITIONS, [0]), queue_buffering_max_messages="100")
     assert sink.room() == 100
     sink.send(make_lines(70))
@@ -361,14 +380,14 @@ def test_room_is_what_the_queue_still_takes():
     assert sink.tally.counts()["dropped"] == 1
 
 
-def test_room_counts_bytes_too():
+def test_room_counts_bytes_too() -> None:
     sink = open_sink(FakeProducer(N_PARTITIONS, [0]), queue_buffering_max_kbytes="10")
     sink.send(make_lines(40))
     n_bytes = sink._in_flight.n_bytes + 64 * 40
     assert 0 < sink.room() <= (10 * 1024 - n_bytes) / 100
 
 
-def test_an_event_that_is_too_large_fails_and_the_others_arrive():
+def test_an_event_that_is_too_large_fails_and_the_others_arrive() -> None:
     producer = FakeProducer(N_PARTITIONS, [10**6], too_large=100)
     sink = open_sink(producer)
     lines = make_lines(300)
@@ -382,7 +401,7 @@ def test_an_event_that_is_too_large_fails_and_the_others_arrive():
     assert_ledger_is_log(sink, producer)
 
 
-def test_after_a_fatal_error_send_poll_and_flush_end_at_once():
+def test_after_a_fatal_error_send_poll_and_flush_end_at_once() -> None:
     producer = FakeProducer(N_PARTITIONS, [0])
     sink = open_sink(producer)
     sink.send(make_lines(90))
@@ -398,7 +417,7 @@ def test_after_a_fatal_error_send_poll_and_flush_end_at_once():
     assert sink.tally.counts() == {"planned": 100, "delivered": 0, "failed": 100, "dropped": 0, "unfinished": 0}
 
 
-def test_what_cannot_be_read_back_is_unfinished():
+def test_what_cannot_be_read_back_is_unfinished() -> None:
     producer = FakeProducer(N_PARTITIONS, [0])
     sink = open_sink(producer)
     sink.send(make_lines(90))
@@ -408,13 +427,13 @@ def test_what_cannot_be_read_back_is_unfinished():
     assert sink.tally.by_page[3].tolist() == [90 // N_PAGES] * N_PAGES
 
 
-def test_without_a_broker_to_ask_for_partitions_the_address_is_named(monkeypatch):
+def test_without_a_broker_to_ask_for_partitions_the_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "METADATA_S", 0.2)
     with pytest.raises(BrokerUnreachable, match=r"no broker answered at 127\.0\.0\.1:1 .*Connection refused"):
         KafkaSink(KafkaSettings("127.0.0.1:1", "t"), user_ids())
 
 
-def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets():
+def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets() -> None:
     asked: dict[int, Doubt] = {}
     producer = FakeProducer(N_PARTITIONS, [1000, 0])
     sink = KafkaSink(

@@ -1,14 +1,17 @@
 """With errors injected into librdkafka's mock cluster, the ledger equals what the topic holds, event for event."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
 from loadgen.errors import SinkError
-from loadgen.sink.kafka import KafkaSettings, KafkaSink
+from loadgen.kafka.options import KafkaSettings
+from loadgen.sink.kafka import KafkaSink
 from tests.mock_cluster import MockCluster
 from tests.sink.lines import make_lines, user_ids
 from tests.sink.topic import assert_in_order, assert_ledger_equals_topic, read_topic, without_repeats
@@ -48,12 +51,12 @@ def offer(sink: KafkaSink, n_events: int, at: dict[int, Callable[[], None]]) -> 
 
 
 @pytest.fixture
-def cluster():
+def cluster() -> Iterator[MockCluster]:
     with MockCluster(partitions=4) as mock:
         yield mock
 
 
-def test_without_errors_everything_is_delivered(cluster):
+def test_without_errors_everything_is_delivered(cluster: MockCluster) -> None:
     sink = open_sink(cluster)
     offer(sink, 20_000, {})
     sink.flush(10)
@@ -66,7 +69,7 @@ def test_without_errors_everything_is_delivered(cluster):
 
 
 @pytest.mark.parametrize("is_idempotent", [True, False])
-def test_retriable_errors_lose_and_repeat_nothing(cluster, is_idempotent):
+def test_retriable_errors_lose_and_repeat_nothing(cluster: MockCluster, is_idempotent: bool) -> None:
     sink = open_sink(cluster, enable_idempotence=str(is_idempotent).lower())
     errors = [NOT_LEADER, 0, TIMED_OUT, NOT_ENOUGH_REPLICAS, 0, 0, TIMED_OUT, NOT_LEADER]
     offer(sink, 30_000, {5000: lambda: cluster.push_errors(errors), 15_000: lambda: cluster.push_errors(errors)})
@@ -79,7 +82,7 @@ def test_retriable_errors_lose_and_repeat_nothing(cluster, is_idempotent):
         assert_in_order(messages)
 
 
-def test_a_broker_that_is_away_for_a_while_loses_and_repeats_nothing(cluster):
+def test_a_broker_that_is_away_for_a_while_loses_and_repeats_nothing(cluster: MockCluster) -> None:
     sink = open_sink(cluster)
 
     def back_after_a_second() -> None:
@@ -97,10 +100,10 @@ def test_a_broker_that_is_away_for_a_while_loses_and_repeats_nothing(cluster):
     assert_in_order(messages)
 
 
-def test_a_producer_that_has_lost_all_brokers_for_good_is_replaced(cluster):
-    configs = []
+def test_a_producer_that_has_lost_all_brokers_for_good_is_replaced(cluster: MockCluster) -> None:
+    configs: list[dict[str, Any]] = []
 
-    def connect(config, logger):
+    def connect(config: dict[str, Any], logger: logging.Logger) -> Producer:
         configs.append(config)
         return Producer(config, logger=logger)
 
@@ -127,7 +130,7 @@ def test_a_producer_that_has_lost_all_brokers_for_good_is_replaced(cluster):
 
 
 @pytest.mark.parametrize("error", [ACCESS_DENIED, INVALID_RECORD])
-def test_a_permanent_error_ends_the_run_and_the_ledger_is_still_right(cluster, error):
+def test_a_permanent_error_ends_the_run_and_the_ledger_is_still_right(cluster: MockCluster, error: int) -> None:
     sink = open_sink(cluster, queue_buffering_max_messages="5000")
     n_offered = offer(sink, 50_000, {10_000: lambda: cluster.push_errors([0, error])})
     sink.close()
@@ -138,7 +141,7 @@ def test_a_permanent_error_ends_the_run_and_the_ledger_is_still_right(cluster, e
     assert_ledger_equals_topic(sink, read_topic(cluster.address))
 
 
-def test_events_whose_acknowledgement_did_not_come_in_time_are_found_in_the_topic(cluster):
+def test_events_whose_acknowledgement_did_not_come_in_time_are_found_in_the_topic(cluster: MockCluster) -> None:
     sink = open_sink(cluster)
     offer(sink, 20_000, {})
     sink.flush(10)
@@ -155,7 +158,7 @@ def test_events_whose_acknowledgement_did_not_come_in_time_are_found_in_the_topi
     assert_ledger_equals_topic(sink, read_topic(cluster.address))
 
 
-def test_events_that_expire_failed_and_the_others_are_in_the_topic(cluster):
+def test_events_that_expire_failed_and_the_others_are_in_the_topic(cluster: MockCluster) -> None:
     sink = open_sink(cluster, message_timeout_ms="300", max_in_flight="1")
     offer(sink, 8000, {5000: cluster.down})
     sink.flush(3)
@@ -169,7 +172,7 @@ def test_events_that_expire_failed_and_the_others_are_in_the_topic(cluster):
     assert_ledger_equals_topic(sink, read_topic(cluster.address))
 
 
-def test_an_event_that_is_too_large_for_kafka_fails_alone(cluster):
+def test_an_event_that_is_too_large_for_kafka_fails_alone(cluster: MockCluster) -> None:
     sink = open_sink(cluster, message_max_bytes="2000")
     lines = make_lines(1000, pad=4000)
     n_small = sum(len(line) < 1800 for line in lines.lines.to_pylist())
@@ -182,8 +185,8 @@ def test_an_event_that_is_too_large_for_kafka_fails_alone(cluster):
     assert_ledger_equals_topic(sink, read_topic(cluster.address))
 
 
-def test_a_queue_that_is_fuller_than_thought_makes_the_sender_wait(cluster):
-    def connect(config, logger):
+def test_a_queue_that_is_fuller_than_thought_makes_the_sender_wait(cluster: MockCluster) -> None:
+    def connect(config: dict[str, Any], logger: logging.Logger) -> Producer:
         return Producer({**config, "queue.buffering.max.messages": "150"}, logger=logger)
 
     sink = KafkaSink(KafkaSettings(cluster.address, "t", QUICK), user_ids(), n_partitions=4, connect=connect)
@@ -195,7 +198,7 @@ def test_a_queue_that_is_fuller_than_thought_makes_the_sender_wait(cluster):
     assert_ledger_equals_topic(sink, read_topic(cluster.address))
 
 
-def test_a_broker_that_stays_away_leaves_events_unfinished_within_seconds(cluster):
+def test_a_broker_that_stays_away_leaves_events_unfinished_within_seconds(cluster: MockCluster) -> None:
     sink = open_sink(cluster)
     offer(sink, 10_000, {5000: cluster.down})
     sink.flush(0.2)

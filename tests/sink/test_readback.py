@@ -1,18 +1,19 @@
 """Reading back finds the events in doubt among everything else that the topic holds."""
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from confluent_kafka import Producer
 
-from loadgen.sink.kafka import KafkaSettings
+from loadgen.kafka.options import KafkaSettings
 from loadgen.sink.readback import Doubt, read_back
 from tests.mock_cluster import MockCluster
 
 
 @pytest.fixture
-def cluster():
+def cluster() -> Iterator[MockCluster]:
     with MockCluster(partitions=2) as mock:
         yield mock
 
@@ -30,7 +31,7 @@ def doubt(start_offset: int, events: list[tuple[int, int]]) -> Doubt:
     return Doubt(start_offset, np.array(user_id), np.array(ts_ms))
 
 
-def test_events_are_found_among_those_of_other_workers(cluster):
+def test_events_are_found_among_those_of_other_workers(cluster: MockCluster) -> None:
     put(cluster, [(0, 1, 100), (0, 99, 100), (0, 2, 101), (0, 1, 999), (0, 98, 102), (1, 4, 100)])
     doubts = {0: doubt(0, [(1, 100), (2, 101), (3, 102), (1, 103)]), 1: doubt(0, [(5, 100), (4, 100)])}
     found = read_back(KafkaSettings(cluster.address, "t"), doubts, 5)
@@ -40,24 +41,24 @@ def test_events_are_found_among_those_of_other_workers(cluster):
     }
 
 
-def test_what_is_before_the_start_is_not_counted(cluster):
+def test_what_is_before_the_start_is_not_counted(cluster: MockCluster) -> None:
     put(cluster, [(0, 1, 100), (0, 1, 200)])
     found = read_back(KafkaSettings(cluster.address, "t"), {0: doubt(1, [(1, 100), (1, 200)])}, 5)
     assert found[0].tolist() == [False, True]
 
 
-def test_an_event_in_doubt_twice_is_found_as_often_as_it_is_there(cluster):
+def test_an_event_in_doubt_twice_is_found_as_often_as_it_is_there(cluster: MockCluster) -> None:
     put(cluster, [(0, 1, 100), (0, 1, 100)])
     found = read_back(KafkaSettings(cluster.address, "t"), {0: doubt(0, [(1, 100)] * 3)}, 5)
     assert found[0].tolist() == [True, True, False]
 
 
-def test_an_empty_partition_holds_nothing(cluster):
+def test_an_empty_partition_holds_nothing(cluster: MockCluster) -> None:
     found = read_back(KafkaSettings(cluster.address, "t"), {1: doubt(0, [(1, 100)])}, 5)
     assert found[1].tolist() == [False]
 
 
-def test_a_broker_that_does_not_answer_leaves_the_question_open(cluster):
+def test_a_broker_that_does_not_answer_leaves_the_question_open(cluster: MockCluster) -> None:
     cluster.down()
     start_s = time.monotonic()
     assert read_back(KafkaSettings(cluster.address, "t"), {0: doubt(0, [(1, 100)])}, 0.5) == {}

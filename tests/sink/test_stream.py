@@ -4,11 +4,11 @@ import errno
 import gzip
 import os
 import threading
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from loadgen import files
 from loadgen.errors import OutputUnwritable, ReaderGone, SinkError
 from loadgen.sink import stream
 from loadgen.sink.stream import CHUNK_BYTES, MAX_CHUNKS, OutputFile, StreamSink
@@ -30,7 +30,7 @@ class Coordinator:
         self.chunks.append((bytes(data), n_events))
 
 
-def test_an_event_is_delivered_once_the_coordinator_has_written_it():
+def test_an_event_is_delivered_once_the_coordinator_has_written_it() -> None:
     coordinator = Coordinator()
     sink = StreamSink(coordinator.take, USERS)
     lines = make_lines(100)
@@ -42,7 +42,7 @@ def test_an_event_is_delivered_once_the_coordinator_has_written_it():
     assert sink.tally.bytes_delivered == len(lines.buffer())
 
 
-def test_large_sends_are_cut_into_chunks_of_whole_lines():
+def test_large_sends_are_cut_into_chunks_of_whole_lines() -> None:
     coordinator = Coordinator()
     sink = StreamSink(coordinator.take, USERS)
     lines = make_lines(40_000)
@@ -53,7 +53,7 @@ def test_large_sends_are_cut_into_chunks_of_whole_lines():
     assert b"".join(data for data, _ in coordinator.chunks) == bytes(lines.buffer())
 
 
-def test_there_is_no_room_while_the_coordinator_is_behind():
+def test_there_is_no_room_while_the_coordinator_is_behind() -> None:
     sink = StreamSink(Coordinator().take, USERS)
     for number in range(MAX_CHUNKS):
         assert sink.room() > 0
@@ -63,7 +63,7 @@ def test_there_is_no_room_while_the_coordinator_is_behind():
     assert sink.room() > 0
 
 
-def test_dropped_events_are_settled_behind_those_in_flight():
+def test_dropped_events_are_settled_behind_those_in_flight() -> None:
     sink = StreamSink(Coordinator().take, USERS)
     sink.send(make_lines(10))
     sink.drop(make_lines(5, 10))
@@ -72,7 +72,7 @@ def test_dropped_events_are_settled_behind_those_in_flight():
     assert sink.settled.tolist() == [15]
 
 
-def test_what_the_coordinator_never_acknowledged_is_unfinished():
+def test_what_the_coordinator_never_acknowledged_is_unfinished() -> None:
     sink = StreamSink(Coordinator().take, USERS)
     sink.send(make_lines(10))
     sink.send(make_lines(7, 10))
@@ -83,7 +83,7 @@ def test_what_the_coordinator_never_acknowledged_is_unfinished():
     assert sink.settled.tolist() == [17]
 
 
-def test_a_coordinator_that_is_gone_ends_the_worker_with_its_events_accounted_for():
+def test_a_coordinator_that_is_gone_ends_the_worker_with_its_events_accounted_for() -> None:
     coordinator = Coordinator()
     sink = StreamSink(coordinator.take, USERS)
     coordinator.is_gone = True
@@ -92,7 +92,7 @@ def test_a_coordinator_that_is_gone_ends_the_worker_with_its_events_accounted_fo
     assert sink.tally.counts()["failed"] == 10
 
 
-def test_an_acknowledgement_of_another_chunk_is_a_mistake_in_the_program():
+def test_an_acknowledgement_of_another_chunk_is_a_mistake_in_the_program() -> None:
     sink = StreamSink(Coordinator().take, USERS)
     sink.send(make_lines(10))
     with pytest.raises(ValueError, match="the oldest chunk has 10 events"):
@@ -100,7 +100,7 @@ def test_an_acknowledgement_of_another_chunk_is_a_mistake_in_the_program():
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
-def test_an_output_file_holds_every_chunk_compressed_as_its_name_says(tmp_path, name):
+def test_an_output_file_holds_every_chunk_compressed_as_its_name_says(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"what was there before")
     output = OutputFile(path)
@@ -114,7 +114,9 @@ def test_an_output_file_holds_every_chunk_compressed_as_its_name_says(tmp_path, 
     assert output.n_written == 18_000
 
 
-def test_compressed_events_count_as_written_once_their_piece_is_in_the_file(tmp_path, monkeypatch):
+def test_compressed_events_count_as_written_once_their_piece_is_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     output = OutputFile(tmp_path / "a.gz")
     output.write(b"{}\n", 1)
     output.poll()
@@ -132,7 +134,9 @@ def write_now(output: OutputFile, n_events: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.gz"])
-def test_after_a_failed_write_the_file_ends_with_the_last_whole_chunk(tmp_path, monkeypatch, name):
+def test_after_a_failed_write_the_file_ends_with_the_last_whole_chunk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     output = OutputFile(tmp_path / name)
     monkeypatch.setattr(stream, "FRAME_AGE_S", 0.0)
     write_now(output, 10)
@@ -145,7 +149,7 @@ def test_after_a_failed_write_the_file_ends_with_the_last_whole_chunk(tmp_path, 
             return real_write(fd, data[:n])
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(files.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     with pytest.raises(OutputUnwritable, match="the device reports an error"):
         write_now(output, 10)
     monkeypatch.undo()
@@ -154,7 +158,7 @@ def test_after_a_failed_write_the_file_ends_with_the_last_whole_chunk(tmp_path, 
     assert output.n_written == 10
 
 
-def test_a_reader_that_has_seen_enough_is_told_apart_from_a_failure(tmp_path):
+def test_a_reader_that_has_seen_enough_is_told_apart_from_a_failure(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = threading.Thread(target=lambda: open(tmp_path / "pipe", "rb").close())
     reader.start()
@@ -165,7 +169,7 @@ def test_a_reader_that_has_seen_enough_is_told_apart_from_a_failure(tmp_path):
     output.close()
 
 
-def test_stdout_is_written_and_stays_open(capfd):
+def test_stdout_is_written_and_stays_open(capfd: pytest.CaptureFixture[str]) -> None:
     output = OutputFile("-")
     output.write(b"{}\n", 1)
     output.close()
@@ -177,7 +181,7 @@ def test_stdout_is_written_and_stays_open(capfd):
     ("path", "reason"),
     [("none/a", "the folder is not there"), ("", "that is a folder"), ("file/a", "is a file, not a folder")],
 )
-def test_an_output_that_cannot_be_opened_is_named_with_the_reason(tmp_path, path, reason):
+def test_an_output_that_cannot_be_opened_is_named_with_the_reason(tmp_path: Path, path: str, reason: str) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputUnwritable, match=reason):
         OutputFile(tmp_path / path)

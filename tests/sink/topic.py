@@ -8,6 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.ledger import Fingerprint
 from loadgen.sink.kafka import KafkaSink
+from tests.messages import key_of, value_of
 from tests.sink.lines import hash_of
 
 READ_S = 20.0
@@ -25,10 +26,11 @@ def read_topic(address: str, topic: str = "t") -> list[Message]:
     while len(at_end) < len(partitions):
         assert time.monotonic() < deadline_s, "the topic could not be read to its end"
         for message in consumer.consume(10_000, 0.1):
-            if message.error() is None:
+            error, partition = message.error(), message.partition()
+            if error is None:
                 messages.append(message)
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                at_end.add(message.partition())
+            elif error.code() == KafkaError._PARTITION_EOF and partition is not None:
+                at_end.add(partition)
     consumer.close()
     return sorted(messages, key=lambda message: (message.partition(), message.offset()))
 
@@ -53,7 +55,7 @@ def without_repeats(messages: list[Message]) -> list[Message]:
 
 def assert_ledger_equals_topic(sink: KafkaSink, messages: list[Message]) -> None:
     """The events counted as delivered are those in the topic, and none is there twice."""
-    values = [message.value() for message in messages]
+    values = [value_of(message) for message in messages]
     assert len(set(values)) == len(values), "an event is in the topic twice"
     assert sink.tally.counts()["delivered"] == len(values)
     assert sink.tally.bytes_delivered == sum(map(len, values))
@@ -64,14 +66,15 @@ def assert_in_order(messages: list[Message]) -> None:
     """Each listener's events are in the topic in the order of their times."""
     last_ms: dict[bytes, int] = {}
     for message in messages:
-        assert last_ms.get(message.key(), 0) < message.timestamp()[1], "a listener's events are out of order"
-        last_ms[message.key()] = message.timestamp()[1]
+        key, ts_ms = key_of(message), message.timestamp()[1]
+        assert last_ms.get(key, 0) < ts_ms, "a listener's events are out of order"
+        last_ms[key] = ts_ms
 
 
 def assert_same_fingerprint(fingerprint: Fingerprint, messages: list[Message]) -> None:
     """The fingerprint is that of these messages."""
     expected = Fingerprint()
-    virtual_shard = np.array([int(message.key()) % N_VIRTUAL_SHARDS for message in messages], np.uint16)
-    expected.add(virtual_shard, np.array([hash_of(message.value()) for message in messages], np.uint64))
+    virtual_shard = np.array([int(key_of(message)) % N_VIRTUAL_SHARDS for message in messages], np.uint16)
+    expected.add(virtual_shard, np.array([hash_of(value_of(message)) for message in messages], np.uint64))
     assert (fingerprint.count == expected.count).all()
     assert (fingerprint.total == expected.total).all()
