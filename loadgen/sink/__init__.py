@@ -1,7 +1,7 @@
 """Where events go: one small interface, several places.
 
 `kafka` produces to a topic, `files` writes JSON lines by date, `stream` hands lines to the coordinator (one output file
-or stdout for all workers), `null` counts only, `embedded` starts librdkafka's in-process test broker.
+or stdout for all workers), `simple` is the base of sinks of others and finds them, its `NullSink` counts only.
 """
 
 from dataclasses import dataclass, fields

@@ -5,10 +5,14 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from loadgen.runner.messages import Checkpoint
 from loadgen.verifier.manifest_spec import read_promises
+from tests.runner.plans import plan_of
 from tests.runner.program import start, start_program
+from tests.runner.test_worker import run as run_worker
 
 HERE = Path(__file__).parent
 AT_ONCE = ("--rate", "max", "--users", "100", "--start", "2026-01-05", "--events", "3000", "--seed", "7")
@@ -52,6 +56,18 @@ def test_without_an_output_the_own_sink_is_the_ledger_that_verify_compares_files
     verify = start_program(tmp_path, "verify", "m.json", "--files", "rows.jsonl", text=True)
     said = verify.communicate(timeout=50)
     assert verify.returncode == 0, said
+
+
+def test_a_successor_gives_the_own_sink_what_its_predecessor_had_not_settled(tmp_path: Path) -> None:
+    name = "tests.outside.own_sink:TableSink"
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+    plans = [plan_of(sink=[f"{name}?folder={folder}"], events=500) for folder in (first, second)]
+    run_worker(plans[0])
+    rest = run_worker(plans[1], Checkpoint({name: np.array([200])})).last
+    assert rows_of(second) == rows_of(first)[200:]
+    assert rest.settled[name].tolist() == [500]
 
 
 def test_a_sink_that_does_not_start_ends_the_run_before_its_first_event(tmp_path: Path) -> None:

@@ -14,6 +14,6 @@ START_MS = 1_767_571_200_000  # 2026-01-05
 
 def plan_of(**settings: Any) -> Plan:
     """The plan of a run of one worker with these settings, by their keys; it writes nowhere unless told to."""
-    is_told = {"folder", "output", "brokers"} & settings.keys()
+    is_told = {"folder", "output", "brokers", "sink"} & settings.keys()
     given = {"users": 200, "workers": 1, "start": START_MS, "rate": "max", "tracks": TRACKS, "discard": not is_told}
     return prepare(RunSettings.from_public({**given, **settings}), RunConsole(None, None, True, io.StringIO()), None)
