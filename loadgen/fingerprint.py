@@ -21,7 +21,6 @@ from loadgen.event import Int64s, UInt64s
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 NO_KEY = np.uint64(0)
-_WITHOUT_KEY = ("song_popularity",)
 NULL_VALUE = np.uint64(0x6E756C6C6E756C6C)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
@@ -62,8 +61,7 @@ def hash_integers(field: str, values: npt.NDArray[np.integer[Any]], key: np.uint
         values: the integers.
         key: see `run_key`.
     """
-    start = ~field_key(field) if field in _WITHOUT_KEY else ~field_key(field) ^ key
-    return mix(values.astype(np.int64).view(np.uint64) * GOLDEN + start)
+    return mix(values.astype(np.int64).view(np.uint64) * GOLDEN + (~field_key(field) ^ key))
 
 
 def hash_floats(field: str, values: npt.NDArray[np.float64]) -> UInt64s:

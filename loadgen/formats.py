@@ -176,6 +176,12 @@ FULL = Format(
 )
 BUILT_IN = {wire_format.name: wire_format for wire_format in (ACTIVITY, LISTEN, FULL)}
 FORMATS = tuple(BUILT_IN)
+_LOADED: dict[str, Format] = {}
+
+
+def known_formats() -> tuple[Format, ...]:
+    """The formats that readers of this process tell apart: those of loadgen, then others that were asked for."""
+    return (*BUILT_IN.values(), *_LOADED.values())
 
 
 def format_named(name: str) -> Format:

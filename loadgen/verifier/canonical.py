@@ -8,16 +8,18 @@ event that was sent. Lines with an escape in them, and those that were malformed
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS, Int64s, UInt64s
+from loadgen.event import Int64s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_spans, mix_field, words_of
-from loadgen.verifier.columns import ISO_BYTES, SCHEMA, Hashed, iso_times
+from loadgen.formats import Field, Format, Source, known_formats
+from loadgen.verifier.columns import ID_OF, ISO_BYTES, Hashed, iso_times
 
 Bools = npt.NDArray[np.bool_]
-Read = Callable[[str, Int64s, Int64s], tuple[UInt64s, Bools]]
+Read = Callable[[Field, Int64s, Int64s], tuple[UInt64s, Bools]]
 MOST_BYTES = 1 << 16
 """No event is longer; a longer line counts by its bytes."""
 _MARGIN = 24
@@ -29,8 +31,6 @@ _ONES, _ALL = np.uint64(0x0101010101010101), np.uint64(0xFFFFFFFFFFFFFFFF)
 _DIGITS, _HIGH, _SIX = _ONES * np.uint64(0x30), _ONES * np.uint64(0xF0), _ONES * np.uint64(6)
 _MOST_DIGITS = 16
 _NULL = int.from_bytes(b"null", "little")
-_OF_LISTENER = {"userId": "user_id", "sessionId": "session_id", "itemInSession": "item"}
-_KIND = {field.name: str(field.type) for field in SCHEMA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +38,32 @@ class Key:
     """A key as it stands in a line, with what is in front of it.
 
     Attributes:
-        name: the field.
+        field: the field.
         text: `,"name` or `{"name`.
         words: pieces of eight bytes at most, from the end: (distance to the end, word, mask).
     """
 
-    name: str
+    field: Field
     text: bytes
     words: tuple[tuple[int, np.uint64, np.uint64], ...]
 
     @classmethod
-    def of(cls, name: str, before: bytes) -> "Key":
+    def of(cls, field: Field, before: bytes) -> "Key":
         """The key of this field; `before` is what stands in front of its quote."""
-        text = before + b'"' + name.encode()
+        text = before + b'"' + field.name.encode()
         words = []
         for end in range(len(text), 0, -8):
             piece = text[max(0, end - 8) : end]
             mask = _ALL << np.uint64(8 * (8 - len(piece)))
             words.append((len(text) - end + 8, np.uint64(int.from_bytes(piece.rjust(8, b"\0"), "little")), mask))
-        return cls(name, text, tuple(words))
+        return cls(field, text, tuple(words))
 
 
-def _keys(names: tuple[str, ...]) -> tuple[Key, ...]:
-    return tuple(Key.of(name, b"," if at else b"{") for at, name in enumerate(names))
-
-
-_SHAPES = (
-    _keys(ACTIVITY_FIELDS),
-    _keys(ACTIVITY_FIELDS + SONG_FIELDS),
-    _keys(ACTIVITY_FIELDS + FULL_FIELDS),
-    _keys(ACTIVITY_FIELDS + SONG_FIELDS + FULL_FIELDS),
-    _keys(LISTEN_FIELDS),
-)
+@lru_cache
+def _shapes(formats: tuple[Format, ...]) -> list[tuple[Key, ...]]:
+    """The keys of each kind of record that these formats have."""
+    shapes = dict.fromkeys(shape for wire_format in formats for shape in wire_format.shapes)
+    return [tuple(Key.of(field, b"," if at else b"{") for at, field in enumerate(shape)) for shape in shapes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +127,7 @@ def hash_canonical(data: bytes, key: np.uint64 = NO_KEY) -> Canonical:
     is_other = (lines.text[lines.ends - 1] != _CLOSE) | (lines.ends - lines.starts > MOST_BYTES)
     is_other[np.searchsorted(lines.ends, [_MARGIN + at for at in _positions(data, _SPECIAL)])] = True
     is_done = np.zeros(len(lines.ends), np.bool_)
-    for shape in _SHAPES:
+    for shape in _shapes(known_formats()):
         rows = np.flatnonzero((lines.n_colons == len(shape)) & ~is_other & ~is_done)
         if len(rows):
             is_done[_hash_shape(lines, shape, rows, found, key)] = True
@@ -162,7 +156,7 @@ def _hash_shape(lines: _Lines, shape: tuple[Key, ...], rows: Int64s, found: Hash
     for at, key in enumerate(shape):
         start = colons[at] + 2
         end = colons[at + 1] - len(shape[at + 1].text) if at + 1 < len(shape) else lines.ends[rows] - 1
-        part.add(key.name, start, end)
+        part.add(key.field, start, end)
     return part.give(rows, found)
 
 
@@ -183,25 +177,24 @@ class _Part:
         self._is_good = np.ones(n, np.bool_)
         self._total = np.zeros(n, np.uint64)
         self._kept: dict[str, Int64s | UInt64s] = {}
-        self._user_terms = np.zeros(n, np.uint64)
-        self._is_listen = False
+        self._names: UInt64s | None = None
+        self._has_iso_time = self._has_id = False
 
-    def add(self, name: str, start: Int64s, end: Int64s) -> None:
+    def add(self, field: Field, start: Int64s, end: Int64s) -> None:
         """Add the terms of a field whose values are between these positions."""
-        kind = _KIND[name]
-        if name == "timestamp":
-            self._add_times(start, end)
-        elif kind == "int64":
-            self._add_integers(name, start, end)
-        elif kind == "double":
-            self._add_or_null(name, start, end, self._floats)
-        elif name in ("artist", "track", "genre"):
-            self._add_or_null(name, start, end, self._texts)
+        if field.source is Source.TIME_ISO:
+            self._add_times(field, start, end)
+        elif field.source is Source.USER_NAME:
+            self._names, is_good = self._text_hashes(start, end)
+            self._take(mix_field(field.name, self._names), is_good)
+        elif field.type == "integer" and not field.is_nullable:
+            self._add_integers(field, start, end)
         else:
-            terms, is_good = self._texts(name, start, end)
-            self._take(terms, is_good)
-            if name == "user":
-                self._user_terms = terms
+            read = {"integer": self._integers, "float": self._floats, "text": self._texts}[field.type]
+            if field.is_nullable:
+                self._add_or_null(field, start, end, read)
+            else:
+                self._take(*read(field, start, end))
 
     def give(self, rows: Int64s, found: Hashed) -> Int64s:
         """Write down what was hashed of these rows; returns those that were good."""
@@ -210,50 +203,60 @@ class _Part:
         found.total[chosen] = self._total[good]
         for name, values in self._kept.items():
             getattr(found, name)[chosen] = values[good]
-        if self._is_listen:
-            found.listens, found.user_terms = chosen, self._user_terms[good]
+        if self._has_iso_time and not self._has_id:
+            names = np.zeros(len(rows), np.uint64) if self._names is None else self._names
+            found.named = np.append(found.named, chosen)
+            found.name_hashes = np.append(found.name_hashes, names[good])
         return chosen
 
     def _take(self, terms: UInt64s, is_good: Bools) -> None:
         self._total += terms
         self._is_good &= is_good
 
-    def _add_integers(self, name: str, start: Int64s, end: Int64s) -> None:
+    def _add_integers(self, field: Field, start: Int64s, end: Int64s) -> None:
         values, is_good = _integers(self._lines, start, end)
-        terms = hash_integers(name, values, self._key)
+        terms = hash_integers(field.name, values, self._key if field.is_keyed else NO_KEY)
         self._take(terms, is_good)
-        if name == "ts":
+        if field.source is Source.TIME_MS:
             self._kept.update(time_ms=values, time_term=terms)
-        elif name in _OF_LISTENER:
-            self._kept[_OF_LISTENER[name]] = values
+        elif field.source in ID_OF:
+            self._kept[ID_OF[field.source]] = values
+            self._has_id |= field.source is Source.USER_ID
 
-    def _add_times(self, start: Int64s, end: Int64s) -> None:
+    def _add_times(self, field: Field, start: Int64s, end: Int64s) -> None:
         words = self._lines.words[start + 1 + 8 * np.arange(ISO_BYTES // 8)[:, None]]
         characters = np.ascontiguousarray(words.T).view(np.uint8)
         times, is_good = iso_times(characters)
         is_good &= (end - start == ISO_BYTES + 2) & _is_quoted(self._lines, start, end)
-        terms = hash_integers("timestamp", times, self._key)
+        terms = hash_integers(field.name, times, self._key)
         self._take(terms, is_good)
         self._kept.update(time_ms=times, time_term=terms)
-        self._is_listen = True
+        self._has_iso_time = True
 
-    def _texts(self, name: str, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
+    def _text_hashes(self, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
         lengths = np.maximum(end - start - 2, 0)
-        terms = mix_field(name, hash_spans(self._lines.words, start + 1, lengths))
-        return terms, _is_quoted(self._lines, start, end)
+        return hash_spans(self._lines.words, start + 1, lengths), _is_quoted(self._lines, start, end)
 
-    def _floats(self, name: str, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
+    def _texts(self, field: Field, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
+        hashes, is_good = self._text_hashes(start, end)
+        return mix_field(field.name, hashes), is_good
+
+    def _integers(self, field: Field, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
+        values, is_good = _integers(self._lines, start, end)
+        return hash_integers(field.name, values, self._key if field.is_keyed else NO_KEY), is_good
+
+    def _floats(self, field: Field, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
         values, is_good = _decimals(self._lines, start, end)
-        return hash_floats(name, values), is_good
+        return hash_floats(field.name, values), is_good
 
-    def _add_or_null(self, name: str, start: Int64s, end: Int64s, read: Read) -> None:
+    def _add_or_null(self, field: Field, start: Int64s, end: Int64s, read: Read) -> None:
         is_null = (end - start == 4) & ((self._lines.words[start] & np.uint64(0xFFFFFFFF)) == _NULL)
         if not is_null.any():
-            self._take(*read(name, start, end))
+            self._take(*read(field, start, end))
             return
-        terms, is_good = np.full(len(start), hash_null(name)), np.ones(len(start), np.bool_)
+        terms, is_good = np.full(len(start), hash_null(field.name)), np.ones(len(start), np.bool_)
         (rows,) = np.nonzero(~is_null)
-        terms[rows], is_good[rows] = read(name, start[rows], end[rows])
+        terms[rows], is_good[rows] = read(field, start[rows], end[rows])
         self._take(terms, is_good)
 
 

@@ -1,11 +1,12 @@
 """Columns of records to hashes, field by field, as the encoder has them.
 
-In: a table with columns of the three wire formats, as Arrow reads them from JSON or Parquet. Out: `Hashed`: the sum of
+In: a table with columns of the wire formats, as Arrow reads them from JSON or Parquet. Out: `Hashed`: the sum of
 the terms of each record's fields, and the fields that say whose event it is.
 """
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.event import DAY_MS, Int64s, UInt64s
-from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_texts, mix
-from loadgen.store.table import RAW
-from loadgen.store.table import SCHEMA as STORED
+from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_strings, hash_texts, mix, mix_field
+from loadgen.formats import Field, Format, Source, fields_by_name, known_formats, marked, marks
+from loadgen.store.table import schema_of
 
-SCHEMA = pa.schema([field for field in STORED if field.name != RAW])
-"""Every field of the three wire formats, with its type."""
-_NULL_IN_LISTEN = ("artist", "track", "genre", "duration")
-_UNLIKE = ("timestamp", "user")
-"""Texts that hardly repeat within a block: not worth a dictionary."""
+ID_OF = {Source.USER_ID: "user_id", Source.SESSION_ID: "session_id", Source.ITEM: "item"}
+"""By source: the attribute of `Hashed` that keeps its values."""
 _EPOCH = date(1970, 1, 1).toordinal()
 _ISO = np.frombuffer(b"0000-00-00T00:00:00.000000+00:00", np.uint8)
 ISO_BYTES = len(_ISO)
@@ -44,8 +42,8 @@ class Hashed:
         total: uint64[n], the sum of the terms of a record's fields, its time among them.
         time_ms, time_term: int64[n] and uint64[n], the time and its term, 0 where there is none.
         user_id, session_id, item: int64[n], -1 where the record has none.
-        listens: int64, rows of the format `listen`.
-        user_terms: uint64[len(listens)], the terms of their user names.
+        named: int64, rows that tell the listener by the user name only, and the time as text.
+        name_hashes: uint64[len(named)], the hashes of their user names.
         odd: int64, rows that are no records after all: their time is not written as loadgen writes it.
     """
 
@@ -55,8 +53,8 @@ class Hashed:
     user_id: Int64s
     session_id: Int64s
     item: Int64s
-    listens: Int64s
-    user_terms: UInt64s
+    named: Int64s
+    name_hashes: UInt64s
     odd: Int64s
 
     @classmethod
@@ -76,49 +74,61 @@ def hash_columns(table: pa.Table, key: np.uint64 = NO_KEY) -> Hashed | None:
     """Hash every record; None where a text is not UTF-8.
 
     Args:
-        table: columns of SCHEMA, any of them may be missing.
+        table: columns of `schema`, any of them may be missing.
         key: see fingerprint.run_key.
     """
     n = len(table)
     found = Hashed.empty(n)
+    fields = fields_by_name(known_formats())
     columns = {name: table[name].combine_chunks() for name in table.column_names}
     columns = {name: column for name, column in columns.items() if column.null_count < n}
+    names = np.zeros(n, np.uint64)
     try:
         for name, column in columns.items():
-            _add(found, name, column, key)
+            _add(found, fields[name], column, key, names)
     except pa.ArrowInvalid:
         return None
-    _add_nulls(found, columns)
+    found.named = found.named[found.user_id[found.named] < 0]
+    found.name_hashes = names[found.named]
+    _add_nulls(found, columns, known_formats())
     return found
 
 
-def _add(found: Hashed, name: str, column: pa.Array, key: np.uint64) -> None:
-    """Add the terms of a field."""
-    if name == "timestamp":
-        _add_timestamps(found, column, key)
+@lru_cache
+def schema(formats: tuple[Format, ...]) -> pa.Schema:
+    """Every field of these formats, with its type."""
+    return schema_of(formats)
+
+
+def _add(found: Hashed, field: Field, column: pa.Array, key: np.uint64, names: UInt64s) -> None:
+    """Add the terms of a field; names: filled in with the hashes of user names."""
+    if field.source is Source.TIME_ISO:
+        _add_timestamps(found, field, column, key)
         return
-    if pa.types.is_string(column.type):
-        terms = _text_terms(name, column)
-        if name == "user":
-            found.user_terms = terms
-    elif pa.types.is_floating(column.type):
-        terms = hash_floats(name, _filled(column).astype(np.float64, copy=False))
+    if field.source is Source.USER_NAME:
+        column.validate(full=True)
+        names[:] = hash_strings(column)
+        terms = mix_field(field.name, names)
+    elif field.type == "text":
+        terms = _text_terms(field.name, column)
+    elif field.type == "float":
+        terms = hash_floats(field.name, _filled(column).astype(np.float64, copy=False))
     else:
         values = _filled(column).astype(np.int64, copy=False)
-        terms = hash_integers(name, values, key)
-        _keep(found, name, column, values, terms)
+        terms = hash_integers(field.name, values, key if field.is_keyed else NO_KEY)
+        _keep(found, field, column, values, terms)
     if column.null_count:
         terms[column.is_null().to_numpy(zero_copy_only=False)] = 0
     found.total += terms
 
 
-def _keep(found: Hashed, name: str, column: pa.Array, values: Int64s, terms: UInt64s) -> None:
+def _keep(found: Hashed, field: Field, column: pa.Array, values: Int64s, terms: UInt64s) -> None:
     """Keep what says whose event it is, and when."""
-    place = {"userId": "user_id", "sessionId": "session_id", "itemInSession": "item"}.get(name)
+    place = ID_OF.get(field.source)
     if place:
         there = ~column.is_null().to_numpy(zero_copy_only=False) if column.null_count else slice(None)
         getattr(found, place)[there] = values[there]
-    elif name == "ts":
+    elif field.source is Source.TIME_MS:
         found.time_ms += values
         there = column.is_valid().to_numpy(zero_copy_only=False)
         found.time_term += terms * there
@@ -131,9 +141,6 @@ def _filled(column: pa.Array) -> npt.NDArray[np.number[Any]]:
 
 def _text_terms(name: str, column: pa.Array) -> UInt64s:
     """The terms of texts; raises ArrowInvalid where one is not UTF-8."""
-    if name in _UNLIKE:
-        column.validate(full=True)
-        return hash_texts(name, column)
     coded = column.dictionary_encode()
     coded.dictionary.validate(full=True)
     terms = np.append(hash_texts(name, coded.dictionary), np.uint64(0))
@@ -142,36 +149,38 @@ def _text_terms(name: str, column: pa.Array) -> UInt64s:
     return gathered
 
 
-def _add_timestamps(found: Hashed, column: pa.Array, key: np.uint64) -> None:
-    """The times of the format `listen`, which are written in one way only."""
+def _add_timestamps(found: Hashed, field: Field, column: pa.Array, key: np.uint64) -> None:
+    """Times as text, which are written in one way only."""
     rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
     texts = column.drop_null() if column.null_count else column
     times, is_good = iso_ms(texts)
-    terms = hash_integers("timestamp", times, key)
-    found.listens, found.odd = rows, rows[~is_good]
+    terms = hash_integers(field.name, times, key)
+    found.named, found.odd = np.append(found.named, rows), np.append(found.odd, rows[~is_good])
     found.time_ms[rows], found.time_term[rows] = times, terms
     found.total[rows] += terms
 
 
-def _add_nulls(found: Hashed, columns: dict[str, pa.Array]) -> None:
-    """The terms of the fields that are null, not absent, in their format."""
-    n = len(found.total)
-    _add_null(found, columns, _NULL_IN_LISTEN, found.listens)
-    if "user" in columns and len(found.listens) < n:
-        is_full = columns["user"].is_valid().to_numpy(zero_copy_only=False)
-        is_full[found.listens] = False
-        _add_null(found, columns, ("genre",), np.flatnonzero(is_full))
-    found.user_terms = (
-        found.user_terms[found.listens] if len(found.user_terms) else np.zeros(len(found.listens), np.uint64)
-    )
+def _add_nulls(found: Hashed, columns: dict[str, pa.Array], formats: tuple[Format, ...]) -> None:
+    """The terms of the fields that are null, not absent: those of the format whose other fields are there."""
+    shapes, names = _nullable_shapes(formats)
+    there = np.zeros(len(found.total), np.int64)
+    for bit, name in enumerate(names):
+        if name in columns:
+            there += columns[name].is_valid().to_numpy(zero_copy_only=False).astype(np.int64) << bit
+    for bits, nullable in shapes:
+        rows = np.flatnonzero(there == bits)
+        for name in nullable if len(rows) else ():
+            is_null = columns[name].is_null().to_numpy(zero_copy_only=False)[rows] if name in columns else True
+            found.total[rows] += np.where(is_null, hash_null(name), np.uint64(0))
 
 
-def _add_null(found: Hashed, columns: dict[str, pa.Array], names: tuple[str, ...], rows: Int64s) -> None:
-    if len(rows) == 0:
-        return
-    for name in names:
-        is_null = columns[name].is_null().to_numpy(zero_copy_only=False)[rows] if name in columns else True
-        found.total[rows] += np.where(is_null, hash_null(name), np.uint64(0))
+@lru_cache
+def _nullable_shapes(formats: tuple[Format, ...]) -> tuple[list[tuple[int, list[str]]], tuple[str, ...]]:
+    """Of each kind of record that has fields that may be null: its marks, and these fields; and the marks' names."""
+    shapes = list(dict.fromkeys(shape for wire_format in formats for shape in wire_format.shapes))
+    names = marks(shapes)
+    nullable = [(marked(shape, names), [field.name for field in shape if field.is_nullable]) for shape in shapes]
+    return [(bits, fields) for bits, fields in nullable if fields], names
 
 
 def iso_ms(texts: pa.Array) -> tuple[Int64s, npt.NDArray[np.bool_]]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from loadgen.event import Int64s, Labels, UInt64s
-from loadgen.fingerprint import hash_texts
+from loadgen.fingerprint import hash_strings
 from loadgen.simulate.population import user_names
 
 NOBODY = -1
@@ -23,8 +23,8 @@ _LISTENER_BITS = 40
 class NameLookup(Protocol):
     """Tells listeners by their names."""
 
-    def ids(self, terms: UInt64s) -> Int64s:
-        """The listeners whose names have these terms in the fingerprint; NOBODY where there is none."""
+    def ids(self, hashes: UInt64s) -> Int64s:
+        """The listeners whose names have these hashes; NOBODY where there is none."""
 
     def ids_of(self, names: pa.StringArray) -> Int64s:
         """The listeners of these names."""
@@ -49,33 +49,33 @@ class KnownNames:
 
     def __init__(self, population: ListenerNames | None) -> None:
         """Hash all names; None: nobody has a name."""
-        parts = [] if population is None else list(_terms(population))
-        terms = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
-        self._order = np.argsort(terms)
-        self._sorted = terms[self._order]
+        parts = [] if population is None else list(_hashes(population))
+        hashes = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+        self._order = np.argsort(hashes)
+        self._sorted = hashes[self._order]
 
-    def ids(self, terms: UInt64s) -> Int64s:
-        """The listeners whose names have these terms."""
+    def ids(self, hashes: UInt64s) -> Int64s:
+        """The listeners whose names have these hashes."""
         if len(self._sorted) == 0:
-            return np.full(len(terms), NOBODY, np.int64)
-        at = np.minimum(np.searchsorted(self._sorted, terms), len(self._sorted) - 1)
-        return np.where(self._sorted[at] == terms, self._order[at], NOBODY)
+            return np.full(len(hashes), NOBODY, np.int64)
+        at = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == hashes, self._order[at], NOBODY)
 
     def ids_of(self, names: pa.StringArray) -> Int64s:
         """The listeners of these names."""
-        return self.ids(hash_texts("user", names))
+        return self.ids(hash_strings(names))
 
 
 class HashedNames:
     """Stands in for listeners where runs name theirs differently: a number made of the name itself."""
 
-    def ids(self, terms: UInt64s) -> Int64s:
+    def ids(self, hashes: UInt64s) -> Int64s:
         """A number for each name."""
-        return (terms >> np.uint64(64 - _LISTENER_BITS)).view(np.int64)
+        return (hashes >> np.uint64(64 - _LISTENER_BITS)).view(np.int64)
 
     def ids_of(self, names: pa.StringArray) -> Int64s:
         """A number for each name."""
-        return self.ids(hash_texts("user", names))
+        return self.ids(hash_strings(names))
 
 
 def names_of(populations: Iterable[ListenerNames]) -> NameLookup:
@@ -86,7 +86,7 @@ def names_of(populations: Iterable[ListenerNames]) -> NameLookup:
     return KnownNames(max(found, key=lambda population: population.users, default=None))
 
 
-def _terms(population: ListenerNames) -> Iterable[UInt64s]:
+def _hashes(population: ListenerNames) -> Iterable[UInt64s]:
     for start in range(0, population.users, _CHUNK):
         ids = np.arange(start, min(start + _CHUNK, population.users), dtype=np.int64)
-        yield hash_texts("user", user_names(ids, population.seed, population.labels))
+        yield hash_strings(user_names(ids, population.seed, population.labels))

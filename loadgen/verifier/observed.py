@@ -23,9 +23,10 @@ import pyarrow.json as pj
 
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_strings, mix
+from loadgen.formats import FieldType, Format, Source, fields_by_name, known_formats
 from loadgen.store.table import RAW
 from loadgen.verifier.canonical import MOST_BYTES, hash_canonical
-from loadgen.verifier.columns import SCHEMA, Hashed, hash_columns
+from loadgen.verifier.columns import Hashed, hash_columns, schema
 from loadgen.verifier.names import NOBODY, NameLookup
 from loadgen.verifier.source import SourceBlock
 
@@ -41,19 +42,40 @@ Keys = Callable[[int], bytes | None]
 """The Kafka key of each value, by its position."""
 _NEWLINE, _OPEN, _CLOSE = b"\n"[0], b"{"[0], b"}"[0]
 _NULL = type(None)
-_TYPES = {pa.int64(): (int, _NULL), pa.float64(): (float, int, _NULL), pa.string(): (str, _NULL)}
-_FITTING: dict[str, tuple[type, ...]] = {field.name: _TYPES[field.type] for field in SCHEMA}
-_INTEGERS = {field.name for field in SCHEMA if field.type == pa.int64()}
+_TYPES: dict[FieldType, tuple[type, ...]] = {
+    "integer": (int, _NULL),
+    "float": (float, int, _NULL),
+    "text": (str, _NULL),
+}
 _MOST = (1 << 63) - 1
 """orjson reads larger integers than Arrow; smaller ones are floats for it."""
-_NUMBERS = {
-    name: re.compile(rb"""["']%s["']:\s*(\d{1,18})(?=\D)""" % name)
-    for name in (b"userId", b"sessionId", b"itemInSession")
-}
 _KEY_END = re.compile(rb'"\s*:')
-_USER = re.compile(rb"""["']user["']:\s*["'](?:\xff\xfe)?([a-z.\d-]{1,200})["']""")
-_TS = re.compile(rb"""["']ts["']:\s*(\d{1,18})(?=\D)""")
-_TIMESTAMP = re.compile(rb"""["']timestamp["']:\s*["'](?:\xff\xfe)?([-\d]{10}T[\d:]{8}\.\d{6})""")
+_NUMBER = rb"""["'](?:%s)["']:\s*(\d{1,18})(?=\D)"""
+_PATTERNS = {
+    Source.USER_ID: _NUMBER,
+    Source.SESSION_ID: _NUMBER,
+    Source.ITEM: _NUMBER,
+    Source.TIME_MS: _NUMBER,
+    Source.USER_NAME: rb"""["'](?:%s)["']:\s*["'](?:\xff\xfe)?([a-z.\d-]{1,200})["']""",
+    Source.TIME_ISO: rb"""["'](?:%s)["']:\s*["'](?:\xff\xfe)?([-\d]{10}T[\d:]{8}\.\d{6})""",
+}
+"""How the fields that tell which event a line is are found in one that is no record."""
+
+
+@lru_cache
+def _searches(formats: tuple[Format, ...]) -> "dict[Source, re.Pattern[bytes]]":
+    """By source: what finds its value in a line of these formats, whatever the field's name."""
+    names: dict[Source, list[bytes]] = {source: [] for source in _PATTERNS}
+    for field in fields_by_name(formats).values():
+        if field.source in names:
+            names[field.source].append(re.escape(field.name.encode()))
+    return {source: re.compile(_PATTERNS[source] % b"|".join(found)) for source, found in names.items()}
+
+
+def _search(source: Source, line: bytes) -> bytes | None:
+    """The text of a value of this source in a line, if there is one."""
+    found = _searches(known_formats())[source].search(line)
+    return found[1] if found else None
 
 
 @dataclass(slots=True)
@@ -189,9 +211,9 @@ class Reader:
 
     def _identified(self, found: Hashed) -> ObservedEvents:
         user_id, major, minor = found.user_id, found.session_id, found.item
-        if len(found.listens):
-            rows = found.listens
-            named = self._names.ids(found.user_terms)
+        if len(found.named):
+            rows = found.named
+            named = self._names.ids(found.name_hashes)
             user_id[rows] = named
             major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
             minor[rows] = found.time_ms[rows]
@@ -201,8 +223,8 @@ class Reader:
     def _shapeless(self, lines: list[bytes], keys: Sequence[bytes | None] | None) -> ObservedEvents:
         """Lines that are no records: by their bytes; listener and identity as far as they can still be read."""
         hashes = hash_strings(pa.array([_shortened(line) for line in lines], pa.binary()))
-        columns = {name: np.array([_number(how, line) for line in lines], np.int64) for name, how in _NUMBERS.items()}
-        user_id, major, minor = columns.values()
+        sources = (Source.USER_ID, Source.SESSION_ID, Source.ITEM)
+        user_id, major, minor = (np.array([_number(source, line) for line in lines], np.int64) for source in sources)
         self._read_names(lines, user_id, major, minor)
         if keys is not None:
             of_keys = np.array([int(key) if key and key.isdigit() and len(key) < 19 else NOBODY for key in keys])
@@ -213,11 +235,15 @@ class Reader:
         )
 
     def _read_names(self, lines: list[bytes], user_id: Int64s, major: Int64s, minor: Int64s) -> None:
-        """Fill in what lines of the format `listen` tell."""
-        rows = [row for row, line in enumerate(lines) if user_id[row] == NOBODY and _USER.search(line)]
-        if not rows:
+        """Fill in what lines tell that name their listener."""
+        found = {
+            row: name.decode()
+            for row, line in enumerate(lines)
+            if user_id[row] == NOBODY and (name := _search(Source.USER_NAME, line))
+        }
+        if not found:
             return
-        texts = [found[1].decode() for row in rows if (found := _USER.search(lines[row]))]
+        rows, texts = list(found), list(found.values())
         named = self._names.ids_of(pa.array(texts, pa.string()))
         user_id[rows] = named
         major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
@@ -233,7 +259,7 @@ def parsed(data: bytes) -> pa.Table | None:
         table = pj.read_json(
             pa.BufferReader(data),
             read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
-            parse_options=pj.ParseOptions(explicit_schema=SCHEMA, unexpected_field_behavior="error"),
+            parse_options=pj.ParseOptions(explicit_schema=schema(known_formats()), unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid:
         return None
@@ -243,9 +269,9 @@ def parsed(data: bytes) -> pa.Table | None:
 def _is_finite(table: pa.Table) -> bool:
     """Whether no number is NaN or Infinity, which Arrow reads though JSON has no such thing."""
     return all(
-        pc.all(pc.is_finite(table[field.name])).as_py() is not False
-        for field in SCHEMA
-        if pa.types.is_floating(field.type)
+        pc.all(pc.is_finite(column)).as_py() is not False
+        for column in table.columns
+        if pa.types.is_floating(column.type)
     )
 
 
@@ -266,11 +292,12 @@ def _plain(line: bytes) -> bytes | None:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if type(record) is not dict or not _fits(tuple(record), tuple(map(type, record.values()))):
+    if type(record) is not dict or not _fits(tuple(record), tuple(map(type, record.values())), known_formats()):
         return None
     if not _has_each_key_once(line, len(record)):
         return None
-    if any(record[name] > _MOST for name in _INTEGERS & record.keys() if record[name] is not None):
+    fields = fields_by_name(known_formats())
+    if any(type(value) is int and value > _MOST and fields[name].type == "integer" for name, value in record.items()):
         return None
     return orjson.dumps(record)
 
@@ -284,9 +311,10 @@ def _has_each_key_once(line: bytes, n_keys: int) -> bool:
 
 
 @lru_cache(1 << 12)
-def _fits(names: tuple[str, ...], types: tuple[type, ...]) -> bool:
+def _fits(names: tuple[str, ...], types: tuple[type, ...], formats: tuple[Format, ...]) -> bool:
     """Whether these are names of fields, and values that they may have."""
-    return all(kind in _FITTING.get(name, ()) for name, kind in zip(names, types, strict=True))
+    fields = fields_by_name(formats)
+    return all(name in fields and kind in _TYPES[fields[name].type] for name, kind in zip(names, types, strict=True))
 
 
 def _shortened(line: bytes) -> bytes:
@@ -294,20 +322,20 @@ def _shortened(line: bytes) -> bytes:
     return line if len(line) <= MOST_BYTES else blake2b(line).digest()
 
 
-def _number(how: "re.Pattern[bytes]", line: bytes) -> int:
-    found = how.search(line)
-    return int(found[1]) if found else UNKNOWN
+def _number(source: Source, line: bytes) -> int:
+    found = _search(source, line)
+    return int(found) if found else UNKNOWN
 
 
 def _time_ms(line: bytes) -> int:
     """The event's own time, in whichever format; UNKNOWN where it cannot be read."""
-    found = _TS.search(line)
-    return int(found[1]) if found else _moment(line)
+    ms = _number(Source.TIME_MS, line)
+    return _moment(line) if ms == UNKNOWN else ms
 
 
 def _moment(line: bytes) -> int:
-    found = _TIMESTAMP.search(line)
+    found = _search(Source.TIME_ISO, line)
     try:
-        return int(np.datetime64(found[1].decode(), "ms").astype(np.int64)) if found else UNKNOWN
+        return int(np.datetime64(found.decode(), "ms").astype(np.int64)) if found else UNKNOWN
     except ValueError:  # the 30th of February
         return UNKNOWN

@@ -16,6 +16,7 @@ import pyarrow as pa
 from loadgen.errors import CatalogError, ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, Int32s, Int64s, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
+from loadgen.formats import format_named
 from loadgen.kafka.partition import murmur2_partitions
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog, load
@@ -147,6 +148,7 @@ class Regenerator:
             settings.users, settings.seed, settings.start_ms, settings.presence, promise.behaviour
         )
         self.promise = promise
+        self._format = format_named(settings.format)
         self._all = EventStream(settings, simulation, catalog, key=key)
         self._key = key
 
@@ -218,8 +220,7 @@ class Regenerator:
     def _keys(self, outgoing: OutgoingBatch, hashes: UInt64s, timeless: bool) -> UInt64s:
         if not timeless:
             return hashes
-        field = "timestamp" if self.promise.settings.format == "listen" else "ts"
-        keys = mix(_unmixed(hashes) - hash_integers(field, outgoing.events.ts_ms, self._key))
+        keys = mix(_unmixed(hashes) - hash_integers(self._format.time.name, outgoing.events.ts_ms, self._key))
         return np.where(outgoing.marked("malform"), SHAPELESS, keys)
 
     def _made(
@@ -234,7 +235,7 @@ class Regenerator:
         batch = outgoing.events
         virtual_shard, user_id = batch.user_id % N_VIRTUAL_SHARDS, batch.user_id
         major, minor = batch.session_id, batch.item.astype(np.int64)
-        if self.promise.settings.format == "listen":
+        if not self._format.has_ids:
             user_id = names.ids_of(user_names(user_id, self.promise.settings.seed, self._all.labels))
             major, minor = user_id * SESSIONS_PER_LISTENER, batch.ts_ms
         return ExpectedEvents(virtual_shard, rank, user_id, major, minor, key, lines, may_be_absent)

@@ -14,7 +14,7 @@ from loadgen.encode.lines import Encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.tracks import make_track_parts
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
-from loadgen.fingerprint import hash_integers, hash_strings, hash_texts, mix, run_key
+from loadgen.fingerprint import hash_integers, hash_strings, mix, run_key
 from loadgen.formats import FORMATS, format_named
 from loadgen.store.table import table_of
 from loadgen.verifier.columns import iso_ms
@@ -30,14 +30,14 @@ class FewNames:
     """mina.kim7 is listener 7, of those that there are."""
 
     def __init__(self, user_ids: Int64s) -> None:
-        terms = hash_texts("user", user_names(user_ids)).tolist()
+        terms = hash_strings(user_names(user_ids)).tolist()
         self._of = dict(zip(terms, user_ids.tolist(), strict=True))
 
     def ids(self, terms: UInt64s) -> Int64s:
         return np.array([self._of.get(term, NOBODY) for term in terms.tolist()], np.int64)
 
     def ids_of(self, names: pa.StringArray) -> Int64s:
-        return self.ids(hash_texts("user", names))
+        return self.ids(hash_strings(names))
 
 
 def encoded(
