@@ -4,10 +4,14 @@ What depends on a format is derived from its `Format`: the encoder, the hash of 
 and DuckDB, and the readers. A further field is one line here, a further format one object.
 """
 
+import os
+import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from loadgen.errors import UsageError
@@ -49,6 +53,11 @@ class Source(StrEnum):
 
 OF_TRACK = {Source.ARTIST, Source.TITLE, Source.LENGTH, Source.TIER, Source.POPULARITY, Source.GENRE}
 """Sources with a value only where the event is about a track."""
+GROUP = "loadgen.formats"
+"""The group of entry points under which packages offer formats."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_IDS = {Source.USER_ID, Source.SESSION_ID, Source.ITEM}
+_TIME_NAMES = {Source.TIME_MS: "ts", Source.TIME_ISO: "timestamp"}
 TIMES = (Source.TIME_MS, Source.TIME_ISO)
 _INTEGERS = {
     Source.TIME_MS,
@@ -107,6 +116,28 @@ class Format:
     name: str
     fields: tuple[Field, ...]
 
+    def __post_init__(self) -> None:
+        names = [field.name for field in self.fields]
+        always = {field.source for field in self.fields if field.pages is None}
+        n_times = sum(field.source in TIMES for field in self.fields)
+        wrong = [name for name in names if not _NAME.fullmatch(name) or names.count(name) > 1]
+        if wrong:
+            raise ValueError(
+                f"a field's name must match {_NAME.pattern} and be unique, got {wrong[0]!r} in {self.name}"
+            )
+        if not names or self.fields[0].pages is not None:
+            raise ValueError(f"the first field of format {self.name} must be on every page; move it behind another")
+        if n_times != 1 or self.time.pages is not None or self.time.name != _TIME_NAMES[self.time.source]:
+            raise ValueError(
+                f"format {self.name} must have the time once, on every page: Field('ts', Source.TIME_MS) or "
+                "Field('timestamp', Source.TIME_ISO), where consume and analyze look for it"
+            )
+        if not (always >= _IDS or {Source.USER_NAME, Source.TIME_ISO} <= always):
+            raise ValueError(
+                f"format {self.name} must tell events apart on every page: by Source.USER_ID, SESSION_ID and "
+                "ITEM, or by Source.USER_NAME and TIME_ISO"
+            )
+
     @cached_property
     def shapes(self) -> tuple[tuple[Field, ...], ...]:
         """The different lists of fields that its records have, those without optional fields first."""
@@ -126,7 +157,7 @@ class Format:
     @property
     def has_ids(self) -> bool:
         """Whether its records tell listener, session and item; else the user name and the time tell events apart."""
-        return {Source.USER_ID, Source.SESSION_ID, Source.ITEM} <= {field.source for field in self.fields}
+        return {field.source for field in self.fields if field.pages is None} >= _IDS
 
 
 def _song(*pages: Page) -> tuple[Field, ...]:
@@ -187,12 +218,59 @@ def known_formats() -> tuple[Format, ...]:
 def format_named(name: str) -> Format:
     """The format of this name.
 
+    Args:
+        name: one of loadgen's, of an entry point in the group GROUP, or MODULE:OBJECT.
+
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or it cannot be used.
     """
-    if name not in BUILT_IN:
-        raise UsageError(f"format must be one of {', '.join(BUILT_IN)}, got {name!r}")
-    return BUILT_IN[name]
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    if name not in _LOADED:
+        found = _load(name)
+        _check_names(name, found)
+        _LOADED[name] = found
+    return _LOADED[name]
+
+
+def is_installed(name: str) -> bool:
+    """Whether an installed package has a format of this name."""
+    return len(entry_points(group=GROUP, name=name)) > 0
+
+
+def _load(name: str) -> Format:
+    entries = list(entry_points(group=GROUP, name=name))
+    if ":" in name and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a module beside the user's own files, as `python -m` finds it
+    if ":" in name:
+        entries = [EntryPoint(name, name, GROUP)]
+    if not entries:
+        known = ", ".join(BUILT_IN)
+        raise UsageError(
+            f"format must be one of {known}, of an installed package (entry point {GROUP}), or MODULE:OBJECT, "
+            f"got {name!r}"
+        )
+    try:
+        found = entries[0].load()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"format {name!r} cannot be loaded: {error}; check the module, the object and PYTHONPATH"
+        ) from error
+    if not isinstance(found, Format):
+        raise UsageError(f"format {name!r} must be a loadgen.formats.Format, got {type(found).__name__}")
+    return found
+
+
+def _check_names(name: str, wire_format: Format) -> None:
+    """Raises UsageError where a name means something else in another format: readers could not tell them apart."""
+    known = fields_by_name(known_formats())
+    for field in wire_format.fields:
+        other = known.get(field.name)
+        if other is not None and other.source is not field.source:
+            raise UsageError(
+                f"field {field.name!r} of format {name!r} must come from {other.source}, as in other formats, "
+                f"got {field.source}; give it another name"
+            )
 
 
 def fields_by_name(formats: Iterable[Format]) -> dict[str, Field]:

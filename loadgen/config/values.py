@@ -273,6 +273,20 @@ def choice(*names: str) -> Parser:
     return parse
 
 
+FORMATS = ("activity", "listen", "full")
+_FORMAT_OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+def wire_format(value: Any) -> str:
+    """The name of a wire format: one of loadgen's, one of an installed package, or MODULE:OBJECT."""
+    if isinstance(value, str) and value not in FORMATS:
+        from loadgen.formats import is_installed  # costs time that other values need not spend
+
+        if _FORMAT_OBJECT.fullmatch(value) or is_installed(value):
+            return value
+    return str(choice(*FORMATS)(value))
+
+
 def boolean(value: Any) -> bool:
     """True or false: also yes/no, on/off, 1/0 as text."""
     if isinstance(value, bool):

@@ -19,12 +19,10 @@ import orjson
 from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable, UsageError
 from loadgen.files import compression_of, decompressed, unwritable
-from loadgen.formats import BUILT_IN
+from loadgen.formats import known_formats
 from loadgen.report import PAGE_MARK
 from loadgen.verifier.worker_progress import path_beside
 
-FIRST_KEYS = {wire_format.names[:5] for wire_format in BUILT_IN.values()}
-"""The first keys of a line of any format."""
 MANIFEST_START = b'{"manifest_version":'
 LOOK_BYTES = 4096
 RECORDS = ".loadgen"
@@ -122,7 +120,7 @@ def _is_event(line: bytes) -> bool:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
         return False
-    return isinstance(record, dict) and tuple(record)[:5] in FIRST_KEYS
+    return isinstance(record, dict) and tuple(record)[:5] in {one.names[:5] for one in known_formats()}
 
 
 @contextmanager

@@ -143,9 +143,9 @@ class RunSettings(Settings):
     ] = False
     compress: Annotated[shared.Compress, FlagOverride("Compression of the files in --folder.")] = "none"
     format: Annotated[
-        Literal["activity", "listen", "full"],
-        BeforeValidator(values.choice("activity", "listen", "full")),
-        Flag("format", "activity|listen|full", "Fields of an event.", WHERE),
+        str,
+        BeforeValidator(values.wire_format),
+        Flag("format", "activity|listen|full", "Fields of an event; or an installed format, or MODULE:OBJECT.", WHERE),
     ] = "activity"
 
     users: shared.Users = 1000
