@@ -165,8 +165,11 @@ def test_a_topic_is_made_as_asked() -> None:
 
 
 def test_a_new_topic_keeps_events_of_the_past_for_a_week_after_they_arrive() -> None:
-    assert "retention.ms" not in kafka_check._config_for(60_000)
-    assert kafka_check._config_for(30 * 86_400_000)["retention.ms"] == str(37 * 86_400_000)
+    with FakeBroker() as broker:
+        create_topic(KafkaSettings(broker.address, "recent"), 1, 1, behind_ms=60_000)
+        create_topic(KafkaSettings(broker.address, "past"), 1, 1, behind_ms=30 * 86_400_000)
+        assert "retention.ms" not in broker.configs["recent"]
+        assert broker.configs["past"]["retention.ms"] == str(37 * 86_400_000)
 
 
 def test_a_topic_that_is_there_with_as_many_partitions_is_fine() -> None:

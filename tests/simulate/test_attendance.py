@@ -5,6 +5,7 @@ import pytest
 
 from loadgen.event import SESSIONS_PER_LISTENER, EventBatch
 from loadgen.simulate.dynamic_population import SESSIONS_PER_LIFE, TASTES, DynamicPopulation
+from tests.simulate import world
 from tests.simulate.world import CATALOG, joined, settings
 
 MINUTE_MS = 60_000
@@ -102,7 +103,7 @@ def test_a_new_listener_begins_within_a_second() -> None:
 
 def test_all_online_cause_as_many_events_as_a_shard_of_them() -> None:
     shard = _attendance(users=2000)
-    expected_per_s = shard._per_listener * 2000
+    expected_per_s = world.shard(settings(users=2000)).events_per_s
     shard.attend(EVERYBODY)
     _minutes(shard, 60)
     counts = np.array([len(_minutes(shard, 10)) for _ in range(30)])

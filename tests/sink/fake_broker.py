@@ -25,6 +25,17 @@ def array(*items: bytes) -> bytes:
     return struct.pack(">i", len(items)) + b"".join(items)
 
 
+def config_in(body: bytes) -> dict[str, str]:
+    """The names and values of an array of settings."""
+    (n_settings,), at = struct.unpack(">i", body[:4]), 4
+    texts: list[str] = []
+    for _ in range(2 * n_settings):
+        (length,) = struct.unpack(">h", body[at : at + 2])
+        texts.append(body[at + 2 : at + 2 + length].decode())
+        at += 2 + length
+    return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
 class FakeBroker:
     """Listens on loopback until closed.
 
@@ -32,6 +43,7 @@ class FakeBroker:
         address: "127.0.0.1:PORT".
         topics: the number of partitions by topic.
         copies: the replication factor of each topic that was made.
+        configs: the configuration of each topic that was made.
         config: of every topic.
         refuse_config: the error with which the question for it is answered.
         refuse_topic: the error with which each topic is answered; OK for none.
@@ -47,6 +59,7 @@ class FakeBroker:
         self.mechanisms = mechanisms
         self.config, self.refuse_config = config or {}, refuse_config
         self.copies: dict[str, int] = {}
+        self.configs: dict[str, dict[str, str]] = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._connections: list[socket.socket] = []
@@ -110,6 +123,7 @@ class FakeBroker:
         name = body[6 : 6 + n].decode()
         if self.refuse_create == OK:
             self.topics[name], self.copies[name] = struct.unpack(">ih", body[6 + n : 12 + n])
+            self.configs[name] = config_in(body[16 + n :])  # behind an empty list of assignments
         return struct.pack(">i", 0) + array(text(name) + struct.pack(">h", self.refuse_create) + text("so it is"))
 
     def close(self) -> None:

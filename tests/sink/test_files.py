@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,14 @@ def read(path: Path) -> bytes:
 def stored(folder: Path) -> dict[str, bytes]:
     """What the files hold, by path below the folder."""
     return {str(path.relative_to(folder)): read(path) for path in sorted(folder.rglob("*.jsonl*"))}
+
+
+def close_all_below(folder: Path) -> None:
+    """Close every file of this process that is in the folder, as the kernel does when a process is killed."""
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # the one that lists them is closed already
+            if Path(os.readlink(f"/proc/self/fd/{fd}")).is_relative_to(folder):
+                os.close(fd)
 
 
 def all_lines(folder: Path) -> list[bytes]:
@@ -161,8 +170,7 @@ def test_a_successor_of_a_killed_worker_loses_and_repeats_nothing(
             first_life.flush(0)
         if number == snapshot_at:
             marks, settled = first_life.marks(), first_life.settled.copy()
-    for fd in first_life._open_files.values():
-        os.close(fd)  # killed: what it held back is gone
+    close_all_below(folder)  # killed: what it held back is gone
     second_life = open_sink(folder, compress, settled=settled, resume=marks)
     second_life.send(lines[int(settled[0]) :])
     second_life.close()
