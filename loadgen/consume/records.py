@@ -22,7 +22,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from loadgen.consume.batch import RecordBatch
 from loadgen.event import DAY_MS, Int32s, Int64s
-from loadgen.kafka.lines import folded
+from loadgen.store.json_lines import folded
 
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""

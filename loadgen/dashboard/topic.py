@@ -20,10 +20,10 @@ from loadgen.errors import SinkError, StoreError, TopicRecreated
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.consumer_options import consumer_config
 from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
-from loadgen.kafka.lines import folded_if_json
 from loadgen.kafka.options import KafkaSettings, hide_secrets
 from loadgen.kafka.topic_reader import UNCOMMITTED, TopicReader
 from loadgen.kafka.watch import TopicWatch
+from loadgen.store.json_lines import folded_if_json
 
 N_RECENT = 100_000
 FETCH_MESSAGES, FETCH_S = 20_000, 0.25

@@ -1,7 +1,7 @@
-"""What works here, what does not, and what to do about it: `loadgen doctor`.
+"""Finds out what works here, what does not, and the next step: `loadgen doctor`.
 
-`machine` looks at this computer, `broker` at Kafka, `scratch` at the store, `through` sends events all the way; a
-`check` has a deadline, and whatever is made is removed again by `cleanup`.
+`checks` examines this computer and the store, each check with a deadline; `broker` examines Kafka; `round_trip` sends
+events all the way. `doctor` runs them in turn and removes what they have created.
 """
 
 import os
@@ -14,7 +14,7 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 
 
 def main(settings: DoctorSettings) -> int:
-    """Check everything and say it.
+    """Check everything and print the findings.
 
     Args:
         settings: complete and valid.
@@ -35,7 +35,7 @@ def main(settings: DoctorSettings) -> int:
     except KeyboardInterrupt as stopped:
         code = exit_code_of(stopped)
     doctor.conclude()
-    if stuck():  # what does not answer must not keep the program
+    if stuck():  # a check that hangs must not keep the program
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -1,4 +1,4 @@
-"""What Kafka says of itself and of a topic; and a topic of the doctor's own, made and removed again.
+"""Checks Kafka and a topic, and creates and removes a topic of the doctor's own.
 
 In: how to reach it. Out: findings; a topic on which the broker writes its own time.
 """

@@ -1,14 +1,7 @@
-"""One check: what was found, in one line, and the next step where it is bad; found in time, or given up.
+"""Checks with deadlines: of this computer (packages, memory, disk, catalogue, port) and of a store.
 
-In: what is to be done, a deadline. Out: a finding.
-
-What this computer has: packages, memory, disk, the music catalogue, a free port.
-
-In: nothing but the computer. Out: findings.
-
-A folder of the doctor's own inside a store: tried, used, and removed without a trace.
-
-In: the URL of a store. Out: whether it takes files; a place for the events of the doctor.
+In: a check, a deadline; the URL of a store. Out: findings, one line each, with the next step if it is bad. The store is
+tested in a folder of the doctor's own, which also takes its events and is removed at the end.
 """
 
 import os

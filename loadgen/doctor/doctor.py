@@ -1,4 +1,4 @@
-"""Looks at everything in turn, says each finding at once, and leaves nothing behind.
+"""Runs all checks in turn, prints each finding at once, and removes everything it has created.
 
 In: settings. Out: findings, on stderr for a person, on stdout for a program.
 """

@@ -1,4 +1,4 @@
-"""A hundred marked events all the way: produced, consumed by the real consumer, stored, and counted by DuckDB.
+"""Sends a hundred marked events all the way: produced, consumed, stored, and counted by DuckDB.
 
 In: a topic and a folder of the doctor's own. Out: how many came through; what the broker's clock said on the way.
 """
@@ -24,17 +24,17 @@ SEND_S = 8.0
 CONSUME_S = 25.0
 IDLE_S = 1.0
 SESSION_S = 6.0
-"""The group forgets a consumer that was killed after so long; brokers allow no less."""
+"""The session timeout, after which the group removes a killed consumer; brokers allow no less."""
 LOG_APPEND_TIME = 2
 
 
 @dataclass(frozen=True, slots=True)
 class SentMarks:
-    """What became of the events.
+    """Delivery of the marked events.
 
     Attributes:
-        n_delivered: so many did the broker take.
-        skew_s: by how much its clock is ahead; None where it did not say.
+        n_delivered: events that the broker took.
+        skew_s: how far the broker's clock is ahead; None if unknown.
         wait_s: from the first send to the last report.
     """
 
@@ -86,10 +86,10 @@ def produce(kafka: KafkaSettings, mark: str) -> SentMarks:
 
 
 class Consuming:
-    """The consumer, as a process that can be ended at any time."""
+    """The consumer, as a process that can be killed at any time."""
 
     def __init__(self, kafka: KafkaSettings, group: str, store: str) -> None:
-        """Start it; it ends by itself when nothing more comes."""
+        """Start it; it ends when the topic is idle."""
         words = ["consume", "--brokers", kafka.brokers, "--topic", kafka.topic, "--group", group, "--store", store]
         options = {"session.timeout.ms": str(int(SESSION_S * 1000)), **kafka.options}
         ends = ["--until-idle", str(IDLE_S), "--rotate-interval", "0.2", "--metrics-port", "0", "--quiet"]
@@ -104,7 +104,7 @@ class Consuming:
         )
 
     def wait(self) -> None:
-        """Wait for its end; raises LoadgenError with what it said where that is not a good one."""
+        """Wait for its end; raises LoadgenError with its error message if it failed."""
         try:
             _, said = self._process.communicate(timeout=CONSUME_S)
         except subprocess.TimeoutExpired as error:

@@ -1,6 +1,6 @@
-"""The consumer's settings: loadgen's defaults, the user's own, and what a topic is to be recognized by.
+"""The configuration of consumers, and the identity of a topic.
 
-In: brokers, topic, group and any librdkafka options. Out: the configuration for a consumer; cluster id and topic id.
+In: brokers, topic, group and any librdkafka options. Out: librdkafka's configuration; cluster id and topic id.
 """
 
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ DEFAULTS = {
     "fetch.max.bytes": "8388608",
     "queued.max.messages.kbytes": "8192",
     "queued.min.messages": "100000",
-    "session.timeout.ms": "10000",  # after kill -9, others take over so soon; heartbeats do not depend on the loop
+    "session.timeout.ms": "10000",  # how soon others take over after kill -9; heartbeats do not depend on the loop
     "statistics.interval.ms": "1000",
 }
 CLASSIC_ONLY = ("partition.assignment.strategy", "session.timeout.ms")
-"""With group.protocol=consumer the brokers choose these."""
+"""The brokers choose these if group.protocol=consumer."""
 BROKERS_SESSION_MS = 45_000
-"""What brokers choose unless told otherwise (group.consumer.session.timeout.ms)."""
+"""The brokers' default of group.consumer.session.timeout.ms."""
 CHOSEN = {
     "enable.auto.commit": "false",
     "enable.auto.offset.store": "false",
     "enable.partition.eof": "true",
     "auto.offset.reset": "error",
 }
-"""What storing exactly once depends on: the store decides where to read, and a gap is never skipped in silence."""
+"""Exactly-once storing depends on these: the store decides where to read, and a gap is never skipped silently."""
 
 REFUSED = {
     "bootstrap.servers": "use --brokers",
@@ -65,7 +65,7 @@ MOCK = "mockCluster"
 
 
 def consumer_config(settings: KafkaSettings, group: str) -> dict[str, str]:
-    """The configuration of a consumer: defaults, then the user's options, then what is not theirs to choose.
+    """The configuration of a consumer: defaults, then the user's options, then those that they may not change.
 
     Raises:
         UsageError: an option that loadgen must choose itself, or an auto.offset.reset that means nothing here.
@@ -86,12 +86,12 @@ def consumer_config(settings: KafkaSettings, group: str) -> dict[str, str]:
 
 
 def session_s(settings: KafkaSettings, group: str) -> float:
-    """After so long without a sign of life the group takes a consumer for dead."""
+    """The session timeout: the group removes a consumer that sends no heartbeat for this long."""
     return int(consumer_config(settings, group).get("session.timeout.ms", BROKERS_SESSION_MS)) / 1000
 
 
 def begin_of(settings: KafkaSettings) -> Begin:
-    """Where to begin with a partition of which nothing is stored yet; raises UsageError."""
+    """Where to begin with a partition that has nothing stored yet; raises UsageError."""
     text = settings.options.get("auto.offset.reset", "earliest")
     if text not in BEGINNINGS:
         raise UsageError(
@@ -102,7 +102,7 @@ def begin_of(settings: KafkaSettings) -> Begin:
 
 
 def check_consumer_options(settings: KafkaSettings, group: str) -> None:
-    """Let librdkafka judge the options by making a consumer with them; raises UsageError."""
+    """Validate the options by creating a consumer with them; raises UsageError."""
     monitor = Monitor(settings.options)
     config: dict[str, Any] = {**consumer_config(settings, group), **monitor.callbacks()}
     try:
@@ -113,10 +113,10 @@ def check_consumer_options(settings: KafkaSettings, group: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells a topic from every other one, also from one of the same name.
+    """The identity of a topic, which a topic of the same name that is created later does not have.
 
     Attributes:
-        cluster_id: the brokers' own; with its address where it is a test broker's, whose ids may come again.
+        cluster_id: the brokers' own; a test broker's has its address added, because its ids repeat.
         topic_id: the topic's UUID; empty on a test broker, all zeros on brokers before 2.8.
     """
 

@@ -1,7 +1,7 @@
 """librdkafka's in-process test broker: try loadgen, or test it, with no service running.
 
 In: a topic's name and the number of brokers. Out: an address that this process and others on this machine can use,
-for as long as the object lives. It keeps the last 5 MiB of each partition and forgets what is older.
+while the object lives. It keeps the last 5 MiB of each partition and deletes older messages.
 """
 
 from types import TracebackType
@@ -13,9 +13,9 @@ from loadgen.errors import SinkError
 
 START_S = 10.0
 AT_ONCE = {"group.protocol": "consumer"}
-"""The option of a consumer that is to read from the test broker at once: a classic group begins after three seconds."""
+"""Consumer options to read from the test broker at once: a classic group begins after three seconds."""
 N_PARTITIONS = 4
-"""librdkafka's test broker gives every topic so many."""
+"""The number of partitions that librdkafka's test broker gives every topic."""
 
 
 class EmbeddedBroker:
@@ -31,7 +31,7 @@ class EmbeddedBroker:
 
         Args:
             topic: its name.
-            partitions: how many are wanted; librdkafka's test broker makes N_PARTITIONS all the same, see n_partitions.
+            partitions: the number wanted; librdkafka's test broker always makes N_PARTITIONS, see n_partitions.
             n_brokers: all in this process.
 
         Raises:

@@ -1,12 +1,8 @@
-"""The settings of a topic that matter to a run, asked before it starts.
+"""Checks the configuration of a topic before a run starts: the largest batch, and the event times it takes and keeps.
 
-In: how to reach the topic. Out: its configuration; what of it does not suit a run; the largest batch that it takes.
-
-Asks Kafka, before a run starts, which event times the topic takes and keeps, and holds the run's against them.
-
-In: how far from the clock the times of the run's events lie. Out: an error before the first event where the topic is
-sure to refuse some, a note where it may, one where it would soon delete them, and one where a broker that restarts
-would no longer know their producer. Who may not ask is told nothing.
+In: how to reach the topic; how far from the clock the event times lie. Out: its configuration; an error if the topic is
+certain to refuse events; notes if it may refuse them, would soon delete them, or if a restarted broker would no longer
+know their producer. A user who may not describe the topic gets no notes.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Watches a topic: whether it is still there, and still the one that it was at the start.
+"""Watches a topic: whether it still exists, and is still the same one as at the start.
 
 In: how to reach it. Out: an error once it was deleted, or deleted and created again. Kafka gives every topic a UUID,
-so a topic of the same name that was created later is told from the first one; its offsets mean something else.
+which tells the topic from one of the same name that is created later, whose offsets mean something else.
 """
 
 import threading
@@ -31,7 +31,7 @@ class TopicWatch:
     """Watches one topic; safe to use from several threads.
 
     Attributes:
-        error: why the topic is of no more use; None while it is.
+        error: why the topic cannot be used any more; None while it can.
         topic_id: its UUID; None before it is known.
     """
 

@@ -21,8 +21,8 @@ from loadgen.analyze import events
 from loadgen.analyze.files import Interval
 from loadgen.analyze.tally import CombinationCounts
 from loadgen.event import LEVELS, PAGE_ACTIONS, PAGE_NAMES, TIERS
-from loadgen.kafka.lines import folded_if_json
 from loadgen.places import CITIES
+from loadgen.store.json_lines import folded_if_json
 
 Ints = npt.NDArray[np.int64]
 

@@ -1,15 +1,23 @@
-"""Where events are kept for good: a local folder or HDFS, behind one small interface.
+"""Stores of events: a local folder or HDFS, behind one small interface.
 
-In: a URL (`hdfs://namenode:8020/music_events`, `file:///srv/music_events`, a plain path). Out: a `Store`, which can do
-what an exactly-once writer needs and no more: create, rename without replacing, read, list, remove. Paths are relative
-to the store's root, with `/` between their parts; folders come into being with the files in them.
+In: a URL (`hdfs://namenode:8020/music_events`, `file:///srv/music_events`, a plain path). Out: a `Store`, with the
+operations of an exactly-once writer and no more: create, rename without replacing, read, list, remove. Paths are
+relative to the store's root, with `/` between their parts; folders are created with the files in them.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol
+from urllib.parse import unquote
 
+from loadgen.config.masks import hidden
+from loadgen.errors import UsageError
 from loadgen.files import Bytes as Bytes
+
+_SCHEME = re.compile(r"(file|hdfs)(?=:)|[a-z][a-z0-9+.-]*(?=:/)", re.IGNORECASE)
+_FORMS = "hdfs://namenode:8020/music_events, file:///srv/music_events, or a plain path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,7 @@ class StoredFile:
 
 
 class Writer(Protocol):
-    """A file that is being written. Nobody may rely on its content before `close` has returned."""
+    """A file that is being written. Its content is not reliable before `close` has returned."""
 
     def write(self, data: Bytes) -> None:
         """Append. Raises StoreError; the file is then worthless."""
@@ -97,11 +105,43 @@ class Store(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """The store at this URL; nothing is made or asked yet, but the URL is checked.
+    """The store at this URL; the URL is checked, but nothing is created or asked yet.
 
     Raises:
         UsageError: no such kind of store, or a URL without the parts it needs.
     """
-    from loadgen.store.location import store_at
+    from loadgen.store.local import LocalStore  # it imports this module
 
-    return store_at(url)
+    scheme = _SCHEME.match(url)
+    if not url or "\0" in url:
+        raise UsageError(f"the store must be a URL or a path, got {hidden(repr(url))}; name {_FORMS}")
+    if scheme is None:
+        return LocalStore(Path(url).expanduser())
+    if scheme[0].lower() == "file":
+        return LocalStore(_local_path(url))
+    if scheme[0].lower() == "hdfs":
+        return _hdfs(url)
+    raise UsageError(f"a store must be HDFS or a local folder, got {hidden(repr(url))}; name {_FORMS}")
+
+
+def _local_path(url: str) -> Path:
+    found = re.fullmatch(r"file:(?://(?:localhost)?)?(/.*)", url, re.IGNORECASE | re.DOTALL)
+    if found is None or found[1].startswith("//"):
+        raise UsageError(
+            f"a file: URL names a path of this machine, got {hidden(repr(url))}; write file:///srv/music_events"
+        )
+    return Path(unquote(found[1]))
+
+
+def _hdfs(url: str) -> Store:
+    from loadgen.store.hdfs import HdfsStore  # hdfs_native takes a moment to load, and only HDFS needs it
+
+    if re.match("hdfs://[^/]*@", url, re.IGNORECASE):
+        raise UsageError("an hdfs: URL holds no user name; leave it out, and set HADOOP_USER_NAME to be another user")
+    found = re.fullmatch(r"hdfs://([A-Za-z0-9._-]+|\[[0-9a-f:]+\])(?::(\d{1,5}))?/([^/?#][^?#]*)", url, re.IGNORECASE)
+    path = found[3].strip("/") if found else ""
+    if found is None or not 0 < int(found[2] or 8020) < 65_536 or {"", ".", ".."} & set(path.split("/")):
+        raise UsageError(
+            f"an hdfs: URL needs a host and a folder, got {hidden(repr(url))}; write hdfs://namenode:8020/music_events"
+        )
+    return HdfsStore(found[1].lower(), int(found[2]) if found[2] else None, "/" + path)

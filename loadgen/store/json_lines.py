@@ -1,7 +1,7 @@
-"""Whether a file holds JSON lines at all: what it is instead, from its first bytes, and how to convert it.
+"""JSON lines: whether a file holds them, from its first bytes, and JSON values of messages as lines.
 
-In: a file of events that loadgen did not write. Out: nothing where its beginning may be JSON lines, also bad ones; else
-a sentence for its owner.
+In: a file of events that loadgen did not write. Out: None if its beginning may be JSON lines, also bad ones; else what
+it is instead and how to convert it.
 """
 
 import json
@@ -10,6 +10,7 @@ from codecs import BOM_UTF8
 from collections.abc import Callable
 from contextlib import suppress
 
+import orjson
 import pyarrow as pa
 
 from loadgen.errors import StoreError
@@ -123,3 +124,19 @@ _KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (lambda head: head.startswith(b"PAR1"), "it is Parquet; give it a name that ends in .parquet"),
 )
 """How to tell what a file is, and what to say."""
+
+
+def folded(value: bytes) -> bytes:
+    """JSON on one line; a string in JSON has no line feed, so what is replaced is white space between fields."""
+    return value.strip().replace(b"\n", b" ") if b"\n" in value else value
+
+
+def folded_if_json(value: bytes) -> bytes | None:
+    """A value on one line; None where it has line feeds and is not JSON."""
+    if b"\n" not in value:
+        return value
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    return folded(value)

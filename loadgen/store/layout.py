@@ -1,14 +1,10 @@
-"""Paths inside a store: which are allowed, and which are hidden.
-
-In: text. Out: the same, or ValueError: only the program itself chooses names in a store.
-
-Where what is in a store, by name alone, and which files a reader has to read.
+"""The paths of a store: which are allowed, what their names say, and which files a reader has to read.
 
 In: days, batches, a store. Out: `year=2025/month=07/day=03/batch_20250703_143015_p003_<first>_<last>_<source>.jsonl`,
 and back; the published files, each event in one of them only.
 
-A compacted batch file has the range of offsets of those that it replaces, which are there for a while yet. So within a
-day, a batch whose range lies inside that of another one of the same source and partition is left out of listings.
+A compacted batch file has the range of offsets of those that it replaces, which remain for a while. So within a day, a
+batch whose range lies inside that of another one of the same source and partition is left out of listings.
 """
 
 import re

@@ -1,10 +1,7 @@
-"""A file for reading, of something that can read ranges of bytes.
+"""Reads published files piece by piece, so that memory does not grow with the file.
 
-In: a length, and a function that fetches a range. Out: a buffered binary file with seek.
-
-What is in a published file, piece by piece, so that memory does not grow with the file.
-
-In: a store and a file in it. Out: whole lines of JSON, or tables of Parquet's row groups.
+In: a store and a file in it. Out: whole lines of JSON, or tables of Parquet's row groups. A store that can only read
+ranges of bytes gives a buffered binary file with seek by `open_ranges`.
 """
 
 import io

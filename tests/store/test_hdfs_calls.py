@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadgen.store import deadline
-from loadgen.store.deadline import Calls, Unanswered
+from loadgen.store import hdfs
+from loadgen.store.hdfs import Calls, Unanswered
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_long_call_is_given_up_with_the_reason_once_there_are_none(hanging: th
 def test_with_too_many_calls_hanging_no_more_are_made_until_some_come_back(
     hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadline, "MAX_UNANSWERED", 3)
+    monkeypatch.setattr(hdfs, "MAX_UNANSWERED", 3)
     calls = Calls()
     for _ in range(3):
         with pytest.raises(Unanswered, match="no answer for"):

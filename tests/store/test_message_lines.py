@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from loadgen.kafka.lines import folded_if_json
+from loadgen.store.json_lines import folded_if_json
 
 
 @pytest.mark.parametrize(
