@@ -105,21 +105,29 @@ class Pipeline:
         """Begin; the parts are started by `run`."""
         self._settings, self._context, self._console = settings, context, console
         self._reserved = [reserve_port(PRODUCER_PORT), reserve_port(CONSUMER_PORT)]
-        self._ports = [reserved.getsockname()[1] for reserved in self._reserved]
-        given, options = settings.kafka_option, AT_ONCE if settings.embedded else {}
-        self._environment = environment(os.environ, given)
-        self._environment_of_consumers = environment(os.environ, KafkaOptions({**options, **given}))
         self._producer = PipelinePart("producer", self._begin_producer, self._is_produced, self._note)
         self._consumer = PipelinePart("consumer", self._begin_consumer, _never, self._note)
         self._dashboard = PipelinePart("dashboard", self._begin_dashboard, _never, self._note)
         self._watch = TopicWatch(context.kafka, context.source.topic_id)
-        self._parts = (self._dashboard, self._consumer, self._producer)
         self._producers: list[Child] = []
-        self._metrics, self._scraped_s, self._flow_file = PipelineMetrics(), 0.0, context.folder / "flow"
+        self._metrics, self._scraped_s = PipelineMetrics(), 0.0
         self._signals: list[signal.Signals] = []
         self._problems: list[str] = []
         self._doing = ""
         self._began_s = time.monotonic()
+
+    @property
+    def _parts(self) -> tuple[PipelinePart, ...]:
+        return self._dashboard, self._consumer, self._producer
+
+    @property
+    def _ports(self) -> list[int]:
+        """The metrics ports of producer and consumer."""
+        return [reserved.getsockname()[1] for reserved in self._reserved]
+
+    @property
+    def _flow_file(self) -> Path:
+        return self._context.folder / "flow"
 
     def run(self) -> int:
         """Run to the end; returns the exit code."""
@@ -219,8 +227,10 @@ class Pipeline:
         return self._child("dashboard", dashboard_words(self._settings, self._flow_file))
 
     def _child(self, name: str, words: list[str]) -> Child:
-        variables = self._environment_of_consumers if name == "consumer" else self._environment
-        return Child(words, self._log(name), variables)
+        options = self._settings.kafka_option
+        if name == "consumer" and self._settings.embedded:
+            options = KafkaOptions({**AT_ONCE, **options})
+        return Child(words, self._log(name), environment(os.environ, options))
 
     def _manifest_path(self, incarnation: int) -> Path:
         return self._context.folder / f"producer-{incarnation + 1}.json"

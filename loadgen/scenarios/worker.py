@@ -76,7 +76,7 @@ class LocustWorker:
     def start(self) -> None:
         """Start a test: request a shard."""
         self._reset()
-        self._reporter = gevent.spawn(self._report_periodically)
+        gevent.spawn(self._report_periodically)
 
     def add_user(self, taste: int) -> None:
         """Add a user of a taste."""
