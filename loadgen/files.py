@@ -12,7 +12,7 @@ import os
 import secrets
 import select
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -71,23 +71,38 @@ def check_writable(folder: str | os.PathLike[str], next_step: str | None = None)
         raise unwritable(folder, error, next_step) from error
 
 
-def replaces_own(path: Path, what: str, *marks: bytes) -> bool:
-    """Whether a file is there that loadgen wrote, as a mark in its first bytes shows.
+def has_mark(path: Path, *marks: bytes) -> bool:
+    """Whether one of these stands in the first bytes of a file.
+
+    Raises:
+        OutputUnwritable: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return any(mark in head for mark in marks)
+
+
+def replaces_own(path: Path, what: str, is_own: Callable[[Path], bool], instead: str = "remove it first") -> bool:
+    """Whether a file is there that loadgen wrote, and may replace.
+
+    Args:
+        path: of the file.
+        what: the flag that names it.
+        is_own: tells whether loadgen wrote a file.
+        instead: what to do with a file of others.
 
     Raises:
         OutputUnwritable: another file is there; it is left as it is.
     """
     if not path.is_file() or not path.stat().st_size:
         return False
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    if not any(mark in head for mark in marks):
+    if not is_own(path):
         raise OutputUnwritable(
             f"{what} {str(path)!r} is there already and loadgen did not write it, so it is left as it is; "
-            "name another path, or remove it first"
+            f"name another path, or {instead}"
         )
     return True
 

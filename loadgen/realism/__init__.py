@@ -61,11 +61,11 @@ def main(settings: RealismSettings) -> int:
 def _check_report(settings: RealismSettings, terminal: "Terminal") -> None:
     """Check before the reading that --report replaces no other file. Raises OutputUnwritable."""
     if settings.report:
-        from loadgen.files import replaces_own
+        from loadgen.files import has_mark, replaces_own
         from loadgen.realism.curves import PICTURE_MARK
         from loadgen.report import PAGE_MARK
 
-        if replaces_own(settings.report, "--report", PAGE_MARK, PICTURE_MARK):
+        if replaces_own(settings.report, "--report", lambda path: has_mark(path, PAGE_MARK, PICTURE_MARK)):
             terminal.note(f"--report {settings.report}: replaces the file that was there")
 
 

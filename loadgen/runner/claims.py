@@ -11,6 +11,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -18,12 +19,12 @@ import orjson
 
 from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable, UsageError
-from loadgen.files import compression_of, decompressed, unwritable
+from loadgen.files import compression_of, decompressed, replaces_own, unwritable
 from loadgen.formats import known_formats
+from loadgen.record import MANIFEST_START
 from loadgen.report import PAGE_MARK
 from loadgen.verifier.worker_progress import path_beside
 
-MANIFEST_START = b'{"manifest_version":'
 LOOK_BYTES = 4096
 RECORDS = ".loadgen"
 """The folder, in a folder of events, that has a file for each run that wrote there."""
@@ -57,12 +58,8 @@ def claim(settings: RunSettings, run_id: str, stack: ExitStack, note: Callable[[
             continue  # /dev/null, a named pipe; a folder is refused where it is opened
         real = Path(os.path.realpath(path))  # the same lock by whichever name
         stack.enter_context(_locked(real.with_name(f".{real.name[:200]}.lock"), path, flag, run_id, note))
-        if path.is_file() and path.stat().st_size:
-            if not settings.overwrite and not _is_ours(path, flag):
-                raise OutputUnwritable(
-                    f"{flag} {str(path)!r} is there already and loadgen did not write it, so it is left as it is; "
-                    "name another path, or replace it with --overwrite"
-                )
+        is_own = partial(_may_replace, flag, settings.overwrite)
+        if replaces_own(path, flag, is_own, "replace it with --overwrite"):
             note(f"{flag} {path}: replaces the file that was there")
     if settings.folder is not None:
         _claim_folder(settings, settings.folder, run_id, stack, note)
@@ -100,8 +97,10 @@ def _same(one: Path, other: Path) -> bool:
     return False
 
 
-def _is_ours(path: Path, flag: str) -> bool:
-    """Whether a former run wrote this file, seen from its first bytes."""
+def _may_replace(flag: str, overwrite: bool, path: Path) -> bool:
+    """Whether a former run wrote this file, seen from its first bytes; or any file may be replaced."""
+    if overwrite:
+        return True
     how = compression_of(path) if flag == "--output" else None
     try:
         with path.open("rb") as file:

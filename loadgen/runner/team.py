@@ -167,14 +167,7 @@ class Team:
         """The sum over all members and all their lives."""
         totals = Totals()
         for member in self.members:
-            for snapshot in member.lives():
-                totals.add(snapshot)
-            if member.last:  # the latest life has counted those of the former ones again
-                totals.add_impaired(member.last.impaired)
-            if member.last and member.before and not member.done:
-                totals.add_rates(member.before, member.last)
-            for latest in member.lives()[-1:]:
-                totals.add_schedule(latest)
+            totals.add_worker(member.lives(), member.before)
             totals.repeated_possibly += member.repeated_possibly
             totals.restarts += len(member.buried)
         return totals

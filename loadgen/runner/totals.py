@@ -3,7 +3,7 @@
 Snapshots go in; the ledger of every sink, rates, and where the workers' time went come out. What it means: judge/
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,6 +69,26 @@ class Totals:
         self.seconds.merge(snapshot.seconds)
         self.slow_s += snapshot.slow_s
         self.round_trip_s = float(np.fmax(self.round_trip_s, snapshot.round_trip_s))
+
+    def add_worker(self, incarnations: Sequence[Snapshot], before: Snapshot | None = None) -> None:
+        """Add all of a worker: its latest snapshot is the last.
+
+        Args:
+            incarnations: the last snapshot of each, oldest first; none of a worker that has not reported.
+            before: the snapshot before the latest.
+        """
+        for snapshot in incarnations:
+            self.add(snapshot)
+        for latest in incarnations[-1:]:
+            self.add_impaired(latest.impaired)  # it has counted those of the former ones again
+            self.add_schedule(latest)
+            if before and not latest.done:
+                self.add_rates(before, latest)
+
+    def tell_of(self, going_on: Sequence[Snapshot]) -> None:
+        """Make these snapshots the moment of the totals, where workers leave early; without any, the last moment."""
+        self.taken_ns = [one.at_ns for one in going_on] or sorted(self.taken_ns)[-1:]
+        self.scheduled_ns = [one.scheduled_ns for one in going_on] or sorted(self.scheduled_ns)[-1:]
 
     def add_rates(self, before: Snapshot, now: Snapshot) -> None:
         """Add what a worker did between two of its snapshots."""

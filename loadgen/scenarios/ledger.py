@@ -158,15 +158,12 @@ class StressLedger:
 
     def totals(self) -> Totals:
         """The sum over all workers; of the moment that those tell of that go on."""
-        totals, heard = Totals(), [account for account in self.by_worker.values() if account.last is not None]
-        for account in heard:
-            if account.last is not None:
-                totals.add(account.last)
-                totals.add_schedule(account.last)
-        moments_ns = [account.last.at_ns for account in heard if account.last and not account.end]
-        until_ns = [account.last.scheduled_ns for account in heard if account.last and not account.end]
-        totals.taken_ns = moments_ns or (totals.taken_ns and [max(totals.taken_ns)])
-        totals.scheduled_ns = until_ns or (totals.scheduled_ns and [max(totals.scheduled_ns)])
+        totals, going_on = Totals(), []
+        for stats in self.by_worker.values():
+            if stats.last is not None:
+                totals.add_worker([stats.last])
+                going_on += [] if stats.end else [stats.last]
+        totals.tell_of(going_on)
         return totals
 
     def verdict(self) -> Verdict:

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS
-from loadgen.files import replaces_own, replacing
+from loadgen.files import has_mark, replaces_own, replacing
 from loadgen.simulate.catalog_file import Catalog
 
 EXPORT_STARTS = (b'"artist","title"', b'{"artist":')
@@ -45,13 +45,16 @@ def export_catalog(catalog: Catalog, path: Path) -> None:
 
 def replaces_export(path: Path) -> bool:
     """Whether an exported catalogue is there already; raises OutputUnwritable where another file is."""
-    if path.suffix.lower() != ".parquet" or not path.is_file():
-        return replaces_own(path, "FILE", *EXPORT_STARTS)
+    return replaces_own(path, "FILE", _is_export)
+
+
+def _is_export(path: Path) -> bool:
+    if path.suffix.lower() != ".parquet":
+        return has_mark(path, *EXPORT_STARTS)
     try:
-        is_ours = pyarrow.parquet.read_schema(path).names[:2] == ["artist", "title"]
+        return bool(pyarrow.parquet.read_schema(path).names[:2] == ["artist", "title"])
     except (OSError, pa.ArrowException):
-        is_ours = False
-    return replaces_own(path, "FILE", *([b"PAR1"] if is_ours else []))
+        return False
 
 
 def writer_for(path: Path) -> _Write:
