@@ -1,6 +1,6 @@
 """How listeners behave: the numbers of behaviour.toml, read and checked.
 
-A path of a TOML file (or None) goes in; out comes a `Behaviour`, or one UsageError that lists every problem of the
+In: the path of a TOML file, or None. Out: a `Behaviour`, or one UsageError that lists every problem of the
 file. A file may hold only what differs from the shipped one: each key that it sets replaces the key of the same name.
 """
 
@@ -50,7 +50,6 @@ def _not_all_zero(weights: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(strict=True, gt=0.0, le=1e6, allow_inf_nan=False)]
 Spread = Annotated[float, Field(strict=True, ge=0.01, le=3.0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)]
 Exponent = Annotated[float, Field(strict=True, ge=0.0, le=4.0, allow_inf_nan=False)]

@@ -1,6 +1,6 @@
 """Rules between the numbers of a behaviour file: rows present, pages reachable, songs that come round again.
 
-A Behaviour whose values are each valid goes in; a line per broken rule comes out: the key, the rule, what to do.
+In: a Behaviour whose values are each valid. Out: a line per broken rule: the key, the rule, what to do.
 """
 
 from collections.abc import Iterator

@@ -28,7 +28,7 @@ class Calendar:
     __slots__ = ("_base_ms", "_bins", "_end_ms", "_first_bin", "_reach_ms", "_width_ms", "due_ms")
 
     def __init__(self, due_ms: Int64s, events_per_s: float) -> None:
-        """Take over due times (int64[n], ms) of listeners that cause so many events a second."""
+        """Take over due times (int64[n], ms) of listeners with this rate of events per second."""
         if len(due_ms) > MAX_LISTENERS:
             raise ValueError(f"a shard has at most {MAX_LISTENERS} listeners, got {len(due_ms)}; use more workers")
         self.due_ms = due_ms
@@ -43,7 +43,7 @@ class Calendar:
         """Take out the listeners due before until_ms, which must then be put back.
 
         Args:
-            now_ms: nobody is due earlier.
+            now_ms: no listener is due earlier.
             until_ms: now_ms or later.
 
         Returns:

@@ -115,7 +115,7 @@ def open_catalog(settings: CatalogSettings, cache_dir: Path, progress: Progress 
     path = cache_dir / settings.file_name
     try:
         return load(path)
-    except CatalogError:  # not there yet, or cut short: made anew
+    except CatalogError:  # not there yet, or cut short: build it
         contents = build(settings, progress)
         if progress:
             progress(0.95, "writing the file")

@@ -1,6 +1,6 @@
-"""Builds a catalogue out of nothing but its settings.
+"""Builds a catalogue from its settings alone.
 
-In go the number of tracks and the seed; out come tables of tracks and artists that look like a streaming service's:
+In: the number of tracks and the seed. Out: tables of tracks and artists that look like a streaming service's:
 artists sorted by tier and falling weight, each artist's tracks next to each other, the most popular first.
 """
 

@@ -1,6 +1,6 @@
 """Writes a catalogue as a table that other programs read, and that `catalog_import` reads back.
 
-In goes a catalogue and a file name; out comes a Parquet, CSV or JSON-lines file, one row per track, the most played
+In: a catalogue and a file name. Out: a Parquet, CSV or JSON-lines file, one row per track, the most played
 artists first.
 """
 

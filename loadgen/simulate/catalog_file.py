@@ -1,6 +1,6 @@
 """A catalogue and its file: one Arrow IPC file that every worker maps into memory.
 
-In go the tables that `catalog_build` or `catalog_import` made; out comes a file, and from the file a `Catalog`, whose
+In: the tables that `catalog_build` or `catalog_import` made. Out: a file, and from the file a `Catalog`, whose
 tracks are not copied. The file's record batch holds the tracks; its schema's metadata hold what is small: the artists
 (as an Arrow stream), the genres, the parts of user names, and a digest of all of it.
 """
@@ -141,7 +141,7 @@ class Catalog:
 
 
 def save(contents: Contents, path: Path) -> None:
-    """Write the file whole or not at all; whoever does the same at the same time is not disturbed.
+    """Write the file whole or not at all; another process may write the same file at the same time.
 
     Raises:
         CatalogError: the folder cannot be written, or the disk is full.

@@ -194,7 +194,7 @@ class Namer:
         self._rng = rng
 
     def artists(self) -> pa.StringArray:
-        """Distinct names, letter case aside: whoever got a name that is taken draws again."""
+        """Distinct names, letter case aside: a name that is taken is drawn again."""
         phrases = Phrases(self._voices, "names")
         names = [""] * len(self._voice)
         taken: set[str] = set()

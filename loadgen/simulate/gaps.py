@@ -39,7 +39,7 @@ HOURS = 168
 MONDAY_MS = 4 * DAY_MS
 """1970-01-05 was a Monday."""
 N_DAYS = 3660
-"""Offsets are known so long after the start, ten years; later, the last one stays."""
+"""Offsets are computed for ten years after the start; later, the last one stays."""
 _STEP_DAYS = 14
 _SATURDAY = 5
 
@@ -71,7 +71,7 @@ class DayCurve:
         return np.asarray(self._shape[hour], np.float64)
 
     def after(self, at_ms: Int64s, city: UInt16s, days: npt.NDArray[np.float64]) -> Int64s:
-        """The moment (int64, ms, after at_ms) by which so many average days' worth of sessions have begun."""
+        """The moment (int64, ms, after at_ms) by which this number of average days' worth of sessions has begun."""
         local = self.local_ms(at_ms, city)
         in_week = (local - MONDAY_MS) % WEEK_MS
         hour = in_week // HOUR_MS
@@ -83,7 +83,7 @@ class DayCurve:
         return np.asarray(np.maximum(found_ms - change_ms, at_ms + 1), np.int64)
 
     def _invert(self, cumulative: npt.NDArray[np.float64]) -> Int64s:
-        """The ms of the week by which so many days' worth of sessions have begun."""
+        """The ms of the week by which this number of days' worth of sessions has begun."""
         hour = np.searchsorted(self._cumulative, cumulative, side="right") - 1
         hour = np.maximum(np.minimum(hour, HOURS - 1), 0)
         rest_ms = (cumulative - self._cumulative.take(hour)) * self._ms_per_sessions.take(hour)
@@ -280,7 +280,7 @@ class LongRunGaps:
         return found
 
     def busy_prob(self, at_ms: int, rows: Int64s, bands: Int64s) -> npt.NDArray[np.float64]:
-        """See Gaps: nobody is in a session who has not joined."""
+        """See Gaps: no listener is in a session before joining."""
         there = self._dates.joins_ms.take(rows) <= at_ms
         return np.asarray(self._inner.busy_prob(at_ms, rows, bands) * there, np.float64)
 

@@ -1,6 +1,6 @@
 """Means that follow from a behaviour and a catalogue: how long songs and sessions last, how many events they have.
 
-Used to start in the steady state and to tell how many events a second a shard will cause; no event is drawn from here.
+Used to start in the steady state and to predict a shard's events per second; no event is drawn here.
 """
 
 from dataclasses import dataclass
@@ -76,12 +76,12 @@ class Pace:
 
     @property
     def songs_ms(self) -> Floats:
-        """The songs of a session last so long altogether: float64[6], by age band."""
+        """The total duration of a session's songs: float64[6], by age band."""
         return np.round(np.array([fsum(weights) for weights in self.song_weights()]), _DIGITS)
 
     @property
     def session_ms(self) -> Floats:
-        """A session lasts so long: float64[6], by age band."""
+        """The duration of a session: float64[6], by age band."""
         return self.songs_ms + self.opening_ms + self.closing_ms
 
     def song_weights(self) -> Floats:

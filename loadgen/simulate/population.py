@@ -1,6 +1,6 @@
 """Who the listeners are: their unchanging attributes and their names, drawn from (seed, user id) alone.
 
-User ids go in, in any subset; `Listeners` come out, 38 bytes each, drawn a chunk at a time so that ten million need no
+In: any subset of user ids. Out: `Listeners`, 38 bytes each, drawn a chunk at a time so that ten million need no
 more memory than that.
 """
 

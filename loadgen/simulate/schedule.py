@@ -8,8 +8,8 @@
      events  |   _,-''________ rate R (F is a straight line)
              |_-'____________ wall clock
 
-Simulated times go in, due times in nanoseconds come out. No clock is read here: the same events are due at the same
-times after t0, whoever asks.
+Simulated times go in, due times in nanoseconds come out. No clock is read here, so the same events are
+always due at the same times after t0.
 """
 
 from dataclasses import dataclass

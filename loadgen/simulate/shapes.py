@@ -317,7 +317,7 @@ def _line(length_s: float, start: float, end: float) -> Segment:
 
 
 def _stretched_s(spec: ShapeSpec, in_per_s: InPerS, events: int) -> float:
-    """How long the run is in which the shape offers so many events, where it is stretched to the run at all."""
+    """Duration of a run in which the shape offers this number of events, if it is stretched to the run at all."""
 
     def offered(phases: Iterable[Phase], run_s: float) -> float:
         return sum(segment.n_events for phase in phases for segment in _segments(phase, in_per_s, run_s))

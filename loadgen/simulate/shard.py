@@ -174,13 +174,13 @@ class Shard:
     def active(self, at_ms: int) -> int:
         """How many listeners are in a session at this moment: now_ms, or a little later.
 
-        Another thread may ask while this one steps: it is told of the time before.
+        Another thread may ask while this one steps: it gets the state before the step.
         """
         n_begun, all_ends = self._sessions
         return n_begun - sum(int(np.count_nonzero(ends <= at_ms)) for ends in all_ends)
 
     def _happen(self, until_ms: int) -> Iterator[Happened]:
-        """Move everybody on until nobody is due before until_ms; what happened, in any order."""
+        """Advance all listeners until none is due before until_ms; what happened, in any order."""
         rows, due_ms = self._calendar.take(self.now_ms, until_ms)
         parts: Iterator[Moving] = (
             self._records.gather(rows[start : start + CHUNK], due_ms[start : start + CHUNK])
