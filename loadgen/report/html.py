@@ -90,7 +90,7 @@ def table(
     Args:
         head: the titles of its columns.
         rows: a cell for each column.
-        label: what it is, for who cannot see it.
+        label: its name for screen readers.
         n_texts: so many columns at the beginning are texts, the others numbers.
         n_last: so many at the end are texts too.
     """

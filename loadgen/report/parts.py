@@ -255,7 +255,7 @@ def differing_settings(a: RunRecord, b: RunRecord) -> Element:
 
 
 def windows(runs: Sequence[RunRecord]) -> Element | None:
-    """Every window, for who cannot see charts, or wants the numbers."""
+    """Every window in numbers."""
     folds = [_windows(run, side) for run, side in sides(runs) if run.history]
     return panel("windows", "Over time, as numbers", folds) if folds else None
 

@@ -34,7 +34,7 @@ class Totals:
         taken_ns, ended_ns: when the latest snapshot of each worker that goes on was taken, and the last of the others.
         scheduled_ns: until when the schedule of each worker counts.
         pulses: when each worker saw deliveries.
-        impaired: events spoilt on purpose, by kind.
+        impaired: events impaired on purpose, by kind.
         round_trip_s: the slowest broker round trip of the last second; nan where unknown.
     """
 
@@ -124,7 +124,7 @@ class Totals:
         return sum(at_ns - t0_ns for at_ns in self.scheduled_ns) / max(1, len(self.scheduled_ns)) / NS_PER_S
 
     def add_impaired(self, counts: dict[str, int]) -> None:
-        """Add a worker's counts of spoilt events."""
+        """Add a worker's counts of impaired events."""
         for kind, n_events in counts.items():
             self.impaired[kind] = self.impaired.get(kind, 0) + n_events
 

@@ -1,4 +1,4 @@
-"""How far the workers of a run have come, in a file that outlives whoever of them is killed, and however.
+"""How far the workers of a run have come, in a file that survives the death of any process.
 
 In: counts that workers write into mapped memory before they send events. Out: for each virtual shard of the listeners,
 how many events were planned, never fewer than a sink may hold: what the manifest of a run lacks whose coordinator was

@@ -6,8 +6,7 @@ import orjson
 import pytest
 
 from loadgen.record import RunRecord
-from loadgen.report.charts import Chart, charts_of
-from loadgen.report.lines import LEAST_MS, from_zero, log_ms, nines
+from loadgen.report.charts import LEAST_MS, Chart, charts_of, from_zero, log_ms, nines
 from tests.report.manifests import manifest, run_of, summary, window
 
 
