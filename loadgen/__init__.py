@@ -64,11 +64,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "EncodedBatch",
+    "Field",
+    "Format",
     "LoadgenError",
+    "Page",
     "RunResult",
     "SimpleSink",
     "Sink",
     "SinkContext",
+    "Source",
     "UsageError",
     "VerifyResult",
     "__version__",
@@ -76,11 +80,12 @@ __all__ = [
     "run",
     "verify",
 ]
-_OF_SINKS = {"EncodedBatch", "SimpleSink", "Sink", "SinkContext"}
+_MODULES = dict.fromkeys(("EncodedBatch", "SimpleSink", "Sink", "SinkContext"), "loadgen.sink.simple")
+_MODULES |= dict.fromkeys(("Field", "Format", "Page", "Source"), "loadgen.formats")
 
 
 def __getattr__(name: str) -> Any:
     """Import the library when one of its names is first used: `import loadgen` itself takes no time."""
     if name not in __all__:
         raise AttributeError(f"module 'loadgen' has no attribute {name!r}")
-    return getattr(import_module("loadgen.sink.simple" if name in _OF_SINKS else "loadgen.library"), name)
+    return getattr(import_module(_MODULES.get(name, "loadgen.library")), name)

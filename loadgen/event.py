@@ -58,36 +58,6 @@ TRACK_PAGES = (Page.NEXT_SONG, Page.THUMBS_UP, Page.THUMBS_DOWN, Page.ADD_TO_PLA
 LEVELS = ("free", "paid")
 TIERS = ("mega", "top", "famous", "indie")
 
-ACTIVITY_FIELDS = (
-    "ts",
-    "userId",
-    "sessionId",
-    "page",
-    "method",
-    "status",
-    "level",
-    "itemInSession",
-    "location",
-    "age",
-)
-SONG_FIELDS = ("artist", "song", "length", "artist_tier", "song_popularity")
-"""Follow ACTIVITY_FIELDS: in the format `activity` where the page is NextSong, in `full` where it is in TRACK_PAGES."""
-FULL_FIELDS = ("user", "genre", "platform", "device", "action", "country")
-"""Follow the activity fields in the format `full`; `genre` is null where the event is about no track."""
-LISTEN_FIELDS = (
-    "user",
-    "artist",
-    "track",
-    "timestamp",
-    "genre",
-    "duration",
-    "platform",
-    "device",
-    "action",
-    "country",
-)
-"""Always all ten; artist, track, genre and duration are null where the event is about no track."""
-
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
 UInt8s = npt.NDArray[np.uint8]

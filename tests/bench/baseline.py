@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from confluent_kafka import KafkaError, Message, Producer
 
-from loadgen.event import ACTIVITY_FIELDS, SONG_FIELDS
+from tests.encode.world import ACTIVITY_FIELDS, SONG_FIELDS
 
 POLL_EVERY = 1000
 QUEUE = 1_000_000

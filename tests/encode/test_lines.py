@@ -11,10 +11,6 @@ from hypothesis import strategies as st
 from loadgen.encode.lines import Encoder
 from loadgen.encode.tracks import make_track_parts
 from loadgen.event import (
-    ACTIVITY_FIELDS,
-    FULL_FIELDS,
-    LISTEN_FIELDS,
-    SONG_FIELDS,
     TRACK_PAGES,
     EventBatch,
     Listeners,
@@ -22,7 +18,11 @@ from loadgen.event import (
 )
 from loadgen.formats import FORMATS, format_named
 from tests.encode.world import (
+    ACTIVITY_FIELDS,
+    FULL_FIELDS,
     LABELS,
+    LISTEN_FIELDS,
+    SONG_FIELDS,
     TinyCatalog,
     activity_record,
     full_record,

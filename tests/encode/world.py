@@ -21,6 +21,36 @@ from loadgen.event import (
     Page,
 )
 
+ACTIVITY_FIELDS = (
+    "ts",
+    "userId",
+    "sessionId",
+    "page",
+    "method",
+    "status",
+    "level",
+    "itemInSession",
+    "location",
+    "age",
+)
+SONG_FIELDS = ("artist", "song", "length", "artist_tier", "song_popularity")
+"""Follow ACTIVITY_FIELDS: in the format `activity` where the page is NextSong, in `full` where it is in TRACK_PAGES."""
+FULL_FIELDS = ("user", "genre", "platform", "device", "action", "country")
+"""Follow the activity fields in the format `full`; `genre` is null where the event is about no track."""
+LISTEN_FIELDS = (
+    "user",
+    "artist",
+    "track",
+    "timestamp",
+    "genre",
+    "duration",
+    "platform",
+    "device",
+    "action",
+    "country",
+)
+"""Always all ten; artist, track, genre and duration are null where the event is about no track."""
+
 TITLES = ['12" Mix', "Back\\slash", "봄의 거리", "Rock & Roll", "tab\there", "", "Ça va", "</script>"]
 ARTISTS = ["The Velvet Harbors", '"Quoted"', "김서연"]
 LENGTHS_MS = [215_300, 200_000, 60_001, 90_010, 100_100, 899_999, 185_050, 61_000]

@@ -1,7 +1,7 @@
 """A format with a few fields under names of its own."""
 
-from loadgen.event import TRACK_PAGES, Page
-from loadgen.formats import Field, Format, Source
+from loadgen import Field, Format, Page, Source
+from loadgen.event import TRACK_PAGES
 
 VISITS = Format(
     "visits",

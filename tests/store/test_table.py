@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
-from loadgen.event import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS
 from loadgen.formats import FORMATS
 from loadgen.store.table import RAW, SCHEMA, lines_of, table_of
+from tests.encode.world import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
