@@ -358,7 +358,7 @@ class _Group:
         """When somebody saw for the first time, as far as is known, that the merged files are in place."""
         try:
             return float(self.store.read(mark))
-        except (NotThere, ValueError):  # nobody yet, or whoever did was killed while writing it down
+        except (NotThere, ValueError):  # not seen yet, or the compactor was killed while it wrote this
             now_s = self.clock()
             self.store.write(mark, repr(now_s).encode())
             return now_s

@@ -46,9 +46,9 @@ class Limits:
     """What ends a consumer.
 
     Attributes:
-        until_idle_s: nothing left to read for so long; None: nothing but a signal.
+        until_idle_s: seconds with nothing left to read; None: nothing but a signal.
         drain_timeout_s: longest time to publish what is read, at the end.
-        session_s: after so long without a sign of life the group takes a consumer for dead, which may not know it yet.
+        session_s: the session timeout, after which the group removes a consumer that sends no heartbeat.
     """
 
     until_idle_s: float | None

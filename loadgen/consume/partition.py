@@ -152,7 +152,7 @@ class Partition:
         self.recover()
 
     def let_go(self) -> None:
-        """It is another consumer's now, or nobody's: drop what is not published."""
+        """Drop what is not published, because the partition is no longer this consumer's."""
         self.writer.discard()
         self._policy.trouble(self.number, "")
 

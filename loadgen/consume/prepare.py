@@ -21,7 +21,7 @@ from loadgen.store import Store, open_store
 from loadgen.store.layout import TMP
 
 STORE_S = 10.0
-"""A store that does not answer is reported after so long."""
+"""Longest wait for a store that does not answer."""
 AGAIN_S = 0.5
 
 

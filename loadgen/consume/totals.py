@@ -27,8 +27,8 @@ class Totals:
         n_read: messages read, those included that were read again.
         n_events, n_dead, n_files, n_bytes: stored: events, dead letters, files, their bytes.
         publish_s: how long each publication took.
-        n_rebalances: how often the group has given out its partitions anew.
-        n_retries: how often a partition had to be begun anew, because the store failed or another writer had it.
+        n_rebalances: how often the group has assigned its partitions.
+        n_retries: how often a partition was recovered, because the store failed or another writer had it.
         latest_ms: the time of the latest event read, milliseconds since 1970; -1 before the first.
         lags: partition → messages that are in Kafka and not read yet; only of partitions that this consumer has.
         unstored: partition → messages that are in Kafka and not stored yet; of the same.

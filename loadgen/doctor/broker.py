@@ -103,7 +103,7 @@ def make_topic(kafka: KafkaSettings, name: str, n_brokers: int) -> KafkaSettings
     """Make a topic of one partition, on which the broker writes its own time.
 
     Raises:
-        LoadgenError: this user may not, or nobody answers.
+        LoadgenError: this user may not, or no broker answers.
     """
     admin = admin_of(kafka)  # kept until the answer is there
     topic = NewTopic(name, 1, min(3, n_brokers), config={"message.timestamp.type": "LogAppendTime"})
@@ -157,7 +157,7 @@ def clock(skew_s: float | None, wait_s: float) -> Finding:
     """How far the broker's clock is from this one.
 
     Args:
-        skew_s: by how much the broker's is ahead; None where nobody could ask.
+        skew_s: by how much the broker's is ahead; None if unknown.
         wait_s: how long the answer took: the difference is not known better than that.
     """
     if skew_s is None:

@@ -33,10 +33,10 @@ NO_ANSWER = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT)
 ANY_TIME = {FUTURE: str(ANY_MS)}
 HOUR_MS = 3_600_000
 WEEK_MS = 168 * HOUR_MS
-"""Kafka keeps events for so long by default."""
+"""Kafka's default retention."""
 ASK_S = 0.5
 ALL_DOWN_S = 3.0
-"""Where every address refuses the connection, waiting longer than this helps nobody."""
+"""Longest wait if every address refuses the connection."""
 
 
 def check_topic(settings: KafkaSettings, timeout_s: float = METADATA_S) -> int:
@@ -190,7 +190,7 @@ def _not_created(settings: KafkaSettings, topic: NewTopic, error: KafkaError) ->
 
 
 def _wait_for_topic(settings: KafkaSettings, deadline_s: float) -> None:
-    """Each broker hears of a new topic in its own time, and whoever asks next may ask any of them."""
+    """Wait until every broker knows the new topic, because the next request may go to any of them."""
     while not _is_known(settings):
         if time.monotonic() > deadline_s:
             why = "was made but does not appear; look at the brokers' log, then run again"
@@ -204,7 +204,7 @@ def _is_known(settings: KafkaSettings) -> bool:
 
 
 def _knows_topic(settings: KafkaSettings) -> bool:
-    """One broker is asked; of one that does not answer nobody else learns that the topic is missing."""
+    """Ask one broker; one that does not answer counts as knowing it."""
     try:
         return _metadata(settings, ALL_DOWN_S).topics[settings.topic].error is None
     except BrokerUnreachable:

@@ -13,7 +13,7 @@ from loadgen.errors import AccessRefused, BrokerUnreachable, SinkError, TopicMis
 from loadgen.kafka.options import KafkaSettings, hide_secrets
 
 METADATA_S = 10.0
-"""An unreachable broker is reported after so long."""
+"""Longest wait for an unreachable broker."""
 
 INVALID_TIMESTAMP = "Invalid timestamp"
 """What librdkafka calls that error, also inside the text of another one."""

@@ -66,7 +66,7 @@ class Monitor:
 
     @property
     def is_stranded(self) -> bool:
-        """See above; told by the figures, twice in turn, since a client that begins anew has none for a moment."""
+        """See above; two statistics in a row must say so, because a new client has no brokers for a moment."""
         return self._n_without_brokers >= N_TO_BELIEVE
 
     def callbacks(self) -> dict[str, Callable[[Any], None]]:

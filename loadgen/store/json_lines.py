@@ -65,7 +65,7 @@ def what_else(head: bytes, shown: str) -> str | None:
 
 def _head(store: Store, path: str) -> bytes:
     how = compression_of(path)
-    # what cannot be opened or is damaged is told by whoever reads all of it
+    # the reader of the whole file reports that it cannot be opened or is damaged
     with suppress(StoreError, OSError, pa.ArrowException), store.open(path) as opened:
         head: bytes = (decompressed(opened, how) if how else opened).read(HEAD_BYTES)
         return head

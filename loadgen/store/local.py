@@ -161,7 +161,7 @@ class _LocalWriter:
 
     @contextmanager
     def _or_abandon(self) -> Iterator[None]:
-        """Of a file of which a piece is missing nothing remains, so that nobody takes it for whole."""
+        """Remove an incomplete file, so that no reader takes it for complete."""
         if self._fd < 0:
             raise ValueError(f"{self._full!r} is closed, or a write to it has failed")
         try:
