@@ -105,7 +105,7 @@ class Lister:
 NOT_KNOWN = -1
 
 
-class Span(NamedTuple):
+class ReadSpan(NamedTuple):
     """A batch file that was or is being read: its offsets, inclusive, and its size in bytes, or of Parquet in rows.
 
     The size is NOT_KNOWN until the file was read."""
@@ -120,14 +120,14 @@ class ReadSpans:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._spans: list[Span] = []
+        self._spans: list[ReadSpan] = []
 
     def covers(self, batch: BatchName) -> bool:
         """Whether a file that was read contains this one."""
         place = bisect_right(self._spans, batch.first, key=_first)
         return place > 0 and batch.last <= self._spans[place - 1].last
 
-    def inside(self, batch: BatchName) -> list[Span]:
+    def inside(self, batch: BatchName) -> list[ReadSpan]:
         """The files that were read and that this one contains."""
         begin = bisect_left(self._spans, batch.first, key=_first)
         end = bisect_right(self._spans, batch.last, key=_first)
@@ -137,14 +137,14 @@ class ReadSpans:
         """Add a file that was or is being read, in place of those that it contains."""
         for span in self.inside(batch):
             self._spans.remove(span)
-        insort(self._spans, Span(batch.first, batch.last, size))
+        insort(self._spans, ReadSpan(batch.first, batch.last, size))
 
     def drop(self, batch: BatchName) -> None:
         """Remove a file that could not be read."""
         self._spans = [span for span in self._spans if (span.first, span.last) != (batch.first, batch.last)]
 
 
-def _first(span: Span) -> int:
+def _first(span: ReadSpan) -> int:
     return span.first
 
 
