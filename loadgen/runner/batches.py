@@ -9,20 +9,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from loadgen.runner.messages import Go, Seconds
 from loadgen.runner.outputs import ResumeFilter
-from loadgen.simulate.impair import OutgoingBatch
+from loadgen.runner.send_loop import Batch
 from loadgen.simulate.schedule import Schedule
-from loadgen.sink import EncodedBatch
 from loadgen.stream import ShardStream
 
 N_WARM = 4
 """Batches that a paced worker has in memory at times; before that memory was first used, making one takes long."""
 
-Batch = tuple[OutgoingBatch, EncodedBatch | None]
-"""What leaves, and its lines; None where a predecessor that died has settled all of it."""
-
 
 class Batches:
-    """Reads a stream, one batch ahead where there is a schedule."""
+    """Reads a stream, one batch ahead where there is a schedule: a `BatchSource`.
+
+    Attributes:
+        is_over: the stream has ended.
+    """
 
     def __init__(self, stream: ShardStream, filters: Sequence[ResumeFilter], seconds: Seconds) -> None:
         """Make none yet.
@@ -35,6 +35,7 @@ class Batches:
         self._stream, self._filters, self._seconds = stream, filters, seconds
         self._thread = ThreadPoolExecutor(1, "batches")
         self._ahead: Future[Batch | None] | None = None
+        self.is_over = False
 
     def warm_up(self, paced: bool) -> None:
         """Make the first batch: after the start it would make the first events late."""
@@ -46,10 +47,11 @@ class Batches:
         self._is_paced = schedule.paced
         self._make_ahead()
 
-    def next(self) -> Batch | None:
+    def next(self, limit_ns: int) -> Batch | None:
         """The batch that was made ahead, or one that is made now; None at the end."""
         with self._seconds.spent_on("generate"):
             batch = self._ahead.result() if self._ahead else self._make()
+        self.is_over = batch is None
         self._make_ahead()
         return batch
 

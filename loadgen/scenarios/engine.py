@@ -9,24 +9,23 @@ of which it is a loop, never waits and may be called from anywhere.
 
 import time
 from copy import deepcopy
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from loadgen.errors import LoadgenError, WorkerFailed, described
-from loadgen.event import N_VIRTUAL_SHARDS, Int64s
-from loadgen.histogram import Histogram
-from loadgen.ledger import Outcome, Tally
-from loadgen.runner.assignment import CatchUpLimit, Unthrottled
-from loadgen.runner.messages import Activity, Plan, Seconds, Snapshot
+from loadgen.event import Int64s
+from loadgen.runner.assignment import Unthrottled
+from loadgen.runner.messages import Checkpoint, Plan, Seconds, Snapshot
+from loadgen.runner.outputs import ResumeFilter
+from loadgen.runner.send_loop import Batch, Counts, SendLoop
 from loadgen.scenarios.lease_table import Lease
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.dynamic_population import TASTES, DynamicPopulation
 from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_virtual_shards, window_for
+from loadgen.simulate.impair import KINDS
 from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule
-from loadgen.sink import EncodedBatch
 from loadgen.sink.kafka import KafkaSink
 from loadgen.stream import EventStream
+from loadgen.verifier.worker_progress import WorkerProgress
 
 AHEAD_S = 0.1
 """An engine that keeps its schedule makes the events of so long at once: each making has a fixed cost. So late, at
@@ -40,7 +39,6 @@ UNPACED_S = 300.0
 listeners made batches of 15,000 events, for 0.31 us an event; batches of 65,000 take 0.21. It bounds how far simulated
 time runs ahead while there are few users."""
 PUBLISH_S = 0.25
-FLUSH_STEP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +82,23 @@ class Engine:
         self._stream = EventStream(settings, plan.simulation, catalog, plan.model).part(owned, self._shard)
         assert plan.kafka is not None
         self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
-        self._planned = np.zeros(N_VIRTUAL_SHARDS, np.int64)
-        self._n_planned = 0
-        self._lag, self._seconds, self._pulse = Histogram(), Seconds(), Activity()
-        self._waiting: EncodedBatch | None = None
-        self._is_full = False
+        self._seconds = Seconds()
+        counts = Counts(
+            WorkerProgress(),
+            impaired=dict.fromkeys(KINDS, 0) if settings.impair else {},
+            simulated_ms=plan.simulation.start_ms,
+        )
+        max_lag_s = None if settings.unpaced else settings.max_lag_s
+        outputs = [(self._sink, ResumeFilter.of(self._sink, Checkpoint()))]
+        self._loop = SendLoop(self, outputs, counts, self._seconds, max_lag_s)
         self._error: LoadgenError | None = None
         self._ended_ns = 0
         self._begin()
 
     def _begin(self) -> None:
         """The clock starts."""
-        self.t0_ns = self._served_ns = self._seen_ns = time.monotonic_ns()
-        self._cursor = CatchUpLimit(self.t0_ns)
+        self.t0_ns = self._loop.counts.served_ns = time.monotonic_ns()
+        self._loop.start(self.t0_ns)
         self._cpu_s = time.process_time()
         self._schedule = (
             Unthrottled()
@@ -115,7 +117,8 @@ class Engine:
         """Turn after turn until told to stop; then drain. Waits without holding anybody else up."""
         try:
             while not self.stopping:
-                self._rest(self.turn())
+                if not self.turn():
+                    self._loop.wait(TICK_S, TICK_S, time.sleep)
             self._drain(self._settings.drain_timeout_s)
         except LoadgenError as error:
             self._error = error
@@ -124,28 +127,29 @@ class Engine:
         finally:
             self._close()
 
-    def turn(self) -> float:
-        """Send what is due by now; seconds that may be waited before the next turn."""
+    def turn(self) -> bool:
+        """Send what is due by now, as far as the lease allows; whether the next turn may come at once."""
         now_ns = time.monotonic_ns()
         self._sink.poll(0.0)
         self._see(now_ns)
-        if not self._lease.holds(now_ns, self._n_planned):
-            return TICK_S
-        limit_ns = min(self._cursor.advance(now_ns), self._lease.until_ns)
-        if self._waiting is None:
-            self._waiting = self._make(limit_ns)
-        return self._offer(limit_ns) if self._waiting is not None else TICK_S
+        return self._holds(now_ns) and self._loop.turn(self._lease.until_ns, self._lease.most)
 
-    def _make(self, limit_ns: int) -> EncodedBatch | None:
-        """The next events, encoded; None where nothing is due, or where those made last reach beyond the limit."""
+    def _holds(self, now_ns: int) -> bool:
+        return self._lease.holds(now_ns, self._loop.counts.n_planned)
+
+    @property
+    def is_over(self) -> bool:
+        """Listeners never stop by themselves."""
+        return False
+
+    def next(self, limit_ns: int) -> Batch | None:
+        """The next batch; None where those made last reach beyond the limit. Who comes and goes is heard here."""
         if not self._is_behind(limit_ns):
             return None
-        began = time.perf_counter()
-        self._shard.attend(self.wanted)  # first: how far a step goes depends on how many there are
-        outgoing = self._stream.next(self._until_ms(limit_ns))
-        lines = self._stream.encode(outgoing) if outgoing is not None and len(outgoing) else None
-        self._seconds.generate += time.perf_counter() - began
-        return lines
+        with self._seconds.spent_on("generate"):
+            self._shard.attend(self.wanted)  # first: how far a step goes depends on how many there are
+            outgoing = self._stream.next(self._until_ms(limit_ns))
+            return None if outgoing is None else (outgoing, self._stream.encode(outgoing))
 
     def _is_behind(self, limit_ns: int) -> bool:
         """Whether simulated time has to go on."""
@@ -165,59 +169,9 @@ class Engine:
         """Where simulated time should be."""
         return self._plan.simulation.start_ms + (at_ns - self.t0_ns) * self._settings.speed / NS_PER_MS
 
-    def _offer(self, limit_ns: int) -> float:
-        """Give the sink what is due, and has room there; seconds that may be waited."""
-        lines = self._waiting
-        assert lines is not None
-        n_late = self._n_overdue(lines)
-        if n_late:
-            self._plan_events(lines[:n_late])
-            self._sink.drop(lines[:n_late])
-            lines = lines[n_late:]
-        n_due = int(np.searchsorted(lines.due_ns, limit_ns, side="right"))
-        n_now = max(0, min(n_due, self._sink.room(), self._lease.most - self._n_planned))
-        if n_now:
-            self._send(lines[:n_now])
-        self._waiting = lines[n_now:] if n_now < len(lines) else None
-        self._is_full = n_now < n_due
-        self._served_ns = limit_ns if not self._is_full else int(lines.due_ns[n_now])
-        return TICK_S if n_now == 0 or (self._waiting is not None and not self._is_full) else 0.0
-
-    def _n_overdue(self, lines: EncodedBatch) -> int:
-        """How many are later than the user allows."""
-        if self._settings.unpaced:
-            return 0
-        oldest_ns = time.monotonic_ns() - int(self._settings.max_lag_s * NS_PER_S)
-        return int(np.searchsorted(lines.due_ns, oldest_ns))
-
-    def _send(self, lines: EncodedBatch) -> None:
-        began = time.perf_counter()
-        self._plan_events(lines)
-        self._lag.record((time.monotonic_ns() - lines.due_ns).astype(np.float64) / NS_PER_S)
-        self._sink.send(lines)
-        self._sink.poll(0.0)
-        self._seconds.send += time.perf_counter() - began
-
-    def _plan_events(self, lines: EncodedBatch) -> None:
-        self._planned += np.bincount(lines.virtual_shard, minlength=N_VIRTUAL_SHARDS)
-        self._n_planned += len(lines)
-
-    def _rest(self, wait_s: float) -> None:
-        """Wait for reports, or until the next turn."""
-        if wait_s <= 0:
-            return
-        began = time.perf_counter()
-        self._sink.poll(wait_s)
-        waited_s = time.perf_counter() - began
-        if self._is_full:
-            self._seconds.full += waited_s
-        else:
-            self._seconds.idle += waited_s
-
     def _see(self, now_ns: int) -> None:
         """Look what was delivered; publish a snapshot when it is time."""
-        tally = self._sink.tally
-        self._pulse.see(now_ns, tally.count(Outcome.DELIVERED), tally.in_flight)
+        self._loop.see(now_ns)
         if now_ns >= self._next_publish_ns:
             self._next_publish_ns = now_ns + int(PUBLISH_S * NS_PER_S)
             self.latest = self._snapshot(now_ns)
@@ -225,21 +179,10 @@ class Engine:
     def _drain(self, timeout_s: float) -> None:
         """What is due is sent once more, or dropped where it finds no room; what is in flight is waited for."""
         now_ns = time.monotonic_ns()
-        if self._waiting is not None and not self._settings.unpaced:
-            if self._lease.holds(now_ns, self._n_planned):
-                self._offer(now_ns)
-            self._drop_due(now_ns)
-        self._waiting, self._served_ns = None, now_ns
-        deadline_s = time.monotonic() + timeout_s
-        while self._sink.tally.in_flight and time.monotonic() < deadline_s:
-            self._sink.flush(min(FLUSH_STEP_S, max(0.0, deadline_s - time.monotonic())))
-            self._see(time.monotonic_ns())
-
-    def _drop_due(self, now_ns: int) -> None:
-        if self._waiting is not None:
-            due = self._waiting[: int(np.searchsorted(self._waiting.due_ns, now_ns))]
-            self._plan_events(due)
-            self._sink.drop(due)
+        if not self._settings.unpaced and self._holds(now_ns):
+            self._loop.turn(self._lease.until_ns, self._lease.most)
+        self._loop.drop_due(now_ns)
+        self._loop.drain(timeout_s, lambda: self._see(time.monotonic_ns()))
 
     def _close(self) -> None:
         """End the producer, so that every event has an outcome, and say the last word."""
@@ -256,35 +199,20 @@ class Engine:
 
     def planned(self) -> Int64s:
         """Events of each virtual shard that were planned: int64[N_VIRTUAL_SHARDS]."""
-        return self._planned.copy()
+        return self._loop.counts.progress.planned().copy()
 
     def _snapshot(self, now_ns: int) -> Snapshot:
-        """The totals so far, which nobody writes to any more."""
-        tally: Tally = deepcopy(self._sink.tally)
+        """The totals so far, in a copy that does not change."""
         until_ns = min(now_ns, self._ended_ns or now_ns)
-        return Snapshot(
-            tallies={self._sink.name: tally},
-            settled={},
-            file_bytes={},
-            schedule_lag_s=self._lag.copy(),
-            active=sum(self._shard.online),
-            served_ns=self._served_ns,
-            simulated_ms=self._shard.now_ms,
-            cpu_s=time.process_time() - self._cpu_s,
-            seconds=deepcopy(self._seconds),
-            scheduled=self._scheduled(until_ns),
-            scheduled_ns=until_ns,
-            at_ns=now_ns,
-            pulse=self._pulse.taken(),
-            round_trip_s=self._sink.round_trip_s(),
-        )
+        active, cpu_s = sum(self._shard.online), time.process_time() - self._cpu_s
+        totals = self._loop.snapshot(now_ns, active, cpu_s, self._scheduled(until_ns), until_ns)
+        return deepcopy(replace(totals, settled={}, progress={}, file_bytes={}))
 
     def _scheduled(self, until_ns: int) -> float:
         """See `Snapshot.scheduled`: what these listeners did so far, and will have done by now."""
         if self._settings.unpaced:
             return float("nan")
-        behind_s = max(0, until_ns - self._served_ns) / NS_PER_S
-        n_waiting = 0 if self._waiting is None else int(np.searchsorted(self._waiting.due_ns, until_ns))
+        behind_s = max(0, until_ns - self._loop.counts.served_ns) / NS_PER_S
         is_lagging = behind_s > 2 * TICK_S
         carried_on = behind_s * self._shard.events_per_s * self._settings.speed if is_lagging else 0.0
-        return self._n_planned + n_waiting + carried_on
+        return self._loop.counts.n_planned + self._loop.n_waiting(until_ns) + carried_on

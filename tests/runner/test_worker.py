@@ -282,9 +282,9 @@ def test_a_worker_says_whether_it_has_offered_all_that_it_was_asked_for() -> Non
 def test_without_a_schedule_nothing_is_due_while_the_next_events_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     make, seen = Batches.next, list[Activity]()
 
-    def slow(self: Batches) -> Any:
+    def slow(self: Batches, limit_ns: int) -> Any:
         time.sleep(0.05)
-        return make(self)
+        return make(self, limit_ns)
 
     monkeypatch.setattr(Batches, "next", slow)
     monkeypatch.setattr(messages_module, "STUCK_NS", 20_000_000)

@@ -35,4 +35,4 @@ def turn_until(machine: Engine, condition: Callable[[], bool], timeout_s: float 
     deadline_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline_s, "turned in vain"
-        time.sleep(min(machine.turn(), 0.005))
+        time.sleep(0.0 if machine.turn() else 0.005)

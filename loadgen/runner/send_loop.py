@@ -1,0 +1,302 @@
+"""The one loop that sends events: due → room → send → reports, for a worker of a run and for a process of Locust.
+
+    turn:  next batch → drop what is too late → send what is due, has room and is allowed → counts
+
+A source of batches and sinks go in; counts and snapshots come out. The loop is open: it never waits for completions.
+The shell around it has the pipe or the lease, and decides when the next turn comes.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from loadgen.event import N_VIRTUAL_SHARDS
+from loadgen.histogram import Histogram
+from loadgen.ledger import Outcome
+from loadgen.runner.assignment import CatchUpLimit
+from loadgen.runner.messages import Activity, Seconds, Snapshot
+from loadgen.runner.outputs import ResumeFilter
+from loadgen.simulate.impair import OutgoingBatch, n_impaired
+from loadgen.simulate.schedule import NS_PER_S
+from loadgen.sink import EncodedBatch, Sink
+from loadgen.sink.kafka import KafkaSink
+from loadgen.verifier.worker_progress import WorkerProgress
+
+END_GRACE_S = 1.0
+"""A loop that is behind its schedule when the time is up sends for this long what was due before."""
+FLUSH_STEP_S = 0.2
+SLOW_ROUND_TRIP_S = 0.5
+"""A broker that answers no sooner is what fills the queue."""
+NO_LIMIT = 1 << 62
+Batch = tuple[OutgoingBatch, EncodedBatch | None]
+"""What leaves, and its lines; None where a predecessor that died has settled all of it."""
+
+
+class BatchSource(Protocol):
+    """Gives a loop its batches."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there are no more."""
+
+    def next(self, limit_ns: int) -> Batch | None:
+        """The next batch; None at the end, or where no event is due before limit_ns."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a loop has done so far.
+
+    Attributes:
+        progress: events planned by virtual shard, and events accepted; written before the events are sent.
+        n_planned: events sent, dropped or settled by a predecessor.
+        impaired: events spoilt on purpose, by kind; empty where none are.
+        lag_s: from the due time to the send, of every event sent.
+        simulated_ms: simulated time of the last event planned.
+        served_ns: how far the schedule has been served.
+    """
+
+    progress: WorkerProgress
+    n_planned: int = 0
+    impaired: dict[str, int] = field(default_factory=dict)
+    lag_s: Histogram = field(default_factory=Histogram)
+    simulated_ms: int = 0
+    served_ns: int = 0
+
+    def plan(self, outgoing: OutgoingBatch, part: slice) -> None:
+        """Count events that are planned from now on: a part, with a start and a stop, of a batch."""
+        virtual_shard = outgoing.events.user_id[part] % N_VIRTUAL_SHARDS
+        planned = self.progress.planned()
+        planned += np.bincount(virtual_shard, minlength=N_VIRTUAL_SHARDS)
+        self.n_planned += part.stop - part.start
+        if part.stop > part.start:
+            self.simulated_ms = int(outgoing.emit_ms[part.stop - 1])
+        for kind, n_events in n_impaired(outgoing, part).items() if self.impaired else ():
+            self.impaired[kind] += n_events
+
+
+class SendLoop:
+    """Sends the batches of a source as they become due.
+
+    Attributes:
+        counts: what was done.
+        seconds: where the time went.
+        activity: when deliveries were seen.
+        is_full: whether there was less room than due events at the last turn.
+        is_over: whether everything is sent, or the time is up.
+    """
+
+    def __init__(
+        self,
+        source: BatchSource,
+        outputs: Sequence[tuple[Sink, ResumeFilter]],
+        counts: Counts,
+        seconds: Seconds,
+        max_lag_s: float | None,
+        on_send: Callable[[EncodedBatch], None] = lambda batch: None,
+    ) -> None:
+        """Send nothing yet.
+
+        Args:
+            source: of the batches.
+            outputs: sinks, each with what it has from a predecessor; activity is that of the first.
+            counts, seconds: see the attributes; carried on.
+            max_lag_s: events later than this are dropped; None where there is no schedule.
+            on_send: called with what has been sent.
+        """
+        self._source, self._outputs, self._max_lag_s, self._on_send = source, outputs, max_lag_s, on_send
+        self._kafka = next((sink for sink, _ in outputs if isinstance(sink, KafkaSink)), None)
+        self.counts, self.seconds, self.activity = counts, seconds, Activity()
+        self.is_full = self.is_over = False
+        self._end_ns = NO_LIMIT
+        self._batch: Batch | None = None
+        self._at = 0
+        self._slow_s = self._judged_s = 0.0
+
+    def start(self, t0_ns: int, end_ns: int = NO_LIMIT) -> None:
+        """Serve the schedule from t0_ns on, or from where a predecessor has stopped; nothing is due from end_ns on."""
+        self._catch_up, self._end_ns = CatchUpLimit(max(t0_ns, self.counts.served_ns)), end_ns
+
+    def turn(self, until_ns: int = NO_LIMIT, most: int = NO_LIMIT) -> bool:
+        """Send what is due, once.
+
+        Args:
+            until_ns: nothing is due from here on, for now.
+            most: events that may be planned in all.
+
+        Returns:
+            Whether the next turn may come at once; else something has to become due, or room has to become free.
+
+        Raises:
+            SinkError: a sink is gone for good; each event of the turn has an outcome all the same.
+        """
+        if self._batch is None:
+            return self._take(self._limit_ns(until_ns))
+        outgoing, encoded = self._batch
+        assert encoded is not None
+        self._drop_late(outgoing, encoded)
+        limit_ns = self._limit_ns(until_ns)
+        n_due = int(np.searchsorted(encoded.due_ns[self._at :], limit_ns, side="right"))
+        if self._is_time_up(n_due):
+            self.is_over = True
+            self.counts.served_ns = self.counts.served_ns if n_due else limit_ns
+            return False
+        n_now = max(0, min(n_due, self._room(), most - self.counts.n_planned))
+        if n_now:
+            self._send(outgoing, encoded, slice(self._at, self._at + n_now))
+        self.is_full = n_now < n_due
+        if not self.is_full:
+            self.counts.served_ns = limit_ns
+        elif n_now:
+            self.counts.served_ns = int(encoded.due_ns[self._at - 1])
+        if self._at < len(encoded):
+            return 0 < n_now < n_due
+        self._batch = None
+        return self._take(limit_ns)
+
+    def wait(self, tick_s: float, most_s: float, idle: Callable[[float], object]) -> None:
+        """Wait until something is due or a report arrives.
+
+        Args:
+            tick_s: at least: what becomes due meanwhile is sent together, because each send has a fixed cost.
+            most_s: at most.
+            idle: waits for this many seconds, or until there is a message for the shell.
+        """
+        until_due_s = (min(self._next_due_ns(), self._end_ns) - time.monotonic_ns()) / NS_PER_S
+        timeout_s = tick_s if self.is_full else max(tick_s, min(until_due_s, most_s))
+        with self.seconds.spent_on("full" if self.is_full else "idle"):
+            if self._kafka and self._kafka.tally.in_flight:
+                self._kafka.poll(min(timeout_s, tick_s))  # delivery reports are seen when they come
+            else:
+                idle(timeout_s)
+        for sink, _ in self._outputs:
+            sink.poll(0.0)
+        self._judge_broker()
+
+    def see(self, now_ns: int) -> None:
+        """Look at what the first sink has delivered."""
+        tally = self._outputs[0][0].tally
+        self.activity.see(now_ns, tally.count(Outcome.DELIVERED), tally.in_flight)
+
+    def drop_due(self, now_ns: int) -> None:
+        """Forget the batch in hand; what is due of it by the schedule is dropped."""
+        if self._batch is not None and self._batch[1] is not None and self._max_lag_s is not None:
+            self._drop(self._batch[0], self._batch[1], self.n_waiting(now_ns))
+        self._batch, self.counts.served_ns = None, now_ns
+
+    def drain(self, timeout_s: float, meanwhile: Callable[[], None]) -> None:
+        """Wait at most this long for what is in flight; call `meanwhile` a few times a second."""
+        deadline_s = time.monotonic() + timeout_s
+        while any(sink.tally.in_flight for sink, _ in self._outputs) and time.monotonic() < deadline_s:
+            for sink, _ in self._outputs:
+                sink.flush(min(FLUSH_STEP_S, max(0.0, deadline_s - time.monotonic())))
+            meanwhile()
+
+    def n_waiting(self, until_ns: int) -> int:
+        """Events of the batch in hand that are due before this moment and not sent."""
+        encoded = self._batch[1] if self._batch else None
+        return 0 if encoded is None else int(np.searchsorted(encoded.due_ns[self._at :], until_ns))
+
+    def snapshot(self, now_ns: int, active: int, cpu_s: float, scheduled: float, scheduled_ns: int) -> Snapshot:
+        """The totals so far; they go on changing with the loop.
+
+        Args:
+            now_ns, active, cpu_s, scheduled, scheduled_ns: what the loop does not know, see `Snapshot`.
+        """
+        sinks, counts = [sink for sink, _ in self._outputs], self.counts
+        return Snapshot(
+            tallies={sink.name: sink.tally for sink in sinks},
+            settled={sink.name: sink.settled for sink in sinks},
+            progress={sink.name: sink.progress for sink in sinks},
+            file_bytes={path: n_bytes for sink in sinks for path, n_bytes in sink.marks().items()},
+            schedule_lag_s=counts.lag_s,
+            active=active,
+            served_ns=counts.served_ns,
+            simulated_ms=counts.simulated_ms,
+            impaired=dict(counts.impaired),
+            cpu_s=cpu_s,
+            scheduled=scheduled,
+            scheduled_ns=scheduled_ns,
+            at_ns=now_ns,
+            seconds=self.seconds,
+            slow_s=self._slow_s,
+            pulse=self.activity.taken(),
+            round_trip_s=self._round_trip_s(),
+        )
+
+    def _limit_ns(self, until_ns: int) -> int:
+        return min(self._catch_up.advance(time.monotonic_ns()), min(until_ns, self._end_ns) - 1)
+
+    def _take(self, limit_ns: int) -> bool:
+        """Take the next batch in hand, or count one that needs no sending; whether there was one."""
+        batch = self._source.next(limit_ns)
+        if self._max_lag_s is None:
+            self.activity.look_up(time.monotonic_ns())
+        if batch is None:
+            self.is_over = self._source.is_over
+            self.counts.served_ns = max(self.counts.served_ns, limit_ns) if not self.is_over else self.counts.served_ns
+            return False
+        outgoing, encoded = batch
+        if encoded is None or len(encoded) == 0:
+            self.counts.plan(outgoing, slice(0, len(outgoing)))
+            for _, filter in self._outputs:
+                filter.skip(outgoing.events)
+        else:
+            self._batch, self._at = batch, 0
+        return True
+
+    def _is_time_up(self, n_due: int) -> bool:
+        """Whether the time is up, and all that was due in it is sent, or a moment has passed since."""
+        late_ns = time.monotonic_ns() - self._end_ns
+        return late_ns >= 0 and (n_due == 0 or self._max_lag_s is None or late_ns >= END_GRACE_S * NS_PER_S)
+
+    def _room(self) -> int:
+        return min(sink.room() for sink, _ in self._outputs)
+
+    def _send(self, outgoing: OutgoingBatch, encoded: EncodedBatch, part: slice) -> None:
+        """Give a run of events to every sink."""
+        due = encoded[part]
+        self.counts.plan(outgoing, part)
+        self.counts.lag_s.record((time.monotonic_ns() - due.due_ns).astype(np.float64) / NS_PER_S)
+        self.counts.progress.n_accepted += len(due)
+        self._at = part.stop
+        with self.seconds.spent_on("send"):
+            for sink, filter in self._outputs:
+                sink.send(filter.unsent(due))
+                sink.poll(0.0)
+        self._on_send(due)
+
+    def _drop_late(self, outgoing: OutgoingBatch, encoded: EncodedBatch) -> None:
+        """Give up events that are later than the user allows."""
+        if self._max_lag_s is None:
+            return
+        oldest_ns = time.monotonic_ns() - int(self._max_lag_s * NS_PER_S)
+        n_late = int(np.searchsorted(encoded.due_ns[self._at :], oldest_ns))
+        if n_late:
+            self._drop(outgoing, encoded, n_late)
+            self._catch_up.jump(oldest_ns)
+
+    def _drop(self, outgoing: OutgoingBatch, encoded: EncodedBatch, n_events: int) -> None:
+        part = slice(self._at, self._at + n_events)
+        self._at = part.stop
+        self.counts.plan(outgoing, part)
+        for sink, filter in self._outputs:
+            sink.drop(filter.unsent(encoded[part]))
+
+    def _next_due_ns(self) -> int:
+        encoded = self._batch[1] if self._batch else None
+        return NO_LIMIT if encoded is None or self._at == len(encoded) else int(encoded.due_ns[self._at])
+
+    def _round_trip_s(self) -> float:
+        """Of the broker; nan where there is none, or before it is known."""
+        return self._kafka.round_trip_s() if self._kafka else float("nan")
+
+    def _judge_broker(self) -> None:
+        """Count the time with a full queue for the broker where it answers late; until that is known, keep it open."""
+        round_trip_s, full_s = self._round_trip_s(), self.seconds.full
+        if not np.isnan(round_trip_s):
+            self._slow_s += full_s - self._judged_s if round_trip_s > SLOW_ROUND_TRIP_S else 0.0
+            self._judged_s = full_s
