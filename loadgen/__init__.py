@@ -9,7 +9,7 @@ The way of one event from a shard of the listeners to the broker, through three 
  4. stream.py            `ShardStream.next` adds the due times of the schedule, and the wall-clock times of events
  5. encode/lines.py      `Encoder.encode`, called by `ShardStream.encode`: lines and hashes, an `EncodedBatch`
  6. runner/batches.py    `Batches.next` does all this one batch ahead, in a thread
- 7. runner/worker.py     `Worker._produce` waits until events are due, and sends them as far as the sinks have room
+ 7. runner/send_loop.py  `SendLoop.turn` sends what is due, as far as the sinks have room
  8. runner/outputs.py    `ResumeFilter.unsent` leaves out what the predecessor of a restarted worker has sent
  9. sink/kafka.py        `KafkaSink.send` sorts events by partition, and gives them to the producer of librdkafka
 10. sink/in_flight.py    keeps what was accepted until delivery reports, by watermark, give each event its outcome

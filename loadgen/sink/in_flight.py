@@ -303,12 +303,10 @@ class InFlight:
             self._arrive(one)
         self._advance(partition)
 
-    def arrive_all(self) -> None:
-        """The producer holds nothing any more and had no error: everything in flight is in the topic."""
-        for partition in range(len(self._runs)):
-            for run in self.in_doubt(partition):
-                self._arrive(run)
-            self._advance(partition)
+    def pass_offsets(self, partition: int, n_events: int) -> None:
+        """Events of the partition are in the topic at unknown offsets: those that follow are behind them."""
+        if self.last_offset[partition] != NO_OFFSET:
+            self.last_offset[partition] += n_events
 
     def report(self, run: SentRun, position: int, outcome: Outcome) -> None:
         """The outcome of one event, by its position in the batch; the run ends with its last one."""
@@ -329,6 +327,7 @@ class InFlight:
         for run in self.in_doubt(partition, until):
             positions = run.positions_in_doubt() - run.start
             run.own_outcomes()[positions] = outcomes[: len(positions)]
+            self.pass_offsets(partition, int(np.count_nonzero(outcomes[: len(positions)] == Outcome.DELIVERED)))
             outcomes = outcomes[len(positions) :]
             self._settle(run)
         self._advance(partition)

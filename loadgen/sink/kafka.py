@@ -283,11 +283,14 @@ class KafkaSink:
             self._enter(SinkState.NO_WATERMARK if is_unsure else SinkState.HEALTHY)
 
     def _count_all_arrived(self) -> None:
-        """The producer is empty: all has arrived, but for events without an offset, which are read back."""
+        """The producer is empty and had no error: all has arrived, unless the broker has forgotten some.
+
+        So it is read back. Where the topic cannot be read, events that were reported without an offset are unfinished.
+        """
         self._resolve(dict.fromkeys(self._in_flight.offset_unknown), Outcome.FAILED)
+        others = dict.fromkeys(self._in_flight.partitions_in_doubt())
+        self._resolve(others, Outcome.FAILED, unread=Outcome.DELIVERED)
         self._lacks_watermark = False
-        self._in_flight.arrive_all()
-        self._in_flight.count_arrived()
         self._enter(SinkState.HEALTHY)
 
     def _replace_producer(self) -> None:
@@ -373,6 +376,7 @@ class KafkaSink:
             arrived, is_there = is_there[: len(positions)], is_there[len(positions) :]
             for position in positions[arrived].tolist():
                 self._in_flight.report(run, position, Outcome.DELIVERED)
+            self._in_flight.pass_offsets(partition, int(np.count_nonzero(arrived)))
             if not run.ended:
                 self._produce_again(run, positions[~arrived])
 
@@ -473,19 +477,21 @@ class KafkaSink:
 
     # Reading back.
 
-    def _resolve(self, until: Mapping[int, SentRun | None], missing: Outcome) -> None:
+    def _resolve(
+        self, until: Mapping[int, SentRun | None], missing: Outcome, unread: Outcome = Outcome.UNFINISHED
+    ) -> None:
         """Settle what is in doubt by what is in the topic.
 
         Args:
             until: the partitions, and of each the last run that is meant; None is the partition's last.
             missing: the outcome of events that are not there: they failed when the producer was told no, or was told
-                yes wrongly, and are unfinished when it ran out of time. Where the topic cannot be read, all are
-                unfinished.
+                yes wrongly, and are unfinished when it ran out of time.
+            unread: the outcome of all where the topic cannot be read.
         """
         doubts = {partition: self._doubt(partition, last) for partition, last in until.items()}
         found = read_back(self._settings, doubts, READ_BACK_S) if doubts else {}
         for partition, doubt in doubts.items():
-            outcomes = np.full(len(doubt.ts_ms), Outcome.UNFINISHED, np.uint8)
+            outcomes = np.full(len(doubt.ts_ms), unread, np.uint8)
             if partition in found:
                 outcomes = np.where(found[partition], Outcome.DELIVERED, missing).astype(np.uint8)
             self._in_flight.resolve(partition, outcomes, until[partition])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadgen.errors import BrokerUnreachable, SinkError
@@ -78,6 +78,16 @@ step = st.one_of(
 )
 
 
+FORGETFUL: dict[str, Any] = {
+    "capacity": 7,
+    "too_large": 10**6,
+    "limit": 10**5,
+    "breaks_at": 6,
+    "unreported": 0,
+    "timeout_ms": "0",
+}
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     steps=st.lists(step, min_size=6, max_size=16),
@@ -89,6 +99,8 @@ step = st.one_of(
     unreported=st.integers(0, 30),
     timeout_ms=st.sampled_from(["0", "1000"]),
 )
+@example(steps=[("send", 1), ("send", 19), ("forget", 4), ("poll", 0), ("send", 3)], deliver=[80, 5], **FORGETFUL)
+@example(steps=[("send", 18), ("forget", 4), ("poll", 0), ("poll", 0), ("send", 3)], deliver=[5], **FORGETFUL)
 def test_every_event_has_one_outcome_and_the_delivered_are_those_in_the_log(
     steps: list[tuple[str, int]],
     deliver: list[int],

@@ -29,8 +29,8 @@ def _terms(name: str, values: list[Any], key: np.uint64) -> UInt64s:
     if name == "timestamp":
         times = np.array([value.removesuffix("+00:00") for value in values], "datetime64[ms]")
         return hash_integers(name, times.astype(np.int64), key)
-    if name in INTEGERS:
-        return hash_integers(name, np.array(values, np.int64), key)
+    if name in INTEGERS:  # a track's terms are the same for all runs: they are kept with the catalogue
+        return hash_integers(name, np.array(values, np.int64), NO_KEY if name == "song_popularity" else key)
     if name in DECIMALS:
         return hash_floats(name, np.array(values, np.float64))
     return hash_texts(name, pa.array(values, pa.string()))
