@@ -181,10 +181,20 @@ class SendLoop:
         tally = self._outputs[0][0].tally
         self.activity.see(now_ns, tally.count(Outcome.DELIVERED), tally.in_flight)
 
-    def drop_due(self, now_ns: int) -> None:
-        """Forget the batch in hand; what is due of it by the schedule is dropped."""
+    def finish(self, now_ns: int, most: int) -> None:
+        """Send once more what is due of the batch in hand, drop what finds no room, and forget the rest.
+
+        Args:
+            now_ns: time.monotonic_ns().
+            most: events that may be planned in all, beside those that are dropped.
+        """
         if self._batch is not None and self._batch[1] is not None and self._max_lag_s is not None:
-            self._drop(self._batch[0], self._batch[1], self.n_waiting(now_ns))
+            n_due = self.n_waiting(now_ns)
+            n_now = max(0, min(n_due, self._room(), most - self.counts.n_planned))
+            if n_now:
+                self._send(self._batch[0], self._batch[1], slice(self._at, self._at + n_now))
+            if n_due > n_now:
+                self._drop(self._batch[0], self._batch[1], n_due - n_now)
         self._batch, self.counts.served_ns = None, now_ns
 
     def drain(self, timeout_s: float, meanwhile: Callable[[], None]) -> None:

@@ -179,9 +179,7 @@ class Engine:
     def _drain(self, timeout_s: float) -> None:
         """What is due is sent once more, or dropped where it finds no room; what is in flight is waited for."""
         now_ns = time.monotonic_ns()
-        if not self._settings.unpaced and self._holds(now_ns):
-            self._loop.turn(self._lease.until_ns, self._lease.most)
-        self._loop.drop_due(now_ns)
+        self._loop.finish(now_ns, self._lease.most if self._holds(now_ns) else 0)
         self._loop.drain(timeout_s, lambda: self._see(time.monotonic_ns()))
 
     def _close(self) -> None:
