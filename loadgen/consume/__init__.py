@@ -16,7 +16,7 @@ from loadgen.config import ConsumeSettings
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from loadgen.consume.consumer import Consumer, Result, Watcher
+    from loadgen.consume.consumer import Consumer, ConsumeResult, Watcher
     from loadgen.consume.prepare import PreparedConsumer
     from loadgen.consume.totals import ConsumeConsole
     from loadgen.kafka.watch import TopicWatch
@@ -76,7 +76,7 @@ def _leave_at_once(code: int) -> None:
     os._exit(code)
 
 
-def consume(settings: ConsumeSettings, screen: "ConsumeConsole") -> "Result":
+def consume(settings: ConsumeSettings, screen: "ConsumeConsole") -> "ConsumeResult":
     """Consume to the end.
 
     Raises:
@@ -146,7 +146,7 @@ def _watchers(settings: ConsumeSettings, screen: "ConsumeConsole") -> "list[Watc
     return [screen.progress, *([collector.watch] if is_exposed else [])]
 
 
-def report(settings: ConsumeSettings, result: "Result", screen: "ConsumeConsole") -> int:
+def report(settings: ConsumeSettings, result: "ConsumeResult", screen: "ConsumeConsole") -> int:
     """Show the closing table, choose the exit code."""
     from loadgen.consume.totals import summary
     from loadgen.signals import exit_code

@@ -1,6 +1,6 @@
 """The consumer's loop: fetch, classify, write, publish, give back what the group takes away.
 
-In: what `prepare` returns. Out: events in the store, each exactly once; a `Result`. Only this thread touches
+In: what `prepare` returns. Out: events in the store, each exactly once; a `ConsumeResult`. Only this thread touches
 partitions and writers; what may wait (the store, questions to the brokers) runs in the pool, and the loop goes on
 polling, so that the group never takes this consumer for dead.
 """
@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from loadgen.consume.client import Client, ErrorClassifier
 from loadgen.consume.partition import Partition, PartitionPhase, Policy
 from loadgen.consume.partition_writer import PartitionWriter
-from loadgen.consume.totals import Totals
+from loadgen.consume.totals import ConsumeTotals
 from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
 from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.watch import TopicWatch
@@ -38,7 +38,7 @@ REVOKE_S = 30.0
 WAIT_STEP_S = 0.05
 GAPS = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 """How librdkafka says that what is to be read next is not there, with auto.offset.reset=error."""
-Watcher = Callable[[Totals, float], None]
+Watcher = Callable[[ConsumeTotals, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ConsumeResult:
     """How it ended.
 
     Attributes:
@@ -68,7 +68,7 @@ class Result:
         error: what went wrong, or None.
     """
 
-    totals: Totals
+    totals: ConsumeTotals
     elapsed_s: float
     exit_reason: str
     error: LoadgenError | None
@@ -104,7 +104,7 @@ class Consumer:
         self._policy, self._limits, self._watchers = policy, limits, watchers
         self._topic_watch = watch
         self._partitions: dict[int, Partition] = {}
-        self._gone = Totals()
+        self._gone = ConsumeTotals()
         self._n_messages = FIRST_MESSAGES
         self._stopped_by: signal.Signals | None = None
         self._n_signals = 0
@@ -117,7 +117,7 @@ class Consumer:
         self._committed: dict[int, int] = {}
         self._errors = ErrorClassifier(client, kafka, policy.note)
 
-    def run(self) -> Result:
+    def run(self) -> ConsumeResult:
         """Consume until something ends it, and publish what was read."""
         self._start_s = self._quiet_since_s = time.monotonic()
         error: LoadgenError | None = None
@@ -133,7 +133,7 @@ class Consumer:
                     "ended at once: what was read and not published stays in Kafka, and is read again the next time"
                 )
         self._watch(now=True)
-        return Result(self._totals(), self._elapsed_s(), reason, error)
+        return ConsumeResult(self._totals(), self._elapsed_s(), reason, error)
 
     def _loop(self) -> tuple[str, LoadgenError | None]:
         self._join()
@@ -322,7 +322,7 @@ class Consumer:
             for watcher in self._watchers:
                 watcher(totals, self._elapsed_s())
 
-    def _totals(self) -> Totals:
+    def _totals(self) -> ConsumeTotals:
         return self._gone.with_partitions(self._partitions.values())
 
     def _elapsed_s(self) -> float:

@@ -20,7 +20,7 @@ from loadgen.terminal import Terminal, clock, percentiles
 
 
 @dataclass(slots=True)
-class Totals:
+class ConsumeTotals:
     """Sums since the start.
 
     Attributes:
@@ -58,9 +58,9 @@ class Totals:
         if partition.writer.next_offset is not None:
             self.next_offsets[partition.number] = partition.writer.next_offset
 
-    def with_partitions(self, partitions: Iterable[Partition]) -> "Totals":
+    def with_partitions(self, partitions: Iterable[Partition]) -> "ConsumeTotals":
         """These sums and those of the partitions that the consumer has now."""
-        total = Totals(n_read=self.n_read, n_rebalances=self.n_rebalances, reading_s=self.reading_s)
+        total = ConsumeTotals(n_read=self.n_read, n_rebalances=self.n_rebalances, reading_s=self.reading_s)
         total.merge(self)
         for partition in partitions:
             total.add(partition)
@@ -68,7 +68,7 @@ class Totals:
             total.unstored[partition.number] = partition.n_unstored
         return total
 
-    def merge(self, other: "Totals") -> None:
+    def merge(self, other: "ConsumeTotals") -> None:
         """Add what the partitions of the other have done."""
         for name in ("n_events", "n_dead", "n_files", "n_bytes", "n_retries"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -89,7 +89,7 @@ class Totals:
         self.publish_s.merge(published.publish_s)
 
 
-def summary(totals: Totals, elapsed_s: float, exit_reason: str) -> dict[str, Any]:
+def summary(totals: ConsumeTotals, elapsed_s: float, exit_reason: str) -> dict[str, Any]:
     """The object that --json prints."""
     return {
         "events": totals.n_events,
@@ -141,7 +141,7 @@ class ConsumeConsole(Terminal):
             self.note("everything can be stored again")
         (self._troubled.add if problem else self._troubled.discard)(partition)
 
-    def progress(self, totals: Totals, elapsed_s: float) -> None:
+    def progress(self, totals: ConsumeTotals, elapsed_s: float) -> None:
         """Show how far the consumer is, if it is time to."""
         if self.quiet:
             return
@@ -155,10 +155,10 @@ class ConsumeConsole(Terminal):
             self._logged, self._logged_s = figures, elapsed_s
             self.line(f"{clock(elapsed_s)}  {figures}")
 
-    def closing(self, totals: Totals, elapsed_s: float, reason: str) -> None:
+    def closing(self, totals: ConsumeTotals, elapsed_s: float, reason: str) -> None:
         """The closing table."""
         self.end_line()
-        table = Table(title="Result", title_justify="left", show_header=False)
+        table = Table(title="ConsumeResult", title_justify="left", show_header=False)
         table.add_column()
         table.add_column(justify="right", overflow="fold")
         for name, value in (
@@ -174,7 +174,7 @@ class ConsumeConsole(Terminal):
         per_s = totals.n_events / max(elapsed_s, 1e-9)
         self.note(f"{per_s:,.1f} events/s over {elapsed_s:,.1f} s; ended: {reason}")
 
-    def _figures(self, totals: Totals, elapsed_s: float) -> str:
+    def _figures(self, totals: ConsumeTotals, elapsed_s: float) -> str:
         since_s, before = self._marks[0]
         per_s = (totals.n_events - before) / max(elapsed_s - since_s, 1e-9)
         return (
@@ -194,10 +194,10 @@ class ConsumeCollector:
 
     topic: str
     group: str
-    totals: Totals = field(default_factory=Totals)
+    totals: ConsumeTotals = field(default_factory=ConsumeTotals)
     elapsed_s: float = 0.0
 
-    def watch(self, totals: Totals, elapsed_s: float) -> None:
+    def watch(self, totals: ConsumeTotals, elapsed_s: float) -> None:
         """Take the latest totals."""
         self.totals, self.elapsed_s = totals, elapsed_s
 

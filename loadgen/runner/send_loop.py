@@ -47,7 +47,7 @@ class BatchSource(Protocol):
 
 
 @dataclass(slots=True)
-class Counts:
+class SendCounts:
     """What a loop has done so far.
 
     Attributes:
@@ -93,7 +93,7 @@ class SendLoop:
         self,
         source: BatchSource,
         outputs: Sequence[tuple[Sink, ResumeFilter]],
-        counts: Counts,
+        counts: SendCounts,
         seconds: Seconds,
         max_lag_s: float | None,
         on_send: Callable[[EncodedBatch], None] = lambda batch: None,

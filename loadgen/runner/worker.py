@@ -29,7 +29,7 @@ from loadgen.runner.messages import (
     empty_snapshot,
 )
 from loadgen.runner.outputs import ResumeFilter, open_sinks
-from loadgen.runner.send_loop import Counts, SendLoop
+from loadgen.runner.send_loop import SendCounts, SendLoop
 from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.impair import KINDS
@@ -104,7 +104,7 @@ class Worker:
         self._sinks = open_sinks(task, user_ids, connection)
         outputs = [(sink, ResumeFilter.of(sink, task.legacy)) for sink in self._sinks]
         self._batches = Batches(stream, [filter for _, filter in outputs], seconds := Seconds())
-        counts = Counts(
+        counts = SendCounts(
             reached,
             impaired=dict.fromkeys(KINDS, 0) if settings.impair else {},
             simulated_ms=plan.simulation.start_ms,

@@ -16,7 +16,7 @@ from loadgen.event import Int64s
 from loadgen.runner.assignment import Unthrottled
 from loadgen.runner.messages import Checkpoint, Plan, Seconds, Snapshot
 from loadgen.runner.outputs import ResumeFilter
-from loadgen.runner.send_loop import Batch, Counts, SendLoop
+from loadgen.runner.send_loop import Batch, SendCounts, SendLoop
 from loadgen.scenarios.lease_table import Lease
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.dynamic_population import TASTES, DynamicPopulation
@@ -83,7 +83,7 @@ class Engine:
         assert plan.kafka is not None
         self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
         self._seconds = Seconds()
-        counts = Counts(
+        counts = SendCounts(
             WorkerProgress(),
             impaired=dict.fromkeys(KINDS, 0) if settings.impair else {},
             simulated_ms=plan.simulation.start_ms,

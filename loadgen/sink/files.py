@@ -32,7 +32,7 @@ MAX_SEND = 65_536
 """Events taken at a time."""
 
 
-class _Part(NamedTuple):
+class _DayFile(NamedTuple):
     """Events of one day, held back until there are enough of them."""
 
     data: Bytes
@@ -81,7 +81,7 @@ class DateFolderSink:
         self._file_name = f"events_{writer_name}.jsonl" + (f".{compress}" if compress else "")
         self._compress = compress
         self._clock = clock
-        self._held: defaultdict[int, list[_Part]] = defaultdict(list)
+        self._held: defaultdict[int, list[_DayFile]] = defaultdict(list)
         self._held_bytes = self._n_held = 0
         self._held_since = 0.0
         self._length_bytes: dict[str, int] = {}
@@ -108,7 +108,7 @@ class DateFolderSink:
             self._held_since = self._clock()
         for day, part, positions in _by_day(lines):
             data = part.buffer()
-            self._held[day].append(_Part(data, SentColumns.of(part, len(data)), self._n_held + positions))
+            self._held[day].append(_DayFile(data, SentColumns.of(part, len(data)), self._n_held + positions))
             self._held_bytes += len(data)
         self._n_held += len(lines)
         self.tally.in_flight += len(lines)

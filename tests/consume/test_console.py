@@ -2,7 +2,7 @@
 
 import io
 
-from loadgen.consume.totals import LOG_EVERY_S, ConsumeConsole, Totals
+from loadgen.consume.totals import LOG_EVERY_S, ConsumeConsole, ConsumeTotals
 
 
 class Terminal(io.StringIO):
@@ -10,8 +10,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def totals(n_events: int) -> Totals:
-    return Totals(n_events=n_events, n_files=3, n_dead=2, lags={0: 1000, 1: 234})
+def totals(n_events: int) -> ConsumeTotals:
+    return ConsumeTotals(n_events=n_events, n_files=3, n_dead=2, lags={0: 1000, 1: 234})
 
 
 def test_progress_is_a_log_line_now_and_then_where_nobody_watches() -> None:

@@ -15,7 +15,7 @@ from loadgen.config import ConsumeSettings
 from loadgen.consume import consume as consume_here
 from loadgen.consume import report
 from loadgen.consume.client import Client
-from loadgen.consume.consumer import Result
+from loadgen.consume.consumer import ConsumeResult
 from loadgen.consume.totals import ConsumeConsole, summary
 from loadgen.errors import AccessRefused, BrokerUnreachable, OffsetGone, StoreError, TopicMissing
 from loadgen.store.layout import TMP
@@ -64,7 +64,7 @@ def settings_of(folder: Path, address: str, **given: Any) -> ConsumeSettings:
     return ConsumeSettings.model_validate({**fixed, **given})
 
 
-def consume(folder: Path, address: str, told: Told | None = None, **given: Any) -> Result:
+def consume(folder: Path, address: str, told: Told | None = None, **given: Any) -> ConsumeResult:
     """Consume until idle."""
     return consume_here(settings_of(folder, address, **given), (told or Told()).screen)
 
@@ -198,7 +198,7 @@ def test_what_cannot_be_published_at_the_end_is_said_and_stored_the_next_time(
 def test_two_live_consumers_of_different_groups_store_every_event_once(tmp_path: Path) -> None:
     sent = events(4000)
     with filled_cluster(spread(sent, 2), 2) as cluster:
-        results: list[Result] = []
+        results: list[ConsumeResult] = []
 
         def store(batch_size: int) -> None:
             told = Told()

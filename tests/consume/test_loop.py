@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from loadgen.consume.consumer import Consumer, Limits, Result
+from loadgen.consume.consumer import Consumer, ConsumeResult, Limits
 from loadgen.consume.partition import Policy, start_at
 from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy
 from loadgen.errors import (
@@ -100,7 +100,7 @@ class Scene:
         store = FailingStore(self.disk, self._watch) if self._watch else FailingStore(self.disk)
         return PartitionWriter(store, SOURCE, number, rolling, "w", self._pool, time.time)
 
-    def run(self) -> Result:
+    def run(self) -> ConsumeResult:
         return self.consumer.run()
 
     def offsets(self) -> Counter[tuple[int, int]]:

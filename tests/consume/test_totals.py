@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from loadgen.consume.totals import ConsumeCollector, Totals, summary
+from loadgen.consume.totals import ConsumeCollector, ConsumeTotals, summary
 from loadgen.metrics import CONSUME_METRICS, PROCESS_METRICS
 from loadgen.metrics_endpoint import expose, own_version
 from tests.scrape import scrape, served
 
 
-def some_totals() -> Totals:
-    totals = Totals(n_read=110, n_events=100, n_dead=7, n_files=9, n_bytes=12_345, n_rebalances=2, n_retries=3)
+def some_totals() -> ConsumeTotals:
+    totals = ConsumeTotals(n_read=110, n_events=100, n_dead=7, n_files=9, n_bytes=12_345, n_rebalances=2, n_retries=3)
     totals.publish_s.record(np.array([0.02, 0.3]))
     totals.latest_ms = 1_767_571_200_500
     totals.lags = {0: 5, 11: 0}

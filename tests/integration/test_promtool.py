@@ -8,8 +8,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.registry import Collector
 
-from loadgen.consume.totals import ConsumeCollector
-from loadgen.consume.totals import Totals as ConsumerTotals
+from loadgen.consume.totals import ConsumeCollector, ConsumeTotals
 from loadgen.runner.endpoint import RunCollector
 from tests.deploy.files import DASHBOARDS, QUERIES, ROOT, RULE_FILES, RULE_TESTS
 from tests.runner.test_endpoint import INFO, StandInTeam, some_totals
@@ -49,7 +48,7 @@ def collectors() -> list[Collector]:
     run = RunCollector(StandInTeam([]), INFO, lambda: {"failed == 0": False})  # type: ignore[arg-type]
     run.watch(some_totals(), 10.0)
     consumer = ConsumeCollector("songs", "keepers")
-    consumer.watch(ConsumerTotals(n_events=5, lags={0: 1}, unstored={0: 2}), 10.0)
+    consumer.watch(ConsumeTotals(n_events=5, lags={0: 1}, unstored={0: 2}), 10.0)
     return [run, consumer]
 
 

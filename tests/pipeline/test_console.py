@@ -9,7 +9,7 @@ import pytest
 
 from loadgen.config import PipelineSettings
 from loadgen.consume.commits import TopicIdentity
-from loadgen.consume.totals import ConsumeCollector, Totals
+from loadgen.consume.totals import ConsumeCollector, ConsumeTotals
 from loadgen.kafka.options import KafkaSettings
 from loadgen.metrics_endpoint import serve
 from loadgen.pipeline.console import PipelineConsole, PipelineMetrics, RestartCounter, reserve_port
@@ -19,7 +19,7 @@ from loadgen.store.local import LocalStore
 
 def test_a_consumers_figures_are_those_of_its_endpoint() -> None:
     collector = ConsumeCollector("songs", "g")
-    collector.watch(Totals(n_events=1234, lags={0: 5, 1: 6}), 1.0)
+    collector.watch(ConsumeTotals(n_events=1234, lags={0: 5, 1: 6}), 1.0)
     with reserve_port(0) as reserved:
         port = reserved.getsockname()[1]
         metrics = PipelineMetrics()

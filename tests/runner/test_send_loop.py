@@ -10,7 +10,7 @@ from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.ledger import Outcome
 from loadgen.runner.messages import Checkpoint, Seconds
 from loadgen.runner.outputs import ResumeFilter
-from loadgen.runner.send_loop import NO_LIMIT, Batch, Counts, SendLoop
+from loadgen.runner.send_loop import NO_LIMIT, Batch, SendCounts, SendLoop
 from loadgen.simulate.catalog_file import load
 from loadgen.sink.simple import NullSink, SinkContext
 from loadgen.stream import EventStream, ShardStream
@@ -58,7 +58,7 @@ def loop_of(t0_ns: int, max_lag_s: float | None = 60.0) -> tuple[SendLoop, Narro
     source = Made(t0_ns)
     sink = Narrow(SinkContext("null", source.n_listeners))
     outputs = [(sink, ResumeFilter.of(sink, Checkpoint()))]
-    loop = SendLoop(source, outputs, Counts(WorkerProgress()), Seconds(), max_lag_s)
+    loop = SendLoop(source, outputs, SendCounts(WorkerProgress()), Seconds(), max_lag_s)
     loop.start(t0_ns)
     return loop, sink
 
