@@ -38,7 +38,7 @@ IN_SPARK = {
     "epoch_ms(": "unix_millis(",
     "TIMESTAMPTZ": "TIMESTAMP",
     "hash(": "xxhash64(",
-    '"user"': "`user`",
+    '"': "`",
 }
 """DuckDB's words → Spark's; all others are the same."""
 

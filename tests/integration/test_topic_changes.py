@@ -186,12 +186,13 @@ def doctor(folder: Path, broker: Local, topic: str) -> tuple[int, dict[str, Any]
 
 
 def test_a_topic_of_small_messages_takes_every_event(tmp_path: Path, broker: Local) -> None:
-    make(broker, "small", max_message_bytes="100000")
-    run = start(tmp_path, "--brokers", broker.brokers, "--topic", "small", *USERS, "--events", "20000", "--rate", "max")
+    make(broker, "small_messages", max_message_bytes="100000")
+    flags = ("--brokers", broker.brokers, "--topic", "small_messages", *USERS, "--events", "20000", "--rate", "max")
+    run = start(tmp_path, *flags)
     code, summary, said = run.end()
     assert (code, summary["delivered"]) == (0, 20_000), said
     assert "batch.size is 99,488" in said
-    code, found = doctor(tmp_path, broker, "small")
+    code, found = doctor(tmp_path, broker, "small_messages")
     assert "takes batches of up to 100,000 bytes" in found["said"]
 
 
