@@ -87,13 +87,13 @@ def figures_by_spark(files: Sequence[File], interval: Interval, top: int) -> Lis
     for name in COMBINATIONS:
         spark.sql(table_of(name, "counted", n_parts=1)).createOrReplaceTempView(name)
     try:
-        return figures_of(lambda question: [tuple(row) for row in spark.sql(question).collect()], top)
+        return figures_of(lambda question: [tuple(row) for row in spark.sql(in_spark(question)).collect()], top)
     finally:
         spark.sql("UNCACHE TABLE counted")
 
 
 def in_spark(sql: str) -> str:
-    """DuckDB's SQL of a fact in Spark's words."""
+    """DuckDB's SQL in Spark's words."""
     return reduce(lambda text, pair: text.replace(*pair), IN_SPARK.items(), sql)
 
 
