@@ -221,9 +221,10 @@ class ShardStream:
 
     def warm_up(self, n_times: int) -> None:
         """Simulate the first batch and encode it n_times: after the start that would make the first events late."""
-        self._first = self._feed.next_batch()
-        for _ in range(n_times if self._first else 0):
-            self.encode(self._first)  # type: ignore[arg-type]  # there is one
+        self._first = first = self._feed.next_batch()
+        if first:
+            for _ in range(n_times):
+                self.encode(first)
 
     def start(self, schedule: Schedule, t0_ns: int, t0_wall_ms: int) -> None:
         """Let the next batches say when they are due.

@@ -1,15 +1,8 @@
-"""How a worker follows its schedule: by the clock, and what is due at once where there is no schedule.
+"""The part of a run that one worker has: its virtual shards, its schedule, and how it catches up after a delay.
 
-    max       due = now                                    no schedule: as fast as the sinks take it
-
-The schedules themselves are in simulate/schedule.py. Times are time.monotonic_ns(); nothing here reads a clock but
-`Unthrottled`. The schedule never waits for completions (open loop): a worker that is late sends at once, at up to
-CATCH_UP times the schedule's speed, and records its lag.
-
-What part of a run one worker has: its virtual shards of the listeners, and so its feed and its schedule.
-
-A `ShardAssignment` goes in; what the worker reads from and keeps to comes out. It depends on the plan alone, so that
-the successor of a worker that died has the same.
+A `ShardAssignment` depends on the plan alone, so the successor of a worker that died has the same. The schedules are in
+simulate/schedule.py; without one (`--rate max`) each event is due at once. The loop is open: a worker that is late
+sends at up to CATCH_UP times the schedule's speed, and records its lag. Times are time.monotonic_ns().
 """
 
 import time

@@ -9,17 +9,18 @@ The shell around it has the pipe or the lease, and decides when the next turn co
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from loadgen.event import N_VIRTUAL_SHARDS
+from loadgen.event import N_VIRTUAL_SHARDS, Int64s
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome
 from loadgen.runner.assignment import CatchUpLimit
-from loadgen.runner.messages import Activity, Seconds, Snapshot
+from loadgen.runner.messages import Activity, Plan, Seconds, Snapshot
 from loadgen.runner.outputs import ResumeFilter
-from loadgen.simulate.impair import OutgoingBatch, n_impaired
+from loadgen.simulate.impair import KINDS, OutgoingBatch, n_impaired
 from loadgen.simulate.schedule import NS_PER_S
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.kafka import KafkaSink
@@ -65,12 +66,26 @@ class SendCounts:
     lag_s: Histogram = field(default_factory=Histogram)
     simulated_ms: int = 0
     served_ns: int = 0
+    _planned: Int64s = field(init=False)
 
-    def plan(self, outgoing: OutgoingBatch, part: slice) -> None:
-        """Count events that are planned from now on: a part, with a start and a stop, of a batch."""
-        virtual_shard = outgoing.events.user_id[part] % N_VIRTUAL_SHARDS
-        planned = self.progress.planned()
-        planned += np.bincount(virtual_shard, minlength=N_VIRTUAL_SHARDS)
+    def __post_init__(self) -> None:
+        self._planned = self.progress.planned()  # shared memory, not a copy
+
+    @classmethod
+    def of(cls, plan: Plan, progress: WorkerProgress, served_ns: int = 0) -> Self:
+        """At the start of a run, or where a predecessor has served its schedule until served_ns."""
+        impaired = dict.fromkeys(KINDS, 0) if plan.settings.impair else {}
+        return cls(progress, impaired=impaired, simulated_ms=plan.simulation.start_ms, served_ns=served_ns)
+
+    def plan(self, outgoing: OutgoingBatch, part: slice, virtual_shard: npt.NDArray[np.integer[Any]]) -> None:
+        """Count events that are planned from now on.
+
+        Args:
+            outgoing: their batch.
+            part: of it, with a start and a stop.
+            virtual_shard: of each event of the part.
+        """
+        self._planned += np.bincount(virtual_shard, minlength=N_VIRTUAL_SHARDS)
         self.n_planned += part.stop - part.start
         if part.stop > part.start:
             self.simulated_ms = int(outgoing.emit_ms[part.stop - 1])
@@ -112,7 +127,7 @@ class SendLoop:
         self.counts, self.seconds, self.activity = counts, seconds, Activity()
         self.is_full = self.is_over = False
         self._end_ns = NO_LIMIT
-        self._batch: Batch | None = None
+        self._batch: tuple[OutgoingBatch, EncodedBatch] | None = None
         self._at = 0
         self._slow_s = self._judged_s = 0.0
 
@@ -136,7 +151,6 @@ class SendLoop:
         if self._batch is None:
             return self._take(self._limit_ns(until_ns))
         outgoing, encoded = self._batch
-        assert encoded is not None
         self._drop_late(outgoing, encoded)
         limit_ns = self._limit_ns(until_ns)
         n_due = int(np.searchsorted(encoded.due_ns[self._at :], limit_ns, side="right"))
@@ -144,9 +158,7 @@ class SendLoop:
             self.is_over = True
             self.counts.served_ns = self.counts.served_ns if n_due else limit_ns
             return False
-        n_now = max(0, min(n_due, self._room(), most - self.counts.n_planned))
-        if n_now:
-            self._send(outgoing, encoded, slice(self._at, self._at + n_now))
+        n_now = self._send_due(outgoing, encoded, n_due, most)
         self.is_full = n_now < n_due
         if not self.is_full:
             self.counts.served_ns = limit_ns
@@ -188,13 +200,11 @@ class SendLoop:
             now_ns: time.monotonic_ns().
             most: events that may be planned in all, beside those that are dropped.
         """
-        if self._batch is not None and self._batch[1] is not None and self._max_lag_s is not None:
+        if self._batch is not None and self._max_lag_s is not None:
             n_due = self.n_waiting(now_ns)
-            n_now = max(0, min(n_due, self._room(), most - self.counts.n_planned))
-            if n_now:
-                self._send(self._batch[0], self._batch[1], slice(self._at, self._at + n_now))
+            n_now = self._send_due(*self._batch, n_due, most)
             if n_due > n_now:
-                self._drop(self._batch[0], self._batch[1], n_due - n_now)
+                self._drop(*self._batch, n_due - n_now)
         self._batch, self.counts.served_ns = None, now_ns
 
     def drain(self, timeout_s: float, meanwhile: Callable[[], None]) -> None:
@@ -207,8 +217,7 @@ class SendLoop:
 
     def n_waiting(self, until_ns: int) -> int:
         """Events of the batch in hand that are due before this moment and not sent."""
-        encoded = self._batch[1] if self._batch else None
-        return 0 if encoded is None else int(np.searchsorted(encoded.due_ns[self._at :], until_ns))
+        return int(np.searchsorted(self._batch[1].due_ns[self._at :], until_ns)) if self._batch else 0
 
     def snapshot(self, now_ns: int, active: int, cpu_s: float, scheduled: float, scheduled_ns: int) -> Snapshot:
         """The totals so far; they go on changing with the loop.
@@ -247,15 +256,16 @@ class SendLoop:
             self.activity.look_up(time.monotonic_ns())
         if batch is None:
             self.is_over = self._source.is_over
-            self.counts.served_ns = max(self.counts.served_ns, limit_ns) if not self.is_over else self.counts.served_ns
+            if not self.is_over:
+                self.counts.served_ns = max(self.counts.served_ns, limit_ns)
             return False
         outgoing, encoded = batch
         if encoded is None or len(encoded) == 0:
-            self.counts.plan(outgoing, slice(0, len(outgoing)))
+            self.counts.plan(outgoing, slice(0, len(outgoing)), outgoing.events.user_id % N_VIRTUAL_SHARDS)
             for _, filter in self._outputs:
                 filter.skip(outgoing.events)
         else:
-            self._batch, self._at = batch, 0
+            self._batch, self._at = (outgoing, encoded), 0
         return True
 
     def _is_time_up(self, n_due: int) -> bool:
@@ -263,13 +273,17 @@ class SendLoop:
         late_ns = time.monotonic_ns() - self._end_ns
         return late_ns >= 0 and (n_due == 0 or self._max_lag_s is None or late_ns >= END_GRACE_S * NS_PER_S)
 
-    def _room(self) -> int:
-        return min(sink.room() for sink, _ in self._outputs)
+    def _send_due(self, outgoing: OutgoingBatch, encoded: EncodedBatch, n_due: int, most: int) -> int:
+        """Give every sink as many of the next events as have room and are allowed; return how many."""
+        room = min(sink.room() for sink, _ in self._outputs)
+        n_now = max(0, min(n_due, room, most - self.counts.n_planned))
+        if n_now:
+            self._send(outgoing, encoded, slice(self._at, self._at + n_now))
+        return n_now
 
     def _send(self, outgoing: OutgoingBatch, encoded: EncodedBatch, part: slice) -> None:
-        """Give a run of events to every sink."""
         due = encoded[part]
-        self.counts.plan(outgoing, part)
+        self.counts.plan(outgoing, part, due.virtual_shard)
         self.counts.lag_s.record((time.monotonic_ns() - due.due_ns).astype(np.float64) / NS_PER_S)
         self.counts.progress.n_accepted += len(due)
         self._at = part.stop
@@ -284,21 +298,21 @@ class SendLoop:
         if self._max_lag_s is None:
             return
         oldest_ns = time.monotonic_ns() - int(self._max_lag_s * NS_PER_S)
-        n_late = int(np.searchsorted(encoded.due_ns[self._at :], oldest_ns))
+        n_late = self.n_waiting(oldest_ns)
         if n_late:
             self._drop(outgoing, encoded, n_late)
             self._catch_up.jump(oldest_ns)
 
     def _drop(self, outgoing: OutgoingBatch, encoded: EncodedBatch, n_events: int) -> None:
         part = slice(self._at, self._at + n_events)
+        late = encoded[part]
         self._at = part.stop
-        self.counts.plan(outgoing, part)
+        self.counts.plan(outgoing, part, late.virtual_shard)
         for sink, filter in self._outputs:
-            sink.drop(filter.unsent(encoded[part]))
+            sink.drop(filter.unsent(late))
 
     def _next_due_ns(self) -> int:
-        encoded = self._batch[1] if self._batch else None
-        return NO_LIMIT if encoded is None or self._at == len(encoded) else int(encoded.due_ns[self._at])
+        return int(self._batch[1].due_ns[self._at]) if self._batch else NO_LIMIT
 
     def _round_trip_s(self) -> float:
         """Of the broker; nan where there is none, or before it is known."""

@@ -32,7 +32,6 @@ from loadgen.runner.outputs import ResumeFilter, open_sinks
 from loadgen.runner.send_loop import SendCounts, SendLoop
 from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
-from loadgen.simulate.impair import KINDS
 from loadgen.simulate.schedule import NS_PER_S, Schedule
 from loadgen.sink import EncodedBatch
 from loadgen.sink.stream import StreamSink
@@ -104,12 +103,7 @@ class Worker:
         self._sinks = open_sinks(task, user_ids, connection)
         outputs = [(sink, ResumeFilter.of(sink, task.legacy)) for sink in self._sinks]
         self._batches = Batches(stream, [filter for _, filter in outputs], seconds := Seconds())
-        counts = SendCounts(
-            reached,
-            impaired=dict.fromkeys(KINDS, 0) if settings.impair else {},
-            simulated_ms=plan.simulation.start_ms,
-            served_ns=task.legacy.served_ns,
-        )
+        counts = SendCounts.of(plan, reached, task.legacy.served_ns)
         max_lag_s = None if settings.unpaced else settings.max_lag_s
         self._loop = SendLoop(self._batches, outputs, counts, seconds, max_lag_s, self._show_samples)
         self._is_complete = False

@@ -1,6 +1,6 @@
 """The one engine of a Locust process: its listeners, their events, one producer, exact accounting. No Locust in here.
 
-    attend → shard.step → due_ns → encoder.encode → sink.send → reports → snapshot
+    attend → stream.next → stream.encode → loop.turn → snapshot
 
 In: a `Plan`, the shard's part of it, and from another thread: how many listeners of each taste are to be online, a
 lease, and "stop". Out: events to Kafka, and snapshots to look at. `run` belongs in a native thread of its own; `turn`,
@@ -21,7 +21,6 @@ from loadgen.scenarios.lease_table import Lease
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.dynamic_population import TASTES, DynamicPopulation
 from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_virtual_shards, window_for
-from loadgen.simulate.impair import KINDS
 from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule
 from loadgen.sink.kafka import KafkaSink
 from loadgen.stream import EventStream
@@ -43,7 +42,7 @@ PUBLISH_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class EngineShard:
-    """Which part of the listeners an engine has, and for the how-manieth time in this test.
+    """Which part of the listeners an engine has, and its fencing token.
 
     Attributes:
         shard, of: virtual shards shard, shard + of, shard + 2 * of …
@@ -83,11 +82,7 @@ class Engine:
         assert plan.kafka is not None
         self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
         self._seconds = Seconds()
-        counts = SendCounts(
-            WorkerProgress(),
-            impaired=dict.fromkeys(KINDS, 0) if settings.impair else {},
-            simulated_ms=plan.simulation.start_ms,
-        )
+        counts = SendCounts.of(plan, WorkerProgress())
         max_lag_s = None if settings.unpaced else settings.max_lag_s
         outputs = [(self._sink, ResumeFilter.of(self._sink, Checkpoint()))]
         self._loop = SendLoop(self, outputs, counts, self._seconds, max_lag_s)

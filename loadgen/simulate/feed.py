@@ -1,12 +1,7 @@
-"""The events of one worker in their fixed order: windows of the simulation, cut to what the run asks for.
+"""The events of some virtual shards in their fixed order, cut to what the run asks for; and when they are due.
 
-A shard and limits go in; batches come out until the end of the simulated window, or of the virtual shards' quotas, is
-reached.
-
-What part of a run some virtual shards of the listeners are: which events, how many a second, due when.
-
-The run's settings and virtual shards go in; the feed and the schedule of these virtual shards come out. The worker that
-produces the events, and `verify`, which makes them again, take both from here.
+In: a run's settings and virtual shards. Out: a `Feed` of batches until the end of the simulated window, or until the
+quotas of the virtual shards are used up, and their schedule. Workers and `verify` take both from here.
 """
 
 from collections.abc import Callable

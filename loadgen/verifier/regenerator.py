@@ -18,7 +18,7 @@ from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, Int32s, Int64
 from loadgen.fingerprint import hash_integers, mix
 from loadgen.formats import format_named
 from loadgen.kafka.partition import murmur2_partitions
-from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
+from loadgen.simulate.catalog import cache_folder
 from loadgen.simulate.catalog_file import Catalog, load
 from loadgen.simulate.feed import (
     MAX_BATCH,
@@ -30,7 +30,7 @@ from loadgen.simulate.feed import (
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.simulate.population import user_names
 from loadgen.simulate.world import SimulationSettings
-from loadgen.stream import EventStream
+from loadgen.stream import EventStream, catalog_of
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import HashedNames, NameLookup
 from loadgen.verifier.observed import SHAPELESS
@@ -117,11 +117,10 @@ def find_catalog(promise: ManifestSpec, building: Building) -> Catalog:
         found = _loaded(path)
         if found is not None and found.digest == promise.digest:
             return found
+    found = catalog_of(settings, building)
     if settings.catalog is not None:
-        found = open_imported(settings.catalog, folder)
         step = f"import it again from the same file: loadgen catalog import FILE --name {settings.catalog}"
     else:
-        found = open_catalog(CatalogSettings(n_tracks=settings.tracks), folder, building)
         step = f"it was built with Faker {promise.faker}: pip install faker=={promise.faker}, or copy that cache here"
     if found.digest != promise.digest:
         raise ManifestError(
