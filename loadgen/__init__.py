@@ -37,6 +37,7 @@ The folders and files:
     library.py           the public names: events, run, verify
     event.py             the columns and pages of an event
     formats.py           the wire formats as data: their fields, and the source of each
+    extensions.py        what other packages add: found by name, or by an entry point
     fingerprint.py       the 64-bit hash of an event, on columns
     ledger.py            planned = delivered + failed + dropped + unfinished
     histogram.py         mergeable histograms of durations

@@ -4,18 +4,17 @@ What depends on a format is derived from its `Format`: the encoder, the hash of 
 and DuckDB, and the readers. A further field is one line here, a further format one object.
 """
 
-import os
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
 from loadgen.errors import UsageError
 from loadgen.event import TRACK_PAGES, Page
+from loadgen.extensions import load
+from loadgen.extensions import names as installed
 
 FieldType = Literal["integer", "float", "text"]
 
@@ -53,8 +52,6 @@ class Source(StrEnum):
 
 OF_TRACK = {Source.ARTIST, Source.TITLE, Source.LENGTH, Source.TIER, Source.POPULARITY, Source.GENRE}
 """Sources with a value only where the event is about a track."""
-GROUP = "loadgen.formats"
-"""The group of entry points under which packages offer formats."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _IDS = {Source.USER_ID, Source.SESSION_ID, Source.ITEM}
 _TIME_NAMES = {Source.TIME_MS: "ts", Source.TIME_ISO: "timestamp"}
@@ -219,7 +216,7 @@ def format_named(name: str) -> Format:
     """The format of this name.
 
     Args:
-        name: one of loadgen's, of an entry point in the group GROUP, or MODULE:OBJECT.
+        name: one of loadgen's, that of an entry point, or MODULE:OBJECT.
 
     Raises:
         UsageError: there is none, or it cannot be used.
@@ -227,38 +224,16 @@ def format_named(name: str) -> Format:
     if name in BUILT_IN:
         return BUILT_IN[name]
     if name not in _LOADED:
-        found = _load(name)
+        if ":" not in name and name not in installed("format"):
+            known = ", ".join(BUILT_IN)
+            step = "name an entry point of an installed package, or write MODULE:OBJECT"
+            raise UsageError(f"format must be one of {known}, got {name!r}; {step}")
+        found = load("format", name)
+        if not isinstance(found, Format):
+            raise UsageError(f"format {name!r} must be a loadgen.Format, got {type(found).__name__}; mend the module")
         _check_names(name, found)
         _LOADED[name] = found
     return _LOADED[name]
-
-
-def is_installed(name: str) -> bool:
-    """Whether an installed package has a format of this name."""
-    return len(entry_points(group=GROUP, name=name)) > 0
-
-
-def _load(name: str) -> Format:
-    entries = list(entry_points(group=GROUP, name=name))
-    if ":" in name and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a module beside the user's own files, as `python -m` finds it
-    if ":" in name:
-        entries = [EntryPoint(name, name, GROUP)]
-    if not entries:
-        known = ", ".join(BUILT_IN)
-        raise UsageError(
-            f"format must be one of {known}, of an installed package (entry point {GROUP}), or MODULE:OBJECT, "
-            f"got {name!r}"
-        )
-    try:
-        found = entries[0].load()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(
-            f"format {name!r} cannot be loaded: {error}; check the module, the object and PYTHONPATH"
-        ) from error
-    if not isinstance(found, Format):
-        raise UsageError(f"format {name!r} must be a loadgen.formats.Format, got {type(found).__name__}")
-    return found
 
 
 def _check_names(name: str, wire_format: Format) -> None:

@@ -280,9 +280,9 @@ _FORMAT_OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 def wire_format(value: Any) -> str:
     """The name of a wire format: one of loadgen's, one of an installed package, or MODULE:OBJECT."""
     if isinstance(value, str) and value not in FORMATS:
-        from loadgen.formats import is_installed  # costs time that other values need not spend
+        from loadgen.extensions import names  # costs time that other values need not spend
 
-        if _FORMAT_OBJECT.fullmatch(value) or is_installed(value):
+        if _FORMAT_OBJECT.fullmatch(value) or value in names("format"):
             return value
     return str(choice(*FORMATS)(value))
 

@@ -9,7 +9,6 @@ delivered once `write` has returned. After a crash of a worker its successor wri
 snapshot (some half a second): at least once.
 """
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,13 +18,13 @@ import numpy as np
 
 from loadgen.errors import LoadgenError, SinkError, UsageError, described
 from loadgen.event import Int64s
+from loadgen.extensions import load
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.in_flight import SentColumns, count_delivered
 
 __all__ = ["EncodedBatch", "NullSink", "SimpleSink", "Sink", "SinkContext", "find_sink", "name_of", "open_sink"]
-ENTRY_POINTS = "loadgen.sinks"
 MAX_SEND = 65_536
 """Events taken at a time."""
 
@@ -146,36 +145,12 @@ def find_sink(spec: str) -> Callable[[SinkContext], Sink]:
         UsageError: there is no such module, class or entry point, or importing it fails.
     """
     name = name_of(spec)
-    module_name, colon, class_name = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name) if colon else _entry_point(name)
-    except ModuleNotFoundError as error:
-        step = "install its package, or name its folder in PYTHONPATH"
-        raise UsageError(f"--sink {name} must be in a module that can be imported, got {error}; {step}") from error
-    except AttributeError as error:
-        step = "write --sink package.module:Class"
-        raise UsageError(f"--sink {name} must name a class of its module, got {described(error)}; {step}") from error
-    except LoadgenError:
-        raise
-    except Exception as error:
-        step = "mend the module"
-        raise UsageError(f"--sink {name} must be importable, got {described(error)}; {step}") from error
+    found = load("sink", name)
     if not callable(found):
         step = "write --sink package.module:Class"
         raise UsageError(f"--sink {name} must name a class, got {type(found).__name__}; {step}")
     maker: Callable[[SinkContext], Sink] = found
     return maker
-
-
-def _entry_point(name: str) -> object:
-    from importlib.metadata import entry_points  # takes 20 ms, and is asked for by few
-
-    points = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
-    if name not in points:
-        known = ", ".join(sorted(points)) or "none"
-        step = "write --sink package.module:Class, or install the package that has it"
-        raise UsageError(f"--sink must name an entry point of {ENTRY_POINTS} ({known}), got {name!r}; {step}")
-    return points[name].load()
 
 
 def open_sink(spec: str, context: SinkContext) -> Sink:
