@@ -60,7 +60,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadgen.library import LoadgenError, RunResult, UsageError, VerifyResult, events, run, verify
-    from loadgen.sink.simple import EncodedBatch, SimpleSink, Sink, SinkContext
+    from loadgen.simulate.pacers import Pacer
+    from loadgen.sink.simple import EncodedBatch, SimpleSink, Sink, SinkContext, StartableSink
 
 __version__ = "0.1.0"
 __all__ = [
@@ -68,12 +69,14 @@ __all__ = [
     "Field",
     "Format",
     "LoadgenError",
+    "Pacer",
     "Page",
     "RunResult",
     "SimpleSink",
     "Sink",
     "SinkContext",
     "Source",
+    "StartableSink",
     "UsageError",
     "VerifyResult",
     "__version__",
@@ -81,7 +84,8 @@ __all__ = [
     "run",
     "verify",
 ]
-_MODULES = dict.fromkeys(("EncodedBatch", "SimpleSink", "Sink", "SinkContext"), "loadgen.sink.simple")
+_MODULES = dict.fromkeys(("EncodedBatch", "SimpleSink", "Sink", "SinkContext", "StartableSink"), "loadgen.sink.simple")
+_MODULES |= {"Pacer": "loadgen.simulate.pacers"}
 _MODULES |= dict.fromkeys(("Field", "Format", "Page", "Source"), "loadgen.formats")
 
 

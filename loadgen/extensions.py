@@ -1,12 +1,16 @@
 """What other packages add to loadgen: an object named MODULE:OBJECT, or by an entry point of an installed package.
 
 A group of entry points is a kind of extension: sinks, formats, fields, pacers, behaviours. The current folder is
-searched too, as `python -m` does, so that a module beside the user's own files needs no installation.
+searched too, as `python -m` does, so that a module beside the user's own files needs no installation. A sink or a
+pacer is given as text, `MODULE:CLASS?key=value&…`, or in Python as an object.
 """
 
 import os
+import pickle
 import sys
 from importlib import import_module
+from operator import attrgetter
+from urllib.parse import parse_qsl
 
 from loadgen.errors import LoadgenError, UsageError, described
 
@@ -54,10 +58,59 @@ def load(kind: str, name: str) -> object:
         raise UsageError(f"--{kind} {name} {rule}, got {described(error)}; {step}") from error
 
 
+def name_of(extension: object) -> str:
+    """The name of an extension: its text without options, or MODULE:CLASS of an object."""
+    if isinstance(extension, str):
+        return extension.partition("?")[0]
+    kind = extension if isinstance(extension, type) else type(extension)
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def make(kind: str, extension: object) -> object:
+    """The object of an extension: a class is called, with the options of its text as keywords.
+
+    Args:
+        kind: a key of GROUPS.
+        extension: a text, or an object.
+
+    Raises:
+        UsageError: see `load`; or the class does not take these options.
+    """
+    name, found, options = name_of(extension), extension, ""
+    if isinstance(extension, str):
+        found, options = load(kind, name), extension.partition("?")[2]
+    if not callable(found) and not options:
+        return found
+    try:
+        return found(**dict(parse_qsl(options, keep_blank_values=True)))  # type: ignore[operator]  # raises TypeError
+    except LoadgenError:
+        raise
+    except Exception as error:
+        step = "look at the options behind its ?, or mend the class"
+        raise UsageError(f"--{kind} {name} must be made from its options, got {described(error)}; {step}") from error
+
+
+def check_portable(kind: str, extension: object) -> None:
+    """Check that an extension can be sent to worker processes.
+
+    Raises:
+        UsageError: it cannot be pickled, or the workers cannot import its class.
+    """
+    name = name_of(extension)
+    try:
+        pickled = pickle.dumps(extension)
+    except Exception as error:
+        step = "define its class at the top of a module, and open files and connections later, as a sink does in start"
+        raise UsageError(f"{kind} {name} must be picklable for the workers, got {described(error)}; {step}") from error
+    if b"__main__" in pickled and not os.path.isfile(getattr(sys.modules["__main__"], "__file__", "")):
+        step = f"write its class into a file, such as my_{kind}.py, and import it from there"
+        raise UsageError(f"{kind} {name} must be in a module that workers can import, got a notebook or shell; {step}")
+
+
 def _object(module_name: str, object_name: str) -> object:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    return getattr(import_module(module_name), object_name)
+    return attrgetter(object_name)(import_module(module_name))
 
 
 def _entry_point(kind: str, name: str) -> object:

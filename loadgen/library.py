@@ -21,6 +21,7 @@ from loadgen.config.layers import of_arguments
 from loadgen.errors import LoadgenError, UsageError
 
 if TYPE_CHECKING:
+    from loadgen.sink.simple import StartableSink
     from loadgen.stream import EventStream
 
 MS_PER_HOUR = 3_600_000
@@ -79,16 +80,21 @@ class RunResult:
     problems: tuple[str, ...]
 
 
-def run(**arguments: Any) -> RunResult:
+def run(*, sinks: "Sequence[StartableSink | str]" = (), **arguments: Any) -> RunResult:
     """Simulate listeners and send their events, as `loadgen run` does; returns when it is over.
 
     Args:
+        sinks: those of your own, in place of --sink: objects, which are pickled for the workers, or texts as on the
+            command line.
         arguments: those of `loadgen run`: users, workers, brokers, topic, rate, duration, threshold … A number of
             seconds or minutes may be a text with its unit: "30s".
 
     Raises:
         LoadgenError: an argument is wrong, or the run could not start. One that breaks off on its way is a result.
     """
+    if "sink" in arguments:
+        raise UsageError("unknown argument 'sink'; did you mean sinks?")
+    arguments |= {"sink": sinks} if sinks else {}
     given = {"quiet": True, "metrics_port": 0} | {name: _text(value) for name, value in arguments.items()}
     settings = of_arguments(RunSettings, given)
     for name in ("find_max_rate", "preview", "dry_run"):

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from loadgen.config.masks import MASK, is_secret
 from loadgen.config.values import BadValue
+from loadgen.extensions import name_of
 
 _BROKER = re.compile(
     r"(?:[A-Za-z_]+://)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?"
@@ -21,7 +22,7 @@ STORE_KINDS = ("file", "hdfs")
 _LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/]*@")
 """The start of a URL with a user name in it."""
 OWN_SINKS = ("kafka", "stream", "files", "null")
-_SINK = re.compile(r"[A-Za-z_][\w.-]*(?::[A-Za-z_]\w*)?", re.ASCII)
+_EXTENSION = re.compile(r"[A-Za-z_][\w.-]*(?::[A-Za-z_][\w.]*)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -77,21 +78,28 @@ def stores(value: Any) -> tuple[str, ...]:
     return tuple(store(part) for part in _parts(value))
 
 
-def sinks(value: Any) -> tuple[str, ...]:
-    """Specs of sinks, `module:Class?key=value&…` or `entry_point?…`: a list, or a text with one on each line."""
-    found = tuple(_sink(part) for part in _parts(value))
-    bare = [spec.partition("?")[0] for spec in found]
+def sinks(value: Any) -> tuple[Any, ...]:
+    """Sinks, each as text, `module:Class?key=value&…` or `entry_point?…`, or an object; or a text with many lines."""
+    rule = f"must be package.module:Class, or an entry point's name other than {', '.join(OWN_SINKS)}"
+    found = tuple(_extension(part, "start", rule, "my_package:MySink?path=events") for part in _parts(value))
+    bare = [name_of(sink) for sink in found]
     if len(set(bare)) < len(bare):
         raise BadValue("must name each sink once", "give a second sink a class of its own", secret=True)
     return found
 
 
-def _sink(value: Any) -> str:
-    example = "write for example my_package:MySink?path=events"
-    text = value if isinstance(value, str) else ""
+def pacer(value: Any) -> Any:
+    """A pacer as text, `module:OBJECT?key=value&…` or `entry_point?…`, or as an object."""
+    return _extension(value, "invert", "must be package.module:OBJECT, or an entry point's name", "my_package:MyPacer")
+
+
+def _extension(value: Any, method: str, rule: str, example: str) -> Any:
+    """A text of the right form, or an object or a class that has this method."""
+    if callable(getattr(value, method, None)):
+        return value
+    text, example = value if isinstance(value, str) else "", f"write for example {example}"
     name, question, query = text.partition("?")
-    if not _SINK.fullmatch(name) or name in OWN_SINKS:
-        rule = f"must be package.module:Class, or an entry point's name other than {', '.join(OWN_SINKS)}"
+    if not _EXTENSION.fullmatch(name) or name in OWN_SINKS:
         raise BadValue(rule, example, secret=bool(question))
     if question:
         try:
@@ -101,15 +109,20 @@ def _sink(value: Any) -> str:
     return text
 
 
-def public_sinks(specs: Sequence[str]) -> list[str]:
-    """The specs with the values of their secret options as ***."""
-    return [_public_sink(spec) for spec in specs]
+def public_extensions(extensions: Sequence[Any]) -> list[str]:
+    """Extensions as text, see `public_extension`."""
+    return [public_extension(one) for one in extensions]
 
 
-def _public_sink(spec: str) -> str:
-    name, question, query = spec.partition("?")
+def public_extension(extension: Any) -> str:
+    """An extension as text, with the values of secret options as ***; of an object only MODULE:CLASS is known."""
+    _, question, query = extension.partition("?") if isinstance(extension, str) else ("", "", "")
     options = (option.partition("=") for option in query.split("&"))
-    return name + question + "&".join(f"{key}{eq}{MASK if is_secret(key) else text}" for key, eq, text in options)
+    return (
+        name_of(extension)
+        + question
+        + "&".join(f"{key}{eq}{MASK if is_secret(key) else text}" for key, eq, text in options)
+    )
 
 
 def is_utf8(text: str) -> bool:

@@ -50,7 +50,7 @@ def _problem(settings: "Settings", rule: str, names: str, next_step: str) -> Pro
 
 def of_run(settings: "RunSettings") -> Iterator[Problem]:
     """Every broken rule of `loadgen run`."""
-    for rules in (_workers, _ending, _pace, _shape, _search, _places, _world, _figures, _report):
+    for rules in (_workers, _ending, _pace, _shape, _pacer, _search, _places, _world, _figures, _report):
         yield from rules(settings)
 
 
@@ -84,7 +84,7 @@ def _pace(s: "RunSettings") -> Iterator[Problem]:
 
 def _shape(s: "RunSettings") -> Iterator[Problem]:
     step = "add --rate, such as --rate 20k/s"
-    if s.preview and s.shape is None and isinstance(s.rate, str):
+    if s.preview and s.shape is None and s.pacer is None and isinstance(s.rate, str):
         yield _problem(s, "a preview shows a rate", "preview rate shape", "add --rate 20k/s, or --shape")
     if s.shape is None:
         return
@@ -94,6 +94,14 @@ def _shape(s: "RunSettings") -> Iterator[Problem]:
         yield _problem(s, "a shape needs a rate, of which it is a part", "shape rate", step)
     elif s.rate == "natural" and s.speed != 1:
         yield _problem(s, "a shape already sets how fast simulated time goes", "shape speed", "keep one of the two")
+
+
+def _pacer(s: "RunSettings") -> Iterator[Problem]:
+    if s.pacer is None:
+        return
+    for other, left_out in (("rate", "natural"), ("shape", None), ("speed", 1), ("end_ms", None), ("find_max_rate", 0)):
+        if getattr(s, other) != left_out:
+            yield _problem(s, "a pacer alone says when events are due", f"pacer {other}", "keep one of the two")
 
 
 def _search(s: "RunSettings") -> Iterator[Problem]:

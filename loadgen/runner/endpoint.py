@@ -28,7 +28,7 @@ def info_of(plan: "Plan") -> tuple[str, ...]:
     settings = plan.settings
     rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate:g}"
     told = (plan.run_id, own_version(), settings.format, settings.seed, settings.shard)
-    shape = settings.shape.name if settings.shape else "none"
+    shape = settings.curve or "none"
     return tuple(map(str, (*told, settings.users, settings.workers, rate, shape)))
 
 

@@ -17,6 +17,7 @@ from loadgen.ledger import Tally
 from loadgen.progress import Progress
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
+from loadgen.sink.simple import StartableSink
 
 STUCK_NS = 1_000_000_000
 """A worker looks at its deliveries many times a second: one that has not for so long was held up itself."""
@@ -36,6 +37,7 @@ class Plan:
         kafka: where to produce, or None.
         topic_ends: partition → one past its last offset before the run; None where that is not known.
         stream: lines go to the coordinator, which writes the one output file.
+        sinks: name → sink of another package, which each worker starts.
     """
 
     run_id: str
@@ -47,6 +49,7 @@ class Plan:
     kafka: KafkaSettings | None
     topic_ends: dict[int, int] | None
     stream: bool
+    sinks: dict[str, StartableSink] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

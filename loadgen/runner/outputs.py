@@ -11,7 +11,7 @@ from loadgen.runner.messages import Checkpoint, Chunk, Plan
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.files import DateFolderSink
 from loadgen.sink.kafka import KafkaSink
-from loadgen.sink.simple import NullSink, SinkContext, name_of, open_sink
+from loadgen.sink.simple import NullSink, SinkContext, start_sink
 from loadgen.sink.stream import StreamSink
 
 
@@ -24,7 +24,7 @@ def sink_names(plan: Plan) -> list[str]:
         "files": settings.folder is not None,
         "null": settings.discard,
     }
-    return [*(name for name, is_wanted in wanted.items() if is_wanted), *map(name_of, settings.sink)]
+    return [*(name for name, is_wanted in wanted.items() if is_wanted), *plan.sinks]
 
 
 def open_sinks(task: ShardAssignment, user_ids: Int64s, connection: Connection) -> list[Sink]:
@@ -54,8 +54,7 @@ def _open(name: str, task: ShardAssignment, user_ids: Int64s, connection: Connec
             plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, before=before, resume=resume
         )
     context = SinkContext(name, n_rows, plan.run_id, machine, task.index, settled=settled, progress=before)
-    spec = next((spec for spec in plan.settings.sink if name_of(spec) == name), None)
-    return NullSink(context) if spec is None else open_sink(spec, context)
+    return start_sink(plan.sinks[name] if name in plan.sinks else NullSink(), context)
 
 
 def _hand_over(connection: Connection, data: memoryview, n_events: int) -> None:

@@ -12,6 +12,7 @@ from loadgen.config import RunSettings
 from loadgen.config.values import say_duration
 from loadgen.encode.tracks import open_track_parts
 from loadgen.errors import BrokerUnreachable, UsageError
+from loadgen.extensions import check_portable, name_of
 from loadgen.files import check_writable
 from loadgen.formats import format_named
 from loadgen.kafka.check import check_topic, create_topic
@@ -26,7 +27,9 @@ from loadgen.runner.messages import Plan
 from loadgen.runner.reach import natural_per_s, reach_of
 from loadgen.simulate.feed import offered
 from loadgen.simulate.model import Expected, Model
-from loadgen.sink.simple import find_sink, name_of
+from loadgen.simulate.pacers import check_pacer, find_pacer
+from loadgen.simulate.shapes import MOST_S
+from loadgen.sink.simple import make_sink
 from loadgen.stream import catalog_of, simulation_of
 
 
@@ -60,9 +63,8 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
     Raises:
         LoadgenError: the first thing that stands in the way.
     """
-    _check_shape(settings)
-    for spec in settings.sink:
-        find_sink(spec)
+    _check_pace(settings)
+    sinks = {name_of(sink): make_sink(sink) for sink in settings.sink}
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
     kafka, topic_ends = _kafka(settings, screen, embedded_address)
@@ -81,20 +83,28 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
         kafka=kafka,
         topic_ends=topic_ends,
         stream=settings.output is not None,
+        sinks=sinks,
     )
 
 
-def _check_shape(settings: RunSettings) -> None:
-    """A run that a number of events ends must get there."""
+def _check_pace(settings: RunSettings) -> None:
+    """A pacer must keep its rules, and a run that a number of events ends must get there."""
+    if settings.pacer is not None:
+        if not isinstance(settings.pacer, str):
+            check_portable("pacer", settings.pacer)
+        check_pacer(find_pacer(settings.pacer), settings.curve, settings.duration_s, settings.events)
     shape = None if settings.unpaced else offered(settings)
     if shape is None or settings.events is None or settings.duration_s is not None:
         return
     if not np.isfinite(shape.invert(settings.events - 1)):
         raise UsageError(
-            f"shape {settings.shape.name if settings.shape else ''} must offer --events {settings.events:,} before it "
-            f"ends in silence, got {float(shape.integral(shape.start_s[-1])):,.0f}; add --duration, or let its last "
-            "phase end above 0"
+            f"{_kind(settings)} {settings.curve} must offer --events {settings.events:,} before it ends in silence, "
+            f"got {float(shape.integral(MOST_S)):,.0f}; add --duration, or let it end above 0"
         )
+
+
+def _kind(settings: RunSettings) -> str:
+    return "shape" if settings.pacer is None else "pacer"
 
 
 def expected_of(settings: RunSettings) -> Expected:
@@ -148,7 +158,9 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     shape = None if settings.unpaced else offered(settings)
     pace = "as fast as possible" if settings.unpaced else f"{settings.rate} at speed {settings.speed:g}"
     if shape is not None:
-        pace = f"{shape.peak_per_s:,g} events/s" + (f" at most, shape {settings.shape.name}" if settings.shape else "")
+        pace = f"{shape.peak_per_s:,g} events/s" + (
+            f" at most, {_kind(settings)} {settings.curve}" if settings.curve else ""
+        )
     return [
         ("run", plan.run_id),
         ("seed", str(settings.seed)),
@@ -174,7 +186,7 @@ def _place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     if settings.folder is not None:
         hint = "" if plan.kafka else "  (for Kafka: --brokers HOST:PORT --topic NAME)"
         rows.append(("to folder", f"{settings.folder}, JSON lines by date{hint}"))
-    rows += [("to sink", name_of(spec)) for spec in settings.sink]
+    rows += [("to sink", name) for name in plan.sinks]
     if settings.discard:
         rows.append(("to", "nowhere (--discard)"))
     return rows

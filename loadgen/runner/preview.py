@@ -11,6 +11,7 @@ import numpy as np
 
 from loadgen.config import RunSettings
 from loadgen.simulate.feed import offered
+from loadgen.simulate.pacers import PacerShape, check_pacer, find_pacer
 from loadgen.simulate.shapes import ENDLESS_S, Floats, Shape
 from loadgen.terminal import clock, say, say_json
 
@@ -30,6 +31,8 @@ PLAIN = str.maketrans("┤│└─", "+|+-") | dict.fromkeys(range(BLANK + 1, B
 
 def main(settings: RunSettings) -> int:
     """Show what the run would offer; the exit code is 0."""
+    if settings.pacer is not None:
+        check_pacer(find_pacer(settings.pacer), settings.curve, settings.duration_s, settings.events)
     shape = offered(settings)
     assert shape is not None  # a rule of the settings
     length_s = shown_s(settings, shape)
@@ -49,7 +52,7 @@ def _can_say(text: str, encoding: str) -> bool:
     return True
 
 
-def shown_s(settings: RunSettings, shape: Shape) -> float:
+def shown_s(settings: RunSettings, shape: Shape | PacerShape) -> float:
     """How many seconds are shown: all of the run; of one without an end, a cycle, or as much as the shape takes."""
     ends = [] if settings.duration_s is None else [settings.duration_s]
     if settings.events is not None:
@@ -60,19 +63,19 @@ def shown_s(settings: RunSettings, shape: Shape) -> float:
     return shape.cycle_s if shape.cycle_s < float("inf") else own_s * 1.1 or ENDLESS_S
 
 
-def as_json(settings: RunSettings, shape: Shape, length_s: float) -> dict[str, Any]:
+def as_json(settings: RunSettings, shape: Shape | PacerShape, length_s: float) -> dict[str, Any]:
     """The figures, and points along the curve."""
     at_s = np.linspace(0.0, length_s, N_POINTS)
     points = zip(at_s.tolist(), _rates(shape, at_s).tolist(), shape.integral(at_s).tolist(), strict=True)
     return {
-        "shape": settings.shape.name if settings.shape else "constant",
+        "shape": settings.curve or "constant",
         "length_s": length_s,
         **_figures(shape, length_s),
         "points": [{"at_s": at, "rate_per_s": rate, "events": events} for at, rate, events in points],
     }
 
 
-def _figures(shape: Shape, length_s: float) -> dict[str, float]:
+def _figures(shape: Shape | PacerShape, length_s: float) -> dict[str, float]:
     inner = shape.start_s[shape.start_s < length_s]
     rates = _rates(shape, np.concatenate([inner, np.linspace(0.0, length_s, 2 * WIDTH * PER_DOT)]))
     events = float(shape.integral(length_s))
@@ -83,15 +86,15 @@ def _figures(shape: Shape, length_s: float) -> dict[str, float]:
     return {name: float(f"{value:.9g}") for name, value in found.items()}
 
 
-def _rates(shape: Shape, at_s: Floats) -> Floats:
+def _rates(shape: Shape | PacerShape, at_s: Floats) -> Floats:
     """The rate at these times; at the last, where the shape may begin again, that of just before."""
     return shape.rate_at(np.minimum(at_s, np.nextafter(at_s[-1], 0.0)))
 
 
-def as_text(settings: RunSettings, shape: Shape, length_s: float) -> list[str]:
+def as_text(settings: RunSettings, shape: Shape | PacerShape, length_s: float) -> list[str]:
     """The curve with its axes and figures: lines of at most 80 characters."""
     found = _figures(shape, length_s)
-    name = settings.shape.name if settings.shape else "constant"
+    name = settings.curve or "constant"
     labels = {row: _short(found["peak_per_s"] * (HEIGHT - row) / HEIGHT) for row in range(0, HEIGHT, HEIGHT // TICKS)}
     rows = _curve(shape, length_s, found["peak_per_s"])
     figures = [f"{word} {_short(found[f'{word}_per_s'])}/s" for word in ("peak", "mean", "least")]
@@ -105,7 +108,7 @@ def as_text(settings: RunSettings, shape: Shape, length_s: float) -> list[str]:
     ]
 
 
-def _curve(shape: Shape, length_s: float, peak_per_s: float) -> list[str]:
+def _curve(shape: Shape | PacerShape, length_s: float, peak_per_s: float) -> list[str]:
     """HEIGHT rows of braille characters, WIDTH at most: a column of dots has all rates of the shape in that time."""
     at_s = np.linspace(0.0, length_s, 2 * WIDTH * PER_DOT + 1)
     shares = np.minimum(_rates(shape, at_s) / (peak_per_s or 1.0), 1.0)

@@ -15,6 +15,7 @@ from loadgen.kafka.topic_config import TimeBounds
 from loadgen.simulate.feed import offered
 from loadgen.simulate.gaps import gaps_of
 from loadgen.simulate.model import Model
+from loadgen.simulate.pacers import PacerShape
 from loadgen.simulate.shapes import Shape
 from loadgen.simulate.state import age_band
 from loadgen.simulate.world import SimulationSettings
@@ -83,7 +84,7 @@ def _gain_s(span_s: float, speed: float) -> float:
     return span_s * (1 - 1 / speed) if speed > 1 else 0.0
 
 
-def _shape_gain_s(settings: RunSettings, shape: Shape, natural_per_s: float) -> float:
+def _shape_gain_s(settings: RunSettings, shape: Shape | PacerShape, natural_per_s: float) -> float:
     """How much further ahead simulated time gets than it is at the start, where listeners cause so many events/s."""
     end_s = math.inf if settings.duration_s is None else settings.duration_s
     if settings.events is not None:

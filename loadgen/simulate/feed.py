@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, rank_within
 from loadgen.simulate.impair import Impairer, OutgoingBatch, unimpaired
+from loadgen.simulate.pacers import PacerShape, find_pacer
 from loadgen.simulate.schedule import NaturalSchedule, RateSchedule
-from loadgen.simulate.shapes import Shape, shape_of
+from loadgen.simulate.shapes import ENDLESS_S, Shape, shape_of
 from loadgen.simulate.shard import Shard
 
 if TYPE_CHECKING:
@@ -182,16 +183,19 @@ def _batch_of(settings: "RunSettings", wall_rate: float | None, shard: Shard) ->
     return min(PACED_BATCH, (wall_rate or shard.events_per_s * settings.speed) * LOOK_AHEAD_S)
 
 
-def _soon_due(shape: Shape, n_before: int) -> float:
+def _soon_due(shape: Shape | PacerShape, n_before: int) -> float:
     """How many events are due in the LOOK_AHEAD_S after the next one is, that one included."""
     next_s = float(shape.invert(n_before))
     return max(1.0, float(shape.integral(next_s + LOOK_AHEAD_S)) - n_before) if next_s < float("inf") else 1.0
 
 
-def offered(settings: "RunSettings", owned: Owned | None = None) -> Shape | None:
-    """The load that --rate and --shape ask of all listeners, or of these virtual shards; None without either."""
+def offered(settings: "RunSettings", owned: Owned | None = None) -> Shape | PacerShape | None:
+    """The load that --rate, --shape or --pacer asks of all listeners, or of these virtual shards; None without any."""
+    whole: Shape | PacerShape
     rate_per_s = None if isinstance(settings.rate, str) else settings.rate
-    if settings.shape is not None:
+    if settings.pacer is not None:
+        whole = PacerShape(find_pacer(settings.pacer), settings.duration_s or ENDLESS_S)
+    elif settings.shape is not None:
         whole = shape_of(settings.shape, rate_per_s, settings.duration_s, settings.events)
     elif rate_per_s is not None:
         whole = Shape.constant(rate_per_s)

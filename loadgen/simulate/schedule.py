@@ -19,6 +19,7 @@ import numpy as np
 
 from loadgen.event import Int64s
 from loadgen.simulate.impair import OutgoingBatch
+from loadgen.simulate.pacers import PacerShape
 from loadgen.simulate.shapes import Shape
 
 NS_PER_MS = 1_000_000
@@ -60,7 +61,7 @@ class NaturalSchedule:
 
 @dataclass(slots=True)
 class RateSchedule:
-    """So many events a second as a shape offers, whatever their simulated times.
+    """As many events a second as a shape or a pacer offers, whatever their simulated times.
 
     Attributes:
         t0_ns: the shape's zero.
@@ -69,7 +70,7 @@ class RateSchedule:
     """
 
     t0_ns: int
-    shape: Shape
+    shape: Shape | PacerShape
     n_before: int = 0
     paced: bool = True
 
@@ -81,7 +82,7 @@ class RateSchedule:
             at_ns = position.astype(np.float64) * (NS_PER_S / self.shape.constant_per_s)
         else:
             at_ns = np.rint(self.shape.invert(position) * NS_PER_S)
-        return np.minimum(at_ns, NEVER_NS).astype(np.int64) + self.t0_ns
+        return np.fmin(at_ns, NEVER_NS).astype(np.int64) + self.t0_ns
 
     def scheduled(self, until_ns: int) -> float:
         """Events due before this moment."""

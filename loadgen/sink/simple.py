@@ -4,41 +4,39 @@
         def write(self, batch):
             my_place.append(bytes(batch.buffer()))
 
-`loadgen run --sink my_package:MySink` makes one in each worker. In: batches. Out: a tally in which an event is
-delivered once `write` has returned. After a crash of a worker its successor writes again what came after the last
-snapshot (some half a second): at least once.
+`loadgen run --sink my_package:MySink` makes one, and each worker starts a copy of it. In: batches. Out: a tally in
+which an event is delivered once `write` has returned. After a crash of a worker its successor writes again what came
+after the last snapshot (some half a second): at least once.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qsl
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 import numpy as np
 
 from loadgen.errors import LoadgenError, SinkError, UsageError, described
 from loadgen.event import Int64s
-from loadgen.extensions import load
+from loadgen.extensions import check_portable, make, name_of
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.in_flight import SentColumns, count_delivered
 
-__all__ = ["EncodedBatch", "NullSink", "SimpleSink", "Sink", "SinkContext", "find_sink", "name_of", "open_sink"]
+__all__ = ["EncodedBatch", "NullSink", "SimpleSink", "Sink", "SinkContext", "StartableSink", "make_sink", "start_sink"]
 MAX_SEND = 65_536
 """Events taken at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """What a sink is made from, inside its worker process.
+    """What a sink is started with, inside its worker process.
 
     Attributes:
         name: under which its figures stand in the summary and the manifest; the sink's `name` must equal it.
         n_rows: the number of the shard's listeners.
         run_id: names the run.
         machine, worker: together unique in the run: the I of --shard I/N, and the number of the worker there.
-        options: what stands behind the `?` of --sink.
         settled: int64 per partition, from the snapshot of a predecessor that died; None for a fresh start.
         progress: of the same snapshot.
     """
@@ -48,21 +46,29 @@ class SinkContext:
     run_id: str = ""
     machine: int = 0
     worker: int = 0
-    options: Mapping[str, str] = field(default_factory=dict)
     settled: Int64s | None = None
     progress: Progress | None = None
+
+
+class StartableSink(Sink, Protocol):
+    """A sink of another package: made once, pickled, and started in each worker before anything else is asked of it."""
+
+    def start(self, context: SinkContext) -> None:
+        """Open the place; `name` must be that of the context from here on."""
 
 
 class SimpleSink(ABC):
     """Base of a sink that has one partition and keeps nothing in flight.
 
+    A subclass may have any constructor; its arguments are the options behind the `?` of --sink, as text.
+
     Attributes:
-        context: what it was made from.
+        context: what it was started with.
         name, tally, partition_of_row, settled, progress: see `Sink`.
     """
 
-    def __init__(self, context: SinkContext) -> None:
-        """Begin empty; a subclass that opens something calls this first."""
+    def start(self, context: SinkContext) -> None:
+        """Begin empty; a subclass that opens something does so here, and calls this first."""
         self.context, self.name = context, context.name
         self.tally = Tally()
         self.partition_of_row = np.zeros(context.n_rows, np.uint16)
@@ -133,40 +139,32 @@ class NullSink(SimpleSink):
         """Keep nothing."""
 
 
-def name_of(spec: str) -> str:
-    """The name of the sink of a spec, `package.module:Class?key=value&…` or `entry_point?…`: all but its options."""
-    return spec.partition("?")[0]
-
-
-def find_sink(spec: str) -> Callable[[SinkContext], Sink]:
-    """What makes the sink of a spec.
+def make_sink(sink: object) -> StartableSink:
+    """The sink that --sink names, or a caller of the library gives: not started, and fit for worker processes.
 
     Raises:
-        UsageError: there is no such module, class or entry point, or importing it fails.
+        UsageError: it is not found, cannot be made from its options, is no sink, or cannot be pickled.
     """
-    name = name_of(spec)
-    found = load("sink", name)
-    if not callable(found):
-        step = "write --sink package.module:Class"
-        raise UsageError(f"--sink {name} must name a class, got {type(found).__name__}; {step}")
-    maker: Callable[[SinkContext], Sink] = found
-    return maker
+    made = make("sink", sink)
+    if all(hasattr(type(made), name) for name in ("start", "send", "close")):
+        check_portable("sink", made)
+        return cast(StartableSink, made)
+    step = "let it be a subclass of loadgen.SimpleSink"
+    raise UsageError(f"--sink {name_of(sink)} must be a sink, got {type(made).__name__}; {step}")
 
 
-def open_sink(spec: str, context: SinkContext) -> Sink:
-    """Make the sink of a spec, with its options.
+def start_sink(sink: StartableSink, context: SinkContext) -> Sink:
+    """Start a sink in its worker.
 
     Raises:
-        UsageError: see `find_sink`.
         SinkError: it does not start.
     """
-    options = dict(parse_qsl(spec.partition("?")[2], keep_blank_values=True))
     try:
-        sink = find_sink(spec)(replace(context, options=options))
+        sink.start(context)
     except LoadgenError:
         raise
     except Exception as error:
-        step = "look at the options behind its ?, or mend the sink"
+        step = "look at its options, or mend the sink"
         raise SinkError(f"sink {context.name} must start in each worker, got {described(error)}; {step}") from error
     if getattr(sink, "name", None) != context.name:
         step = "let it be a loadgen.SimpleSink, or set its name to context.name"

@@ -112,8 +112,8 @@ class Comparison:
         keys = {int(promise.key) for promise in promises}
         if len(keys) > 1 and self._timeless:
             raise ManifestError(
-                "runs with --timestamps wall and no schedule must be verified with others of that kind only, got some "
-                "without; verify each kind against a place of its own"
+                "runs with --timestamps wall and --rate max or a pacer must be verified with others of that kind "
+                "only, got some without; verify each kind against a place of its own"
             )
         self.key, self._has_one_key = np.uint64(min(keys, default=0)), len(keys) <= 1
         self._is_coarse = isinstance(names, HashedNames)
@@ -282,7 +282,7 @@ class Comparison:
             self._findings.counts["altered"] += n_puzzles
             self._findings.notes.append(
                 f"{n_puzzles} slices hold an altered time or malformed line at least, which cannot be named: "
-                "with --timestamps wall and no schedule, times cannot be made again"
+                "with --timestamps wall and --rate max or a pacer, times cannot be made again"
             )
         elif allowed[is_puzzle].all():
             self._findings.counts["lost"] += n_puzzles

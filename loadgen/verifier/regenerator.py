@@ -169,7 +169,7 @@ class Regenerator:
     @property
     def _keeps_a_clock(self) -> bool:
         """Whether times are those at which a schedule had the events due."""
-        return self.promise.settings.timestamps == "wall" and not self.promise.settings.unpaced
+        return self.promise.settings.timestamps == "wall" and not self.promise.timeless
 
     def _parcels(self, planned: Int64s) -> Iterator[tuple[Owned, Owned]]:
         """Slices to simulate together, and those of them that are wanted.

@@ -103,7 +103,7 @@ class VerifyReport:
                 f"{n_open:,} planned events failed, were dropped or unfinished: those, and no others, may be absent"
             )
         if any(promise.timeless for promise in self.promises):
-            notes.append("times are compared by the fingerprint only: --timestamps wall without a schedule")
+            notes.append("times are compared by the fingerprint only: --timestamps wall with --rate max or a pacer")
         return notes
 
 

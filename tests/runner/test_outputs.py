@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from loadgen.config.settings import RunSettings
 from loadgen.event import EventBatch
+from loadgen.extensions import name_of
 from loadgen.kafka.options import KafkaSettings
 from loadgen.runner.messages import Checkpoint
 from loadgen.runner.outputs import ResumeFilter, sink_names
 from loadgen.sink import EncodedBatch
-from loadgen.sink.simple import NullSink, SinkContext
+from loadgen.sink.simple import NullSink, SinkContext, StartableSink
 from tests.runner.plans import plan_of
 
 N_PARTITIONS = 4
@@ -76,8 +77,10 @@ def test_a_batch_is_done_only_when_each_of_its_partitions_is() -> None:
 
 def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_untouched() -> None:
     legacy = Checkpoint(settled={"null": np.array([3])})
-    assert not ResumeFilter.of(NullSink(SinkContext("null", 7)), Checkpoint()).left.any()
-    replay = ResumeFilter.of(NullSink(SinkContext("null", 7)), legacy)
+    sink = NullSink()
+    sink.start(SinkContext("null", 7))
+    assert not ResumeFilter.of(sink, Checkpoint()).left.any()
+    replay = ResumeFilter.of(sink, legacy)
     unsent = replay.unsent(lines_of([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
     assert unsent.ts_ms.tolist() == [3, 4]
     assert legacy.settled["null"].tolist() == [3]
@@ -99,5 +102,6 @@ def test_each_output_that_is_asked_for_is_a_sink_and_kafka_is_the_headline(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     kafka = KafkaSettings("b:9092", "t", {}) if has_kafka else None
-    plan = replace(plan_of(), settings=settings, kafka=kafka, stream=settings.output is not None)
+    sinks: dict[str, StartableSink] = {name_of(sink): NullSink() for sink in settings.sink}
+    plan = replace(plan_of(), settings=settings, kafka=kafka, stream=settings.output is not None, sinks=sinks)
     assert sink_names(plan) == names

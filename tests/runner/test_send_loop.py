@@ -56,7 +56,8 @@ class Narrow(NullSink):
 
 def loop_of(t0_ns: int, max_lag_s: float | None = 60.0) -> tuple[SendLoop, Narrow]:
     source = Made(t0_ns)
-    sink = Narrow(SinkContext("null", source.n_listeners))
+    sink = Narrow()
+    sink.start(SinkContext("null", source.n_listeners))
     outputs = [(sink, ResumeFilter.of(sink, Checkpoint()))]
     loop = SendLoop(source, outputs, SendCounts(WorkerProgress()), Seconds(), max_lag_s)
     loop.start(t0_ns)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from loadgen.config.settings import RunSettings
 from loadgen.config.shape_files import NAMED, shape_spec
 from loadgen.simulate.feed import offered
+from loadgen.simulate.pacers import PacerShape
 from loadgen.simulate.shapes import ENDLESS_S, Shape, shape_of
 
 LOOK_S = 60.0
@@ -21,7 +22,7 @@ def shape(*phases: dict[str, Any], rate: float | None = 100.0, run_s: float | No
     return shape_of(shape_spec({"phase": list(phases), **more}), rate, run_s)
 
 
-def at(found: Shape, *times_s: float) -> list[float]:
+def at(found: Shape | PacerShape, *times_s: float) -> list[float]:
     return [round(rate, 6) for rate in found.rate_at(list(times_s)).tolist()]
 
 

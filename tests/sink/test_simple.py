@@ -1,25 +1,30 @@
 """What the base of a sink in a few lines does for its author, and how such a sink is found."""
 
-import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from loadgen.errors import LoadgenError, SinkError, UsageError
+from loadgen.errors import SinkError, UsageError
 from loadgen.sink import EncodedBatch
-from loadgen.sink.simple import NullSink, SimpleSink, SinkContext, find_sink, open_sink
+from loadgen.sink.simple import NullSink, SimpleSink, SinkContext, make_sink, start_sink
 from tests.sink.lines import make_lines
 
-README = Path(__file__).parents[2] / "README.md"
 MODULE = """
 from loadgen.sink.simple import SimpleSink
 class Good(SimpleSink):
+    def __init__(self, path="", mode="a"): self.path, self.mode = path, mode
     def write(self, batch): pass
 class Nameless:
-    def __init__(self, context): pass
+    def start(self, context): self.context = context
+    def send(self, batch): pass
+    def close(self): pass
 class WithoutWrite(SimpleSink):
     pass
+class Open(Good):
+    def __init__(self): self.file = lambda: 1
+ready = Good("here")
 number = 7
 """
 
@@ -45,7 +50,8 @@ class Failing(SimpleSink):
 
 
 def test_everything_is_delivered_at_once() -> None:
-    sink = NullSink(SinkContext("null", 500, settled=np.array([7])))
+    sink = NullSink()
+    sink.start(SinkContext("null", 500, settled=np.array([7])))
     sink.send(make_lines(100))
     sink.drop(make_lines(10, 100))
     sink.close()
@@ -57,7 +63,8 @@ def test_everything_is_delivered_at_once() -> None:
 
 
 def test_a_batch_whose_writing_raises_has_failed_and_the_sink_is_named() -> None:
-    sink = Failing(SinkContext("mine:Failing", 500))
+    sink = Failing()
+    sink.start(SinkContext("mine:Failing", 500))
     sink.send(make_lines(20))
     with pytest.raises(SinkError, match=r"sink mine:Failing must write every batch, got .*no room"):
         sink.send(make_lines(5, 20))
@@ -68,20 +75,17 @@ def test_a_batch_whose_writing_raises_has_failed_and_the_sink_is_named() -> None
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("name", ["sinks_of_mine:Good", "good"])
 def test_a_sink_is_found_by_its_class_or_its_entry_point_and_gets_its_options(name: str) -> None:
-    sink = open_sink(f"{name}?path=a%20b&mode=", SinkContext(name, 3, worker=2))
-    assert isinstance(sink, SimpleSink)
-    assert (sink.name, sink.context.worker) == (name, 2)
-    assert sink.context.options == {"path": "a b", "mode": ""}
+    sink = make_sink(f"{name}?path=a%20b&mode=")
+    started: Any = start_sink(sink, SinkContext(name, 3, worker=2))
+    assert (started.name, started.context.worker) == (name, 2)
+    assert (started.path, started.mode) == ("a b", "")
 
 
-def test_the_sink_in_the_readme_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"^```python\n(# my_package.py\n.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
-    (tmp_path / "my_package.py").write_text(block)
-    monkeypatch.syspath_prepend(tmp_path)
-    sink = open_sink(f"my_package:MySink?path={tmp_path}/events", SinkContext("my_package:MySink", 500, worker=3))
-    lines = make_lines(30)
-    sink.send(lines)
-    assert (tmp_path / "events.3").read_bytes() == bytes(lines.buffer())
+@pytest.mark.usefixtures("installed")
+def test_a_sink_may_be_an_object_of_its_module_or_of_the_caller() -> None:
+    found: Any = make_sink("sinks_of_mine:ready")
+    assert (found.path, make_sink(found)) == ("here", found)
+    assert type(make_sink(type(found))) is type(found)
 
 
 @pytest.mark.usefixtures("installed")
@@ -90,25 +94,23 @@ def test_the_sink_in_the_readme_works_as_it_stands(tmp_path: Path, monkeypatch: 
     [
         ("missing_module:Sink", "No module named 'missing_module'.*; install its package"),
         ("sinks_of_mine:Missing", "must name an object of its module, got .*Missing"),
-        ("sinks_of_mine:number", "must name a class, got int"),
+        ("sinks_of_mine:number", "must be a sink, got int"),
+        ("sinks_of_mine:ready?path=x", "must be made from its options, got TypeError"),
+        ("sinks_of_mine:Good?pth=x", "must be made from its options, got TypeError.*'pth'"),
+        ("sinks_of_mine:WithoutWrite", "must be made from its options, got .*abstract"),
+        ("sinks_of_mine:Open", "must be picklable for the workers, got .*open files and connections later"),
         ("broken_sinks:Sink?password=hidden", "must be importable, got .*division by zero"),
         ("other", r"must name an entry point of loadgen.sinks \(good\), got 'other'"),
     ],
 )
 def test_a_sink_that_is_not_found_is_a_usage_error(spec: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as refused:
-        find_sink(spec)
+        make_sink(spec)
     assert "hidden" not in str(refused.value)
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("sinks_of_mine:WithoutWrite", "must start in each worker, got .*abstract"),
-        ("sinks_of_mine:Nameless", "must bear that name, got None"),
-    ],
-)
-def test_a_sink_that_cannot_be_made_is_named(name: str, message: str) -> None:
-    with pytest.raises(LoadgenError, match=message):
-        open_sink(name, SinkContext(name, 3))
+def test_a_sink_that_does_not_bear_its_name_is_refused() -> None:
+    sink = make_sink("sinks_of_mine:Nameless")
+    with pytest.raises(SinkError, match="must bear that name, got None"):
+        start_sink(sink, SinkContext("sinks_of_mine:Nameless", 3))

@@ -15,6 +15,7 @@ from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOverride, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
+from loadgen.extensions import name_of
 
 DEFAULT_FOLDER = Path("music_events")
 DEFAULT_MANIFESTS = Path("loadgen_runs")
@@ -115,9 +116,9 @@ class RunSettings(Settings):
         Flag("discard", "", "Write nowhere: measures the generator alone.", WHERE),
     ] = False
     sink: Annotated[
-        tuple[str, ...],
+        tuple[Any, ...],
         BeforeValidator(names.sinks),
-        PlainSerializer(names.public_sinks, return_type=list[str]),
+        PlainSerializer(names.public_extensions, return_type=list[str]),
         Flag(
             "sink",
             "SINK",
@@ -181,6 +182,18 @@ class RunSettings(Settings):
     ] = 1.0
     rate: shared.Rate = "natural"
     shape: shared.Shape = None
+    pacer: Annotated[
+        Any,
+        or_none(names.pacer),
+        PlainSerializer(lambda pacer: None if pacer is None else names.public_extension(pacer)),
+        Flag(
+            "pacer",
+            "PACER",
+            "A pacer of your own in place of --rate and --shape: package.module:OBJECT or an entry point's name, "
+            "?key=value&… for its options.",
+            HOW_MUCH,
+        ),
+    ] = None
     max_lag_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0.001, 86400 * 365, "60 (seconds) or 5m")),
@@ -270,8 +283,15 @@ class RunSettings(Settings):
 
     @property
     def timeless(self) -> bool:
-        """Whether the times of its events cannot be regenerated: they are the clock's, without a schedule."""
-        return self.timestamps == "wall" and self.unpaced
+        """Whether the times of its events cannot be regenerated: they are the clock's, and not of a known schedule."""
+        return self.timestamps == "wall" and (self.unpaced or self.pacer is not None)
+
+    @property
+    def curve(self) -> str:
+        """The name of the pacer or the shape; empty without either."""
+        if self.pacer is not None:
+            return name_of(self.pacer)
+        return self.shape.name if self.shape else ""
 
     def manifest_path(self, run_id: str) -> Path:
         """The path of the run's manifest."""

@@ -17,10 +17,10 @@ from loadgen.event import Page
 from loadgen.formats import Field, Format, Source, format_named
 from loadgen.store.table import lines_of, table_of
 from tests.encode.world import LABELS, TITLES, TinyCatalog, full_record, some_events, some_listeners, user_names
-from tests.outside_format.visits import VISITS
+from tests.outside.my_package.format import VISITS
 from tests.runner.program import TRACKS
 
-NAME = "tests.outside_format.visits:VISITS"
+NAME = "tests.outside.my_package.format:VISITS"
 IDS = (Field("u", Source.USER_ID), Field("s", Source.SESSION_ID), Field("i", Source.ITEM))
 
 

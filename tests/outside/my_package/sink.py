@@ -1,4 +1,4 @@
-"""A sink as somebody else writes one: a table in SQLite for each worker, `--sink own_sink:TableSink?folder=F`."""
+"""A sink: a table in SQLite for each worker."""
 
 import sqlite3
 from pathlib import Path
@@ -9,11 +9,13 @@ from loadgen import EncodedBatch, SimpleSink, SinkContext
 class TableSink(SimpleSink):
     """Appends each event as a row."""
 
-    def __init__(self, context: SinkContext) -> None:
-        super().__init__(context)
-        path = Path(context.options["folder"]) / f"events-{context.machine}-{context.worker}.db"
-        self.table = sqlite3.connect(path)
-        self.table.execute("CREATE TABLE events (ts INTEGER, user INTEGER, line BLOB)")
+    def __init__(self, folder: str | Path) -> None:  # loadgen run --sink 'table?folder=.'
+        self.folder = Path(folder)
+
+    def start(self, context: SinkContext) -> None:
+        super().start(context)
+        self.table = sqlite3.connect(self.folder / f"events-{context.machine}-{context.worker}.db")
+        self.table.execute("CREATE TABLE IF NOT EXISTS events (ts INTEGER, user INTEGER, line BLOB)")
 
     def write(self, batch: EncodedBatch) -> None:
         rows = zip(batch.ts_ms.tolist(), batch.user_id.tolist(), batch.lines.to_pylist(), strict=True)
