@@ -22,8 +22,12 @@ SESSIONS_PER_LISTENER = 1_000_000
 """session_id = user_id * SESSIONS_PER_LISTENER + the listener's session count: unique without asking anyone."""
 
 
+PAGE_BITS = 5
+MAX_PAGES = 1 << PAGE_BITS
+
+
 class Page(IntEnum):
-    """The pages of the service; the value is the row of the transition table."""
+    """The built-in pages of the service; a behaviour may add more. The value is the row of the transition table."""
 
     HOME = 0
     NEXT_SONG = 1
@@ -36,24 +40,52 @@ class Page(IntEnum):
     LOGOUT = 8
 
 
-PAGE_NAMES = (
-    "Home",
-    "NextSong",
-    "Search",
-    "Browse",
-    "Thumbs Up",
-    "Thumbs Down",
-    "Add to Playlist",
-    "Settings",
-    "Logout",
-)
-PAGE_METHODS = ("GET", "PUT", "GET", "GET", "PUT", "PUT", "PUT", "GET", "PUT")
-PAGE_ACTIONS = ("home", "play", "search", "browse", "like", "dislike", "add_to_playlist", "settings", "logout")
 SKIP_ACTION = "skip"
 """What `action` says instead of `play` when the track before was cut short: the listener pressed next."""
 
 TRACK_PAGES = (Page.NEXT_SONG, Page.THUMBS_UP, Page.THUMBS_DOWN, Page.ADD_TO_PLAYLIST)
-"""Pages that are about a track: their events carry one in `EventBatch.track`."""
+"""Built-in pages that are about a track: their events carry one in `EventBatch.track`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of a run: the built-in ones, then those that its behaviour adds. The position is the page's code.
+
+    Attributes:
+        names, methods, actions: what the fields `page`, `method` and `action` say.
+        like: the built-in page whose fields its events have; of a built-in page, the page itself.
+    """
+
+    names: tuple[str, ...]
+    methods: tuple[str, ...]
+    actions: tuple[str, ...]
+    like: tuple[Page, ...] = tuple(Page)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def have_track(self) -> npt.NDArray[np.bool_]:
+        """Whether the events of each page are about a track: bool[n]."""
+        return np.isin(self.like, TRACK_PAGES)
+
+
+PAGES = Pages(
+    names=(
+        "Home",
+        "NextSong",
+        "Search",
+        "Browse",
+        "Thumbs Up",
+        "Thumbs Down",
+        "Add to Playlist",
+        "Settings",
+        "Logout",
+    ),
+    methods=("GET", "PUT", "GET", "GET", "PUT", "PUT", "PUT", "GET", "PUT"),
+    actions=("home", "play", "search", "browse", "like", "dislike", "add_to_playlist", "settings", "logout"),
+)
+"""The built-in pages."""
 
 LEVELS = ("free", "paid")
 TIERS = ("mega", "top", "famous", "indie")
@@ -75,9 +107,9 @@ class EventBatch:
         user_id: int64, the listener, 0..users-1.
         session_id: int64, see SESSIONS_PER_LISTENER.
         item: int32, itemInSession, 1, 2, 3 … without gaps.
-        page: uint8, a `Page`.
+        page: uint8, a code of the run's `Pages`.
         level: uint8, position in LEVELS.
-        track: int32, row of the catalogue's tracks; NO_TRACK where the page is not in TRACK_PAGES.
+        track: int32, row of the catalogue's tracks; NO_TRACK where the page is not about one.
         skipped: uint8, 1 where this NextSong cut the track before short.
     """
 
@@ -144,6 +176,7 @@ class Labels:
         locations: "Seoul, KR" …; countries: two letters, one per location.
         platforms, devices, genres: names in the order of their codes.
         first_names, last_names: the parts of user names (ASCII, lower case).
+        pages: of the run.
     """
 
     locations: tuple[str, ...]
@@ -153,6 +186,7 @@ class Labels:
     genres: tuple[str, ...]
     first_names: tuple[str, ...]
     last_names: tuple[str, ...]
+    pages: Pages = PAGES
 
 
 def rank_within(labels: npt.NDArray[np.integer[Any]], n_labels: int) -> tuple[Int64s, Int64s]:

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import N_VIRTUAL_SHARDS, PAGE_NAMES, Int64s, UInt8s, UInt16s, UInt64s
+from loadgen.event import MAX_PAGES, N_VIRTUAL_SHARDS, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.histogram import Histogram
-
-N_PAGES = len(PAGE_NAMES)
 
 
 class Outcome(IntEnum):
@@ -54,7 +52,7 @@ class Tally:
     """What became of the events that one sink was given.
 
     Attributes:
-        by_page: int64[4, 9], row = `Outcome`, column = `Page`.
+        by_page: int64[4, MAX_PAGES], row = `Outcome`, column = page.
         bytes_delivered: value bytes of the delivered events (uncompressed).
         in_flight: accepted, no delivery report yet.
         fingerprint: of the delivered events.
@@ -62,7 +60,7 @@ class Tally:
         intended_to_ack_s: from the moment the schedule asked for the event to its delivery report.
     """
 
-    by_page: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(Outcome), N_PAGES), np.int64))
+    by_page: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(Outcome), MAX_PAGES), np.int64))
     bytes_delivered: int = 0
     in_flight: int = 0
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
@@ -80,7 +78,7 @@ class Tally:
 
     def settle(self, outcome: Outcome, pages: UInt8s) -> None:
         """Count events (their pages) as ended this way."""
-        self.by_page[outcome] += np.bincount(pages, minlength=N_PAGES)
+        self.by_page[outcome] += np.bincount(pages, minlength=MAX_PAGES)
 
     def merge(self, other: "Tally") -> None:
         """Add the other's counts to this one."""

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -20,7 +21,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from loadgen.errors import ManifestError, OutputUnwritable
-from loadgen.event import N_VIRTUAL_SHARDS, PAGE_NAMES, Int64s
+from loadgen.event import N_VIRTUAL_SHARDS, PAGES, Int64s
 from loadgen.files import write_whole
 from loadgen.histogram import N_BUCKETS, Histogram, Sparse
 from loadgen.ledger import Fingerprint, Outcome, Tally
@@ -177,13 +178,13 @@ class SinkRecord(Counts):
     progress: ProgressRecord | None = None
 
     @classmethod
-    def of(cls, tally: Tally, progress: Progress | None = None) -> Self:
-        """The record of this tally, with the sink's progress where there is one."""
-        by_page = zip(Outcome, tally.by_page.tolist(), strict=True)
+    def of(cls, tally: Tally, progress: Progress | None = None, pages: Sequence[str] = PAGES.names) -> Self:
+        """The record of this tally, with the sink's progress where there is one; pages: the names of the run's."""
+        by_page = zip(Outcome, tally.by_page[:, : len(pages)].tolist(), strict=True)
         record = cls(
             **tally.counts(),
             bytes=tally.bytes_delivered,
-            by_page={outcome.name.lower(): dict(zip(PAGE_NAMES, row, strict=True)) for outcome, row in by_page},
+            by_page={outcome.name.lower(): dict(zip(pages, row, strict=True)) for outcome, row in by_page},
             ack=HistogramRecord.of(tally.ack_s),
             intended_to_ack=HistogramRecord.of(tally.intended_to_ack_s),
             fingerprint=FingerprintRecord.from_fingerprint(tally.fingerprint),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from loadgen.event import PAGE_ACTIONS, PAGE_NAMES
+from loadgen.event import PAGES
 from loadgen.formats import BUILT_IN, FULL, FieldType, Source, fields_by_name
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ _FIELDS = {
 FIELDS = {name: "UBIGINT" if field.source is Source.USER_ID else _TYPES[field.type] for name, field in _FIELDS.items()}
 """What is read of a record; a value that is not of this type counts as NULL."""
 
-_ACTION_OF_PAGE = " ".join(
-    f"WHEN '{name}' THEN '{action}'" for name, action in zip(PAGE_NAMES, PAGE_ACTIONS, strict=True)
-)
+_ACTIONS = " ".join(f"WHEN '{name}' THEN '{action}'" for name, action in zip(PAGES.names, PAGES.actions, strict=True))
+_ACTION_OF_PAGE = f"CASE {{0}} {_ACTIONS} ELSE lower(replace({{0}}, ' ', '_')) END"
+"""That of a page that a behaviour adds is its name, unless the behaviour says otherwise."""
 
 
 def _of(source: Source, how: str = "{}") -> str:
@@ -59,7 +59,7 @@ ROW = {
     "listener": f"coalesce({_of(Source.USER_ID)}, {_of(Source.USER_NAME, _NAME_HASH)})",
     "session": _any_of(Source.SESSION_ID),
     "item": _any_of(Source.ITEM),
-    "action": f"coalesce({_of(Source.ACTION)}, {_of(Source.PAGE, 'CASE {} ' + _ACTION_OF_PAGE + ' END')})",
+    "action": f"coalesce({_of(Source.ACTION)}, {_of(Source.PAGE, _ACTION_OF_PAGE)})",
     "artist": _any_of(Source.ARTIST),
     "title": _any_of(Source.TITLE),
     "tier": _any_of(Source.TIER),

@@ -54,6 +54,11 @@ def _parts(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def path_text(value: Any) -> str:
+    """A path as text, or what has the form of one: the name of an extension."""
+    return str(path(value))
+
+
 def path_texts(value: Any) -> tuple[str, ...]:
     """Paths as texts."""
     return tuple(str(found) for found in paths(value))

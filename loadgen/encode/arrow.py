@@ -46,6 +46,7 @@ class ArrowEncoder:
         """
         self.schema = arrow_schema(wire_format)
         self._fields = wire_format.fields
+        self._pages = labels.pages
         self._few, self._codes = axis_values(labels), listener_codes(listeners)
         self._of_track = track_values(catalog)
         if any(field.source is Source.USER_NAME for field in wire_format.fields):
@@ -53,13 +54,13 @@ class ArrowEncoder:
 
     def to_arrow(self, batch: EventBatch) -> pa.RecordBatch:
         """A row for each event, in order; null where its record has no such field or no value for it."""
-        kinds = kinds_of(batch)
+        kinds = kinds_of(batch, self._pages)
         return pa.RecordBatch.from_arrays(
             [self._column(field, batch, kinds) for field in self._fields], schema=self.schema
         )
 
     def _column(self, field: Field, batch: EventBatch, kinds: Codes) -> pa.Array:
-        is_absent = _is_absent(field, batch)
+        is_absent = self._is_absent(field, batch)
         if field.source in self._of_track:
             values, codes = self._of_track[field.source]
             return values.take(pa.array(batch.track if codes is None else codes[batch.track], mask=is_absent))
@@ -78,10 +79,9 @@ class ArrowEncoder:
         }
         return pa.array(numbers[field.source], pa.int64(), mask=is_absent)
 
-
-def _is_absent(field: Field, batch: EventBatch) -> npt.NDArray[np.bool_] | None:
-    """Which events have no value for the field; None where all have one."""
-    if field.pages is None:
-        return batch.track < 0 if field.source in OF_TRACK else None
-    is_absent: npt.NDArray[np.bool_] = ~pages_with(field)[batch.page]
-    return is_absent | (batch.track < 0) if field.is_nullable else is_absent
+    def _is_absent(self, field: Field, batch: EventBatch) -> npt.NDArray[np.bool_] | None:
+        """Which events have no value for the field; None where all have one."""
+        if field.pages is None:
+            return batch.track < 0 if field.source in OF_TRACK else None
+        is_absent: npt.NDArray[np.bool_] = ~pages_with(field, self._pages)[batch.page]
+        return is_absent | (batch.track < 0) if field.is_nullable else is_absent

@@ -15,17 +15,16 @@ from loadgen.encode import text
 from loadgen.encode.layout import Piece, layout_of, track_pieces
 from loadgen.encode.tracks import ABSENT, NULL, TrackParts
 from loadgen.encode.values import (
-    KINDS,
-    PAGE_OF_KIND,
     Axis,
     Codes,
     axis_values,
+    kinds_among,
     kinds_of,
     listener_codes,
     pages_with,
     terms_of,
 )
-from loadgen.event import EventBatch, Int64s, Labels, Listeners, UInt8s, UInt64s
+from loadgen.event import EventBatch, Int64s, Labels, Listeners, Pages, UInt8s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_integers, hash_null, hash_texts, mix
 from loadgen.formats import Field, Format, Source
 
@@ -39,17 +38,17 @@ Texts: TypeAlias = pa.Array | pa.Scalar
 class _Events:
     """A batch, with what several pieces look up by."""
 
-    def __init__(self, batch: EventBatch, n_tracks: int) -> None:
-        self.batch = batch
+    def __init__(self, batch: EventBatch, n_tracks: int, pages: Pages) -> None:
+        self.batch, self._pages = batch, pages
         self._n_tracks = n_tracks
         self._kinds: UInt8s | None = None
         self._track_rows: dict[bytes, npt.NDArray[np.int32]] = {}
 
     @property
     def kinds(self) -> UInt8s:
-        """Position in KINDS of each event."""
+        """Position in `kinds_among` of each event."""
         if self._kinds is None:
-            self._kinds = kinds_of(self.batch)
+            self._kinds = kinds_of(self.batch, self._pages)
         return self._kinds
 
     def track_rows(self, pages: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
@@ -95,6 +94,7 @@ class Encoder:
         """
         self._tracks, self._labels, self._listeners, self._key = tracks, labels, listeners, key
         self._user_names, self._iso_times = user_names, text.IsoTimes()
+        self._page_of_kind = np.array([page for page, _, _ in kinds_among(labels.pages)])
         self._values, self._codes = axis_values(labels), listener_codes(listeners)
         layout = layout_of(wire_format)
         self._pieces = [make for piece in layout for make in self._makers(piece, track_pieces(wire_format))]
@@ -102,7 +102,7 @@ class Encoder:
 
     def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
         """The lines of the events, each ending in a newline, and their hashes."""
-        events = _Events(batch, len(self._tracks.genre) - 2)
+        events = _Events(batch, len(self._tracks.genre) - 2, self._labels.pages)
         lines = text.join(*(texts for make in self._pieces for texts in make(events)))
         total = np.zeros(len(batch), np.uint64)
         for terms in self._terms:
@@ -115,7 +115,7 @@ class Encoder:
             return
         before, after = text.literal(piece.before), text.literal(piece.after)
         if piece.kind == "track":
-            pages = pages_with(piece.fields[0][1])
+            pages = self._pages_with(piece.fields[0][1])
             if piece in of_tracks:
                 texts = self._tracks.pieces[of_tracks.index(piece)]
                 yield lambda events: [texts.take(pa.array(events.track_rows(pages)))]
@@ -128,6 +128,9 @@ class Encoder:
             yield self._of_event(*piece.fields[0])
         if piece.after:
             yield lambda _: [after]
+
+    def _pages_with(self, field: Field) -> npt.NDArray[np.bool_]:
+        return pages_with(field, self._labels.pages)
 
     def _genre_texts(self, key: str) -> pa.BinaryArray:
         values = [*text.strings(pa.array(self._labels.genres)).to_pylist(), b"null"]
@@ -146,7 +149,7 @@ class Encoder:
         make = makers[field.source]
         if field.pages is None:
             return make
-        pages, quote = pages_with(field), text.literal('"' if field.type == "text" else "")
+        pages, quote = self._pages_with(field), text.literal('"' if field.type == "text" else "")
 
         def some(events: _Events) -> list[Texts]:
             texts = text.join(text.literal(key), quote, *make(events), quote)
@@ -170,7 +173,7 @@ class Encoder:
         """The axes on which these fields depend, each with its length; the kind of event, where it is one, is last."""
         axes = {axis: len(values) for axis, values in (self._values[field.source] for _, field in fields)}
         if any(field.pages is not None for _, field in fields):
-            axes[Axis.KIND] = len(KINDS)
+            axes[Axis.KIND] = len(self._page_of_kind)
         return dict(sorted(axes.items(), key=lambda item: item[0] is Axis.KIND))
 
     def _size(self, fields: list[tuple[str, Field]]) -> int:
@@ -184,7 +187,7 @@ class Encoder:
             axis, values = self._values[field.source]
             part = text.join(text.literal(key), text.encoded(values)).take(pa.array(places[axis]))
             if field.pages is not None:
-                has_field = pages_with(field)[PAGE_OF_KIND][places[Axis.KIND]]
+                has_field = self._pages_with(field)[self._page_of_kind][places[Axis.KIND]]
                 part = pa.compute.if_else(pa.array(has_field), part, text.literal(""))
             texts.append(part)
         table = text.join(*texts, text.literal(after))
@@ -193,7 +196,7 @@ class Encoder:
             return lambda events: [table.take(pa.array(events.kinds))]
         if Axis.KIND not in axes:
             return lambda events: [table.take(pa.array(code[events.batch.row]))]
-        code *= np.int32(len(KINDS))
+        code *= np.int32(len(self._page_of_kind))
         return lambda events: [table.take(pa.array(code[events.batch.row] + events.kinds))]
 
     def _code_of_listener(self, axes: dict[Axis, int]) -> Codes | None:
@@ -206,15 +209,15 @@ class Encoder:
 
     def _makers_of_terms(self, wire_format: Format) -> Iterator[Terms]:
         """What the hash of an event is the sum of."""
-        of_listener, of_kind = np.zeros(len(self._listeners), np.uint64), np.zeros(len(KINDS), np.uint64)
+        of_listener, of_kind = np.zeros(len(self._listeners), np.uint64), np.zeros(len(self._page_of_kind), np.uint64)
         for field in wire_format.fields:
             if field.source in self._values and self._values[field.source][0] is Axis.KIND:
                 terms = terms_of(field, self._values[field.source][1], self._key)
-                of_kind += np.where(pages_with(field)[PAGE_OF_KIND], terms, np.uint64(0))
+                of_kind += np.where(self._pages_with(field)[self._page_of_kind], terms, np.uint64(0))
             elif field.pages is None:
                 of_listener += self._terms_of_listeners(field)
             elif (terms := self._terms_of_listeners(field)).any():
-                yield _where(pages_with(field), _of_rows(terms))
+                yield _where(self._pages_with(field), _of_rows(terms))
         yield _of_rows(of_listener)
         if of_kind.any():
             yield lambda events: of_kind[events.kinds]
@@ -245,7 +248,7 @@ class Encoder:
 
     def _gathered(self, terms: UInt64s, field: Field, codes: Codes | None = None) -> Terms:
         """The terms of each event's track; codes: where in `terms` those of a track are."""
-        pages = pages_with(field)
+        pages = self._pages_with(field)
         if codes is None:
             return lambda events: terms[events.track_rows(pages)]
         return lambda events: terms[codes[events.track_rows(pages)]]
@@ -254,7 +257,7 @@ class Encoder:
         for field in wire_format.fields:
             if field.source in _COLUMNS:
                 terms = self._integers(field.name, _COLUMNS[field.source])
-                yield terms if field.pages is None else _where(pages_with(field), terms)
+                yield terms if field.pages is None else _where(self._pages_with(field), terms)
 
     def _integers(self, name: str, column: str) -> Terms:
         return lambda events: hash_integers(name, getattr(events.batch, column), self._key)

@@ -13,14 +13,12 @@ import pyarrow as pa
 
 from loadgen.event import (
     LEVELS,
-    PAGE_ACTIONS,
-    PAGE_METHODS,
-    PAGE_NAMES,
     SKIP_ACTION,
     EventBatch,
     Labels,
     Listeners,
     Page,
+    Pages,
     UInt8s,
     UInt64s,
 )
@@ -29,7 +27,6 @@ from loadgen.formats import Field, Source
 
 STATUS = 200
 OLDEST = 128  # ages are 0..127
-N_PAGES = len(PAGE_NAMES)
 Codes = npt.NDArray[np.integer[Any]]
 
 
@@ -43,25 +40,26 @@ class Axis(StrEnum):
     DEVICE = "device"
 
 
-KINDS = [(page, level, False) for page in Page for level in LEVELS]
-KINDS += [(Page.NEXT_SONG, level, True) for level in LEVELS]
-"""Page, level and whether the track before was skipped, by `kinds_of`."""
-PAGE_OF_KIND = np.array([page for page, _, _ in KINDS])
+def kinds_among(pages: Pages) -> list[tuple[int, str, bool]]:
+    """Page, level and whether the track before was skipped: every kind of event, by `kinds_of`."""
+    kinds = [(page, level, False) for page in range(len(pages)) for level in LEVELS]
+    return kinds + [(Page.NEXT_SONG, level, True) for level in LEVELS]
 
 
-def kinds_of(batch: EventBatch) -> UInt8s:
-    """Position in KINDS of each event."""
-    return np.where(batch.skipped, np.uint8(N_PAGES), batch.page) * np.uint8(len(LEVELS)) + batch.level
+def kinds_of(batch: EventBatch, pages: Pages) -> UInt8s:
+    """Position in `kinds_among` of each event."""
+    return np.where(batch.skipped, np.uint8(len(pages)), batch.page) * np.uint8(len(LEVELS)) + batch.level
 
 
 def axis_values(labels: Labels) -> dict[Source, tuple[Axis, pa.Array]]:
     """By source: its axis, and its value at each position of it."""
+    pages, kinds = labels.pages, kinds_among(labels.pages)
     return {
-        Source.PAGE: (Axis.KIND, pa.array([PAGE_NAMES[page] for page, _, _ in KINDS])),
-        Source.METHOD: (Axis.KIND, pa.array([PAGE_METHODS[page] for page, _, _ in KINDS])),
-        Source.STATUS: (Axis.KIND, pa.array([STATUS] * len(KINDS), pa.int64())),
-        Source.LEVEL: (Axis.KIND, pa.array([level for _, level, _ in KINDS])),
-        Source.ACTION: (Axis.KIND, pa.array([SKIP_ACTION if skip else PAGE_ACTIONS[page] for page, _, skip in KINDS])),
+        Source.PAGE: (Axis.KIND, pa.array([pages.names[page] for page, _, _ in kinds])),
+        Source.METHOD: (Axis.KIND, pa.array([pages.methods[page] for page, _, _ in kinds])),
+        Source.STATUS: (Axis.KIND, pa.array([STATUS] * len(kinds), pa.int64())),
+        Source.LEVEL: (Axis.KIND, pa.array([level for _, level, _ in kinds])),
+        Source.ACTION: (Axis.KIND, pa.array([SKIP_ACTION if skip else pages.actions[page] for page, _, skip in kinds])),
         Source.LOCATION: (Axis.CITY, pa.array(labels.locations, pa.string())),
         Source.COUNTRY: (Axis.CITY, pa.array(labels.countries, pa.string())),
         Source.AGE: (Axis.AGE, pa.array(np.arange(OLDEST))),
@@ -80,9 +78,9 @@ def listener_codes(listeners: Listeners) -> dict[Axis, Codes]:
     }
 
 
-def pages_with(field: Field) -> npt.NDArray[np.bool_]:
+def pages_with(field: Field, pages: Pages) -> npt.NDArray[np.bool_]:
     """Of each page, whether its events have the field."""
-    return np.array([field.is_on(page) for page in range(N_PAGES)])
+    return np.array([field.is_on(page) for page in pages.like])
 
 
 def terms_of(field: Field, values: pa.Array, key: np.uint64 = NO_KEY) -> UInt64s:

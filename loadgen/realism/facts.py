@@ -20,7 +20,7 @@ import pyarrow as pa
 from loadgen.analyze import events
 from loadgen.analyze.files import Interval
 from loadgen.analyze.tally import CombinationCounts
-from loadgen.event import LEVELS, PAGE_ACTIONS, PAGE_NAMES, TIERS
+from loadgen.event import LEVELS, PAGES, TIERS
 from loadgen.places import CITIES
 from loadgen.store.json_lines import folded_if_json
 
@@ -101,7 +101,7 @@ def _place_in(column: str, words: tuple[str, ...]) -> str:
 
 def _kind() -> str:
     by_action = [f"WHEN action IN {_tuple(names)} THEN {kind}" for kind, names in _PAGES.items()]
-    pages = {kind: tuple(PAGE_NAMES[PAGE_ACTIONS.index(name)] for name in names) for kind, names in _PAGES.items()}
+    pages = {kind: tuple(PAGES.names[PAGES.actions.index(name)] for name in names) for kind, names in _PAGES.items()}
     by_page = [f"WHEN page IN {_tuple(names)} THEN {kind}" for kind, names in pages.items()]
     whens = " ".join([f"WHEN {events.IS_PLAY} THEN {PLAY}", *by_page, *by_action])
     return f"CAST(CASE {whens} ELSE {OTHER} END AS UTINYINT)"

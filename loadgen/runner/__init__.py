@@ -185,7 +185,7 @@ def _watchers(
         return []
     from loadgen.runner.endpoint import RunCollector, info_of
 
-    collector = RunCollector(team, info_of(plan), coordinator.broken)
+    collector = RunCollector(team, info_of(plan), plan.simulation.behaviour.page_table.names, coordinator.broken)
     return [collector.watch] if show(collector) else []
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from loadgen import metrics
-from loadgen.event import PAGE_NAMES
 from loadgen.ledger import Outcome
 from loadgen.metrics_endpoint import family, histogram, own_version
 from loadgen.runner.totals import Totals
@@ -62,6 +61,7 @@ class RunCollector:
     Attributes:
         team: for the state of each worker.
         info: see `info_of`.
+        pages: the names of the run's pages.
         broken: threshold, as it was written → whether it is broken by now.
         totals, elapsed_s: the latest that the coordinator handed over.
         start_s: the schedule's zero, seconds since 1970; nan before.
@@ -70,6 +70,7 @@ class RunCollector:
 
     team: "Team"
     info: tuple[str, ...]
+    pages: tuple[str, ...]
     broken: Callable[[], Mapping[str, bool]]
     totals: Totals = field(default_factory=Totals)
     elapsed_s: float = 0.0
@@ -119,7 +120,7 @@ class RunCollector:
                 (name, outcome.name.lower(), page): int(tally.by_page[outcome, row])
                 for name, tally in tallies.items()
                 for outcome in Outcome
-                for row, page in enumerate(PAGE_NAMES)
+                for row, page in enumerate(self.pages)
             },
         )
         yield family(metrics.BYTES, {(name,): tally.bytes_delivered for name, tally in tallies.items()})

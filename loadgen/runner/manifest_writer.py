@@ -98,4 +98,5 @@ class ManifestWriter:
         """The ledger of each sink; an empty one of those that workers have sent to and not reported yet."""
         expected = {name: Tally() for name in sink_names(self.plan) if name != "null"}
         tallies, start = expected | result.totals.tallies, Progress.start(1)
-        return {name: SinkRecord.of(tally, result.progress.get(name, start)) for name, tally in tallies.items()}
+        pages = self.plan.simulation.behaviour.page_table.names
+        return {name: SinkRecord.of(tally, result.progress.get(name, start), pages) for name, tally in tallies.items()}

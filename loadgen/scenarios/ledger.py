@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loadgen.config import RunSettings
+from loadgen.event import PAGES
 from loadgen.ledger import Tally
 from loadgen.record import LEDGER_VERSION, SinkRecord, StressRecord, StressWorkerRecord, WorkerEvent, versions
 from loadgen.runner.history import History
@@ -80,6 +81,7 @@ class StressLedger:
     Attributes:
         settings: of the test; its shard means nothing.
         stop: ends the test, when a threshold that says so is broken.
+        pages: the names of its pages.
         by_worker: name → account.
         happened: what became of workers, in words.
         reason: why the test ended.
@@ -88,6 +90,7 @@ class StressLedger:
 
     settings: RunSettings
     stop: Callable[[], None]
+    pages: tuple[str, ...] = PAGES.names
     by_worker: dict[str, WorkerStats] = field(default_factory=dict)
     happened: list[WorkerEvent] = field(default_factory=list)
     reason: str = "end"
@@ -204,7 +207,7 @@ class StressLedger:
             machine=machine(),
             summary=summary(totals, verdict, self.settings.seed, path),
             possibly_more=sum(account.possibly_more for account in self.by_worker.values()),
-            sinks={name: SinkRecord.of(tally) for name, tally in totals.tallies.items()},
+            sinks={name: SinkRecord.of(tally, pages=self.pages) for name, tally in totals.tallies.items()},
             workers=[account.record() for account in self.by_worker.values()],
             happened=self.happened,
             history=[window.record() for window in self._history.windows],

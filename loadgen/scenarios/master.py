@@ -29,6 +29,7 @@ from loadgen.scenarios.lease_table import LEASE_S, LeaseTable
 from loadgen.scenarios.ledger import StressLedger
 from loadgen.scenarios.settings import settings_of
 from loadgen.signals import CALLED, exit_code, reason_of
+from loadgen.simulate.behaviour import Behaviour
 
 WATCH_S = 0.25
 LAST_WORD_S = 15.0
@@ -50,6 +51,7 @@ class Master:
         """
         self._environment, self._options = environment, options
         self.settings: RunSettings = settings_of(options, EngineShard())
+        self._pages = Behaviour.load(self.settings.behaviour).page_table.names
         self._next_tokens: list[int] = []
         self._ledger: StressLedger | None = None
         self._has_passed, self._is_ending = True, False
@@ -76,7 +78,7 @@ class Master:
         self.settings = settings_of(self._options, EngineShard())
         n_shards = self._options.shards or max(1, n_workers)
         self._leases = LeaseTable(n_shards, self._next_tokens)
-        self._ledger = StressLedger(self.settings, self._stop_test)
+        self._ledger = StressLedger(self.settings, self._stop_test, self._pages)
         self._run_id = new_run_id()
         gevent.spawn(self._watch, self._ledger)
 

@@ -1,9 +1,11 @@
 """How listeners behave: the numbers of behaviour.toml, read and checked.
 
-In: the path of a TOML file, or None. Out: a `Behaviour`, or one UsageError that lists every problem of the
-file. A file may hold only what differs from the shipped one: each key that it sets replaces the key of the same name.
+In: the path of a TOML file, the name of another package's behaviour, or None. Out: a `Behaviour`, or one UsageError
+that lists every problem. A file may hold only what differs from the shipped one: each key that it sets replaces the key
+of the same name.
 """
 
+import os
 import tomllib
 from collections.abc import Iterator
 from datetime import date
@@ -12,11 +14,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
+from loadgen import extensions
 from loadgen.config.names import Profile
 from loadgen.errors import UsageError
-from loadgen.event import PAGE_NAMES
+from loadgen.event import PAGES, Page, Pages
 
 SHARES_TOLERANCE = 1e-6
 MOST_PAGES_PER_TRACK = 20.0
@@ -28,12 +39,27 @@ Taste = Literal["mainstream", "indie", "mixed"]
 TASTES: tuple[Taste, ...] = get_args(Taste)
 Bucket = Literal["chart", "genre", "indie", "random"]
 BUCKETS: tuple[Bucket, ...] = get_args(Bucket)
-PageName = Annotated[str, AfterValidator(lambda name: _known_page(name))]
 
 
-def _known_page(name: str) -> str:
-    if name not in PAGE_NAMES:
-        raise ValueError(f"unknown page; write one of {', '.join(PAGE_NAMES)}")
+def _known_page(name: str, info: ValidationInfo) -> str:
+    known = info.context["pages"] if info.context else PAGES.names
+    if name not in known:
+        raise ValueError(f"unknown page; write one of {', '.join(map(str, known))}, or add it to [pages]")
+    return name
+
+
+def _short_name(name: str) -> str:
+    if not 1 <= len(name) <= 40 or not name.isprintable() or name != name.strip():
+        raise ValueError("must be 1..40 printable characters, without spaces at the ends")
+    return name
+
+
+def _may_be_like(name: str) -> str:
+    if name in ("NextSong", "Logout"):
+        what = "begins a track" if name == "NextSong" else "ends the session"
+        raise ValueError(f"no other page can be like {name}, which {what}; write another built-in page")
+    if name not in PAGES.names:
+        raise ValueError(f"must be a built-in page; write one of {', '.join(PAGES.names)}")
     return name
 
 
@@ -49,6 +75,8 @@ def _not_all_zero(weights: tuple[float, ...]) -> tuple[float, ...]:
     return weights
 
 
+PageName = Annotated[str, AfterValidator(_known_page)]
+ShortName = Annotated[str, AfterValidator(_short_name)]
 Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0, allow_inf_nan=False)]
 Spread = Annotated[float, Field(strict=True, ge=0.01, le=3.0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)]
@@ -71,6 +99,14 @@ class Section(BaseModel):
     """A table of the file: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class OwnPage(Section):
+    """A page that the behaviour adds; it has the fields of the built-in page that it is like."""
+
+    like: Annotated[str, AfterValidator(_may_be_like)]
+    method: Annotated[str, Field(pattern="^[A-Z]{1,20}$")] | None = None
+    action: ShortName | None = None
 
 
 class Think(Section):
@@ -194,6 +230,7 @@ class LongRun(Section):
 class Behaviour(Section):
     """Everything that a behaviour file says; the shipped file explains each number."""
 
+    pages: dict[ShortName, OwnPage] = {}
     transitions: dict[PageName, PageShares]
     think: dict[PageName, Think]
     session: Session
@@ -205,24 +242,45 @@ class Behaviour(Section):
     long_run: LongRun = LongRun()
 
     @classmethod
-    def load(cls, path: Path | None, profile: Profile = "default") -> Self:
-        """Read a behaviour file over the shipped ones.
+    def load(cls, given: str | Path | None, profile: Profile = "default") -> Self:
+        """Read a behaviour over the shipped one.
 
         Args:
-            path: a TOML file; None for the shipped numbers alone.
+            given: a TOML file, the name of an entry point, or MODULE:OBJECT; None for the shipped numbers alone.
             profile: which crowd; "default" is behaviour.toml alone.
 
         Raises:
-            UsageError: with a line for every problem of the file.
+            UsageError: with a line for every problem of the behaviour.
         """
         content = _merged(
             _shipped("behaviour.toml"), {} if profile == "default" else _shipped(f"profiles/{profile}.toml")
         )
-        content = _merged(content, _read(path) if path else {})
+        what, changes = _content(given) if given else ("the shipped behaviour", {})
         try:
-            return cls.model_validate(content)
+            return cls.of(_merged(content, changes))
         except ValidationError as error:
-            raise UsageError("\n".join(_described(path, error))) from None
+            raise UsageError("\n".join(_described(what, error))) from None
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Self:
+        """The behaviour with this content, complete; raises ValidationError."""
+        own = content.get("pages")
+        known = (*PAGES.names, *(own if isinstance(own, dict) else ()))
+        return cls.model_validate(content, context={"pages": known})
+
+    @property
+    def page_table(self) -> Pages:
+        """All pages: the built-in ones, then its own."""
+        from loadgen.simulate.behaviour_rules import action_of
+
+        like = [Page(PAGES.names.index(page.like)) for page in self.pages.values()]
+        own = list(zip(self.pages.items(), like, strict=True))
+        return Pages(
+            names=(*PAGES.names, *self.pages),
+            methods=(*PAGES.methods, *(page.method or PAGES.methods[kin] for (_, page), kin in own)),
+            actions=(*PAGES.actions, *(page.action or action_of(name) for (name, page), _ in own)),
+            like=(*PAGES.like, *like),
+        )
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
@@ -232,6 +290,19 @@ class Behaviour(Section):
         if found:
             raise ValueError("\n".join(found))
         return self
+
+
+def _content(given: str | Path) -> tuple[str, dict[str, Any]]:
+    """What a file, or the object of another package, is called in errors, and what it says."""
+    if not os.path.exists(given) and (":" in str(given) or str(given) in extensions.names("behaviour")):
+        found = extensions.load("behaviour", str(given))
+        if isinstance(found, dict):
+            return f"behaviour {given}", found
+        if not isinstance(found, str | Path):
+            rule = "must be a dict as tomllib gives it, or the path of a TOML file"
+            raise UsageError(f"--behaviour {given} {rule}, got {type(found).__name__}; mend the module")
+        given = found
+    return f"behaviour file {given}", _read(Path(given))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -258,15 +329,15 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _described(path: Path | None, error: ValidationError) -> Iterator[str]:
+def _described(what: str, error: ValidationError) -> Iterator[str]:
     """One line per problem: where, the rule, what was found."""
     for problem in error.errors(include_url=False, include_context=False):
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
         rule = problem["msg"].removeprefix("Value error, ")
         if not problem["loc"]:
-            yield from (f"behaviour file {path}: {line}" for line in rule.splitlines())
+            yield from (f"{what}: {line}" for line in rule.splitlines())
             continue
-        yield f"behaviour file {path}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
+        yield f"{what}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
 
 
 def _short(value: object) -> str:

@@ -53,7 +53,6 @@ class DynamicPopulation(Shard):
             settings, catalog, user_ids, model: see `Shard`.
             life: how often the same listeners have been simulated before in this run, 0..MAX_LIVES.
         """
-        self._tables = (model := model or Model.of(settings, catalog)).tables
         super().__init__(settings, catalog, user_ids, model)
         self._first_session = life * SESSIONS_PER_LIFE + 1
         self._per_listener = self.events_per_s / max(1, len(user_ids))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import PAGE_NAMES, Int64s, Page
+from loadgen.event import Int64s, Page
 from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix, visits
 from loadgen.simulate.choice import Chooser, Songs
 from loadgen.simulate.pace import Pace
@@ -88,7 +88,7 @@ class Expected:
         free = float((age_shares * (1 - paid_prob) * per_s[0]).sum())
         return cls(
             events_per_s=settings.users * (free + paid) * float(events.sum()),
-            pages={name: float(share) for name, share in zip(PAGE_NAMES, events / events.sum(), strict=True)},
+            pages=dict(zip(settings.behaviour.page_table.names, (events / events.sum()).tolist(), strict=True)),
             songs_per_session=songs,
             paid_listeners=float((age_shares * paid_prob).sum()),
             paid_plays=paid / (paid + free),
@@ -107,22 +107,23 @@ def _short(value: Any) -> Any:
 
 
 def _session(settings: SimulationSettings, model: Model) -> tuple[Floats, float]:
-    """Events of a session by page (float64[9]), and its songs.
+    """Events of a session by page (float64[n_pages]), and its songs.
 
     A Logout before the first song (q0) or after a song (q) ends the session early: n songs are reached with probability
     survival(n) (1 - q0) (1 - q)^(n - 1).
     """
     matrix, first = transition_matrix(settings.behaviour), first_pages(settings.behaviour)
-    opening = visits(before_first_song(matrix), first)
+    early = before_first_song(settings.behaviour)
+    opening = visits(early, first)
     between = visits(matrix, matrix[Page.NEXT_SONG])
-    q0 = float(first[Page.LOGOUT] + opening @ before_first_song(matrix)[:, Page.LOGOUT])
+    q0 = float(first[Page.LOGOUT] + opening @ early[:, Page.LOGOUT])
     q = float(matrix[Page.NEXT_SONG, Page.LOGOUT] + between @ matrix[:, Page.LOGOUT])
     survival = model.pace.survival
     songs = float((survival * (1 - q0) * (1 - q) ** np.arange(len(survival))).sum())
     events = opening + songs * between
-    early = q0 + q * songs
+    logouts = q0 + q * songs
     events[Page.NEXT_SONG] = songs
-    events[Page.LOGOUT] = early + (1 - early) * settings.behaviour.session.logout_prob
+    events[Page.LOGOUT] = logouts + (1 - logouts) * settings.behaviour.session.logout_prob
     return events, songs
 
 

@@ -9,7 +9,7 @@ from math import fsum
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import PAGE_NAMES, Int64s, Page
+from loadgen.event import Int64s, Page
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour
 from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix, visits
 from loadgen.simulate.rng import N_SLOTS
@@ -27,7 +27,7 @@ class Pace:
     Attributes:
         survival: float64[most_tracks], the probability of at least 1, 2, 3 … tracks.
         played_ms: float64[6, 4], a song is heard, by age band and position in the session.
-        opening_weights: float64[9], ms of a session spent on each page before its first song.
+        opening_weights: float64[n_pages], ms of a session spent on each page before its first song.
         closing_ms: from the last song's end to the Logout, averaged over all sessions.
         pages_per_track: pages other than NextSong that follow a song.
         opening_pages: pages before the first song.
@@ -45,9 +45,9 @@ class Pace:
     @classmethod
     def of(cls, behaviour: Behaviour, tables: Tables, lengths_ms: Int64s) -> "Pace":
         """Work out the means; lengths_ms are those of typical plays."""
-        think_ms = tables.think_ms.reshape(-1, N_THINK)[: len(PAGE_NAMES)].mean(axis=1)
+        think_ms = tables.think_ms.reshape(-1, N_THINK).mean(axis=1)
         matrix = transition_matrix(behaviour)
-        opening = visits(before_first_song(matrix), first_pages(behaviour))
+        opening = visits(before_first_song(behaviour), first_pages(behaviour))
         logout_prob = behaviour.session.logout_prob
         return cls(
             survival=session_survival(behaviour),

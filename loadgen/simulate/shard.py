@@ -11,10 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadgen.event import (
-    NO_TRACK,
-    PAGE_NAMES,
     SESSIONS_PER_LISTENER,
-    TRACK_PAGES,
     EventBatch,
     Int32s,
     Int64s,
@@ -45,7 +42,6 @@ from loadgen.simulate.world import SimulationSettings
 
 _NEXT_SONG = int(Page.NEXT_SONG)
 _ITEM_MASK = 0xFFFF
-_NO_TRACK_MASK = np.array([0 if page in TRACK_PAGES else NO_TRACK for page in range(len(PAGE_NAMES))], np.int32)
 
 
 @dataclass(slots=True)
@@ -64,8 +60,8 @@ class Happened:
     track: Int32s
 
 
-def to_batch(parts: list[Happened], now_ms: int, until_ms: int, n_rows: int) -> EventBatch:
-    """Sort events of now_ms <= ts < until_ms of a shard of n_rows listeners, and unpack them."""
+def to_batch(parts: list[Happened], now_ms: int, until_ms: int, n_rows: int, no_track: Int32s) -> EventBatch:
+    """Sort events of now_ms <= ts < until_ms of a shard of n_rows listeners, and unpack them; no_track: of `Tables`."""
     row = np.concatenate([part.row for part in parts] or [np.empty(0, np.int64)])
     since_ms = np.concatenate([part.due_ms for part in parts] or [row]) - now_ms
     since_ms, row, order = _sorted(since_ms, row, (until_ms - now_ms).bit_length(), n_rows.bit_length())
@@ -82,7 +78,7 @@ def to_batch(parts: list[Happened], now_ms: int, until_ms: int, n_rows: int) -> 
         item=((word >> ITEM_BIT) & _ITEM_MASK).astype(np.int32),
         page=page.astype(np.uint8),
         level=((profile >> LEVEL_BIT) & 1).astype(np.uint8),
-        track=track | _NO_TRACK_MASK.take(page),
+        track=track | no_track.take(page),
         skipped=((word >> CUT_BIT) & (page == _NEXT_SONG)).astype(np.uint8),
     )
 
@@ -133,6 +129,7 @@ class Shard:
         """
         model = model or Model.of(settings, catalog)
         tables, chooser, pace = model.tables, model.chooser, model.pace
+        self._tables = tables
         self.listeners: Listeners = model.people.draw(user_ids, settings.seed, settings.start_ms)
         gaps = gaps_of(settings, pace, self.listeners)
         self._dates = None
@@ -162,7 +159,7 @@ class Shard:
         if until_ms < self.now_ms:
             raise ValueError(f"until_ms must be {self.now_ms} or later, got {until_ms}; time goes forwards only")
         parts = list(self._happen(until_ms))
-        batch = to_batch(parts, self.now_ms, until_ms, len(self.listeners))
+        batch = to_batch(parts, self.now_ms, until_ms, len(self.listeners), self._tables.no_track)
         if self._dates is not None:
             self._dates.apply(batch)
         self._n_begun += int(np.count_nonzero(batch.item == 1))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadgen.event import NO_TRACK, PAGE_NAMES, Int32s, Int64s, Page, UInt16s
+from loadgen.event import NO_TRACK, Int32s, Int64s, Page, UInt16s
 from loadgen.simulate.behaviour import AGE_BANDS
 from loadgen.simulate.choice import Chooser, Songs, tilt_edges
 from loadgen.simulate.gaps import Gaps
@@ -39,7 +39,6 @@ from loadgen.simulate.world import SimulationSettings
 
 CHUNK = 1 << 15
 PANEL = 1 << 13
-N_PAGES = len(PAGE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ class SteadyStart:
         self._whole_ms, self._cut_ms = _durations(parts.tables, lengths_ms)
         self._cut_slots = _cut_slots(parts, lengths_ms)
         weights = parts.pace.opening_weights
-        self._opening_page = slots(weights if weights.any() else np.ones(N_PAGES))
-        self._thought_ms = np.array([_by_duration(row) for row in parts.tables.think_ms.reshape(-1, N_THINK)[:N_PAGES]])
+        self._opening_page = slots(weights if weights.any() else np.ones_like(weights))
+        self._thought_ms = np.array([_by_duration(row) for row in parts.tables.think_ms.reshape(-1, N_THINK)])
 
     def place(self, records: Records) -> tuple[Int64s, int, list[Int64s]]:
         """Fill in every listener's state, a chunk at a time.

@@ -1,7 +1,7 @@
 """A listener's state in 16 bytes, and what never changes in 16 more: one cache line holds all that a step needs.
 
-    word       bits 0-3 next page, 4 no song yet, 5 the last song was cut short, 6-7 position of the next song (0..3,
-               more counts as 3), 8-23 tracks left in the session, 24-39 item of the next event, 40-62 the session's
+    word       bits 0-4 next page, 5 no song yet, 6 the last song was cut short, 7-8 position of the next song (0..3,
+               more counts as 3), 9-23 tracks left in the session, 24-39 item of the next event, 40-62 the session's
                count
     track      int32, the song playing or played last; remaining_ms int32, what is left of it when the next event is due
     key        uint64, the root of the listener's random numbers
@@ -17,18 +17,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import Int32s, Int64s, Listeners, UInt8s, UInt64s
+from loadgen.event import MAX_PAGES, Int32s, Int64s, Listeners, UInt8s, UInt64s
 from loadgen.simulate.behaviour import AGE_BANDS
 from loadgen.simulate.tables import N_POSITIONS, NO_SONG_YET
 
-PAGE_MASK = 15
+PAGE_MASK = MAX_PAGES - 1
 STATE_MASK = PAGE_MASK | NO_SONG_YET
-CUT_BIT, POSITION_BIT, LEFT_BIT, ITEM_BIT, SESSION_BIT = 5, 6, 8, 24, 40
+CUT_BIT, POSITION_BIT, LEFT_BIT, ITEM_BIT, SESSION_BIT = 6, 7, 9, 24, 40
 ONE_ITEM = 1 << ITEM_BIT
 ONE_SESSION = 1 << SESSION_BIT
-LEFT_MASK = 0xFFFF << LEFT_BIT
+LEFT_MASK = 0x7FFF << LEFT_BIT
 ITEM_MASK = 0xFFFF << ITEM_BIT
-LOW_BITS = 8
+LOW_BITS = 9
 LOW_MASK = (1 << LOW_BITS) - 1
 
 BAND_BIT, TASTE_BIT, LEVEL_BIT, TILT_BIT, USER_BIT = 16, 24, 26, 27, 32
@@ -138,7 +138,7 @@ def fill_profiles(listeners: Listeners, tilt_edges: npt.NDArray[np.float64], out
 
 
 def after_song_table() -> Int64s:
-    """What a NextSong adds to `word` but for its page: int64[512], by the low byte, plus 256 if it is cut short."""
+    """What a NextSong adds to `word` but for its page: int64[1024], by the low bits, plus 512 if it is cut short."""
     low = np.arange(1 << LOW_BITS)
     position = np.minimum((low >> POSITION_BIT) + 1, N_POSITIONS - 1)
     kept = (low & PAGE_MASK) | (position << POSITION_BIT)

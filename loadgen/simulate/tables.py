@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import PAGE_NAMES, Int32s, Int64s, Page, UInt8s, UInt16s
+from loadgen.event import MAX_PAGES, NO_TRACK, Int32s, Int64s, Page, UInt8s, UInt16s
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour
 from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix
 from loadgen.simulate.rng import N_SLOTS, slots
@@ -66,10 +66,8 @@ N_THINK = 1 << THINK_BITS
 DEPTH_BITS = 12
 N_DEPTHS = 1 << DEPTH_BITS
 """Resolution of how deep a skipped track is played."""
-PAGE_BITS = 4
-NO_SONG_YET = 1 << PAGE_BITS
+NO_SONG_YET = MAX_PAGES
 """Set beside the page in a listener's state until the session's first song."""
-N_STATES = 2 << PAGE_BITS
 N_POSITIONS = 4
 MIN_THINK_MS, MAX_THINK_MS = 200, 3_600_000
 MIN_PLAY_MS = 400.0
@@ -114,8 +112,9 @@ class Tables:
     """A behaviour as lookup tables.
 
     Attributes:
-        next_page: uint8[N_STATES * 2**16], by page (with NO_SONG_YET) and 16 bits.
-        think_ms: int32[16 * 2**12], by page and 12 bits.
+        next_page: uint8[(NO_SONG_YET + n_pages) * 2**16], by page (with NO_SONG_YET) and 16 bits.
+        think_ms: int32[n_pages * 2**12], by page and 12 bits.
+        no_track: int32[n_pages], NO_TRACK for pages that are not about a track, 0 for the others.
         first_page: uint8[2**16], with NO_SONG_YET.
         tracks: uint16[2**16], tracks of a session.
         logout_slots: of 2**16, a session ends with Logout.
@@ -126,6 +125,7 @@ class Tables:
 
     next_page: UInt8s
     think_ms: Int32s
+    no_track: Int32s
     first_page: UInt8s
     tracks: UInt16s
     logout_slots: int
@@ -141,6 +141,7 @@ class Tables:
         return cls(
             next_page=_next_page(behaviour),
             think_ms=_think_ms(behaviour),
+            no_track=np.where(behaviour.page_table.have_track, 0, NO_TRACK).astype(np.int32),
             first_page=(slots(first_pages(behaviour)) | NO_SONG_YET).astype(np.uint8),
             tracks=(slots(-np.diff(survival, append=0.0)) + 1).astype(np.uint16),
             logout_slots=round(behaviour.session.logout_prob * N_SLOTS),
@@ -151,22 +152,21 @@ class Tables:
 
 
 def _next_page(behaviour: Behaviour) -> UInt8s:
-    matrix = transition_matrix(behaviour)
-    matrix[Page.LOGOUT, Page.NEXT_SONG] = 1.0  # the session is over: what comes next is never looked at
-    table = np.zeros((N_STATES, N_SLOTS), np.uint8)
-    for page in range(len(PAGE_NAMES)):
+    matrix, early = transition_matrix(behaviour), before_first_song(behaviour)
+    n_pages = len(matrix)
+    for rows in (matrix, early):
+        rows[Page.LOGOUT, Page.NEXT_SONG] = 1.0  # the session is over: what comes next is never looked at
+    table = np.zeros((NO_SONG_YET + n_pages, N_SLOTS), np.uint8)
+    for page in range(n_pages):
         table[page] = slots(matrix[page])
-        table[page | NO_SONG_YET] = slots(before_first_song(matrix)[page])
+        table[page | NO_SONG_YET] = slots(early[page])
     return table.reshape(-1)
 
 
 def _think_ms(behaviour: Behaviour) -> Int32s:
-    table = np.zeros((1 << PAGE_BITS, N_THINK), np.int32)
-    for row, page in enumerate(PAGE_NAMES):
-        think = behaviour.think[page]
-        think_ms = 1000.0 * think.median_s * np.exp(think.spread * normal_quantiles())
-        table[row] = np.round(np.clip(think_ms, MIN_THINK_MS, MAX_THINK_MS))
-    return table.reshape(-1)
+    thinks = [behaviour.think[name] for name in behaviour.page_table.names]
+    table = [1000.0 * think.median_s * np.exp(think.spread * normal_quantiles()) for think in thinks]
+    return np.round(np.clip(table, MIN_THINK_MS, MAX_THINK_MS)).astype(np.int32).reshape(-1)
 
 
 def _skip_slots(behaviour: Behaviour) -> Int64s:

@@ -54,4 +54,5 @@ def labels(catalog: NamedCatalog, behaviour: Behaviour) -> Labels:
         genres=catalog.genres,
         first_names=catalog.first_names,
         last_names=catalog.last_names,
+        pages=behaviour.page_table,
     )

@@ -148,7 +148,7 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         path=Path(record.path),
         run_id=record.run_id,
         settings=RunSettings.from_public(record.settings),
-        behaviour=Behaviour.model_validate(record.behaviour),
+        behaviour=Behaviour.of(record.behaviour),
         digest=catalog.digest,
         faker=record.versions["faker"],
         planned=_with_reached(record, planned.counts()),

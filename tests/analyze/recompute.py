@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadgen.analyze.figures import MOST_STEPS, STEPS_MIN
-from loadgen.event import PAGE_ACTIONS, PAGE_NAMES, TIERS
+from loadgen.event import PAGES, TIERS
 
-ACTION_OF_PAGE = dict(zip(PAGE_NAMES, PAGE_ACTIONS, strict=True))
+ACTION_OF_PAGE = dict(zip(PAGES.names, PAGES.actions, strict=True))
 Row = dict[str, Any]
 
 
@@ -74,7 +74,7 @@ def _row(line: bytes) -> Row | None:
         "artist": record.get("artist"),
         "title": record.get("song", record.get("track")),
         "tier": record.get("artist_tier"),
-        "action": said or ACTION_OF_PAGE.get(page),
+        "action": said or (page and ACTION_OF_PAGE.get(page, page.lower().replace(" ", "_"))),
         "says_action": said is not None,
         "is_play": page == "NextSong" or said in ("play", "skip"),
         "genre": record.get("genre"),

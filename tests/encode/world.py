@@ -9,9 +9,7 @@ import pyarrow as pa
 from loadgen.event import (
     LEVELS,
     NO_TRACK,
-    PAGE_ACTIONS,
-    PAGE_METHODS,
-    PAGE_NAMES,
+    PAGES,
     SKIP_ACTION,
     TIERS,
     TRACK_PAGES,
@@ -124,7 +122,7 @@ def some_listeners(n: int, rng: np.random.Generator) -> Listeners:
 def some_events(n: int, listeners: Listeners, rng: np.random.Generator) -> EventBatch:
     """n events of these listeners: any page, any track."""
     row = rng.integers(0, len(listeners), n).astype(np.int32)
-    page = rng.integers(0, len(PAGE_NAMES), n).astype(np.uint8)
+    page = rng.integers(0, len(PAGES), n).astype(np.uint8)
     track = np.where(np.isin(page, TRACK_PAGES), rng.integers(0, len(TITLES), n), NO_TRACK).astype(np.int32)
     user_id = listeners.user_id[row]
     return EventBatch(
@@ -147,8 +145,8 @@ def activity_record(batch: EventBatch, listeners: Listeners, i: int) -> dict[str
         "ts": int(batch.ts_ms[i]),
         "userId": int(batch.user_id[i]),
         "sessionId": int(batch.session_id[i]),
-        "page": PAGE_NAMES[page],
-        "method": PAGE_METHODS[page],
+        "page": PAGES.names[page],
+        "method": PAGES.methods[page],
         "status": 200,
         "level": LEVELS[batch.level[i]],
         "itemInSession": int(batch.item[i]),
@@ -181,7 +179,7 @@ def full_record(batch: EventBatch, listeners: Listeners, i: int) -> dict[str, ob
         "genre": genre,
         "platform": LABELS.platforms[listeners.platform[row]],
         "device": LABELS.devices[listeners.device[row]],
-        "action": SKIP_ACTION if batch.skipped[i] else PAGE_ACTIONS[batch.page[i]],
+        "action": SKIP_ACTION if batch.skipped[i] else PAGES.actions[batch.page[i]],
         "country": LABELS.countries[listeners.city[row]],
     }
 

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.registry import Collector
 
 from loadgen.consume.totals import ConsumeCollector, ConsumeTotals
+from loadgen.event import PAGES
 from loadgen.runner.endpoint import RunCollector
 from tests.deploy.files import DASHBOARDS, QUERIES, ROOT, RULE_FILES, RULE_TESTS
 from tests.runner.test_endpoint import INFO, StandInTeam, some_totals
@@ -45,7 +46,7 @@ def test_every_query_of_the_dashboards_can_be_parsed(promtool: str, tmp_path: Pa
 
 def collectors() -> list[Collector]:
     """One of a run and one of a consumer, with figures."""
-    run = RunCollector(StandInTeam([]), INFO, lambda: {"failed == 0": False})  # type: ignore[arg-type]
+    run = RunCollector(StandInTeam([]), INFO, PAGES.names, lambda: {"failed == 0": False})  # type: ignore[arg-type]
     run.watch(some_totals(), 10.0)
     consumer = ConsumeCollector("songs", "keepers")
     consumer.watch(ConsumeTotals(n_events=5, lags={0: 1}, unstored={0: 2}), 10.0)

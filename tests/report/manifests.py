@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 
 from loadgen.config import RunSettings
-from loadgen.event import PAGE_NAMES
+from loadgen.event import PAGES
 from loadgen.histogram import Histogram, Sparse
 from loadgen.record import RunRecord, parse
 
@@ -82,7 +82,7 @@ def settings(**changes: Any) -> dict[str, Any]:
 def manifest(**changes: Any) -> dict[str, Any]:
     """A whole manifest; `changes` replace parts of it."""
     counts = {"planned": N_EVENTS, "delivered": N_EVENTS, "failed": 0, "dropped": 0, "unfinished": 0}
-    by_page = {name: N_EVENTS // 2 >> place for place, name in enumerate(PAGE_NAMES)}
+    by_page = {name: N_EVENTS // 2 >> place for place, name in enumerate(PAGES.names)}
     half = {"planned": 10_000, "delivered": 10_000, "failed": 0, "dropped": 0, "unfinished": 0}
     workers = [{"index": place, "restarts": 0, "repeated_possibly": 0, "sinks": {"kafka": half}} for place in range(2)]
     sink = {"bytes": 250 * N_EVENTS, "by_page": {"delivered": by_page}}

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.metrics_core import Metric as Family
 
 from loadgen import metrics
-from loadgen.event import PAGE_NAMES
+from loadgen.event import PAGES
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
 from loadgen.metrics import BUCKETS_S, PROCESS_METRICS, RUN_METRICS
@@ -47,6 +47,8 @@ class StandInTeam:
     members: list[WorkerHandle]
 
 
+PAGE_NAMES = (*PAGES.names, "Lyrics")
+"""With one that the behaviour adds."""
 INFO = ("20261122-101500-3fa9", "0.1.0", "full", "7", "0/1", "1000", "3", "500", "ramp")
 
 
@@ -68,7 +70,8 @@ def some_totals() -> Totals:
 def collector() -> RunCollector:
     restarted = WorkerHandle(1, ready=False, buried=[life(1.0), life(2.0)], last=life(0.5))
     team = StandInTeam([WorkerHandle(0, last=life(2.5)), restarted, WorkerHandle(2, done=True)])
-    return RunCollector(team, INFO, lambda: {"failed == 0": True, "p99(ack) < 50ms": False})  # type: ignore[arg-type]
+    broken = {"failed == 0": True, "p99(ack) < 50ms": False}
+    return RunCollector(team, INFO, PAGE_NAMES, lambda: broken)  # type: ignore[arg-type]
 
 
 @pytest.fixture

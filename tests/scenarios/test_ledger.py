@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from loadgen.event import PAGES
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner.messages import Snapshot, empty_snapshot
 from loadgen.runner.verdict import verdict_lines
@@ -46,6 +47,17 @@ def test_the_sum_is_that_of_the_workers_last_reports(accounts: StressLedger) -> 
     )
     assert [worker["end"] for worker in ledger["workers"]] == ["running", "drained"]
     assert ledger["possibly_more"] == 0
+
+
+def test_pages_that_the_behaviour_adds_are_counted_by_name() -> None:
+    pages = (*PAGES.names, "Lyrics")
+    stress = StressLedger(settings_of(options(), EngineShard()), lambda: None, pages)
+    stress.open("a", EngineShard(0, 1))
+    snapshot = _snapshot(3)
+    snapshot.tallies["kafka"].settle(Outcome.DELIVERED, np.full(4, len(PAGES), np.uint8))
+    stress.take("a", snapshot, NEVER)
+    delivered = stress.record("ledger.json", 10, 1).sinks["kafka"].by_page["delivered"]
+    assert delivered == dict.fromkeys(pages, 0) | {"Home": 3, "Lyrics": 4}
 
 
 def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_sent_since_is_bounded(

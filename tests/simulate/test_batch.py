@@ -9,6 +9,7 @@ from loadgen.simulate.rng import Purpose, draw_for, keys_of
 from loadgen.simulate.shard import Happened, to_batch
 
 N = 5_000
+ABOUT_A_TRACK = np.zeros(2, np.int32)
 BITS = draw_for(keys_of(1, np.arange(N, dtype=np.int64)), Purpose.TASTE)
 
 
@@ -21,7 +22,7 @@ def _batch(n_rows: int) -> EventBatch:
         Happened(*(getattr(happened, field.name)[half] for field in fields(Happened)))
         for half in (slice(0, N // 2), slice(N // 2, N))
     ]
-    return to_batch(parts, 0, 16 if n_rows < 2**40 else 2**40, n_rows)
+    return to_batch(parts, 0, 16 if n_rows < 2**40 else 2**40, n_rows, ABOUT_A_TRACK)
 
 
 def test_events_are_sorted_by_time_then_listener() -> None:
@@ -40,7 +41,7 @@ def test_keys_too_long_for_one_number_sort_the_same() -> None:
 
 
 def test_no_events_make_an_empty_batch_of_the_right_types() -> None:
-    empty, full = to_batch([], 0, 10, 5), _batch(1024)
+    empty, full = to_batch([], 0, 10, 5, ABOUT_A_TRACK), _batch(1024)
     for field in fields(EventBatch):
         assert len(getattr(empty, field.name)) == 0
         assert getattr(empty, field.name).dtype == getattr(full, field.name).dtype

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from loadgen.config.names import Profile
 from loadgen.errors import UsageError
-from loadgen.event import PAGE_NAMES, Page
+from loadgen.event import PAGES, Page
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import SimulationSettings
@@ -38,8 +38,8 @@ def _problem(folder: Path, text: str | bytes) -> str | None:
 
 
 def test_the_shipped_behaviour_is_valid_and_names_every_page() -> None:
-    assert set(BEHAVIOUR.think) == set(PAGE_NAMES)
-    assert set(BEHAVIOUR.transitions) == set(PAGE_NAMES) - {"Logout"}
+    assert set(BEHAVIOUR.think) == set(PAGES.names)
+    assert set(BEHAVIOUR.transitions) == set(PAGES.names) - {"Logout"}
 
 
 def test_a_behaviour_travels_to_another_process() -> None:
@@ -113,7 +113,7 @@ def test_a_broken_rule_is_named(tmp_path: Path, text: str | bytes, rule: str) ->
 
 
 def test_a_page_that_no_row_leads_to_is_named(tmp_path: Path) -> None:
-    rows = {page: {"NextSong": 1.0} for page in PAGE_NAMES[:-1]}
+    rows = {page: {"NextSong": 1.0} for page in PAGES.names[:-1]}
     body = "\n".join(f"{json.dumps(page)} = {{ NextSong = 1.0 }}" for page in rows)
     with pytest.raises(UsageError, match="Settings cannot be reached"):
         _load(tmp_path, f"[transitions]\n{body}\n")
@@ -135,16 +135,18 @@ def _toml(value: Any) -> str:
 
 
 _SCALARS = st.one_of(
-    st.booleans(), st.integers(), st.floats(), st.sampled_from(PAGE_NAMES), st.text('abc\u00e9 "\\', max_size=5)
+    st.booleans(), st.integers(), st.floats(), st.sampled_from(PAGES.names), st.text('abc\u00e9 "\\', max_size=5)
 )
-_KEYS = st.one_of(st.sampled_from([*PAGE_NAMES, "teens", "chart", "median_s", "spread"]), st.text("xyz.", max_size=4))
+_KEYS = st.one_of(st.sampled_from([*PAGES.names, "teens", "chart", "median_s", "spread"]), st.text("xyz.", max_size=4))
 _VALUES = st.recursive(
     _SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=8), st.dictionaries(_KEYS, inner, max_size=5)),
     max_leaves=12,
 )
 _PLACES = st.sampled_from(
-    [(section, key) for section, table in BEHAVIOUR.model_dump().items() for key in table] + [("x", "y")]
+    [(section, key) for section, table in BEHAVIOUR.model_dump().items() for key in table]
+    + [("pages", "Lyrics"), ("x", "y")]
+    + [("x", "y"), ("pages", "Lyrics")]
 )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadgen.event import PAGE_NAMES, EventBatch, Page
+from loadgen.event import PAGES, EventBatch, Page
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.model import Expected, Model
 from loadgen.simulate.shard import Shard
@@ -39,7 +39,7 @@ def test_pages_come_in_the_expected_mix(both: tuple[Expected, EventBatch, Shard,
     expected, events, _, _ = both
     assert sum(expected.pages.values()) == pytest.approx(1)
     per_listener = np.bincount(events.row, minlength=USERS)
-    for page, name in enumerate(PAGE_NAMES):
+    for page, name in enumerate(PAGES.names):
         of_page = np.bincount(events.row[events.page == page], minlength=USERS)
         residual = of_page - expected.pages[name] * per_listener  # of a ratio: mean zero where the share is right
         assert abs(residual.mean()) < N_ERRORS * error_of(residual), name
@@ -66,7 +66,7 @@ def test_it_is_told_in_few_digits() -> None:
     chosen = settings(1000, "everyday")
     told = Expected.of(chosen, Model.of(chosen, CATALOG)).as_json()
     assert set(told) == {"events_per_s", "pages", "songs_per_session", "paid_listeners", "paid_plays"}
-    assert set(told["pages"]) == set(PAGE_NAMES)
+    assert set(told["pages"]) == set(PAGES.names)
     assert all(len(f"{value:g}") <= 9 for value in [*told["pages"].values(), told["events_per_s"]])
 
 

@@ -437,7 +437,7 @@ def test_what_cannot_be_read_back_is_unfinished() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "read_back", lambda *_: LOG_UNREADABLE)
         sink.close()
-    assert sink.tally.by_page[3].tolist() == [90 // N_PAGES] * N_PAGES
+    assert sink.tally.by_page[3, :N_PAGES].tolist() == [90 // N_PAGES] * N_PAGES
 
 
 def test_without_a_broker_to_ask_for_partitions_the_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,9 +224,13 @@ class RunSettings(Settings):
         ),
     ] = "default"
     behaviour: Annotated[
-        Path | None,
-        or_none(names.path),
-        Flag("behaviour", "FILE", "TOML file that says how listeners behave where they differ from the profile."),
+        str | None,
+        or_none(names.path_text),
+        Flag(
+            "behaviour",
+            "FILE",
+            "How listeners behave where they differ from the profile: TOML file, installed behaviour or MODULE:OBJECT.",
+        ),
     ] = None
     impair: Annotated[
         Impairments,
