@@ -29,6 +29,7 @@ N_THREADS = 16
 """Files are closed in threads: on HDFS each may take half a second of nothing but waiting."""
 HELD_BYTES = 20 << 20
 """Memory of all partition writers together; with that of librdkafka, a process stays below 300 MB."""
+DAY_S = 86_400
 GC_THRESHOLD = 100_000
 """Messages come and go by the ten thousand; looking through them for cycles every 700 costs a tenth of the time."""
 
@@ -110,28 +111,27 @@ def _consumer(
     pool: "Executor",
     watch: "TopicWatch",
 ) -> "Consumer":
-    from loadgen.consume.client import Client
-    from loadgen.consume.consumer import Consumer, Limits
-    from loadgen.consume.partition import Policy
-    from loadgen.consume.partition_writer import Budget, PartitionWriter
+    from loadgen.consume.client import Client, ErrorClassifier
+    from loadgen.consume.consumer import Consumer, EndOffsets, Limits
+    from loadgen.consume.partition import Partition, Policy
+    from loadgen.consume.partition_writer import Budget, PartitionWriter, WriterContext
     from loadgen.consume.prepare import rolling_policy
     from loadgen.kafka.consumer_options import begin_of, session_s
 
-    rolling, budget = rolling_policy(settings), Budget(HELD_BYTES)
-
-    def new_writer(partition: int) -> PartitionWriter:
-        writer_id, confirm = ready.writer_id, watch.confirm
-        return PartitionWriter(
-            ready.store, ready.source, partition, rolling, writer_id, pool, time.time, budget, confirm
-        )
-
     def today() -> int | None:
-        return int(time.time() // 86_400) if settings.partition_by == "ingest" else None
+        return int(time.time() // DAY_S) if settings.partition_by == "ingest" else None
 
+    rolling, budget = rolling_policy(settings), Budget(HELD_BYTES)
+    context = WriterContext(ready.store, ready.source, rolling, ready.writer_id, pool, time.time, budget, watch.confirm)
     policy = Policy(settings.topic, begin_of(ready.kafka), settings.on_gap, today, screen.note, screen.trouble)
     client = Client(ready.kafka, settings.group)
+
+    def new_partition(number: int) -> Partition:
+        return Partition(number, PartitionWriter(context, number), client, pool, policy)
+
     limits = Limits(settings.until_idle_s, settings.drain_timeout_s, session_s(ready.kafka, settings.group))
-    return Consumer(client, ready.kafka, new_writer, pool, policy, limits, _watchers(settings, screen), watch)
+    errors, ends = ErrorClassifier(client, ready.kafka, screen.note), EndOffsets(client, pool)
+    return Consumer(client, errors, ends, new_partition, screen.note, limits, _watchers(settings, screen), watch)
 
 
 def _watchers(settings: ConsumeSettings, screen: "ConsumeConsole") -> "list[Watcher]":

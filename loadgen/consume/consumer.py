@@ -16,11 +16,9 @@ from types import FrameType
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from loadgen.consume.client import Client, ErrorClassifier
-from loadgen.consume.partition import Partition, PartitionPhase, Policy
-from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.partition import Partition, PartitionPhase
 from loadgen.consume.totals import ConsumeTotals
 from loadgen.errors import LoadgenError, OffsetGone, SinkError, StoreError
-from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.watch import TopicWatch
 from loadgen.signals import listening, reason_of
 
@@ -74,54 +72,129 @@ class ConsumeResult:
     error: LoadgenError | None
 
 
+class StopRequest:
+    """Whether the consumer is to end: SIGINT, SIGTERM or SIGHUP asks for it.
+
+    Attributes:
+        signal: the first one that came; None before.
+    """
+
+    def __init__(self) -> None:
+        """None has come."""
+        self.signal: signal.Signals | None = None
+        self._n_signals = 0
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """First time: the loop ends and drains. Second time: end at once. Then it does end."""
+        self._n_signals += 1
+        if self.signal is None:
+            self.signal = signal.Signals(number)
+        elif self._n_signals == 2:
+            raise KeyboardInterrupt
+
+
+class Silence:
+    """Since when nothing has come, and from when on the consumer is idle because of that."""
+
+    def __init__(self, limits: Limits) -> None:
+        """It begins now, outside the group."""
+        self._limits = limits
+        self._since_s = self._turned_s = time.monotonic()
+        self._is_member = False
+
+    def end(self, is_member: bool | None = None) -> float:
+        """Something has come, or the group has changed; returns the time.
+
+        Args:
+            is_member: whether the consumer is in the group from now on; None: as before.
+        """
+        self._is_member = self._is_member if is_member is None else is_member
+        self._since_s = time.monotonic()
+        return self._since_s
+
+    def turn(self) -> None:
+        """Time in which this process stood still (SIGSTOP, a suspended machine) is no time in which nothing came."""
+        now_s = time.monotonic()
+        if now_s - self._turned_s > STANDSTILL_S:
+            self._since_s = now_s
+        self._turned_s = now_s
+
+    def idle_at_s(self, has_partitions: bool) -> float:
+        """From when on the consumer is idle if nothing comes (time.monotonic).
+
+        One without partitions waits for two sessions more: it may be out of the group and not know it yet, and once it
+        is in again, those who have the partitions may be dead, and the group not know it yet.
+        """
+        wait_s = self._limits.until_idle_s
+        if wait_s is None or not self._is_member:
+            return float("inf")
+        return self._since_s + wait_s + (0.0 if has_partitions else 2 * self._limits.session_s)
+
+
+class AdvisoryCommits:
+    """Commits to the group how far each partition is stored, from time to time."""
+
+    def __init__(self, client: Client) -> None:
+        """Nothing is committed."""
+        self._client = client
+        self._committed_s = 0.0
+        self._committed: dict[int, int] = {}
+
+    def turn(self, partitions: Mapping[int, Partition], now: bool = False) -> None:
+        """Commit what has changed, if that is due."""
+        if not now and time.monotonic() - self._committed_s < COMMIT_EVERY_S:
+            return
+        self._committed_s = time.monotonic()
+        offsets = {number: partition.writer.next_offset for number, partition in partitions.items()}
+        changed = {n: next for n, next in offsets.items() if next is not None and self._committed.get(n) != next}
+        if changed:
+            self._client.commit(changed)
+            self._committed |= changed
+
+
 class Consumer:
     """One consumer of a group, from start to end."""
 
     def __init__(
         self,
         client: Client,
-        kafka: KafkaSettings,
-        new_writer: Callable[[int], PartitionWriter],
-        pool: Executor,
-        policy: Policy,
+        errors: ErrorClassifier,
+        ends: "EndOffsets",
+        new_partition: Callable[[int], Partition],
+        note: Callable[[str], None],
         limits: Limits,
         watchers: list[Watcher],
-        watch: TopicWatch | None = None,
+        topic_watch: TopicWatch | None = None,
     ) -> None:
         """Nothing is asked of the brokers yet.
 
         Args:
             client: the member of the group.
-            kafka: for messages.
-            new_writer: makes the partition writer.
-            pool: for what may wait.
-            policy: what all partitions do alike; its `note` is used here too.
+            errors: judges what Kafka reports.
+            ends: asks for the ends of partitions.
+            new_partition: begins a partition that the group has assigned.
+            note: prints a message for the user.
             limits: what ends it.
             watchers: told the totals and the seconds since the start twice a second.
-            watch: of the topic, begun already; its error ends the consumer.
+            topic_watch: begun already; its error ends the consumer.
         """
-        self._client, self._new_writer, self._pool = client, new_writer, pool
-        self._policy, self._limits, self._watchers = policy, limits, watchers
-        self._topic_watch = watch
+        self._client, self._errors, self._ends = client, errors, ends
+        self._new_partition, self._note, self._limits = new_partition, note, limits
+        self._watchers, self._topic_watch = watchers, topic_watch
         self._partitions: dict[int, Partition] = {}
         self._gone = ConsumeTotals()
         self._n_messages = FIRST_MESSAGES
-        self._stopped_by: signal.Signals | None = None
-        self._n_signals = 0
-        self._start_s = self._quiet_since_s = time.monotonic()
-        self._first_read_s = float("inf")
-        self._is_member = False
-        self._turned_s = self._start_s
-        self._ends = EndOffsets(client, pool)
-        self._watched_s = self._committed_s = 0.0
-        self._committed: dict[int, int] = {}
-        self._errors = ErrorClassifier(client, kafka, policy.note)
+        self._stop = StopRequest()
+        self._silence = Silence(limits)
+        self._commits = AdvisoryCommits(client)
+        self._start_s = time.monotonic()
+        self._watched_s = 0.0
 
     def run(self) -> ConsumeResult:
         """Consume until something ends it, and publish what was read."""
-        self._start_s = self._quiet_since_s = time.monotonic()
+        self._start_s = self._silence.end()
         error: LoadgenError | None = None
-        with listening(self._on_signal):
+        with listening(self._stop.on_signal):
             try:
                 reason, error = self._loop()
                 unpublished = self._drain()
@@ -138,26 +211,28 @@ class Consumer:
     def _loop(self) -> tuple[str, LoadgenError | None]:
         self._join()
         try:
-            while self._stopped_by is None:
+            while self._stop.signal is None:
                 if self._topic_watch and self._topic_watch.error:
                     raise self._topic_watch.error
                 if self._client.is_stranded:
-                    self._policy.note("librdkafka has lost all brokers for good; joining the group anew")
+                    self._note("librdkafka has lost all brokers for good; joining the group again")
                     self._on_lost(self._client.reset())
                     self._join()
                 self._take(self._fetched())
-                self._notice_standstill()
+                self._silence.turn()
                 for partition in list(self._partitions.values()):
                     partition.turn(time.time())
-                self._request_end_offsets()
+                self._ends.turn(self._partitions, self._idle_at_s())
+                if not self._ends.is_answered:
+                    self._errors.out_of_reach()
                 if self._is_idle():
                     return "idle", None
-                self._commit_offsets()
+                self._commits.turn(self._partitions)
                 self._watch()
         except (SinkError, OffsetGone) as error:
             return "error", error
-        self._policy.note("stopping: publishing what is read; once more ends at once")
-        return reason_of(self._stopped_by, is_early=self._limits.until_idle_s is not None), None
+        self._note("stopping: publishing what is read; once more ends at once")
+        return reason_of(self._stop.signal, is_early=self._limits.until_idle_s is not None), None
 
     def _join(self) -> None:
         self._client.subscribe(self._on_assign, self._on_revoke, self._on_lost)
@@ -183,10 +258,7 @@ class Consumer:
                 n_bytes += partition.take(run)
                 n_good += len(run)
         if messages:
-            self._quiet_since_s = time.monotonic()
-            self._first_read_s = min(self._first_read_s, self._quiet_since_s)
-            self._gone.n_read += n_good
-            self._gone.reading_s = self._quiet_since_s - self._first_read_s
+            self._gone.read(n_good, self._silence.end())
             self._errors.in_reach()
         if n_bytes:
             self._n_messages = max(1, min(MAX_MESSAGES, FETCH_BYTES * n_good // n_bytes))
@@ -213,12 +285,10 @@ class Consumer:
     # what the group does; called out of fetch and close
 
     def _on_assign(self, numbers: list[int]) -> None:
-        self._is_member = True
+        self._silence.end(is_member=True)
         self._gone.n_rebalances += 1
-        self._quiet_since_s = time.monotonic()
         for number in numbers:
-            writer = self._new_writer(number)
-            self._partitions[number] = Partition(number, writer, self._client, self._pool, self._policy)
+            self._partitions[number] = self._new_partition(number)
 
     def _on_revoke(self, numbers: list[int]) -> None:
         """Publish what the group takes away, then let go of it. The next consumer of it commits its offset."""
@@ -228,11 +298,11 @@ class Consumer:
 
     def _on_lost(self, numbers: list[int]) -> None:
         """Another consumer has these already: what is not published is its to store."""
-        self._is_member = False  # until the group says so again: having nothing to read is not being idle
+        self._silence.end(is_member=False)  # having nothing to read is not being idle
         self._let_go(numbers)
 
     def _let_go(self, numbers: Iterable[int]) -> None:
-        self._quiet_since_s = time.monotonic()
+        self._silence.end()
         for number in numbers:
             partition = self._partitions.pop(number, None)
             if partition is not None:
@@ -259,7 +329,7 @@ class Consumer:
     def _drain(self) -> LoadgenError | None:
         """Publish everything and give it back; returns what was not."""
         problem = self._publish_all(list(self._partitions.values()), self._limits.drain_timeout_s)
-        self._commit_offsets(now=True)
+        self._commits.turn(self._partitions, now=True)
         self._let_go(list(self._partitions))
         if not problem:
             return None
@@ -267,53 +337,19 @@ class Consumer:
             f"not everything that was read is stored: {problem}; it stays in Kafka, and is stored the next time"
         )
 
-    # what is due from time to time
-
-    def _request_end_offsets(self) -> None:
-        """Ask for the end offsets in the background."""
-        self._ends.turn(self._partitions, self._idle_at_s())
-        if not self._ends.is_answered:
-            self._errors.out_of_reach()
-
     def _idle_at_s(self) -> float:
-        """From when on this consumer is idle if nothing comes.
-
-        One without partitions waits for two sessions more: it may be out of the group and not know it yet, and once it
-        is in again, those who have the partitions may be dead, and the group not know it yet.
-        """
-        wait_s = self._limits.until_idle_s
-        if wait_s is None or not self._is_member:
-            return float("inf")
-        return self._quiet_since_s + wait_s + (0.0 if self._partitions else 2 * self._limits.session_s)
+        return self._silence.idle_at_s(has_partitions=bool(self._partitions))
 
     def _is_idle(self) -> bool:
         """Whether there has been nothing to read for as long as was asked: at the end everywhere, said only now."""
         partitions = self._partitions.values()
         if any(partition.phase is not PartitionPhase.READING for partition in partitions):
-            self._quiet_since_s = time.monotonic()
+            self._silence.end()
         if time.monotonic() < self._idle_at_s():
             return False
         return not partitions or (
             self._ends.of_s >= self._idle_at_s() and all(partition.lag == 0 for partition in partitions)
         )
-
-    def _notice_standstill(self) -> None:
-        """Time in which this process stood still (SIGSTOP, a suspended machine) is no time in which nothing came."""
-        now_s = time.monotonic()
-        if now_s - self._turned_s > STANDSTILL_S:
-            self._quiet_since_s = now_s
-        self._turned_s = now_s
-
-    def _commit_offsets(self, now: bool = False) -> None:
-        """Commit to the group how far everything is stored."""
-        if not now and time.monotonic() - self._committed_s < COMMIT_EVERY_S:
-            return
-        self._committed_s = time.monotonic()
-        offsets = {number: partition.writer.next_offset for number, partition in self._partitions.items()}
-        changed = {n: next for n, next in offsets.items() if next is not None and self._committed.get(n) != next}
-        if changed:
-            self._client.commit(changed)
-            self._committed |= changed
 
     def _watch(self, now: bool = False) -> None:
         if now or time.monotonic() - self._watched_s >= WATCH_S:
@@ -330,15 +366,7 @@ class Consumer:
 
     def stop(self) -> None:
         """Let the loop end and drain, as SIGTERM does; for a consumer that does not run in the main thread."""
-        self._stopped_by = signal.SIGTERM
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """First time: the loop ends and drains. Second time: end at once. Then it does end."""
-        self._n_signals += 1
-        if self._stopped_by is None:
-            self._stopped_by = signal.Signals(number)
-        elif self._n_signals == 2:
-            raise KeyboardInterrupt
+        self._stop.signal = signal.SIGTERM
 
 
 ASK_EVERY_S = 2.0

@@ -70,6 +70,28 @@ class Policy:
     trouble: Callable[[int, str], None]
 
 
+class Backoff:
+    """How long to wait before the next attempt: twice as long after each failure in a row."""
+
+    def __init__(self) -> None:
+        """No failure yet."""
+        self._delay_s, self._retry_at_s = FIRST_DELAY_S, 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time for the next attempt."""
+        return time.monotonic() >= self._retry_at_s
+
+    def fail(self) -> None:
+        """Wait from now on."""
+        self._retry_at_s = time.monotonic() + self._delay_s
+        self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
+
+    def succeed(self) -> None:
+        """Let the next failure be the first one."""
+        self._delay_s = FIRST_DELAY_S
+
+
 class Partition:
     """An assigned partition.
 
@@ -91,8 +113,7 @@ class Partition:
         self.latest_ms = -1
         self._client, self._pool, self._policy = client, pool, policy
         self._paused = False
-        self._delay_s = FIRST_DELAY_S
-        self._retry_at_s = 0.0
+        self._backoff = Backoff()
         self._n_published = 0
         self.recover()
 
@@ -111,7 +132,7 @@ class Partition:
             if self._job.done():
                 self._begin()
         elif self.phase is PartitionPhase.WAITING:
-            if time.monotonic() >= self._retry_at_s:
+            if self._backoff.is_over:
                 self.recover()
         else:
             self._publish(now_s)
@@ -189,7 +210,7 @@ class Partition:
             return
         if self.writer.published.n_publications > self._n_published:
             self._n_published = self.writer.published.n_publications
-            self._delay_s = FIRST_DELAY_S
+            self._backoff.succeed()
             self._policy.trouble(self.number, "")
         if self.writer.full != self._paused:
             self._paused = self.writer.full
@@ -201,8 +222,7 @@ class Partition:
         self._client.stop(self.number)
         self.n_retries += 1
         self.phase = PartitionPhase.WAITING
-        self._retry_at_s = time.monotonic() + self._delay_s
-        self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
+        self._backoff.fail()
         self._policy.trouble(self.number, _said(error))
 
     def _find_start(self) -> Start:

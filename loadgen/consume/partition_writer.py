@@ -21,7 +21,7 @@ from loadgen.consume.temporary_file import Budget, RollingPolicy, TemporaryFile
 from loadgen.histogram import Histogram
 from loadgen.store import Store
 
-__all__ = ["Budget", "PartitionWriter", "Published", "RecordBatch", "RollingPolicy"]
+__all__ = ["Budget", "PartitionWriter", "Published", "RecordBatch", "RollingPolicy", "WriterContext"]
 
 
 @dataclass(slots=True)
@@ -53,6 +53,43 @@ class Published:
         self.publish_s.record(np.array([elapsed_s]))
 
 
+@dataclass(frozen=True, slots=True)
+class WriterContext:
+    """What the partition writers of a process share.
+
+    Attributes:
+        store: where files go.
+        source: the topic.
+        rolling: when a batch ends.
+        writer_id: names this process in records and temporary files; without `/`.
+        pool: writes and publishes, with any number of threads.
+        clock: seconds since 1970.
+        budget: bytes that all of them hold.
+        confirm: called before each commit; the source is beyond doubt by default.
+    """
+
+    store: Store
+    source: TopicIdentity
+    rolling: RollingPolicy
+    writer_id: str
+    pool: Executor
+    clock: Callable[[], float]
+    budget: Budget = field(default_factory=Budget)
+    confirm: Confirm = lambda _: None
+
+    def __post_init__(self) -> None:
+        if "/" in self.writer_id:
+            raise ValueError(f"a writer id is part of file names and has no '/', got {self.writer_id!r}")
+
+    def log(self, partition: int) -> CommitLog:
+        """The commit log of a partition, not read yet."""
+        return CommitLog(self.store, self.source.records(partition), self.source.temporaries(partition))
+
+    def names(self, partition: int, attempt: str = "") -> FileNames:
+        """The names of a partition's files, different for each attempt of this process."""
+        return FileNames(self.source, partition, self.writer_id + attempt, self.rolling.suffix)
+
+
 class PartitionWriter:
     """The writer of one Kafka partition.
 
@@ -63,44 +100,16 @@ class PartitionWriter:
         published: counts for metrics.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        source: TopicIdentity,
-        partition: int,
-        rolling: RollingPolicy,
-        writer_id: str,
-        pool: Executor,
-        clock: Callable[[], float],
-        budget: Budget | None = None,
-        confirm: Confirm = lambda _: None,
-    ) -> None:
-        """Nothing is asked of the store yet; `recover` comes first.
-
-        Args:
-            store: where files go.
-            source: the topic.
-            partition: Kafka's.
-            rolling: when a batch ends.
-            writer_id: names this process in records and temporary files; without `/`.
-            pool: writes and publishes; may be shared by all writers, with any number of threads.
-            clock: seconds since 1970.
-            budget: shared by the writers of a process; one of its own by default.
-            confirm: called before each commit; the source is beyond doubt by default.
-        """
-        if "/" in writer_id:
-            raise ValueError(f"a writer id is part of file names and has no '/', got {writer_id!r}")
+    def __init__(self, context: WriterContext, partition: int) -> None:
+        """Nothing is asked of the store yet; `recover` comes first."""
         self.partition = partition
         self.position: int | None = None
         self.next_offset: int | None = None
         self.published = Published()
-        self._store, self._source, self._rolling, self._writer_id = store, source, rolling, writer_id
-        self._pool, self._clock, self._budget = pool, clock, budget or Budget()
-        self._confirm = confirm
+        self._context = context
         self._active = False
         self._failure: BaseException | None = None
-        self._log = CommitLog(store, source.records(partition), source.temporaries(partition))
-        self._names = FileNames(source, partition, writer_id, rolling.suffix)
+        self._log, self._names = context.log(partition), context.names(partition)
         self._end = 0
         self._filling: FileBatch | None = None
         self._sealed: list[FileBatch] = []
@@ -116,11 +125,11 @@ class PartitionWriter:
             StoreError: the store does not answer, or something of the last commit is gone.
         """
         self.discard()
-        log = CommitLog(self._store, self._source.records(self.partition), self._source.temporaries(self.partition))
+        log = self._context.log(self.partition)
         log.recover()
         self._log = log
-        writer = f"{self._writer_id}-{token_hex(4)}"  # another one each time: what an earlier attempt left may yet move
-        self._names = FileNames(self._source, self.partition, writer, self._rolling.suffix)
+        # other names each time: what an earlier attempt left may yet be renamed
+        self._names = self._context.names(self.partition, f"-{token_hex(4)}")
         self._end = log.next
         self._failure, self._active = None, True
         self.position = self.next_offset = None if log.last is None else log.next
@@ -138,8 +147,9 @@ class PartitionWriter:
             raise ValueError(
                 f"records from offset {records.first}: the writer is to be recovered, and goes on at {self.position}"
             )
-        room = self._rolling.batch_size - (self._filling.n_records if self._filling else 0)
-        for piece in pieces(records, room, self._rolling.batch_size):
+        batch_size = self._context.rolling.batch_size
+        room = batch_size - (self._filling.n_records if self._filling else 0)
+        for piece in pieces(records, room, batch_size):
             self._add(piece)
         self.position = records.next_offset
         self._relieve()
@@ -167,7 +177,7 @@ class PartitionWriter:
     @property
     def full(self) -> bool:
         """Whether to pause: the next publication is due while one is running, or memory is used up."""
-        return self._active and (bool(self._sealed and self._publishing) or self._budget.is_spent)
+        return self._active and (bool(self._sealed and self._publishing) or self._context.budget.is_spent)
 
     @property
     def idle(self) -> bool:
@@ -189,7 +199,7 @@ class PartitionWriter:
         """
         deadline_s = time.monotonic() + timeout_s
         while True:
-            self.tick(self._clock())
+            self.tick(self._context.clock())
             if self._publishing is None and not self._sealed:
                 return True
             left_s = deadline_s - time.monotonic()
@@ -211,8 +221,8 @@ class PartitionWriter:
 
     def _add(self, records: RecordBatch) -> None:
         if self._filling is None:
-            self._filling = FileBatch(self._end, self._clock(), self._new_file)
-        batch, rolling = self._filling, self._rolling
+            self._filling = FileBatch(self._end, self._context.clock(), self._new_file)
+        batch, rolling = self._filling, self._context.rolling
         batch.add(records)
         if (
             batch.n_records >= rolling.batch_size
@@ -224,7 +234,8 @@ class PartitionWriter:
     def _new_file(self, day: int | None) -> TemporaryFile:
         what = "dead" if day is None else f"day={day}"
         path = self._names.temporary(self._end, what)
-        return TemporaryFile(self._store, path, self._rolling, self._pool, self._budget, is_dead=day is None)
+        context = self._context
+        return TemporaryFile(context.store, path, context.rolling, context.pool, context.budget, is_dead=day is None)
 
     def _seal(self) -> None:
         """End the batch: its files are closed, to be published with the next publication."""
@@ -241,19 +252,20 @@ class PartitionWriter:
         if batch is None:
             return False
         batch.opened_s = min(batch.opened_s, now_s)  # a clock that was set back must not hold a batch for hours
-        return now_s - batch.opened_s >= self._rolling.interval_s
+        return now_s - batch.opened_s >= self._context.rolling.interval_s
 
     def _relieve(self) -> None:
         """Write out what is gathered when the budget is spent."""
-        if self._filling is not None and self._budget.is_spent:
+        if self._filling is not None and self._context.budget.is_spent:
             for file in self._filling.files.values():
                 file.write_out()
 
     def _publish(self, now_s: float) -> None:
         batches, self._sealed = self._sealed, []
         clears_up = self.published.n_publications % CLEAR_UP_EVERY == CLEAR_UP_EVERY - 1
+        pool, confirm = self._context.pool, self._context.confirm
         self._publishing = Publication(
-            self._log, self._names, batches, now_s, self._pool, clears_up=clears_up, confirm=self._confirm
+            self._log, self._names, batches, now_s, pool, clears_up=clears_up, confirm=confirm
         )
 
     def _collect(self) -> None:

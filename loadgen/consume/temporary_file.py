@@ -9,6 +9,7 @@ stand still however few threads it has; different files are written and closed a
 """
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -220,6 +221,42 @@ class _Order(Enum):
     DROP = 1
 
 
+class _TaskQueue:
+    """Carries out items one at a time, in order, in a shared pool.
+
+    Attributes:
+        n_bytes: of the pieces that are not carried out yet.
+    """
+
+    def __init__(self, pool: Executor, carry_out: Callable[[bytes | _Order], None]) -> None:
+        self.n_bytes = 0
+        self._pool, self._carry_out = pool, carry_out
+        self._items: deque[bytes | _Order] = deque()
+        self._is_running = False
+        self._lock = Lock()
+
+    def put(self, item: bytes | _Order) -> None:
+        """Append an item; never waits."""
+        with self._lock:
+            self._items.append(item)
+            self.n_bytes += len(item) if isinstance(item, bytes) else 0
+            if self._is_running:
+                return
+            self._is_running = True
+        self._pool.submit(self._run)
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._items:
+                    self._is_running = False
+                    return
+                item = self._items.popleft()
+            self._carry_out(item)
+            with self._lock:
+                self.n_bytes -= len(item) if isinstance(item, bytes) else 0
+
+
 class TemporaryFile:
     """A temporary file.
 
@@ -238,20 +275,18 @@ class TemporaryFile:
         self.n_events = 0
         self.first = self.last = -1
         self.closed: Future[int] = Future()
-        self._store, self._rolling, self._pool, self._budget = store, rolling, pool, budget
+        self._store, self._rolling, self._budget = store, rolling, budget
         self._is_dead = is_dead
         self._encoder: FileEncoder | None = None
         self._chunks: list[bytes] = []
         self._gathered_bytes = 0
-        self._queue: deque[bytes | _Order] = deque()
-        self._queued_bytes = 0
-        self._running = self._dropped = False
-        self._lock = Lock()
+        self._queue = _TaskQueue(pool, self._do)
+        self._dropped = False
 
     @property
     def size_bytes(self) -> int:
         """About how long the file is: what is not written yet counts uncompressed."""
-        return self._gathered_bytes + self._queued_bytes + (self._encoder.n_bytes if self._encoder else 0)
+        return self._gathered_bytes + self._queue.n_bytes + (self._encoder.n_bytes if self._encoder else 0)
 
     def add(self, values: list[bytes], first: int, last: int) -> None:
         """Append lines (without newlines) of these offsets."""
@@ -267,19 +302,19 @@ class TemporaryFile:
             self._chunks.append(b"")
             piece = b"\n".join(self._chunks)
             self._chunks, self._gathered_bytes = [], 0
-            self._put(piece)
+            self._queue.put(piece)
 
     def close(self) -> None:
         """Write what is left and close the file, in the background; see `closed`."""
         self.write_out()
-        self._put(_Order.CLOSE)
+        self._queue.put(_Order.CLOSE)
 
     def drop(self) -> None:
         """Give the file up and remove it, in the background. Not for files that a commit record may name."""
         self._dropped = True
         self._budget.hold(-self._gathered_bytes)
         self._chunks, self._gathered_bytes = [], 0
-        self._put(_Order.DROP)
+        self._queue.put(_Order.DROP)
 
     def _gather(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
@@ -287,24 +322,6 @@ class TemporaryFile:
         self._budget.hold(len(chunk) + 1)
         if self._gathered_bytes >= self._rolling.piece_bytes:
             self.write_out()
-
-    def _put(self, item: bytes | _Order) -> None:
-        with self._lock:
-            self._queue.append(item)
-            self._queued_bytes += len(item) if isinstance(item, bytes) else 0
-            if self._running:
-                return
-            self._running = True
-        self._pool.submit(self._run)
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._queue:
-                    self._running = False
-                    return
-                item = self._queue.popleft()
-            self._do(item)
 
     def _do(self, item: bytes | _Order) -> None:
         try:
@@ -316,12 +333,7 @@ class TemporaryFile:
             self._give_up(error)
         finally:
             if isinstance(item, bytes):
-                self._let_go(len(item))
-
-    def _let_go(self, n_bytes: int) -> None:
-        with self._lock:
-            self._queued_bytes -= n_bytes
-        self._budget.hold(-n_bytes)
+                self._budget.hold(-len(item))
 
     def _carry_out(self, item: bytes | _Order) -> None:
         if self._encoder is None:

@@ -34,6 +34,7 @@ class ConsumeTotals:
         unstored: partition → messages that are in Kafka and not stored yet; of the same.
         next_offsets: partition → everything below is stored, as far as this consumer knows.
         reading_s: from the first message read to the latest.
+        first_read_s: when the first was read (time.monotonic); inf before.
     """
 
     n_read: int = 0
@@ -49,6 +50,13 @@ class ConsumeTotals:
     unstored: dict[int, int] = field(default_factory=dict)
     next_offsets: dict[int, int] = field(default_factory=dict)
     reading_s: float = 0.0
+    first_read_s: float = float("inf")
+
+    def read(self, n_messages: int, now_s: float) -> None:
+        """Count messages that were read at this moment (time.monotonic)."""
+        self.n_read += n_messages
+        self.first_read_s = min(self.first_read_s, now_s)
+        self.reading_s = now_s - self.first_read_s
 
     def add(self, partition: Partition) -> None:
         """Add what a partition has done."""

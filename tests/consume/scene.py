@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from loadgen.consume.batch import Confirm, RecordBatch
-from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.partition_writer import PartitionWriter, WriterContext
 from loadgen.consume.temporary_file import Budget, RollingPolicy
 from loadgen.store.layout import published
 from loadgen.store.read import read_lines
@@ -37,17 +37,10 @@ class Scene:
         self.disk = Disk()
         self.pool = pool or Inline()
         bounds = {"batch_size": 1000, "max_bytes": 1 << 30, "interval_s": 60.0, **rolling}
-        self.writer = PartitionWriter(
-            FailingStore(self.disk),
-            SOURCE,
-            PARTITION,
-            RollingPolicy(**bounds),  # type: ignore[arg-type]  # given by name
-            "w",
-            self.pool,
-            self.disk.clock,
-            budget,
-            confirm,
-        )
+        policy = RollingPolicy(**bounds)  # type: ignore[arg-type]  # given by name
+        store, clock = FailingStore(self.disk), self.disk.clock
+        context = WriterContext(store, SOURCE, policy, "w", self.pool, clock, budget or Budget(), confirm)
+        self.writer = PartitionWriter(context, PARTITION)
         self.writer.recover()
 
     def tick(self, later_s: float = 0.0) -> None:

@@ -13,7 +13,7 @@ from loadgen.config import CompactSettings
 from loadgen.consume.batch import RecordBatch
 from loadgen.consume.commits import CommitRecord
 from loadgen.consume.compact import Compacted, compact, main
-from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.partition_writer import PartitionWriter, WriterContext
 from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.errors import NotThere, StoreError
 from loadgen.store.layout import BatchName, day_folder, published
@@ -212,7 +212,8 @@ def test_parquet_files_become_one_with_the_same_rows_and_compression(compress: s
 def test_a_thousand_small_files_become_one() -> None:
     disk = Disk(page=1000)
     writer = PartitionWriter(
-        FailingStore(disk), SOURCE, PARTITION, RollingPolicy(10, 1 << 20, 60.0), "w", Inline(), disk.clock
+        WriterContext(FailingStore(disk), SOURCE, RollingPolicy(10, 1 << 20, 60.0), "w", Inline(), disk.clock),
+        PARTITION,
     )
     writer.recover()
     offsets = np.arange(10_000)
@@ -256,7 +257,9 @@ def test_a_mark_that_was_cut_off_while_it_was_written_begins_the_grace_anew() ->
 
 def test_the_verb_says_what_it_did_in_words_and_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = LocalStore(tmp_path)
-    writer = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), Clock())
+    writer = PartitionWriter(
+        WriterContext(store, SOURCE, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), Clock()), PARTITION
+    )
     writer.recover()
     drive(writer, TOPIC, 10)
     settings = {"store": str(tmp_path), "until_day": DAY + 9, "json_summary": True}
@@ -277,7 +280,9 @@ def test_the_verb_says_what_it_did_in_words_and_as_json(tmp_path: Path, capsys: 
 
 def test_many_days_are_merged_side_by_side_in_a_folder(tmp_path: Path) -> None:
     store, topic, clock = LocalStore(tmp_path), Topic(80, n_days=4), Clock()
-    writer = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), clock)
+    writer = PartitionWriter(
+        WriterContext(store, SOURCE, RollingPolicy(30, 1 << 20, 60.0), "w", Inline(), clock), PARTITION
+    )
     writer.recover()
     drive(writer, topic, 10)
     before = lines_in(store)

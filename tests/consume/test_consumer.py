@@ -292,7 +292,7 @@ def test_a_consumer_that_has_lost_all_brokers_for_good_joins_anew_and_stores_eve
     with filled_cluster(spread(sent)) as cluster:
         result = consume(tmp_path, cluster.address, told, batch_size=70, until_idle_s=1.0)
     assert (result.error, result.exit_reason, len(members)) == (None, "idle", 2)
-    assert told.lines.count("joining the group anew") == 1
+    assert told.lines.count("joining the group again") == 1
     assert result.totals.n_rebalances >= 2
     assert_stored_once(tmp_path, sent)
 

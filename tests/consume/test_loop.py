@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from loadgen.consume.consumer import Consumer, ConsumeResult, Limits
-from loadgen.consume.partition import Policy, start_at
-from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy
+from loadgen.consume.client import ErrorClassifier
+from loadgen.consume.consumer import Consumer, ConsumeResult, EndOffsets, Limits
+from loadgen.consume.partition import Partition, Policy, start_at
+from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy, WriterContext
 from loadgen.errors import (
     AccessRefused,
     OffsetGone,
@@ -85,12 +86,18 @@ class Scene:
             self.notes.append,
             lambda number, problem: self.troubles.append((number, problem)),
         )
+        self.partitions: list[Partition] = []
+
+        def new_partition(number: int) -> Partition:
+            self.partitions.append(Partition(number, self._writer(number, rolling), self.client, self._pool, policy))
+            return self.partitions[-1]
+
         self.consumer = Consumer(
             self.client,
-            KafkaSettings("b:9092", "t", reading=True),
-            lambda number: self._writer(number, rolling),
-            self._pool,
-            policy,
+            ErrorClassifier(self.client, KafkaSettings("b:9092", "t", reading=True), self.notes.append),
+            EndOffsets(self.client, self._pool),
+            new_partition,
+            self.notes.append,
             Limits(given.get("until_idle_s", 0.01), 1.0, given.get("session_s", 0.0)),
             [],
             given.get("topic_watch"),
@@ -98,7 +105,7 @@ class Scene:
 
     def _writer(self, number: int, rolling: RollingPolicy) -> PartitionWriter:
         store = FailingStore(self.disk, self._watch) if self._watch else FailingStore(self.disk)
-        return PartitionWriter(store, SOURCE, number, rolling, "w", self._pool, time.time)
+        return PartitionWriter(WriterContext(store, SOURCE, rolling, "w", self._pool, time.time), number)
 
     def run(self) -> ConsumeResult:
         return self.consumer.run()
@@ -313,7 +320,7 @@ def test_the_wait_before_another_try_grows_until_something_is_published(monkeypa
     scene = Scene(watch=watch)
     scene.client.subscribe(scene.consumer._on_assign, scene.consumer._on_revoke, scene.consumer._on_lost)
     scene.client.assign([0])
-    (partition,) = scene.consumer._partitions.values()
+    (partition,) = scene.partitions
     for _ in range(2000):
         now_s[0] += 0.25
         partition.turn(0.0)
@@ -381,12 +388,12 @@ def test_a_gap_may_be_passed_over_and_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_first_signal_drains_and_the_second_ends_at_once() -> None:
     def interrupt(client: FakeClient) -> Sequence[Message]:
-        scene.consumer._on_signal(signal.SIGINT, None)
+        signal.raise_signal(signal.SIGINT)
         return ()
 
     def interrupt_again(when: When, step: str, path: str) -> None:
         if step == "rename":
-            scene.consumer._on_signal(signal.SIGINT, None)
+            signal.raise_signal(signal.SIGINT)
 
     scene = Scene(assign(0), give(*run(0, 0, 5)), interrupt, watch=interrupt_again, interval_s=60.0)
     result = scene.run()

@@ -3,7 +3,7 @@
 import time
 
 from loadgen.consume.partition import Partition, Policy
-from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy
+from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy, WriterContext
 from tests.consume.failing_store import Disk, FailingStore
 from tests.consume.fake_client import FakeClient, run
 from tests.consume.test_loop import AtOnce
@@ -13,7 +13,9 @@ from tests.consume.topic import SOURCE
 def a_partition(disk: Disk, *, low: int = 0, high: int = 20) -> Partition:
     """Partition 0, recovered; it publishes every ten events."""
     pool, client = AtOnce(), FakeClient((), {0: (low, high)})
-    writer = PartitionWriter(FailingStore(disk), SOURCE, 0, RollingPolicy(10, 1 << 30, 3600.0), "w", pool, time.time)
+    writer = PartitionWriter(
+        WriterContext(FailingStore(disk), SOURCE, RollingPolicy(10, 1 << 30, 3600.0), "w", pool, time.time), 0
+    )
     policy = Policy("t", "earliest", "continue", lambda: None, lambda note: None, lambda number, problem: None)
     partition = Partition(0, writer, client, pool, policy)
     partition.end = high

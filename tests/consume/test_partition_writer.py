@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from loadgen.consume.batch import RecordBatch
-from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.partition_writer import PartitionWriter, WriterContext
 from loadgen.consume.temporary_file import MIB, Budget, RollingPolicy
 from loadgen.errors import StoreFull, TopicRecreated
 from loadgen.store.layout import DEAD, published
@@ -130,7 +130,9 @@ def test_a_writer_that_failed_says_so_at_the_next_tick_and_takes_nothing_until_i
             raise StoreFull("no room")
 
     store = FailingStore(scene.disk, full)
-    writer = PartitionWriter(store, SOURCE, PARTITION, RollingPolicy(1000, MIB, 60.0), "w", Inline(), scene.disk.clock)
+    writer = PartitionWriter(
+        WriterContext(store, SOURCE, RollingPolicy(1000, MIB, 60.0), "w", Inline(), scene.disk.clock), PARTITION
+    )
     writer.recover()
     writer.add(wide_events(0, 900, 2000))
     with pytest.raises(StoreFull):
@@ -156,7 +158,9 @@ def test_an_error_that_is_none_of_the_store_reaches_the_consumer_too() -> None:
 def test_a_pool_that_is_closed_ends_the_publication_with_an_error() -> None:
     pool = ThreadPoolExecutor(1)
     disk = Disk()
-    writer = PartitionWriter(FailingStore(disk), SOURCE, PARTITION, RollingPolicy(10, MIB, 60.0), "w", pool, disk.clock)
+    writer = PartitionWriter(
+        WriterContext(FailingStore(disk), SOURCE, RollingPolicy(10, MIB, 60.0), "w", pool, disk.clock), PARTITION
+    )
     writer.recover()
     pool.shutdown()
     writer.add(RecordBatch(7, np.zeros(0, np.int64), np.zeros(0, np.int32), [], [], 9))
@@ -174,13 +178,14 @@ def test_offsets_before_the_position_are_a_mistake_of_the_caller() -> None:
 
 def test_a_writer_that_was_never_recovered_takes_nothing() -> None:
     writer = PartitionWriter(
-        FailingStore(Disk()), SOURCE, PARTITION, RollingPolicy(10, 10, 60.0), "w", Inline(), Disk().clock
+        WriterContext(FailingStore(Disk()), SOURCE, RollingPolicy(10, 10, 60.0), "w", Inline(), Disk().clock), PARTITION
     )
     with pytest.raises(ValueError, match="is to be recovered"):
         writer.add(events(0, 1))
     with pytest.raises(ValueError, match="writer id"):
         PartitionWriter(
-            FailingStore(Disk()), SOURCE, PARTITION, RollingPolicy(10, 10, 60.0), "a/b", Inline(), Disk().clock
+            WriterContext(FailingStore(Disk()), SOURCE, RollingPolicy(10, 10, 60.0), "a/b", Inline(), Disk().clock),
+            PARTITION,
         )
 
 
@@ -196,7 +201,8 @@ def test_a_pool_of_one_thread_is_enough_for_many_writers_with_many_files(tmp_pat
     store = LocalStore(tmp_path)
     with ThreadPoolExecutor(1) as pool:
         writers = [
-            PartitionWriter(store, SOURCE, p, RollingPolicy(50, MIB, 60.0), "w", pool, lambda: 0.0) for p in range(4)
+            PartitionWriter(WriterContext(store, SOURCE, RollingPolicy(50, MIB, 60.0), "w", pool, lambda: 0.0), p)
+            for p in range(4)
         ]
         for writer in writers:
             writer.recover()
@@ -219,7 +225,7 @@ def test_many_threads_store_everything_once(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     with ThreadPoolExecutor(6) as pool:
         writer = PartitionWriter(
-            store, SOURCE, PARTITION, RollingPolicy(37, MIB, 0.0, compress="zst"), "w", pool, lambda: 1e9
+            WriterContext(store, SOURCE, RollingPolicy(37, MIB, 0.0, compress="zst"), "w", pool, lambda: 1e9), PARTITION
         )
         writer.recover()
         drive(writer, topic, 50)

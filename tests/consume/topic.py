@@ -13,7 +13,7 @@ import orjson
 
 from loadgen.consume.batch import RecordBatch
 from loadgen.consume.commits import TopicIdentity
-from loadgen.consume.partition_writer import PartitionWriter
+from loadgen.consume.partition_writer import PartitionWriter, WriterContext
 from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.store.layout import DEAD, day_of, published
 from loadgen.store.read import read_lines
@@ -74,7 +74,9 @@ _ids = itertools.count()
 
 def writer_of(store: FailingStore, rolling: RollingPolicy = ROLLING) -> PartitionWriter:
     """A writer that carries out everything at once."""
-    return PartitionWriter(store, SOURCE, PARTITION, rolling, f"w{next(_ids)}", Inline(), store.disk.clock)
+    return PartitionWriter(
+        WriterContext(store, SOURCE, rolling, f"w{next(_ids)}", Inline(), store.disk.clock), PARTITION
+    )
 
 
 def drive(writer: PartitionWriter, topic: Topic, size: int = 8) -> None:
