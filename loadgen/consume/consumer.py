@@ -152,6 +152,32 @@ class AdvisoryCommits:
             self._committed |= changed
 
 
+class Reporter:
+    """Tells watchers the totals and the seconds since the start, twice a second."""
+
+    def __init__(self, watchers: list[Watcher]) -> None:
+        """The start is now."""
+        self._watchers = watchers
+        self.start()
+
+    def start(self) -> None:
+        """Let the time count from now on."""
+        self._start_s, self._told_s = time.monotonic(), 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._start_s
+
+    def turn(self, totals: Callable[[], ConsumeTotals], now: bool = False) -> None:
+        """Tell them, if that is due."""
+        if now or time.monotonic() - self._told_s >= WATCH_S:
+            self._told_s = time.monotonic()
+            told = totals()
+            for watcher in self._watchers:
+                watcher(told, self.elapsed_s)
+
+
 class Consumer:
     """One consumer of a group, from start to end."""
 
@@ -180,19 +206,18 @@ class Consumer:
         """
         self._client, self._errors, self._ends = client, errors, ends
         self._new_partition, self._note, self._limits = new_partition, note, limits
-        self._watchers, self._topic_watch = watchers, topic_watch
+        self._reporter, self._topic_watch = Reporter(watchers), topic_watch
         self._partitions: dict[int, Partition] = {}
         self._gone = ConsumeTotals()
         self._n_messages = FIRST_MESSAGES
         self._stop = StopRequest()
         self._silence = Silence(limits)
         self._commits = AdvisoryCommits(client)
-        self._start_s = time.monotonic()
-        self._watched_s = 0.0
 
     def run(self) -> ConsumeResult:
         """Consume until something ends it, and publish what was read."""
-        self._start_s = self._silence.end()
+        self._reporter.start()
+        self._silence.end()
         error: LoadgenError | None = None
         with listening(self._stop.on_signal):
             try:
@@ -205,8 +230,8 @@ class Consumer:
                 error = LoadgenError(
                     "ended at once: what was read and not published stays in Kafka, and is read again the next time"
                 )
-        self._watch(now=True)
-        return ConsumeResult(self._totals(), self._elapsed_s(), reason, error)
+        self._reporter.turn(self._totals, now=True)
+        return ConsumeResult(self._totals(), self._reporter.elapsed_s, reason, error)
 
     def _loop(self) -> tuple[str, LoadgenError | None]:
         self._join()
@@ -228,7 +253,7 @@ class Consumer:
                 if self._is_idle():
                     return "idle", None
                 self._commits.turn(self._partitions)
-                self._watch()
+                self._reporter.turn(self._totals)
         except (SinkError, OffsetGone) as error:
             return "error", error
         self._note("stopping: publishing what is read; once more ends at once")
@@ -323,7 +348,7 @@ class Consumer:
                 except (StoreError, SinkError) as error:
                     problem = str(error)
                     waiting.remove(partition)
-            self._watch()
+            self._reporter.turn(self._totals)
         return f"not published within {timeout_s:g} s" if waiting else problem
 
     def _drain(self) -> LoadgenError | None:
@@ -351,18 +376,8 @@ class Consumer:
             self._ends.of_s >= self._idle_at_s() and all(partition.lag == 0 for partition in partitions)
         )
 
-    def _watch(self, now: bool = False) -> None:
-        if now or time.monotonic() - self._watched_s >= WATCH_S:
-            self._watched_s = time.monotonic()
-            totals = self._totals()
-            for watcher in self._watchers:
-                watcher(totals, self._elapsed_s())
-
     def _totals(self) -> ConsumeTotals:
         return self._gone.with_partitions(self._partitions.values())
-
-    def _elapsed_s(self) -> float:
-        return time.monotonic() - self._start_s
 
     def stop(self) -> None:
         """Let the loop end and drain, as SIGTERM does; for a consumer that does not run in the main thread."""
