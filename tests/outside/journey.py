@@ -11,11 +11,11 @@ N_EVENTS = 3000
 FLAGS = ("--users", "100", "--workers", "2", "--start", "2026-01-05", "--events", str(N_EVENTS), "--tracks", TRACKS)
 
 
-def loadgen(folder: Path, installed: Path, *words: str) -> dict[str, Any]:
-    """What `loadgen --json` with these words says at its good end; it finds the package only where it is installed."""
+def loadgen(folder: Path, installed: Path, *words: str, code: int = 0) -> dict[str, Any]:
+    """What `loadgen --json` with these words says at its end; it finds the package only where it is installed."""
     path = f"{installed}:{HERE.parents[1]}"
-    code, said, shown = Program(start_program(folder, *words, "--json", env={"PYTHONPATH": path}, text=True)).end()
-    assert code == 0, shown
+    found, said, shown = Program(start_program(folder, *words, "--json", env={"PYTHONPATH": path}, text=True)).end()
+    assert found == code, shown
     return said
 
 

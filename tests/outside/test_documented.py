@@ -17,10 +17,21 @@ SHOWN = [
     )
 ]
 
+PLACES = re.findall(
+    r"((?:`\w+`(?: and |, )?)*)(?: in | of )?`((?:loadgen|tests|grafana)/[\w/.]*)`",
+    (ROOT / ".github/CONTRIBUTING.md").read_text(),
+)
+
 
 @pytest.mark.parametrize(("name", "block"), SHOWN, ids=[name for name, _ in SHOWN])
 def test_a_block_of_code_is_part_of_the_file_that_it_names(name: str, block: str) -> None:
     assert block in (HERE / name).read_text()
+
+
+@pytest.mark.parametrize(("names", "path"), PLACES)
+def test_what_contributors_are_pointed_to_is_there(names: str, path: str) -> None:
+    found, place = re.findall(r"`(\w+)`", names), ROOT / path
+    assert place.is_dir() or [name for name in found if name not in place.read_text()] == []
 
 
 def test_every_file_of_the_package_is_shown_and_short() -> None:

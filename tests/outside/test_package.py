@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
-from tests.outside.journey import N_EVENTS, TOPIC, journey
+from tests.outside.journey import N_EVENTS, TOPIC, journey, loadgen
 
 CONSUME = [word for name, value in AT_ONCE.items() for word in ("--kafka-option", f"{name}={value}")]
 FAST = ("--rate", "max")
@@ -34,8 +34,17 @@ def test_a_format_is_read_back_by_all(tmp_path: Path, installed: Path, broker: s
     journey(tmp_path, installed, broker, (*FAST, "--format", "visits"), *CONSUME)
 
 
-def test_a_pacer_says_when_events_are_due(tmp_path: Path, installed: Path, broker: str) -> None:
-    journey(tmp_path, installed, broker, ("--pacer", "doubling?per_s=1000&every_s=1"), *CONSUME)
+@pytest.mark.parametrize("timestamps", ["simulated", "wall"])
+def test_a_pacer_says_when_events_are_due_and_verify_needs_none(
+    tmp_path: Path, installed: Path, broker: str, timestamps: str
+) -> None:
+    flags = ("--pacer", "doubling?per_s=1000&every_s=1", "--timestamps", timestamps)
+    journey(tmp_path, installed, broker, flags, *CONSUME)
+    (stored, *_) = tmp_path.glob("store/year=*/**/*.jsonl")
+    text = stored.read_bytes()
+    stored.write_bytes(text[text.index(b"\n") + 1 :])
+    proof = loadgen(tmp_path, tmp_path / "without", "verify", "m.json", "--store", "store", code=1)
+    assert (proof["verdict"], proof["lost"]) == ("not proved", 1)
     manifest = json.loads((tmp_path / "m.json").read_bytes())
     assert manifest["settings"]["pacer"] == "doubling?per_s=1000&every_s=1"
     windows = [window for window in manifest["history"] if window["scheduled"]]
