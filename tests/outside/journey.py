@@ -1,7 +1,11 @@
 """The way of some events from `loadgen run` through a topic and a store to `loadgen analyze`, with the package."""
 
+import json
+import sqlite3
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from tests.outside.conftest import HERE
 from tests.runner.program import TRACKS, Program, start_program
@@ -9,6 +13,8 @@ from tests.runner.program import TRACKS, Program, start_program
 TOPIC = "outside"
 N_EVENTS = 3000
 FLAGS = ("--users", "100", "--workers", "2", "--start", "2026-01-05", "--events", str(N_EVENTS), "--tracks", TRACKS)
+PACER = "doubling?per_s=1000&every_s=1"
+LEAST_S = 1.6  # log2(1 + 3000 · ln 2 / 1000)
 
 
 def loadgen(folder: Path, installed: Path, *words: str, code: int = 0) -> dict[str, Any]:
@@ -19,16 +25,31 @@ def loadgen(folder: Path, installed: Path, *words: str, code: int = 0) -> dict[s
     return said
 
 
-def journey(folder: Path, installed: Path, brokers: str, flags: tuple[str, ...], *consume: str) -> dict[str, Any]:
-    """Run, consume, verify topic and store, analyze; what analyze says."""
+def journey(folder: Path, installed: Path, brokers: str, *consume: str) -> None:
+    """Run with all of the package, consume, verify topic and store, analyze; each says the same."""
     kafka = ("--brokers", brokers, "--topic", TOPIC)
-    made = loadgen(folder, installed, "run", *kafka, *FLAGS, "--manifest", "m.json", "--metrics-port", "0", *flags)
-    assert {sink["delivered"] for sink in made["sinks"].values()} == {N_EVENTS}
+    own = ("--sink", f"table?folder={folder}", "--format", "visits", "--behaviour", "lyrics", "--pacer", PACER)
+    loadgen(folder, installed, "run", *kafka, *FLAGS, "--manifest", "m.json", "--metrics-port", "0", *own)
+    manifest = json.loads((folder / "m.json").read_bytes())
+    by_page = manifest["sinks"]["kafka"]["by_page"]["delivered"]
+    assert by_page == manifest["sinks"]["table"]["by_page"]["delivered"]
+    assert sum(by_page.values()) == N_EVENTS
+    assert manifest["settings"]["pacer"] == PACER
+    assert manifest["summary"]["elapsed_s"] > LEAST_S
     stored = ("--store", "store", "--until-idle", "0.5", "--metrics-port", "0")
     assert loadgen(folder, installed, "consume", *kafka, *stored, *consume)["events"] == N_EVENTS
+    lines = [line for path in folder.glob("store/year=*/**/*.jsonl") for line in path.read_bytes().splitlines(True)]
+    assert sorted(lines) == sorted(_rows(folder))
+    assert sum(orjson.loads(line)["what"] == "lyrics" for line in lines) == by_page["Lyrics"] > 0
     for place in (kafka, ("--store", "store")):
         proof = loadgen(folder, installed, "verify", "m.json", *place)
         assert (proof["verdict"], proof["found"]) == ("proved", N_EVENTS)
     found = loadgen(folder, installed, "analyze", "store", "--no-charts", "--out", "analysis")
     assert found["events"] == N_EVENTS
-    return found
+
+
+def _rows(folder: Path) -> list[bytes]:
+    """The lines in the tables of the sink."""
+    tables = [sqlite3.connect(path) for path in folder.glob("events-0-*.db")]
+    assert len(tables) == 2
+    return [line for table in tables for (line,) in table.execute("SELECT line FROM events")]

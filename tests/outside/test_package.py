@@ -1,17 +1,14 @@
 """Each extension of an installed package goes the whole way, and nothing of loadgen knows of it."""
 
-import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
-from tests.outside.journey import N_EVENTS, TOPIC, journey, loadgen
+from tests.outside.journey import FLAGS, N_EVENTS, PACER, TOPIC, journey, loadgen
 
 CONSUME = [word for name, value in AT_ONCE.items() for word in ("--kafka-option", f"{name}={value}")]
-FAST = ("--rate", "max")
 
 
 @pytest.fixture
@@ -21,32 +18,31 @@ def broker() -> Iterator[str]:
         yield embedded.address
 
 
-def test_a_sink_keeps_each_event_that_the_topic_keeps(tmp_path: Path, installed: Path, broker: str) -> None:
-    journey(tmp_path, installed, broker, (*FAST, "--sink", f"table?folder={tmp_path}"), *CONSUME)
-    tables = [sqlite3.connect(path) for path in tmp_path.glob("events-0-*.db")]
-    lines = [line for table in tables for (line,) in table.execute("SELECT line FROM events")]
-    stored = [line for path in tmp_path.glob("store/year=*/**/*.jsonl") for line in path.read_bytes().splitlines(True)]
-    assert len(tables) == 2
-    assert sorted(lines) == sorted(stored)
-
-
-def test_a_format_is_read_back_by_all(tmp_path: Path, installed: Path, broker: str) -> None:
-    journey(tmp_path, installed, broker, (*FAST, "--format", "visits"), *CONSUME)
+def test_all_of_the_package_goes_through_run_consume_verify_and_analyze(
+    tmp_path: Path, installed: Path, broker: str
+) -> None:
+    journey(tmp_path, installed, broker, *CONSUME)
 
 
 @pytest.mark.parametrize("timestamps", ["simulated", "wall"])
-def test_a_pacer_says_when_events_are_due_and_verify_needs_none(
-    tmp_path: Path, installed: Path, broker: str, timestamps: str
-) -> None:
-    flags = ("--pacer", "doubling?per_s=1000&every_s=1", "--timestamps", timestamps)
-    journey(tmp_path, installed, broker, flags, *CONSUME)
-    (stored, *_) = tmp_path.glob("store/year=*/**/*.jsonl")
-    text = stored.read_bytes()
-    stored.write_bytes(text[text.index(b"\n") + 1 :])
-    proof = loadgen(tmp_path, tmp_path / "without", "verify", "m.json", "--store", "store", code=1)
+def test_verify_needs_neither_the_pacer_nor_the_behaviour(tmp_path: Path, installed: Path, timestamps: str) -> None:
+    flags = (
+        "--output",
+        "e.jsonl",
+        "--manifest",
+        "m.json",
+        "--metrics-port",
+        "0",
+        "--behaviour",
+        "lyrics",
+        "--pacer",
+        PACER,
+    )
+    loadgen(tmp_path, installed, "run", *FLAGS, *flags, "--timestamps", timestamps)
+    verify = ("verify", "m.json", "--files", "e.jsonl")
+    proof = loadgen(tmp_path, tmp_path / "without", *verify)
+    assert (proof["verdict"], proof["found"]) == ("proved", N_EVENTS)
+    text = (tmp_path / "e.jsonl").read_bytes()
+    (tmp_path / "e.jsonl").write_bytes(text[text.index(b"\n") + 1 :])
+    proof = loadgen(tmp_path, tmp_path / "without", *verify, code=1)
     assert (proof["verdict"], proof["lost"]) == ("not proved", 1)
-    manifest = json.loads((tmp_path / "m.json").read_bytes())
-    assert manifest["settings"]["pacer"] == "doubling?per_s=1000&every_s=1"
-    windows = [window for window in manifest["history"] if window["scheduled"]]
-    assert manifest["summary"]["elapsed_s"] == pytest.approx(1.62, abs=0.4)  # log2(1 + 3000 · ln 2 / 1000)
-    assert sum(window["scheduled"] for window in windows) == pytest.approx(N_EVENTS, rel=0.01)

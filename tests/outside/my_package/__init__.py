@@ -1,1 +1,1 @@
-"""What a package of others may add to loadgen: a sink, a format, a pacer."""
+"""What a package of others may add to loadgen."""
