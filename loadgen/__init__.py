@@ -37,6 +37,8 @@ The folders and files:
     library.py           the public names: events, run, verify
     event.py             the columns and pages of an event
     formats.py           the wire formats as data: their fields, and the source of each
+    drawn.py             values of fields that are drawn: from weights, a distribution, or Faker
+    rng.py               random numbers as a hash of seed, listener and step
     extensions.py        what other packages add: found by name, or by an entry point
     fingerprint.py       the 64-bit hash of an event, on columns
     ledger.py            planned = delivered + failed + dropped + unfinished
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Drawn",
     "EncodedBatch",
     "Field",
     "Format",
@@ -86,7 +89,7 @@ __all__ = [
 ]
 _MODULES = dict.fromkeys(("EncodedBatch", "SimpleSink", "Sink", "SinkContext", "StartableSink"), "loadgen.sink.simple")
 _MODULES |= {"Pacer": "loadgen.simulate.pacers"}
-_MODULES |= dict.fromkeys(("Field", "Format", "Page", "Source"), "loadgen.formats")
+_MODULES |= dict.fromkeys(("Drawn", "Field", "Format", "Page", "Source"), "loadgen.formats")
 
 
 def __getattr__(name: str) -> Any:

@@ -322,6 +322,7 @@ class RunRecord(Part):
 
     Attributes:
         settings: of the run, without its secrets.
+        fields: the definition of its format, see `Format.definition`; empty where the version that wrote it kept none.
         planned: events planned by virtual shard: a prefix of the virtual shard's own sequence.
         schedule_lag: of the whole run; `measured` leaves the warm-up out.
         reached: the file of the workers' own counts, beside a manifest that was written while the run went on: the run
@@ -334,6 +335,7 @@ class RunRecord(Part):
     seed: Seed | None = None
     start_ms: Whole | None = None
     format: str = ""
+    fields: list[dict[str, Any]] = []
     settings: dict[str, Any] = {}
     behaviour: dict[str, Any] = {}
     versions: dict[str, str] = {}

@@ -22,7 +22,7 @@ from loadgen.encode.tracks import TrackParts, open_track_parts
 from loadgen.errors import UsageError
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels
 from loadgen.fingerprint import run_key
-from loadgen.formats import format_named
+from loadgen.formats import Format
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
@@ -127,14 +127,19 @@ class EventStream:
         return labels(self.catalog, self.simulation.behaviour)
 
     @cached_property
+    def wire_format(self) -> Format:
+        """What the events look like."""
+        return self.settings.wire_format
+
+    @cached_property
     def parts(self) -> TrackParts:
         """The unchanging part of each track's lines in the run's format."""
-        return open_track_parts(self.catalog, format_named(self.settings.format), is_checked=self._is_checked)
+        return open_track_parts(self.catalog, self.wire_format, is_checked=self._is_checked)
 
     @property
     def schema(self) -> pa.Schema:
         """The columns of the record batches."""
-        return arrow_schema(format_named(self.settings.format))
+        return arrow_schema(self.wire_format)
 
     def part(self, owned: Owned, shard: Shard | None = None, n_events: float | None = None) -> "ShardStream":
         """The events of some virtual shards.
@@ -191,7 +196,6 @@ class EventStream:
         return self.part(owned_virtual_shards(shard.index, shard.count, 0, 1))
 
     def _in(self, format: str) -> "EventStream":
-        format_named(format)  # raises where there is none
         settings = self.settings.model_copy(update={"format": format})
         return EventStream(settings, self.simulation, self.catalog, self.model)
 
@@ -253,14 +257,14 @@ class ShardStream:
     @cached_property
     def _encoder(self) -> Encoder:
         stream = self._stream
-        wire_format = format_named(stream.settings.format)
-        return Encoder(wire_format, stream.parts, stream.labels, self.shard.listeners, self._user_names, stream._key)
+        names, listeners = self._user_names, self.shard.listeners
+        return Encoder(stream.wire_format, stream.parts, stream.labels, listeners, names, stream._key)
 
     @cached_property
     def _arrow(self) -> ArrowEncoder:
         stream = self._stream
-        wire_format = format_named(stream.settings.format)
-        return ArrowEncoder(stream.catalog, stream.labels, self.shard.listeners, self._user_names, wire_format)
+        names, listeners = self._user_names, self.shard.listeners
+        return ArrowEncoder(stream.catalog, stream.labels, listeners, names, stream.wire_format)
 
     def _user_names(self, user_ids: Int64s) -> pa.Array:
         return user_names(user_ids, self._stream.settings.seed, self._stream.labels)

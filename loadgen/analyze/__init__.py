@@ -78,14 +78,16 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[ListeningFig
     from loadgen.analyze.files import Interval, batches
     from loadgen.analyze.tally import CombinationCounts
     from loadgen.errors import NotThere
+    from loadgen.formats import known_formats
 
+    known = known_formats(settings.format, note=terminal.note)
     interval = Interval(settings.since_ms, settings.until_ms)
     found = batches(settings.stores, interval)
     if not found:
         raise NotThere(_nothing(settings))
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".tmp_", dir=settings.out) as spill:
-        tally = CombinationCounts(interval, Path(spill))
+        tally = CombinationCounts(interval, Path(spill), known)
         try:
             with progress(terminal, "reading", tally.share):
                 tally.read(found)

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from loadgen.drawn import FieldType
 from loadgen.event import PAGES
-from loadgen.formats import BUILT_IN, FULL, FieldType, Source, fields_by_name
+from loadgen.formats import FULL, OWN, TIMES, Format, KnownFormats, Source, fields_by_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _TYPES: dict[FieldType, str] = {"integer": "BIGINT", "float": "DOUBLE", "text": "VARCHAR"}
 _UNREAD = {Source.METHOD, Source.STATUS, Source.AGE, Source.POPULARITY}
-_FIELDS = {
-    name: field for name, field in fields_by_name((FULL, *BUILT_IN.values())).items() if field.source not in _UNREAD
-}
+_FIELDS = {name: field for name, field in fields_by_name((FULL, *OWN.formats)).items() if field.source not in _UNREAD}
 FIELDS = {name: "UBIGINT" if field.source is Source.USER_ID else _TYPES[field.type] for name, field in _FIELDS.items()}
 """What is read of a record; a value that is not of this type counts as NULL."""
 
@@ -140,12 +139,36 @@ def select(source: str, columns: Sequence[str] = tuple(ROW)) -> str:
     return f"SELECT {', '.join(f'{(ROW | MORE)[name]} AS {name}' for name in columns)} FROM {source}"
 
 
-def from_json(paths: Sequence[str], fields: Mapping[str, str] = FIELDS) -> str:
-    """The SQL of a source: these fields of these files of JSON lines (.gz and .zst by name)."""
-    return (
+def aliases(fields: Mapping[str, str], known: KnownFormats) -> dict[str, list[str]]:
+    """Field → the fields in which records of other formats have the same."""
+    own = {name: field for name, field in OWN.by_name.items() if name in fields}
+    found: dict[str, list[str]] = {}
+    for field in known.by_name.values():
+        same = next((name for name, one in own.items() if one.source == field.source), None)
+        if same is not None and field.name not in OWN.by_name:
+            found.setdefault(same, []).append(field.name)
+    return found
+
+
+def from_json(paths: Sequence[str], fields: Mapping[str, str] = FIELDS, known: KnownFormats = OWN) -> str:
+    """The SQL of a source: these fields of these files of JSON lines (.gz and .zst by name).
+
+    Args:
+        paths: the files.
+        fields: what is read of a record, by the names that loadgen's formats have.
+        known: the formats of the records.
+    """
+    others = aliases(fields, known)
+    read = {**fields, **{other: fields[name] for name, found in others.items() for other in found}}
+    source = (
         f"read_json({_texts(paths)}, format = 'newline_delimited', ignore_errors = true, "
-        f"maximum_object_size = {RECORD_BYTES}, columns = {_struct(fields)})"
+        f"maximum_object_size = {RECORD_BYTES}, columns = {_struct(read)})"
     )
+    if not others:
+        return source
+    columns = (", ".join(f'"{one}"' for one in (name, *others.get(name, ()))) for name in fields)
+    named = ", ".join(f'coalesce({some}) AS "{name}"' for name, some in zip(fields, columns, strict=True))
+    return f"(SELECT {named} FROM {source})"
 
 
 def _texts(texts: Sequence[str]) -> str:
@@ -157,25 +180,42 @@ def _struct(fields: Mapping[str, str]) -> str:
 
 
 def from_table(
-    name: str, present: Sequence[str], fields: Mapping[str, str] = FIELDS, *, beside_texts: bool = False
+    name: str,
+    present: Sequence[str],
+    fields: Mapping[str, str] = FIELDS,
+    known: KnownFormats = OWN,
+    *,
+    beside_texts: bool = False,
 ) -> str:
     """The SQL of a source: a table, a view or Parquet files of the consumer, of which these columns are there.
 
     Args:
         name: of the table, or what SQL reads of files.
         present: its columns.
-        fields: what is read of a record.
+        fields: what is read of a record, by the names that loadgen's formats have.
+        known: the formats of the records.
         beside_texts: whether there are rows of `raw` too, the texts of records that are not exactly one of the formats.
             They are left out, as they are to be read as lines: SQL would hold many long texts at once. They are told by
             the columns that each format fills, because a look at `raw` itself would read all texts.
     """
-    columns = ", ".join(
-        f"""try_cast({f'"{field}"' if field in present else "NULL"} AS {kind}) AS "{field}\""""
-        for field, kind in fields.items()
-    )
-    told = [f'"{field}"' for field in ("page", "user", "action") if field in present]
+    others = aliases(fields, known)
+
+    def column(field: str, kind: str) -> str:
+        found = [f'"{one}"' for one in (field, *others.get(field, ())) if one in present]
+        casts = ", ".join(f"try_cast({one} AS {kind})" for one in found or ["NULL"])
+        return f'coalesce({casts}) AS "{field}"'
+
+    columns = ", ".join(column(field, kind) for field, kind in fields.items())
+    of_others = [_always_there(wire_format) for wire_format in known.formats if wire_format not in OWN.formats]
+    told = [f'"{field}"' for field in ("page", "user", "action", *of_others) if field in present]
     where = f" WHERE coalesce({', '.join(told)}) IS NOT NULL" if beside_texts and told else ""
     return f"(SELECT {columns} FROM {name}{where})"
+
+
+def _always_there(wire_format: Format) -> str:
+    """The name of a field, other than the time, that every record of this format has."""
+    always = (field for field in wire_format.fields if field.pages is None and not field.is_nullable)
+    return next(field.name for field in always if field.source not in TIMES)
 
 
 def parquet(paths: Sequence[str]) -> str:

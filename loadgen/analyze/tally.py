@@ -21,6 +21,7 @@ import psutil
 from loadgen.analyze import events
 from loadgen.analyze.files import File, FilesBatch, Interval, Remotes
 from loadgen.errors import LoadgenError, StoreError
+from loadgen.formats import OWN, KnownFormats
 from loadgen.store.read import kept_texts
 
 MEMORY_BYTES = 512 << 20
@@ -131,18 +132,21 @@ class CombinationCounts:
         reading: the progress.
         connection: the database.
         interval: the events to count.
+        known: the formats of the records.
         fields: the fields read of a record, see `events.FIELDS`.
     """
 
     fields: ClassVar[Mapping[str, str]] = events.FIELDS
 
-    def __init__(self, interval: Interval, spill: Path | None) -> None:
+    def __init__(self, interval: Interval, spill: Path | None, known: KnownFormats = OWN) -> None:
         """Begin.
 
         Args:
             interval: the events to count.
             spill: an empty folder for what does not fit into memory; None if all must fit.
+            known: the formats of the records.
         """
+        self.known = known
         self.reading = EventReading()
         self.interval = interval
         self.connection = events.connect(MEMORY_BYTES, spill)
@@ -264,7 +268,7 @@ class CombinationCounts:
         lines = [self._remotes.path(file.store, file.path) for file in files if not file.is_parquet]
         of_rows = [file for file in files if file.is_parquet]
         if lines:
-            yield events.from_json(lines, self.fields)
+            yield events.from_json(lines, self.fields, self.known)
         if of_rows:
             yield from self._of_rows(of_rows)
 
@@ -282,7 +286,7 @@ class CombinationCounts:
             if of_kind:
                 table = events.parquet(of_kind)
                 present = [row[0] for row in self.ask(f"DESCRIBE SELECT * FROM {table}")]
-                yield events.from_table(table, present, self.fields, beside_texts=is_kind)
+                yield events.from_table(table, present, self.fields, self.known, beside_texts=is_kind)
         yield from self._kept_texts(files, groups)
 
     def _kept_texts(self, files: Sequence[File], groups: Sequence[tuple[str, int]]) -> Iterator[str]:
@@ -293,7 +297,7 @@ class CombinationCounts:
             try:
                 for lines in kept_texts(file.store, file.path, [number for _, number in rows], events.RECORD_BYTES):
                     with events.as_file(self.connection, lines) as path:
-                        yield events.from_json([path], self.fields)
+                        yield events.from_json([path], self.fields, self.known)
             except StoreError as error:
                 raise duckdb.IOException(str(error)) from error
 

@@ -5,13 +5,13 @@ checked, not whether the name leads anywhere.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from loadgen.config.masks import MASK, is_secret
-from loadgen.config.values import BadValue
+from loadgen.config.values import OBJECT, BadValue, wire_format
 from loadgen.extensions import name_of
 
 _BROKER = re.compile(
@@ -117,6 +117,40 @@ def _extension(value: Any, method: str, rule: str, example: str) -> Any:
 def public_extensions(extensions: Sequence[Any]) -> list[str]:
     """Extensions as text, see `public_extension`."""
     return [public_extension(one) for one in extensions]
+
+
+def event_fields(value: Any) -> tuple[Any, ...]:
+    """Fields of events, by name, as tables or as `Field` objects: a list, or a text with a name on each line."""
+    return tuple(_event_field(part) for part in _parts(value))
+
+
+def _event_field(value: Any) -> Any:
+    from loadgen.extensions import names
+    from loadgen.formats import Field, field_of  # costs time that other values need not spend
+
+    if isinstance(value, Mapping):
+        try:
+            return field_of(value)
+        except ValueError as error:
+            raise BadValue(
+                f"must be the definition of a field ({error})", "see the README, Fields of your own"
+            ) from None
+    if isinstance(value, Field) or (isinstance(value, str) and (OBJECT.fullmatch(value) or value in names("field"))):
+        return value
+    known = ", ".join(names("field")) or "none is installed"
+    raise BadValue(
+        f"must be a field of an installed package ({known}), or MODULE:OBJECT", "write for example mine:PLAN"
+    )
+
+
+def public_fields(fields: Sequence[Any]) -> list[Any]:
+    """The names of fields, or the definitions of those that have no name."""
+    return [field if isinstance(field, str) else field.definition for field in fields]
+
+
+def wire_formats(value: Any) -> tuple[str, ...]:
+    """Names of wire formats: a list, or a text with one on each line."""
+    return tuple(wire_format(part) for part in _parts(value))
 
 
 def public_extension(extension: Any) -> str:

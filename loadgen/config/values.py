@@ -274,7 +274,7 @@ def choice(*names: str) -> Parser:
 
 
 FORMATS = ("activity", "listen", "full")
-_FORMAT_OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+OBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
 def wire_format(value: Any) -> str:
@@ -282,7 +282,7 @@ def wire_format(value: Any) -> str:
     if isinstance(value, str) and value not in FORMATS:
         from loadgen.extensions import names  # costs time that other values need not spend
 
-        if _FORMAT_OBJECT.fullmatch(value) or value in names("format"):
+        if OBJECT.fullmatch(value) or value in names("format"):
             return value
     return str(choice(*FORMATS)(value))
 

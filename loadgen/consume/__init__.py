@@ -121,7 +121,7 @@ def _consumer(
     def today() -> int | None:
         return int(time.time() // DAY_S) if settings.partition_by == "ingest" else None
 
-    rolling, budget = rolling_policy(settings), Budget(HELD_BYTES)
+    rolling, budget = rolling_policy(settings, screen.note), Budget(HELD_BYTES)
     context = WriterContext(ready.store, ready.source, rolling, ready.writer_id, pool, time.time, budget, watch.confirm)
     policy = Policy(settings.topic, begin_of(ready.kafka), settings.on_gap, today, screen.note, screen.trouble)
     client = Client(ready.kafka, settings.group)

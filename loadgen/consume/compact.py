@@ -87,11 +87,11 @@ def write_merged(store: Store, run: list[BatchFile], path: str) -> int:
         StoreError: one of them is not whole, or the store does not answer.
     """
     is_parquet = run[0].batch.suffix == "parquet"
-    codec = _codec_of(store, run[0].file) if is_parquet else None
+    codec, schema = _codec_and_schema(store, run) if is_parquet else (None, None)
     writer = store.create(path)
-    encoder = ParquetEncoder(writer, codec) if is_parquet else LineEncoder(writer, None)
+    encoder = ParquetEncoder(writer, codec, schema=schema) if is_parquet else LineEncoder(writer, None)
     try:
-        _copy_all(store, run, encoder)
+        _copy_all(store, run, encoder, schema)
         encoder.close()
     except BaseException:
         encoder.abandon()
@@ -103,9 +103,9 @@ def _length(run: list[BatchFile], file: BatchFile) -> int:
     return sum(other.file.length_bytes for other in run) + file.file.length_bytes
 
 
-def _copy_all(store: Store, run: list[BatchFile], encoder: FileEncoder) -> None:
+def _copy_all(store: Store, run: list[BatchFile], encoder: FileEncoder, schema: pa.Schema | None) -> None:
     if isinstance(encoder, ParquetEncoder):
-        for table in _gathered(table for file in run for table in parquet_tables(store, file.file)):
+        for table in _gathered((table for file in run for table in parquet_tables(store, file.file)), schema):
             encoder.write_table(table)
     else:
         for piece in _joined(piece for file in run for piece in _bytes_of(store, file.file)):
@@ -140,26 +140,31 @@ def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(gathered)
 
 
-def _gathered(tables: Iterable[Any]) -> Iterator[Any]:
-    """The same rows in tables of about ROW_GROUP_BYTES."""
+def _gathered(tables: Iterable[Any], schema: pa.Schema) -> Iterator[Any]:
+    """The same rows in tables of about ROW_GROUP_BYTES, with all columns of this schema."""
     gathered: list[Any] = []
     for table in tables:
         gathered.append(table)
         if sum(one.nbytes for one in gathered) >= ROW_GROUP_BYTES:
-            yield pa.concat_tables(gathered)
+            yield pa.concat_tables([schema.empty_table(), *gathered], promote_options="default")
             gathered = []
     if gathered:
-        yield pa.concat_tables(gathered)
+        yield pa.concat_tables([schema.empty_table(), *gathered], promote_options="default")
 
 
-def _codec_of(store: Store, file: StoredFile) -> Compression | None:
-    """How the columns of a Parquet file are compressed."""
-    with store.open(file.path) as opened:
-        try:
-            found = pq.ParquetFile(opened).metadata.row_group(0).column(0).compression
-        except (OSError, pa.ArrowInvalid) as error:
-            raise damaged(store, file.path, error) from error
-    return _CODECS.get(found)
+def _codec_and_schema(store: Store, run: list[BatchFile]) -> tuple[Compression | None, pa.Schema]:
+    """How the columns of the first of these Parquet files are compressed, and the columns of all of them."""
+    codecs, schemas = [], []
+    for file in run:
+        with store.open(file.file.path) as opened:
+            try:
+                parquet = pq.ParquetFile(opened)
+                codecs.append(parquet.metadata.row_group(0).column(0).compression)
+                schemas.append(parquet.schema_arrow)
+                schema = pa.unify_schemas(schemas)
+            except (OSError, pa.ArrowException) as error:
+                raise damaged(store, file.file.path, error) from error
+    return _CODECS.get(codecs[0]), schema
 
 
 TARGET_BYTES = 1 << 30

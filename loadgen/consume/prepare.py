@@ -5,6 +5,7 @@ In: settings. Out: a store that takes files and a topic that is there; or an err
 
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from os import getpid
@@ -14,6 +15,7 @@ from loadgen.config import ConsumeSettings
 from loadgen.consume.commits import TopicIdentity
 from loadgen.consume.temporary_file import RollingPolicy
 from loadgen.errors import StoreError, StoreUnreachable
+from loadgen.formats import OWN, known_formats
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.consumer_options import check_consumer_options, identity_of
 from loadgen.kafka.options import KafkaSettings, options_of
@@ -111,14 +113,20 @@ def _write_and_remove(store: Store, path: str) -> None:
     store.remove(f"{path}.moved")
 
 
-def rolling_policy(settings: ConsumeSettings) -> RollingPolicy:
-    """When files are published, and what they are like."""
+def rolling_policy(settings: ConsumeSettings, note: Callable[[str], None]) -> RollingPolicy:
+    """When files are published, and what they are like; note: says which installed formats cannot be used.
+
+    Raises:
+        UsageError: a format or field that is named cannot be used.
+    """
+    is_parquet = settings.file_format == "parquet"
     return RollingPolicy(
         batch_size=settings.batch_size,
         max_bytes=settings.max_file_bytes,
         interval_s=0.0 if settings.mode == "realtime" else settings.rotate_interval_s,
         compress=settings.compress,
         file_format=settings.file_format,
+        known=known_formats(settings.format, settings.field, note) if is_parquet else OWN,
     )
 
 

@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 
 from loadgen.errors import StoreError
 from loadgen.files import Bytes, Compression, compressed
+from loadgen.formats import OWN, KnownFormats
 from loadgen.store import Store, Writer
 from loadgen.store.layout import Suffix
-from loadgen.store.table import SCHEMA, table_of
+from loadgen.store.table import record_schema, table_of
 
 MIB = 1 << 20
 
@@ -40,6 +41,7 @@ class RollingPolicy:
         max_open_files: a batch ends when it has events of this many days.
         compress: "none", "gz" or "zst"; in Parquet, the codec of its columns.
         file_format: "jsonl" or "parquet".
+        known: the records that have columns in Parquet.
     """
 
     batch_size: int
@@ -48,6 +50,7 @@ class RollingPolicy:
     max_open_files: int = 64
     compress: Literal["none", "gz", "zst"] = "none"
     file_format: Literal["jsonl", "parquet"] = "jsonl"
+    known: KnownFormats = OWN
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.max_bytes < 1 or self.max_open_files < 1 or self.interval_s < 0:
@@ -121,7 +124,7 @@ def encoder_of(writer: Writer, rolling: RollingPolicy, *, plain: bool) -> FileEn
     if plain:
         return LineEncoder(writer, None)
     if rolling.file_format == "parquet":
-        return ParquetEncoder(writer, rolling.codec)
+        return ParquetEncoder(writer, rolling.codec, rolling.known)
     return LineEncoder(writer, rolling.codec)
 
 
@@ -151,12 +154,21 @@ class LineEncoder:
 class ParquetEncoder:
     """Each piece a row group, with the columns of `loadgen.store.table`."""
 
-    def __init__(self, writer: Writer, codec: Compression | None) -> None:
-        """Begin a file."""
-        self._writer = writer
+    def __init__(
+        self, writer: Writer, codec: Compression | None, known: KnownFormats = OWN, schema: pa.Schema | None = None
+    ) -> None:
+        """Begin a file.
+
+        Args:
+            writer: of the file.
+            codec: of the columns.
+            known: the records that have columns.
+            schema: of the tables that are written; None for that of the records.
+        """
+        self._writer, self._known = writer, known
         self._target = _Target(writer)
         self._parquet: Any = pq.ParquetWriter(
-            pa.PythonFile(self._target, "w"), SCHEMA, compression=_PARQUET_CODECS[codec]
+            pa.PythonFile(self._target, "w"), schema or record_schema(known), compression=_PARQUET_CODECS[codec]
         )
 
     @property
@@ -166,7 +178,7 @@ class ParquetEncoder:
 
     def write(self, piece: bytes) -> None:
         """Append whole lines."""
-        self.write_table(table_of(piece.split(b"\n")[:-1]))
+        self.write_table(table_of(piece.split(b"\n")[:-1], self._known))
 
     def write_table(self, table: pa.Table) -> None:
         """Append rows of the schema."""

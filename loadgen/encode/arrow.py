@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.drawn import Drawn, FieldType
+from loadgen.encode.drawn import drawn_values
 from loadgen.encode.lines import UserNames
 from loadgen.encode.tracks import TrackSource, track_values
 from loadgen.encode.values import Axis, Codes, axis_values, kinds_of, listener_codes, pages_with
 from loadgen.event import EventBatch, Labels, Listeners
-from loadgen.formats import FULL, OF_TRACK, TIMES, Field, FieldType, Format, Source
+from loadgen.formats import FULL, OF_TRACK, TIMES, Field, Format, Source
 
 TIME = pa.timestamp("ms", "UTC")
 _TYPES: dict[FieldType, pa.DataType] = {"integer": pa.int64(), "float": pa.float64(), "text": pa.string()}
@@ -49,6 +51,7 @@ class ArrowEncoder:
         self._pages = labels.pages
         self._few, self._codes = axis_values(labels), listener_codes(listeners)
         self._of_track = track_values(catalog)
+        self._drawn = drawn_values(wire_format, listeners, labels.pages)
         if any(field.source is Source.USER_NAME for field in wire_format.fields):
             self._user_names = user_names(listeners.user_id)
 
@@ -61,6 +64,9 @@ class ArrowEncoder:
 
     def _column(self, field: Field, batch: EventBatch, kinds: Codes) -> pa.Array:
         is_absent = self._is_absent(field, batch)
+        if field.name in self._drawn:
+            drawn = self._drawn[field.name]
+            return drawn.values.take(pa.array(drawn.codes(batch), mask=is_absent))
         if field.source in self._of_track:
             values, codes = self._of_track[field.source]
             return values.take(pa.array(batch.track if codes is None else codes[batch.track], mask=is_absent))
@@ -72,7 +78,7 @@ class ArrowEncoder:
             return self._user_names.take(pa.array(batch.row, mask=is_absent))
         if field.source in TIMES:
             return pa.array(batch.ts_ms.astype(np.int64, copy=False).view("datetime64[ms]"), TIME, mask=is_absent)
-        numbers: dict[Source, Codes] = {
+        numbers: dict[Source | Drawn, Codes] = {
             Source.USER_ID: batch.user_id,
             Source.SESSION_ID: batch.session_id,
             Source.ITEM: batch.item,

@@ -6,9 +6,10 @@ A `Format` goes in, its pieces come out, from the brace that opens the record to
 from dataclasses import dataclass, field
 from typing import Literal
 
+from loadgen.drawn import Drawn
 from loadgen.formats import OF_TRACK, Field, Format, Source
 
-PieceKind = Literal["event", "table", "track"]
+PieceKind = Literal["event", "table", "track", "drawn"]
 _OF_EVENT = {
     Source.TIME_MS,
     Source.TIME_ISO,
@@ -27,7 +28,8 @@ class Piece:
 
     Attributes:
         kind: how their text is made: "event", one field, made for each event; "table", gathered from texts made once;
-            "track", gathered from the texts of the tracks (encode/tracks.py).
+            "track", gathered from the texts of the tracks (encode/tracks.py); "drawn", one field, gathered from the
+            texts of its values (encode/drawn.py).
         before, after: constant text around them.
         fields: the fields, each with its key as it stands in the line. A piece of the kind "event" has one, whose key
             is part of `before` unless only some pages have it.
@@ -40,7 +42,7 @@ class Piece:
 
     def takes(self, kind: PieceKind, other: Field) -> bool:
         """Whether a field of this kind, coming next, belongs to the same piece."""
-        if kind == "event" or kind != self.kind:
+        if kind in ("event", "drawn") or kind != self.kind:
             return False
         return kind == "table" or other.pages == self.fields[-1][1].pages
 
@@ -51,7 +53,7 @@ def layout_of(wire_format: Format) -> list[Piece]:
     pending = ""
     for at, one in enumerate(wire_format.fields):
         key = f'{"," if at else "{"}"{one.name}":'
-        kind: PieceKind = "event" if one.source in _OF_EVENT else "track" if one.source in OF_TRACK else "table"
+        kind = _kind_of(one)
         if kind == "event" and one.pages is None:
             quote = '"' if one.source in _IN_QUOTES else ""
             _put(pieces, Piece("event", pending + key + quote, [(key, one)]))
@@ -63,6 +65,12 @@ def layout_of(wire_format: Format) -> list[Piece]:
             pending = ""
     pieces[-1].after = pending + "}\n"
     return pieces
+
+
+def _kind_of(one: Field) -> PieceKind:
+    if isinstance(one.source, Drawn):
+        return "drawn"
+    return "event" if one.source in _OF_EVENT else "track" if one.source in OF_TRACK else "table"
 
 
 def _put(pieces: list[Piece], piece: Piece) -> None:

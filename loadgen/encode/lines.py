@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.drawn import Drawn
 from loadgen.encode import text
+from loadgen.encode.drawn import DrawnValues, drawn_values
 from loadgen.encode.layout import Piece, layout_of, track_pieces
 from loadgen.encode.tracks import ABSENT, NULL, TrackParts
 from loadgen.encode.values import (
@@ -30,7 +32,12 @@ from loadgen.formats import Field, Format, Source
 
 MAX_TABLE = 1 << 15
 """The texts of neighbouring fields are kept as one table up to this number of combinations."""
-_COLUMNS = {Source.TIME_MS: "ts_ms", Source.TIME_ISO: "ts_ms", Source.SESSION_ID: "session_id", Source.ITEM: "item"}
+_COLUMNS: dict[Source | Drawn, str] = {
+    Source.TIME_MS: "ts_ms",
+    Source.TIME_ISO: "ts_ms",
+    Source.SESSION_ID: "session_id",
+    Source.ITEM: "item",
+}
 UserNames = Callable[[Int64s], pa.Array]
 Texts: TypeAlias = pa.Array | pa.Scalar
 
@@ -43,6 +50,7 @@ class _Events:
         self._n_tracks = n_tracks
         self._kinds: UInt8s | None = None
         self._track_rows: dict[bytes, npt.NDArray[np.int32]] = {}
+        self._drawn: dict[DrawnValues, Codes] = {}
 
     @property
     def kinds(self) -> UInt8s:
@@ -50,6 +58,12 @@ class _Events:
         if self._kinds is None:
             self._kinds = kinds_of(self.batch, self._pages)
         return self._kinds
+
+    def drawn(self, values: DrawnValues) -> Codes:
+        """Which of these values each event has."""
+        if values not in self._drawn:
+            self._drawn[values] = values.codes(self.batch)
+        return self._drawn[values]
 
     def track_rows(self, pages: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
         """The row in TrackParts of each event, for fields that these pages have."""
@@ -96,6 +110,7 @@ class Encoder:
         self._user_names, self._iso_times = user_names, text.IsoTimes()
         self._page_of_kind = np.array([page for page, _, _ in kinds_among(labels.pages)])
         self._values, self._codes = axis_values(labels), listener_codes(listeners)
+        self._drawn = drawn_values(wire_format, listeners, labels.pages)
         layout = layout_of(wire_format)
         self._pieces = [make for piece in layout for make in self._makers(piece, track_pieces(wire_format))]
         self._terms = list(self._makers_of_terms(wire_format))
@@ -112,6 +127,9 @@ class Encoder:
     def _makers(self, piece: Piece, of_tracks: list[Piece]) -> Iterator[Make]:
         if piece.kind == "table":
             yield from self._tables(piece)
+            return
+        if piece.kind == "drawn":
+            yield self._of_drawn(piece)
             return
         before, after = text.literal(piece.before), text.literal(piece.after)
         if piece.kind == "track":
@@ -132,13 +150,22 @@ class Encoder:
     def _pages_with(self, field: Field) -> npt.NDArray[np.bool_]:
         return pages_with(field, self._labels.pages)
 
+    def _of_drawn(self, piece: Piece) -> Make:
+        """The texts of drawn values with all that is around them; the last is that of the pages without the field."""
+        key, field = piece.fields[0]
+        values = self._drawn[field.name]
+        before, after = text.literal(piece.before), text.literal(piece.after)
+        texts = text.join(before, text.literal(key), text.dumped(values.values.to_pylist()), after)
+        texts = pa.concat_arrays([texts, pa.array([(piece.before + piece.after).encode()], pa.binary())])
+        return lambda events: [texts.take(pa.array(events.drawn(values)))]
+
     def _genre_texts(self, key: str) -> pa.BinaryArray:
         values = [*text.strings(pa.array(self._labels.genres)).to_pylist(), b"null"]
         return pa.array([*(key.encode() + value for value in values), b""])
 
     def _of_event(self, key: str, field: Field) -> Make:
         """The text of a field that is made for each event; with its key where only some pages have it."""
-        makers: dict[Source, Make] = {
+        makers: dict[Source | Drawn, Make] = {
             Source.TIME_MS: lambda events: [text.integers(events.batch.ts_ms)],
             Source.TIME_ISO: lambda events: list(self._iso_times.pieces(events.batch.ts_ms)),
             Source.USER_ID: lambda events: [text.integers(events.batch.user_id)],
@@ -211,7 +238,9 @@ class Encoder:
         """What the hash of an event is the sum of."""
         of_listener, of_kind = np.zeros(len(self._listeners), np.uint64), np.zeros(len(self._page_of_kind), np.uint64)
         for field in wire_format.fields:
-            if field.source in self._values and self._values[field.source][0] is Axis.KIND:
+            if isinstance(field.source, Drawn):
+                yield self._terms_of_drawn(field)
+            elif field.source in self._values and self._values[field.source][0] is Axis.KIND:
                 terms = terms_of(field, self._values[field.source][1], self._key)
                 of_kind += np.where(self._pages_with(field)[self._page_of_kind], terms, np.uint64(0))
             elif field.pages is None:
@@ -223,6 +252,11 @@ class Encoder:
             yield lambda events: of_kind[events.kinds]
         yield from self._terms_of_tracks(wire_format)
         yield from self._terms_of_events(wire_format)
+
+    def _terms_of_drawn(self, field: Field) -> Terms:
+        values = self._drawn[field.name]
+        terms = np.append(terms_of(field, values.values, self._key), np.uint64(0))
+        return lambda events: terms[events.drawn(values)]
 
     def _terms_of_listeners(self, field: Field) -> UInt64s:
         """The terms of a field that depends on the listener alone; zeros for another one."""

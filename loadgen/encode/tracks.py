@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loadgen.digest import digest_of_runs
+from loadgen.drawn import Drawn
 from loadgen.encode import text
 from loadgen.encode.layout import Piece, track_pieces
 from loadgen.encode.values import Codes, terms_of
@@ -86,7 +87,7 @@ def make_track_parts(catalog: TrackSource, wire_format: Format) -> TrackParts:
     return TrackParts(tuple(piece for piece, _ in made), tuple(hashes for _, hashes in made), genre.astype(np.uint16))
 
 
-Values = dict[Source, tuple[pa.Array, Codes | None]]
+Values = dict[Source | Drawn, tuple[pa.Array, Codes | None]]
 """By source: its values, and which of them each track has; None: there is a value for each track."""
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.drawn import Drawn
 from loadgen.event import (
     LEVELS,
     SKIP_ACTION,
@@ -51,7 +52,7 @@ def kinds_of(batch: EventBatch, pages: Pages) -> UInt8s:
     return np.where(batch.skipped, np.uint8(len(pages)), batch.page) * np.uint8(len(LEVELS)) + batch.level
 
 
-def axis_values(labels: Labels) -> dict[Source, tuple[Axis, pa.Array]]:
+def axis_values(labels: Labels) -> dict[Source | Drawn, tuple[Axis, pa.Array]]:
     """By source: its axis, and its value at each position of it."""
     pages, kinds = labels.pages, kinds_among(labels.pages)
     return {

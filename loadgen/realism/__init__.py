@@ -82,11 +82,13 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[ObservedList
 
     from loadgen.analyze.files import Interval
     from loadgen.errors import LoadgenError
+    from loadgen.formats import known_formats
     from loadgen.realism.facts import Facts
     from loadgen.realism.observed import seen_in
 
+    known = known_formats(settings.format, note=terminal.note)
     with tempfile.TemporaryDirectory(prefix="loadgen_realism_") as spill:
-        facts = Facts(Interval(settings.since_ms, settings.until_ms), Path(spill))
+        facts = Facts(Interval(settings.since_ms, settings.until_ms), Path(spill), known)
         try:
             (_read_topic if settings.brokers else _read_files)(settings, facts, terminal)
             facts.finish()

@@ -21,6 +21,7 @@ from loadgen.analyze import events
 from loadgen.analyze.files import Interval
 from loadgen.analyze.tally import CombinationCounts
 from loadgen.event import LEVELS, PAGES, TIERS
+from loadgen.formats import OWN, KnownFormats
 from loadgen.places import CITIES
 from loadgen.store.json_lines import folded_if_json
 
@@ -135,9 +136,9 @@ class Facts(CombinationCounts):
 
     fields: ClassVar[Mapping[str, str]] = {name: events.FIELDS[name] for name in _NAMED} | {"age": "UTINYINT"}
 
-    def __init__(self, interval: Interval, spill: Path | None) -> None:
-        """Begin; `spill` is an empty folder for what does not fit into memory, None if all must fit."""
-        super().__init__(interval, spill)
+    def __init__(self, interval: Interval, spill: Path | None, known: KnownFormats = OWN) -> None:
+        """Begin; see `CombinationCounts`."""
+        super().__init__(interval, spill, known)
         self._pending: list[bytes] = []
 
     def prepare(self) -> None:
@@ -170,7 +171,7 @@ class Facts(CombinationCounts):
     def _insert_pending(self) -> None:
         lines, self._pending = b"\n".join(self._pending) + b"\n", []
         with events.as_file(self.connection, lines) as path:
-            self.connection.execute(f"INSERT INTO parts {self.kept(events.from_json([path], self.fields))}")
+            self.connection.execute(f"INSERT INTO parts {self.kept(events.from_json([path], self.fields, self.known))}")
 
     def columns(self, question: str) -> dict[str, Any]:
         """The result as one NumPy array per column; NULL in numbers is masked."""

@@ -9,7 +9,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import combinations
@@ -20,7 +20,7 @@ import orjson
 from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable, UsageError
 from loadgen.files import compression_of, decompressed, replaces_own, unwritable
-from loadgen.formats import known_formats
+from loadgen.formats import BUILT_IN, Format
 from loadgen.record import MANIFEST_START
 from loadgen.report import PAGE_MARK
 from loadgen.verifier.worker_progress import path_beside
@@ -58,7 +58,7 @@ def claim(settings: RunSettings, run_id: str, stack: ExitStack, note: Callable[[
             continue  # /dev/null, a named pipe; a folder is refused where it is opened
         real = Path(os.path.realpath(path))  # the same lock by whichever name
         stack.enter_context(_locked(real.with_name(f".{real.name[:200]}.lock"), path, flag, run_id, note))
-        is_own = partial(_may_replace, flag, settings.overwrite)
+        is_own = partial(_may_replace, flag, settings)
         if replaces_own(path, flag, is_own, "replace it with --overwrite"):
             note(f"{flag} {path}: replaces the file that was there")
     if settings.folder is not None:
@@ -97,9 +97,9 @@ def _same(one: Path, other: Path) -> bool:
     return False
 
 
-def _may_replace(flag: str, overwrite: bool, path: Path) -> bool:
+def _may_replace(flag: str, settings: RunSettings, path: Path) -> bool:
     """Whether a former run wrote this file, seen from its first bytes; or any file may be replaced."""
-    if overwrite:
+    if settings.overwrite:
         return True
     how = compression_of(path) if flag == "--output" else None
     try:
@@ -111,15 +111,15 @@ def _may_replace(flag: str, overwrite: bool, path: Path) -> bool:
         return PAGE_MARK in head
     if flag == "--manifest":
         return bytes(head).translate(None, b" \n").startswith(MANIFEST_START)
-    return _is_event(bytes(head).partition(b"\n")[0])
+    return _is_event(bytes(head).partition(b"\n")[0], (*BUILT_IN.values(), settings.wire_format))
 
 
-def _is_event(line: bytes) -> bool:
+def _is_event(line: bytes, formats: Iterable[Format]) -> bool:
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
         return False
-    return isinstance(record, dict) and tuple(record)[:5] in {one.names[:5] for one in known_formats()}
+    return isinstance(record, dict) and tuple(record)[:5] in {one.names[:5] for one in formats}
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class ManifestWriter:
         plan: of the run.
         so_far: the result if the run ended now.
         written_s: when it was written last, on the monotonic clock.
-        settings, behaviour: of the run, as JSON; made once, because a shape may have 100,000 points.
+        settings, behaviour, fields: of the run, as JSON; made once, because a shape may have 100,000 points.
     """
 
     plan: Plan
@@ -51,9 +51,11 @@ class ManifestWriter:
     written_s: float = float("-inf")
     settings: dict[str, Any] = field(init=False)
     behaviour: dict[str, Any] = field(init=False)
+    fields: list[dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.settings = self.plan.settings.public_dict()
+        self.fields = self.plan.settings.wire_format.definition
         self.behaviour = self.plan.simulation.behaviour.model_dump(mode="json")
 
     def watch(self, _totals: Totals, _elapsed_s: float) -> None:
@@ -79,6 +81,7 @@ class ManifestWriter:
             seed=settings.seed,
             start_ms=settings.start_ms,
             format=settings.format,
+            fields=self.fields,
             settings=self.settings,
             behaviour=self.behaviour,
             versions=versions(),

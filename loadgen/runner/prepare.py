@@ -14,7 +14,7 @@ from loadgen.encode.tracks import open_track_parts
 from loadgen.errors import BrokerUnreachable, UsageError
 from loadgen.extensions import check_portable, name_of
 from loadgen.files import check_writable
-from loadgen.formats import format_named
+from loadgen.formats import Format
 from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.producer_options import check_options
@@ -69,7 +69,7 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
     simulation = simulation_of(settings)
     kafka, topic_ends = _kafka(settings, screen, embedded_address)
     catalog = catalog_of(settings, screen.preparing)
-    open_track_parts(catalog, format_named(settings.format))  # made once, before many workers want them
+    open_track_parts(catalog, _wire_format(settings))  # made once, before many workers want them
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
         check_times(kafka, reach_of(settings, natural_per_s(simulation, model), time.time() * 1000), screen.note)
@@ -85,6 +85,16 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
         stream=settings.output is not None,
         sinks=sinks,
     )
+
+
+def _wire_format(settings: RunSettings) -> Format:
+    """The format of the run, with all values that are drawn."""
+    wire_format = settings.wire_format
+    try:
+        _ = wire_format.definition
+    except ValueError as error:
+        raise UsageError(f"--field: {error}") from error
+    return wire_format
 
 
 def _check_pace(settings: RunSettings) -> None:
@@ -169,11 +179,19 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
         ("rate", pace),
         ("start", f"{utc(settings.start_ms)} simulated"),
         ("for", ", ".join(filter(None, how_long))),
-        ("format", settings.format),
+        (
+            "format",
+            _format_in_words(settings),
+        ),
         *([("warm-up", f"{settings.warm_up_s:g} s, left out of the figures")] if settings.warm_up_s else []),
         *(("must keep", str(threshold)) for threshold in settings.threshold),
         *_place_rows(settings, plan),
     ]
+
+
+def _format_in_words(settings: RunSettings) -> str:
+    fields = [field if isinstance(field, str) else field.name for field in settings.field]
+    return " + ".join([settings.format, *fields])
 
 
 def _place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:

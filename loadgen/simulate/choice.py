@@ -20,9 +20,9 @@ import numpy.typing as npt
 from loadgen.errors import CatalogError
 from loadgen.event import DAY_MS, TIERS, Int32s, Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.fingerprint import GOLDEN, mix
+from loadgen.rng import N_SLOTS, SLOT_BITS, SLOT_MASK, field16, slots, third
 from loadgen.simulate import tables
 from loadgen.simulate.behaviour import TASTES, Behaviour, Choice, Releases, Repertoire
-from loadgen.simulate.rng import N_SLOTS, SLOT_BITS, SLOT_MASK, field16, slots, third
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
 
 _RELEASE_SECRET = np.uint64(0x8EBC6AF09C88C6E3)

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import NO_TRACK, Int64s
+from loadgen.rng import N_SLOTS, SLOT_BITS, draw, field16
 from loadgen.simulate.calendar import Calendar
 from loadgen.simulate.choice import Songs
 from loadgen.simulate.model import Model
-from loadgen.simulate.rng import N_SLOTS, SLOT_BITS, draw, field16
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.state import ITEM_MASK, ONE_ITEM, SESSION_BIT, first_words
 from loadgen.simulate.world import SimulationSettings

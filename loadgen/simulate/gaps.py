@@ -26,9 +26,9 @@ import numpy.typing as npt
 
 from loadgen.event import DAY_MS, EventBatch, Int32s, Int64s, Listeners, UInt16s, UInt64s
 from loadgen.places import CITIES
+from loadgen.rng import N_SLOTS, Purpose, draw_for, field16, second, third
 from loadgen.simulate.behaviour import Everyday, LongRun
 from loadgen.simulate.pace import Pace
-from loadgen.simulate.rng import N_SLOTS, Purpose, draw_for, field16, second, third
 from loadgen.simulate.state import age_band
 from loadgen.simulate.tables import exponential
 from loadgen.simulate.world import SimulationSettings

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import EventBatch, Int32s, Int64s, UInt8s, UInt64s
-from loadgen.simulate.rng import SLOT_BITS, draw, second, third
+from loadgen.rng import SLOT_BITS, draw, second, third
 
 LATE_MEAN_S = 120.0
 MAX_HELD = 8

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import NO_TRACK, Int32s, Int64s, Page
+from loadgen.rng import SLOT_BITS, SLOT_MASK, draw, field16, second, third
 from loadgen.simulate.choice import Chooser, Songs
 from loadgen.simulate.gaps import Gaps
-from loadgen.simulate.rng import SLOT_BITS, SLOT_MASK, draw, field16, second, third
 from loadgen.simulate.state import (
     BAND_BIT,
     ITEM_BIT,

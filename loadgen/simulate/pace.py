@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import Int64s, Page
+from loadgen.rng import N_SLOTS
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour
 from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix, visits
-from loadgen.simulate.rng import N_SLOTS
 from loadgen.simulate.tables import N_DEPTHS, N_POSITIONS, N_THINK, Tables, session_survival
 
 Floats = npt.NDArray[np.float64]

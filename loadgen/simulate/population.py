@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 from loadgen.event import DAY_MS, Int64s, Labels, Listeners, UInt8s
 from loadgen.fingerprint import mix
 from loadgen.places import CITIES
+from loadgen.rng import N_SLOTS, Purpose, draw_for, field16, keys_of, slots
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour, Population
 from loadgen.simulate.choice import Songs
 from loadgen.simulate.gaps import joins_ms
-from loadgen.simulate.rng import N_SLOTS, Purpose, draw_for, field16, keys_of, slots
 from loadgen.simulate.state import age_band
 from loadgen.simulate.tables import normal_quantiles
 from loadgen.simulate.world import SimulationSettings

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadgen.event import NO_TRACK, Int32s, Int64s, Page, UInt16s
+from loadgen.rng import N_SLOTS, SLOT_BITS, Purpose, draw, draw_for, field16, second, slots, third
 from loadgen.simulate.behaviour import AGE_BANDS
 from loadgen.simulate.choice import Chooser, Songs, tilt_edges
 from loadgen.simulate.gaps import Gaps
 from loadgen.simulate.mechanics import Mechanics
 from loadgen.simulate.pace import Pace
 from loadgen.simulate.population import draw_listeners
-from loadgen.simulate.rng import N_SLOTS, SLOT_BITS, Purpose, draw, draw_for, field16, second, slots, third
 from loadgen.simulate.state import (
     BAND_BIT,
     CUT_BIT,

@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import MAX_PAGES, NO_TRACK, Int32s, Int64s, Page, UInt8s, UInt16s
+from loadgen.rng import N_SLOTS, slots
 from loadgen.simulate.behaviour import AGE_BANDS, Behaviour
 from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix
-from loadgen.simulate.rng import N_SLOTS, slots
 
 MEMBER_BITS = 21
 MAX_MEMBERS = 1 << MEMBER_BITS

@@ -8,23 +8,26 @@ event that was sent. Lines with an escape in them, and those that were malformed
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from loadgen.drawn import MOST_DECIMALS, Drawn
 from loadgen.event import Int64s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_spans, mix_field, words_of
-from loadgen.formats import Field, Format, Source, known_formats
+from loadgen.formats import OWN, Field, KnownFormats, Source
 from loadgen.verifier.columns import ID_OF, ISO_BYTES, Hashed, iso_times
 
 Bools = npt.NDArray[np.bool_]
 Read = Callable[[Field, Int64s, Int64s], tuple[UInt64s, Bools]]
+ReadNumbers = Callable[["_Lines", Int64s, Int64s], tuple[npt.NDArray[np.number[Any]], Bools]]
 MOST_BYTES = 1 << 16
 """No event is longer; a longer line counts by its bytes."""
 _MARGIN = 24
 """Bytes in front of the block, so that what is looked at before a key lies in memory."""
-_QUOTE, _COLON, _NEWLINE, _CLOSE, _ZERO, _POINT = b'":\n}0.'
+_QUOTE, _COLON, _NEWLINE, _CLOSE, _ZERO, _POINT, _MINUS = b'":\n}0.-'
 _SPECIAL = b"\\\xff"
 """What begins an escape, and what lines have that were malformed on purpose (encode/malform.py)."""
 _ONES, _ALL = np.uint64(0x0101010101010101), np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -60,9 +63,9 @@ class Key:
 
 
 @lru_cache
-def _shapes(formats: tuple[Format, ...]) -> list[tuple[Key, ...]]:
+def _shapes(known: KnownFormats) -> list[tuple[Key, ...]]:
     """The keys of each kind of record that these formats have."""
-    shapes = dict.fromkeys(shape for wire_format in formats for shape in wire_format.shapes)
+    shapes = dict.fromkeys(shape for wire_format in known.formats for shape in wire_format.shapes)
     return [tuple(Key.of(field, b"," if at else b"{") for at, field in enumerate(shape)) for shape in shapes]
 
 
@@ -117,17 +120,20 @@ class Canonical:
     bounds: Int64s
 
 
-def hash_canonical(data: bytes, key: np.uint64 = NO_KEY) -> Canonical:
+def hash_canonical(data: bytes, key: np.uint64 = NO_KEY, known: KnownFormats = OWN) -> Canonical:
     """Hash the lines of a block (at least one, each with its newline) that are just as the encoder writes them.
 
-    `key`: see fingerprint.run_key.
+    Args:
+        data: the block.
+        key: see fingerprint.run_key.
+        known: the formats of the lines.
     """
     lines = _Lines.of(data)
     found = Hashed.empty(len(lines.ends))
     is_other = (lines.text[lines.ends - 1] != _CLOSE) | (lines.ends - lines.starts > MOST_BYTES)
     is_other[np.searchsorted(lines.ends, [_MARGIN + at for at in _positions(data, _SPECIAL)])] = True
     is_done = np.zeros(len(lines.ends), np.bool_)
-    for shape in _shapes(known_formats()):
+    for shape in _shapes(known):
         rows = np.flatnonzero((lines.n_colons == len(shape)) & ~is_other & ~is_done)
         if len(rows):
             is_done[_hash_shape(lines, shape, rows, found, key)] = True
@@ -214,7 +220,7 @@ class _Part:
         self._is_good &= is_good
 
     def _add_integers(self, field: Field, start: Int64s, end: Int64s) -> None:
-        values, is_good = _integers(self._lines, start, end)
+        values, is_good = self._read(field, start, end, _integers)
         terms = hash_integers(field.name, values, self._key if field.is_keyed else NO_KEY)
         self._take(terms, is_good)
         if field.source is Source.TIME_MS:
@@ -242,12 +248,21 @@ class _Part:
         return mix_field(field.name, hashes), is_good
 
     def _integers(self, field: Field, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
-        values, is_good = _integers(self._lines, start, end)
+        values, is_good = self._read(field, start, end, _integers)
         return hash_integers(field.name, values, self._key if field.is_keyed else NO_KEY), is_good
 
     def _floats(self, field: Field, start: Int64s, end: Int64s) -> tuple[UInt64s, Bools]:
-        values, is_good = _decimals(self._lines, start, end)
+        most_places = MOST_DECIMALS if isinstance(field.source, Drawn) else 3
+        values, is_good = self._read(field, start, end, partial(_decimals, most_places=most_places))
         return hash_floats(field.name, values), is_good
+
+    def _read(self, field: Field, start: Int64s, end: Int64s, read: ReadNumbers) -> tuple[Any, Bools]:
+        """Numbers; only drawn ones may be below 0."""
+        if not isinstance(field.source, Drawn):
+            return read(self._lines, start, end)
+        is_negative = self._lines.text[start] == _MINUS
+        values, is_good = read(self._lines, start + is_negative, end)
+        return np.where(is_negative, -values, values), is_good & ~(is_negative & (values == 0))
 
     def _add_or_null(self, field: Field, start: Int64s, end: Int64s, read: Read) -> None:
         is_null = (end - start == 4) & ((self._lines.words[start] & np.uint64(0xFFFFFFFF)) == _NULL)
@@ -291,13 +306,13 @@ def _eight_digits(words: UInt64s, n_digits: Int64s) -> tuple[UInt64s, Bools]:
     return digits, is_good
 
 
-def _decimals(lines: _Lines, start: Int64s, end: Int64s) -> tuple[npt.NDArray[np.float64], Bools]:
-    """Decimals of one to three places to float64: an integer over a power of ten, rounded once, as orjson reads it."""
+def _decimals(lines: _Lines, start: Int64s, end: Int64s, most_places: int) -> tuple[npt.NDArray[np.float64], Bools]:
+    """Decimals to float64: an integer over a power of ten, rounded once, as orjson reads it; 15 digits at most."""
     n_places = np.zeros(len(start), np.int64)
-    for places in (1, 2, 3):
+    for places in range(1, most_places + 1):
         n_places[lines.text[end - places - 1] == _POINT] = places
     whole, is_whole = _integers(lines, start, end - n_places - 1)
     digits, is_digits = _eight_digits(lines.words[end - 8], n_places)
     scale = 10**n_places
     values = (whole * scale + digits.view(np.int64)) / scale
-    return values, is_whole & is_digits & (n_places > 0)
+    return values, is_whole & is_digits & (n_places > 0) & (whole < 10 ** (15 - most_places))

@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.drawn import Drawn
 from loadgen.event import DAY_MS, Int64s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_null, hash_strings, hash_texts, mix, mix_field
-from loadgen.formats import Field, Format, Source, fields_by_name, known_formats, marked, marks
+from loadgen.formats import OWN, Field, KnownFormats, Source, marked, marks
 from loadgen.store.table import schema_of
 
-ID_OF = {Source.USER_ID: "user_id", Source.SESSION_ID: "session_id", Source.ITEM: "item"}
+ID_OF: dict[Source | Drawn, str] = {Source.USER_ID: "user_id", Source.SESSION_ID: "session_id", Source.ITEM: "item"}
 """By source: the attribute of `Hashed` that keeps its values."""
 _EPOCH = date(1970, 1, 1).toordinal()
 _ISO = np.frombuffer(b"0000-00-00T00:00:00.000000+00:00", np.uint8)
@@ -70,34 +71,34 @@ class Hashed:
         return mix(self.total - self.time_term if timeless else self.total)
 
 
-def hash_columns(table: pa.Table, key: np.uint64 = NO_KEY) -> Hashed | None:
+def hash_columns(table: pa.Table, key: np.uint64 = NO_KEY, known: KnownFormats = OWN) -> Hashed | None:
     """Hash every record; None where a text is not UTF-8.
 
     Args:
         table: columns of `schema`, any of them may be missing.
         key: see fingerprint.run_key.
+        known: the formats of the records.
     """
     n = len(table)
     found = Hashed.empty(n)
-    fields = fields_by_name(known_formats())
     columns = {name: table[name].combine_chunks() for name in table.column_names}
     columns = {name: column for name, column in columns.items() if column.null_count < n}
     names = np.zeros(n, np.uint64)
     try:
         for name, column in columns.items():
-            _add(found, fields[name], column, key, names)
+            _add(found, known.by_name[name], column, key, names)
     except pa.ArrowInvalid:
         return None
     found.named = found.named[found.user_id[found.named] < 0]
     found.name_hashes = names[found.named]
-    _add_nulls(found, columns, known_formats())
+    _add_nulls(found, columns, known)
     return found
 
 
 @lru_cache
-def schema(formats: tuple[Format, ...]) -> pa.Schema:
+def schema(known: KnownFormats) -> pa.Schema:
     """Every field of these formats, with its type."""
-    return schema_of(formats)
+    return schema_of(known.by_name.values())
 
 
 def _add(found: Hashed, field: Field, column: pa.Array, key: np.uint64, names: UInt64s) -> None:
@@ -160,9 +161,9 @@ def _add_timestamps(found: Hashed, field: Field, column: pa.Array, key: np.uint6
     found.total[rows] += terms
 
 
-def _add_nulls(found: Hashed, columns: dict[str, pa.Array], formats: tuple[Format, ...]) -> None:
+def _add_nulls(found: Hashed, columns: dict[str, pa.Array], known: KnownFormats) -> None:
     """The terms of the fields that are null, not absent: those of the format whose other fields are there."""
-    shapes, names = _nullable_shapes(formats)
+    shapes, names = _nullable_shapes(known)
     there = np.zeros(len(found.total), np.int64)
     for bit, name in enumerate(names):
         if name in columns:
@@ -175,9 +176,9 @@ def _add_nulls(found: Hashed, columns: dict[str, pa.Array], formats: tuple[Forma
 
 
 @lru_cache
-def _nullable_shapes(formats: tuple[Format, ...]) -> tuple[list[tuple[int, list[str]]], tuple[str, ...]]:
+def _nullable_shapes(known: KnownFormats) -> tuple[list[tuple[int, list[str]]], tuple[str, ...]]:
     """Of each kind of record that has fields that may be null: its marks, and these fields; and the marks' names."""
-    shapes = list(dict.fromkeys(shape for wire_format in formats for shape in wire_format.shapes))
+    shapes = list(dict.fromkeys(shape for wire_format in known.formats for shape in wire_format.shapes))
     names = marks(shapes)
     nullable = [(marked(shape, names), [field.name for field in shape if field.is_nullable]) for shape in shapes]
     return [(bits, fields) for bits, fields in nullable if fields], names

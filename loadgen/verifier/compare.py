@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from loadgen.errors import ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt64s
+from loadgen.formats import OWN
 from loadgen.verifier.envelope import Addressing
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import NOBODY, HashedNames, NameLookup
@@ -107,6 +108,9 @@ class Comparison:
             is_repartitioned: events may be in any partition, since another system has put them there.
         """
         self._promises, self._source, self._names = promises, source, names
+        self._known = OWN
+        for promise in promises:
+            self._known = self._known.with_format(promise.wire_format, f"run {promise.run_id}")
         self._show, self._progress = show, progress
         self._timeless = any(promise.timeless for promise in promises)
         keys = {int(promise.key) for promise in promises}
@@ -147,7 +151,7 @@ class Comparison:
 
     def _read(self, spill: Spill) -> None:
         """One pass over everything that is there."""
-        reader = Reader(self._names, self._timeless, self.key)
+        reader = Reader(self._names, self._timeless, self.key, self._known)
         n_before: Counter[int] = Counter()
         for block in self._source.blocks():
             seen = reader.of_block(block)

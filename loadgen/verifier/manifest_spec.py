@@ -4,6 +4,7 @@ of each virtual shard were planned, and the fingerprint of those that were deliv
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 
 from loadgen.config import RunSettings
 from loadgen.config.names import OWN_SINKS
-from loadgen.errors import LoadgenError, ManifestError
+from loadgen.errors import LoadgenError, ManifestError, UsageError
 from loadgen.event import Int64s
 from loadgen.fingerprint import run_key
+from loadgen.formats import Format, field_of, format_of
 from loadgen.ledger import Fingerprint
 from loadgen.progress import Progress
 from loadgen.record import MANIFEST_VERSION, NAME_IT, RunRecord, first_problem, read, versions
@@ -65,6 +67,11 @@ class ManifestSpec:
     repeated_possibly: int
     was_killed: bool = False
 
+    @cached_property
+    def wire_format(self) -> Format:
+        """What its events look like."""
+        return self.settings.wire_format
+
     @property
     def undelivered(self) -> Int64s:
         """Events of each virtual shard that were planned and did not arrive for certain: int64[N_VIRTUAL_SHARDS]."""
@@ -109,6 +116,7 @@ def read_promises(paths: Iterable[Path], place: PlaceKind) -> list[ManifestSpec]
 def spec_of(record: RunRecord, place: PlaceKind) -> ManifestSpec:
     """What the record of a run says of the events at a kind of place; raises ManifestError as `read_promises` does."""
     _check_version(record)
+    _check_format(record)
     try:
         return _spec(record, place)
     except ManifestError:
@@ -135,6 +143,36 @@ def _check_version(record: RunRecord) -> None:
             f"manifest {path} must be from this version of loadgen ({mine}), got {written!r}: another version may make "
             f"other events; verify it with `pip install loadgen=={written}`"
         )
+
+
+def _check_format(record: RunRecord) -> None:
+    """The format that is installed here must be the one that the run had."""
+    fields = record.settings.get("field", [])
+    try:
+        found = format_of(
+            str(record.settings.get("format", "activity")),
+            [one if isinstance(one, str) else field_of(one) for one in fields],
+        ).definition
+    except UsageError as error:
+        raise ManifestError(f"the format of run {record.run_id} is needed to verify it: {error}") from error
+    except _UNFIT as error:
+        raise ManifestError(
+            f"manifest {record.path} must be as loadgen run wrote it, got {error}; {NAME_IT}"
+        ) from error
+    if not record.fields or record.fields == found:
+        return
+    without = [[{**field, "digest": ""} for field in fields] for fields in (record.fields, found)]
+    if without[0] == without[1]:
+        name = next(one["name"] for one, other in zip(record.fields, found, strict=True) if one != other)
+        step = f"use the versions that its manifest names: pip install faker=={record.versions.get('faker')}"
+        raise ManifestError(f"field {name!r} of run {record.run_id} must draw the run's values, got others; {step}")
+    names = [{field["name"]: field for field in fields} for fields in (record.fields, found)]
+    name = next((name for name in {**names[0], **names[1]} if names[0].get(name) != names[1].get(name)), None)
+    what = "the order of its fields" if name is None else f"field {name!r}"
+    raise ManifestError(
+        f"format {record.format} must be as it was in run {record.run_id}, got another definition of {what}; install "
+        "the version of its package that the run had"
+    )
 
 
 def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:

@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from loadgen.drawn import FieldType
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_strings, mix
-from loadgen.formats import FieldType, Format, Source, fields_by_name, known_formats
+from loadgen.formats import OWN, KnownFormats, Source
 from loadgen.store.table import RAW
 from loadgen.verifier.canonical import MOST_BYTES, hash_canonical
 from loadgen.verifier.columns import Hashed, hash_columns, schema
@@ -63,18 +64,18 @@ _PATTERNS = {
 
 
 @lru_cache
-def _searches(formats: tuple[Format, ...]) -> "dict[Source, re.Pattern[bytes]]":
+def _searches(known: KnownFormats) -> "dict[Source, re.Pattern[bytes]]":
     """By source: what finds its value in a line of these formats, whatever the field's name."""
     names: dict[Source, list[bytes]] = {source: [] for source in _PATTERNS}
-    for field in fields_by_name(formats).values():
-        if field.source in names:
+    for field in known.by_name.values():
+        if isinstance(field.source, Source) and field.source in names:
             names[field.source].append(re.escape(field.name.encode()))
     return {source: re.compile(_PATTERNS[source] % b"|".join(found)) for source, found in names.items()}
 
 
-def _search(source: Source, line: bytes) -> bytes | None:
+def _search(source: Source, line: bytes, known: KnownFormats) -> bytes | None:
     """The text of a value of this source in a line, if there is one."""
-    found = _searches(known_formats())[source].search(line)
+    found = _searches(known)[source].search(line)
     return found[1] if found else None
 
 
@@ -120,15 +121,18 @@ class ObservedEvents:
 class Reader:
     """Makes `ObservedEvents` of whatever a source gives."""
 
-    def __init__(self, names: NameLookup, timeless: bool = False, key: np.uint64 = NO_KEY) -> None:
+    def __init__(
+        self, names: NameLookup, timeless: bool = False, key: np.uint64 = NO_KEY, known: KnownFormats = OWN
+    ) -> None:
         """Prepare to read.
 
         Args:
             names: tells listeners by their user names.
             timeless: keys leave the time out.
             key: of the hashes, see fingerprint.run_key.
+            known: the formats of the records.
         """
-        self._names, self._timeless, self._key = names, timeless, key
+        self._names, self._timeless, self._key, self._known = names, timeless, key, known
 
     def of_block(self, block: SourceBlock) -> ObservedEvents:
         """Whatever a source gives."""
@@ -152,7 +156,7 @@ class Reader:
         """What the encoder could have written at once, the others together or one by one."""
         if not data:
             return self._one_by_one(values(), keys)
-        found = hash_canonical(data, self._key)
+        found = hash_canonical(data, self._key, self._known)
         others = found.others.tolist()
         if len(others) * MOST_OTHERS > len(found.hashed.total):
             return self._by_arrow(data, values, keys)
@@ -165,8 +169,8 @@ class Reader:
 
     def _by_arrow(self, data: bytes, values: Callable[[], Sequence[bytes]], keys: Keys | None) -> ObservedEvents:
         """Records that somebody else has written, all at once if they are plain."""
-        table = parsed(data)
-        found = None if table is None else hash_columns(table, self._key)
+        table = parsed(data, self._known)
+        found = None if table is None else hash_columns(table, self._key, self._known)
         if found is None:
             return self._one_by_one(values(), keys)
         seen = self._identified(found)
@@ -175,13 +179,13 @@ class Reader:
 
     def _one_by_one(self, values: Sequence[bytes], keys: Keys | None) -> ObservedEvents:
         """Sort out those that are no records, and read the others at once."""
-        plain = list(map(_plain, values))
+        plain = [_plain(value, self._known) for value in values]
         is_plain = np.array([text is not None for text in plain], np.bool_)
         (rows,) = np.nonzero(is_plain)
         seen = ObservedEvents.empty(len(values))
         if len(rows):
-            table = parsed(b"\n".join(filter(None, plain)) + b"\n")
-            found = None if table is None else hash_columns(table, self._key)
+            table = parsed(b"\n".join(filter(None, plain)) + b"\n", self._known)
+            found = None if table is None else hash_columns(table, self._key, self._known)
             if found is None:
                 raise ValueError("records that orjson has written must be plain")
             seen.put(rows, self._identified(found))
@@ -199,10 +203,13 @@ class Reader:
 
     def of_table(self, table: pa.Table) -> ObservedEvents:
         """Rows of a Parquet file of a store, see store/table.py."""
-        found = hash_columns(table.select([name for name in table.column_names if name != RAW]), self._key)
+        known = [name for name in table.column_names if name in self._known.by_name]
+        found = hash_columns(table.select(known), self._key, self._known)
         if found is None:
             raise ValueError("a table of a Parquet file has texts that are not UTF-8")
         seen = self._identified(found)
+        for name in set(table.column_names) - {RAW, *known}:
+            seen.alter(table[name].is_valid().to_numpy())  # fields that no run has
         if RAW in table.column_names and table[RAW].null_count < len(table):
             rows = np.flatnonzero(table[RAW].is_valid().to_numpy())
             texts = table[RAW].take(pa.array(rows)).to_pylist()
@@ -224,14 +231,16 @@ class Reader:
         """Lines that are no records: by their bytes; listener and identity as far as they can still be read."""
         hashes = hash_strings(pa.array([_shortened(line) for line in lines], pa.binary()))
         sources = (Source.USER_ID, Source.SESSION_ID, Source.ITEM)
-        user_id, major, minor = (np.array([_number(source, line) for line in lines], np.int64) for source in sources)
+        user_id, major, minor = (
+            np.array([_number(source, line, self._known) for line in lines], np.int64) for source in sources
+        )
         self._read_names(lines, user_id, major, minor)
         if keys is not None:
             of_keys = np.array([int(key) if key and key.isdigit() and len(key) < 19 else NOBODY for key in keys])
             user_id = np.where(of_keys == NOBODY, user_id, of_keys)
         key = np.full(len(lines), SHAPELESS) if self._timeless else hashes
         return ObservedEvents(
-            hashes, key, user_id, major, minor, np.array([_time_ms(line) for line in lines], np.int64)
+            hashes, key, user_id, major, minor, np.array([_time_ms(line, self._known) for line in lines], np.int64)
         )
 
     def _read_names(self, lines: list[bytes], user_id: Int64s, major: Int64s, minor: Int64s) -> None:
@@ -239,7 +248,7 @@ class Reader:
         found = {
             row: name.decode()
             for row, line in enumerate(lines)
-            if user_id[row] == NOBODY and (name := _search(Source.USER_NAME, line))
+            if user_id[row] == NOBODY and (name := _search(Source.USER_NAME, line, self._known))
         }
         if not found:
             return
@@ -247,10 +256,10 @@ class Reader:
         named = self._names.ids_of(pa.array(texts, pa.string()))
         user_id[rows] = named
         major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
-        minor[rows] = [_moment(lines[row]) for row in rows]
+        minor[rows] = [_moment(lines[row], self._known) for row in rows]
 
 
-def parsed(data: bytes) -> pa.Table | None:
+def parsed(data: bytes, known: KnownFormats) -> pa.Table | None:
     """The records of these lines as columns; None where one of them is anything but a plain record on a line."""
     n_lines = _n_record_lines(data)
     if n_lines == 0:
@@ -259,7 +268,7 @@ def parsed(data: bytes) -> pa.Table | None:
         table = pj.read_json(
             pa.BufferReader(data),
             read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
-            parse_options=pj.ParseOptions(explicit_schema=schema(known_formats()), unexpected_field_behavior="error"),
+            parse_options=pj.ParseOptions(explicit_schema=schema(known), unexpected_field_behavior="error"),
         )
     except pa.ArrowInvalid:
         return None
@@ -284,7 +293,7 @@ def _n_record_lines(data: bytes) -> int:
     return len(ends) if is_plain.all() else 0
 
 
-def _plain(line: bytes) -> bytes | None:
+def _plain(line: bytes, known: KnownFormats) -> bytes | None:
     """The record as orjson writes it; None where it is no record of known fields with fitting types."""
     if len(line) > MOST_BYTES:
         return None
@@ -292,11 +301,11 @@ def _plain(line: bytes) -> bytes | None:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    if type(record) is not dict or not _fits(tuple(record), tuple(map(type, record.values())), known_formats()):
+    if type(record) is not dict or not _fits(tuple(record), tuple(map(type, record.values())), known):
         return None
     if not _has_each_key_once(line, len(record)):
         return None
-    fields = fields_by_name(known_formats())
+    fields = known.by_name
     if any(type(value) is int and value > _MOST and fields[name].type == "integer" for name, value in record.items()):
         return None
     return orjson.dumps(record)
@@ -311,9 +320,9 @@ def _has_each_key_once(line: bytes, n_keys: int) -> bool:
 
 
 @lru_cache(1 << 12)
-def _fits(names: tuple[str, ...], types: tuple[type, ...], formats: tuple[Format, ...]) -> bool:
+def _fits(names: tuple[str, ...], types: tuple[type, ...], known: KnownFormats) -> bool:
     """Whether these are names of fields, and values that they may have."""
-    fields = fields_by_name(formats)
+    fields = known.by_name
     return all(name in fields and kind in _TYPES[fields[name].type] for name, kind in zip(names, types, strict=True))
 
 
@@ -322,19 +331,19 @@ def _shortened(line: bytes) -> bytes:
     return line if len(line) <= MOST_BYTES else blake2b(line).digest()
 
 
-def _number(source: Source, line: bytes) -> int:
-    found = _search(source, line)
+def _number(source: Source, line: bytes, known: KnownFormats) -> int:
+    found = _search(source, line, known)
     return int(found) if found else UNKNOWN
 
 
-def _time_ms(line: bytes) -> int:
+def _time_ms(line: bytes, known: KnownFormats) -> int:
     """The event's own time, in whichever format; UNKNOWN where it cannot be read."""
-    ms = _number(Source.TIME_MS, line)
-    return _moment(line) if ms == UNKNOWN else ms
+    ms = _number(Source.TIME_MS, line, known)
+    return _moment(line, known) if ms == UNKNOWN else ms
 
 
-def _moment(line: bytes) -> int:
-    found = _search(Source.TIME_ISO, line)
+def _moment(line: bytes, known: KnownFormats) -> int:
+    found = _search(Source.TIME_ISO, line, known)
     try:
         return int(np.datetime64(found.decode(), "ms").astype(np.int64)) if found else UNKNOWN
     except ValueError:  # the 30th of February

@@ -16,7 +16,6 @@ import pyarrow as pa
 from loadgen.errors import CatalogError, ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, Int32s, Int64s, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
-from loadgen.formats import format_named
 from loadgen.kafka.partition import murmur2_partitions
 from loadgen.simulate.catalog import cache_folder
 from loadgen.simulate.catalog_file import Catalog, load
@@ -147,7 +146,7 @@ class Regenerator:
             settings.users, settings.seed, settings.start_ms, settings.presence, promise.behaviour
         )
         self.promise = promise
-        self._format = format_named(settings.format)
+        self._format = promise.wire_format
         self._all = EventStream(settings, simulation, catalog, key=key)
         self._key = key
 

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 
 from loadgen.config import VerifySettings
-from loadgen.formats import format_named
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import labels
 from loadgen.terminal import Terminal, say_json
@@ -139,7 +138,7 @@ def _names(promises: list[ManifestSpec], catalog_of: Callable[[ManifestSpec], Ca
     return names_of(
         ListenerNames(promise.settings.users, promise.settings.seed, labels(catalog_of(promise), promise.behaviour))
         for promise in promises
-        if not format_named(promise.settings.format).has_ids
+        if not promise.wire_format.has_ids
     )
 
 

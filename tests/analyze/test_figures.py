@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.files import compressed
-from loadgen.store.table import SCHEMA, table_of
+from loadgen.store.table import record_schema, table_of
 from tests.analyze.reading import LINES, MIXED, figures_of, wrote
 from tests.analyze.recompute import figures_of_lines
 
@@ -146,7 +146,7 @@ def test_records_kept_as_text_in_some_row_groups_and_files_count_once_each(
     monkeypatch.setattr("loadgen.store.read.CHUNK_BYTES", 5000)
     pieces = [LINES["full"][:100], [odd(number, 1) for number in range(100)], LINES["listen"][:100], MIXED[300:400]]
     pieces.append([line for pair in zip(pieces[1], LINES["activity"], strict=False) for line in pair])
-    with pq.ParquetWriter(tmp_path / "a [1]*?.parquet", SCHEMA) as writer:
+    with pq.ParquetWriter(tmp_path / "a [1]*?.parquet", record_schema()) as writer:
         for piece in pieces:
             writer.write_table(table_of(piece))
     pq.write_table(table_of(LINES["full"]), tmp_path / "b.parquet")

@@ -9,7 +9,7 @@ import pyarrow as pa
 from loadgen.encode.lines import Encoder
 from loadgen.encode.tracks import open_track_parts
 from loadgen.event import EventBatch, Int64s
-from loadgen.formats import ACTIVITY, format_named
+from loadgen.formats import ACTIVITY, format_of
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
 from loadgen.simulate.feed import MAX_BATCH, window_for
@@ -42,8 +42,8 @@ def stage_costs() -> dict[str, float]:
         return user_names(user_ids, 1, words)
 
     for wire_format in ("activity", "full", "listen"):
-        parts = open_track_parts(catalog, format_named(wire_format))
-        encoder = Encoder(format_named(wire_format), parts, words, shard.listeners, names)
+        parts = open_track_parts(catalog, format_of(wire_format))
+        encoder = Encoder(format_of(wire_format), parts, words, shard.listeners, names)
 
         def encode() -> int:
             return sum(len(encoder.encode(batch)[0]) for batch in batches)  # noqa: B023

@@ -16,7 +16,7 @@ from loadgen.event import (
     Listeners,
     Page,
 )
-from loadgen.formats import FORMATS, format_named
+from loadgen.formats import FORMATS, format_of
 from tests.encode.world import (
     ACTIVITY_FIELDS,
     FULL_FIELDS,
@@ -37,8 +37,8 @@ RECORDS: dict[str, Record] = {"activity": activity_record, "listen": listen_reco
 
 
 def encoder_of(wire_format: str, listeners: Listeners) -> Encoder:
-    parts = make_track_parts(TinyCatalog(), format_named(wire_format))
-    return Encoder(format_named(wire_format), parts, LABELS, listeners, user_names)
+    parts = make_track_parts(TinyCatalog(), format_of(wire_format))
+    return Encoder(format_of(wire_format), parts, LABELS, listeners, user_names)
 
 
 @pytest.mark.parametrize("wire_format", FORMATS)

@@ -15,7 +15,7 @@ from loadgen.encode.malform import BREAKS, malform
 from loadgen.encode.tracks import make_track_parts
 from loadgen.event import UInt64s
 from loadgen.fingerprint import hash_strings
-from loadgen.formats import FORMATS, format_named
+from loadgen.formats import FORMATS, format_of
 from tests.encode.world import LABELS, TinyCatalog, some_events, some_listeners, user_names
 
 LISTENERS = some_listeners(20, np.random.default_rng(1))
@@ -23,8 +23,8 @@ LISTENERS = some_listeners(20, np.random.default_rng(1))
 
 @cache
 def encoder_of(wire_format: str) -> Encoder:
-    parts = make_track_parts(TinyCatalog(), format_named(wire_format))
-    return Encoder(format_named(wire_format), parts, LABELS, LISTENERS, user_names)
+    parts = make_track_parts(TinyCatalog(), format_of(wire_format))
+    return Encoder(format_of(wire_format), parts, LABELS, LISTENERS, user_names)
 
 
 def encoded(wire_format: str, n: int, seed: int = 1) -> tuple[pa.BinaryArray, UInt64s]:

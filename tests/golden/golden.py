@@ -9,7 +9,7 @@ import pyarrow as pa
 from loadgen.encode.lines import Encoder
 from loadgen.encode.tracks import make_track_parts
 from loadgen.event import Int64s
-from loadgen.formats import format_named
+from loadgen.formats import format_of
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.population import user_names
 from loadgen.simulate.shard import Shard
@@ -78,8 +78,8 @@ def made_now(wire_format: str) -> bytes:
     def names(user_ids: Int64s) -> pa.Array:
         return user_names(user_ids, 1, words)
 
-    parts = make_track_parts(catalog, format_named(wire_format))
+    parts = make_track_parts(catalog, format_of(wire_format))
     batch = shard.step(START_MS + WINDOW_MS)
-    encoder = Encoder(format_named(wire_format), parts, words, shard.listeners, names)
+    encoder = Encoder(format_of(wire_format), parts, words, shard.listeners, names)
     lines, _ = encoder.encode(batch.take(slice(0, N_EVENTS)))
     return b"".join(lines.to_pylist())

@@ -14,7 +14,7 @@ from loadgen.encode.lines import Encoder
 from loadgen.encode.tracks import make_track_parts
 from loadgen.errors import UsageError
 from loadgen.event import Page
-from loadgen.formats import Field, Format, Source, format_named
+from loadgen.formats import Field, Format, Source, format_of
 from loadgen.store.table import lines_of, table_of
 from tests.encode.world import LABELS, TITLES, TinyCatalog, full_record, some_events, some_listeners, user_names
 from tests.outside.my_package.format import VISITS
@@ -91,4 +91,4 @@ def test_a_format_that_could_not_be_read_back_is_refused(fields: tuple[Field, ..
 )
 def test_a_name_without_a_format_is_said(name: str, rule: str) -> None:
     with pytest.raises(UsageError, match=rule):
-        format_named(name)
+        format_of(name)

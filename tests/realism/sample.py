@@ -7,7 +7,7 @@ import numpy as np
 from loadgen.encode.lines import Encoder
 from loadgen.encode.tracks import make_track_parts
 from loadgen.event import Int64s
-from loadgen.formats import format_named
+from loadgen.formats import format_of
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import MIN_TRACKS, CatalogSettings, cache_folder, open_catalog
 from loadgen.simulate.population import user_names
@@ -29,7 +29,7 @@ def lines_of(wire_format: str) -> bytes:
     def names(user_ids: Int64s) -> object:
         return user_names(user_ids, 5, words)
 
-    parts = make_track_parts(catalog, format_named(wire_format))
-    encoder = Encoder(format_named(wire_format), parts, words, shard.listeners, names)
+    parts = make_track_parts(catalog, format_of(wire_format))
+    encoder = Encoder(format_of(wire_format), parts, words, shard.listeners, names)
     batches = (shard.step(START_MS + day * DAY_MS) for day in range(1, DAYS + 1))
     return b"".join(line for batch in batches for line in encoder.encode(batch)[0].to_pylist())

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 
 from loadgen.encode.tracks import open_track_parts
-from loadgen.formats import FORMATS, format_named
+from loadgen.formats import FORMATS, format_of
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
 from tests.ports import free_port
 from tests.runner.judge.test_verdict import MORE_KEYS, SPEC_KEYS
@@ -195,7 +195,7 @@ def test_a_full_disk_ends_the_run_with_the_reason_and_an_honest_ledger(tmp_path:
 
 def test_a_file_that_may_not_grow_further_holds_exactly_what_counts_as_delivered(tmp_path: Path) -> None:
     catalog = open_catalog(CatalogSettings(n_tracks=int(TRACKS)), cache_folder(), lambda *_: None)
-    open_track_parts(catalog, format_named("activity"))  # made before the limit holds
+    open_track_parts(catalog, format_of("activity"))  # made before the limit holds
     limit = 1_000_000
     flags = (*AT_ONCE, "--events", "50000", "--workers", "2", "--folder", "out", "--manifest", "m.json")
     program = start_bare(tmp_path, *flags, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))

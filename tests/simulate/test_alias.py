@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.rng import Purpose, draw_for, keys_of
 from loadgen.simulate import tables
-from loadgen.simulate.rng import Purpose, draw_for, keys_of
 from tests.simulate.world import chi_square_deviation
 
 BITS = draw_for(keys_of(1, np.arange(400_000, dtype=np.int64)), Purpose.TASTE)

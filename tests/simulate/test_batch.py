@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 
 from loadgen.event import EventBatch
-from loadgen.simulate.rng import Purpose, draw_for, keys_of
+from loadgen.rng import Purpose, draw_for, keys_of
 from loadgen.simulate.shard import Happened, to_batch
 
 N = 5_000

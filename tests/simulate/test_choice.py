@@ -8,9 +8,9 @@ import pytest
 
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS, Int64s
+from loadgen.rng import draw, keys_of
 from loadgen.simulate.behaviour import Bucket
 from loadgen.simulate.choice import KINDS, Chooser
-from loadgen.simulate.rng import draw, keys_of
 from loadgen.simulate.state import TASTE_BIT, TILT_BIT
 from tests.simulate.world import BEHAVIOUR, CATALOG, DAY_MS, MONDAY_MS, chi_square_deviation
 

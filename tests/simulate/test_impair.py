@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from loadgen.config.settings import Impairments
 from loadgen.event import SESSIONS_PER_LISTENER, EventBatch
+from loadgen.rng import keys_of
 from loadgen.simulate.impair import KINDS, LATE_MEAN_S, MARKS, MAX_HELD, Impairer, OutgoingBatch, n_impaired, unimpaired
-from loadgen.simulate.rng import keys_of
 
 ALL = Impairments(drop=0.1, duplicate=0.1, late=0.2, reorder=0.3, malform=0.1)
 END_MS = 600_000

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from loadgen.event import Int64s
+from loadgen.rng import draw, keys_of
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.choice import CHART_BYTE, Chooser
-from loadgen.simulate.rng import draw, keys_of
 from loadgen.simulate.state import TILT_BIT
 from tests.simulate.world import BEHAVIOUR, CATALOG, DAY_MS, MONDAY_MS
 

@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 
 from loadgen.formats import FORMATS
-from loadgen.store.table import RAW, SCHEMA, lines_of, table_of
+from loadgen.store.table import RAW, lines_of, record_schema, table_of
 from tests.encode.world import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+SCHEMA = record_schema()
 
 
 def golden(form: str) -> list[bytes]:

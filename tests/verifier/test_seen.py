@@ -15,7 +15,7 @@ from loadgen.encode.malform import malform
 from loadgen.encode.tracks import make_track_parts
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
 from loadgen.fingerprint import hash_integers, hash_strings, mix, run_key
-from loadgen.formats import FORMATS, format_named
+from loadgen.formats import FORMATS, format_of
 from loadgen.store.table import table_of
 from loadgen.verifier.columns import iso_ms
 from loadgen.verifier.names import NOBODY, KnownNames
@@ -47,8 +47,8 @@ def encoded(
     rng = np.random.default_rng(seed)
     listeners = some_listeners(N_LISTENERS, rng)
     batch = some_events(n, listeners, rng)
-    parts = make_track_parts(TinyCatalog(), format_named(wire_format))
-    encoder = Encoder(format_named(wire_format), parts, LABELS, listeners, user_names)
+    parts = make_track_parts(TinyCatalog(), format_of(wire_format))
+    encoder = Encoder(format_of(wire_format), parts, LABELS, listeners, user_names)
     lines, hashes = malform(*encoder.encode(batch), rng.random(n) < malform_prob)
     major, minor = batch.session_id, batch.item.astype(np.int64)
     if wire_format == "listen":

@@ -56,6 +56,7 @@ class AnalyzeSettings(Settings):
     ] = (shared.DEFAULT_STORE,)
     since_ms: shared.Since = None
     until_ms: shared.Until = None
+    format: shared.ReadFormats = ()
 
     out: Annotated[
         Path,
@@ -121,6 +122,7 @@ class RealismSettings(Settings):
     kafka_config: shared.KafkaConfig = None
     since_ms: shared.Since = None
     until_ms: shared.Until = None
+    format: shared.ReadFormats = ()
 
     targets: Annotated[
         Path | None,

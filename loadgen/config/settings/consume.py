@@ -74,6 +74,8 @@ class ConsumeSettings(Settings):
         Flag("file-format", "jsonl|parquet", "Format of the files.", WHERE),
     ] = "jsonl"
     compress: shared.Compress = "none"
+    format: shared.ReadFormats = ()
+    field: shared.ReadFields = ()
 
     mode: Annotated[
         Literal["batch", "realtime"],

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic_core.core_schema import ValidationInfo
@@ -16,6 +16,9 @@ from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOverride, Settings, or_none
 from loadgen.config.values import BadValue, ShardOf
 from loadgen.extensions import name_of
+
+if TYPE_CHECKING:
+    from loadgen.formats import Format
 
 DEFAULT_FOLDER = Path("music_events")
 DEFAULT_MANIFESTS = Path("loadgen_runs")
@@ -148,6 +151,17 @@ class RunSettings(Settings):
         BeforeValidator(values.wire_format),
         Flag("format", "activity|listen|full", "Fields of an event; or an installed format, or MODULE:OBJECT.", WHERE),
     ] = "activity"
+    field: Annotated[
+        tuple[Any, ...],  # str, or loadgen.formats.Field, whose import takes time
+        BeforeValidator(names.event_fields),
+        PlainSerializer(names.public_fields, return_type=list[Any]),
+        Flag(
+            "field",
+            "FIELD",
+            "A further field of an event: an installed one, or MODULE:OBJECT; may be given many times.",
+            WHERE,
+        ),
+    ] = ()
 
     users: shared.Users = 1000
     shard: Annotated[
@@ -296,6 +310,13 @@ class RunSettings(Settings):
         if self.pacer is not None:
             return name_of(self.pacer)
         return self.shape.name if self.shape else ""
+
+    @property
+    def wire_format(self) -> "Format":
+        """What the events look like; raises UsageError where a format or field of others cannot be used."""
+        from loadgen.formats import format_of
+
+        return format_of(self.format, self.field)
 
     def manifest_path(self, run_id: str) -> Path:
         """The path of the run's manifest."""

@@ -111,6 +111,29 @@ Tracks = Annotated[
 ]
 
 
+ReadFormats = Annotated[
+    tuple[str, ...],
+    BeforeValidator(names.wire_formats),
+    Flag(
+        "format",
+        "FORMAT",
+        "Events may have this format, too: MODULE:OBJECT (installed ones are known); may be given many times.",
+        WHERE_FROM,
+    ),
+]
+ReadFields = Annotated[
+    tuple[Any, ...],  # str, or loadgen.formats.Field, whose import takes time
+    BeforeValidator(names.event_fields),
+    PlainSerializer(names.public_fields, return_type=list[Any]),
+    Flag(
+        "field",
+        "FIELD",
+        "Events may have this further field: MODULE:OBJECT (installed ones are known); may be given many times.",
+        WHERE_FROM,
+    ),
+]
+
+
 def now_ms(info: ValidationInfo) -> int | None:
     """What `now` means in this validation, milliseconds since 1970; None is the clock."""
     context: dict[str, Any] = info.context or {}

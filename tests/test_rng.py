@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.simulate.rng import N_SLOTS, Purpose, draw, draw_for, field16, keys_of, second, slots, third
+from loadgen.rng import N_SLOTS, Purpose, draw, draw_for, field16, keys_of, second, slots, third
 from tests.simulate.world import chi_square_deviation
 
 IDS = np.arange(200_000, dtype=np.int64)
