@@ -1,4 +1,4 @@
-"""Nobody waits for ever."""
+"""A call that hangs is given up at its deadline."""
 
 import threading
 import time
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from loadgen.store import hdfs
-from loadgen.store.hdfs import Calls, Unanswered
+from loadgen import calls as module
+from loadgen.calls import Calls, Unanswered
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_long_call_is_given_up_with_the_reason_once_there_are_none(hanging: th
 def test_with_too_many_calls_hanging_no_more_are_made_until_some_come_back(
     hanging: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hdfs, "MAX_UNANSWERED", 3)
+    monkeypatch.setattr(module, "MAX_UNANSWERED", 3)
     calls = Calls()
     for _ in range(3):
         with pytest.raises(Unanswered, match="no answer for"):
