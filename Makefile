@@ -31,11 +31,11 @@ lint: $(VENV)/ready ## ruff, mypy --strict (tests too), and the direction of imp
 	@$(BIN)/mypy --strict
 	@$(BIN)/lint-imports
 
-integration: $(VENV)/ready ## tests with real Kafka, HDFS and Prometheus, started and stopped by them (needs Java 17, Maven)
+integration: $(VENV)/ready ## tests with real services, started and stopped by them (needs Java 17, Maven)
 	@echo "running the integration tests"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m integration tests/integration
 
-services-up: ## start Kafka, HDFS, Prometheus as plain processes: make services-up SERVICES="--brokers 3 --only kafka"
+services-up: ## start Kafka, HDFS, Prometheus as plain processes: make services-up SERVICES="--only kafka,registry"
 	@$(SERVICES_PROGRAM) up $(SERVICES)
 
 services-status: ## show which of them run

@@ -1,7 +1,7 @@
 """Java, and the jars that pom.xml names, as they are needed.
 
-In: pom.xml, Maven Central or Maven's local cache. Out: build/services/lib/{kafka,hdfs}, made anew when pom.xml has
-changed.
+In: pom.xml, Maven Central or Maven's local cache. Out: build/services/lib/{kafka,hdfs,registry}, resolved again when
+pom.xml has changed.
 """
 
 import fcntl
@@ -18,6 +18,8 @@ LIB = HERE.parents[1] / "build" / "services" / "lib"
 POM = HERE / "pom.xml"
 MARK = "pom.sha256"
 JAVA_VERSION = 17
+UNPACKED = ("registry",)
+"""Services that come as an archive."""
 
 
 class ServiceError(Exception):
@@ -34,7 +36,7 @@ def find_java() -> str:
     java = str(Path(home, "bin", "java")) if home else shutil.which("java") or ""
     if not java or not Path(java).exists():
         raise ServiceError(
-            f"Kafka and HDFS need Java {JAVA_VERSION} or newer, found none; install it "
+            f"Kafka, HDFS and the schema registry need Java {JAVA_VERSION} or newer, found none; install it "
             f"(Debian and Ubuntu: apt install openjdk-{JAVA_VERSION}-jre-headless) or set JAVA_HOME"
         )
     shown = subprocess.run([java, "-version"], capture_output=True, text=True).stderr
@@ -42,13 +44,14 @@ def find_java() -> str:
     if version is None or int(version.group(1)) < JAVA_VERSION:
         found = shown.partition("\n")[0] or "nothing that says its version"
         raise ServiceError(
-            f"Kafka and HDFS need Java {JAVA_VERSION} or newer, {java} is {found}; install it, or set JAVA_HOME"
+            f"Kafka, HDFS and the schema registry need Java {JAVA_VERSION} or newer, {java} is {found}; "
+            "install it, or set JAVA_HOME"
         )
     return java
 
 
 def find_jars(name: str) -> Path:
-    """The folder with the jars of `kafka` or `hdfs`; resolves them the first time and after pom.xml has changed.
+    """The folder with the jars of a service; resolves them the first time and after pom.xml has changed.
 
     Of several processes that ask at once one gets them, and the others wait for it.
 
@@ -88,7 +91,8 @@ def _resolve(name: str, folder: Path) -> None:
         )
     print(f"getting the jars of {name} with Maven, once", file=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
-    goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    goal = ["dependency:unpack-dependencies" if name in UNPACKED else "dependency:copy-dependencies"]
+    goal += ["-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
     done = subprocess.run([mvn, "-B", "-q", "-ntp", "-f", str(POM), "-P", name, *goal], capture_output=True, text=True)
     if done.returncode:
         raise ServiceError(

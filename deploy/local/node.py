@@ -29,10 +29,10 @@ class Node:
 
 
 class Service(Protocol):
-    """Kafka, HDFS or Prometheus: some nodes that are ready together.
+    """Kafka, HDFS, Prometheus or the schema registry: some nodes that are ready together.
 
     Attributes:
-        name: "kafka", "hdfs" or "prometheus".
+        name: "kafka", "hdfs", "prometheus" or "registry".
         nodes: in the order of their start.
     """
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Kafka, HDFS and Prometheus on this machine without Docker: up | status | down. Needs Java 17 and, once, Maven.
+"""Kafka, HDFS, Prometheus and a schema registry on this machine without Docker: up | status | down.
 
-In: flags. Out: processes on loopback that are ready when `up` returns, with all their data in one folder; they go on
-until `down`, or with --owner until that process ends. Exit code 0: done, or all is ready; 1: not so, and why is on
-stderr; 2: wrong usage.
+Needs Java 17 and, once, Maven. In: flags. Out: processes on loopback that are ready when `up` returns, with all their
+data in one folder; they go on until `down`, or with --owner until that process ends. Exit code 0: done, or all is
+ready; 1: not so, and why is on stderr; 2: wrong usage.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from jars import HERE, ServiceError, find_jars, find_java
 from kafka import Kafka
 from node import HOST, Node, Service, is_free, require_free
 from prometheus import INSTALL, RUN_PORT, Prometheus, find_prometheus
+from registry import PATH, Registry
 
 DATA = HERE.parents[1] / "build" / "services" / "data"
 READY_S = 90.0
@@ -31,9 +32,13 @@ NAMES = {
     "kafka": ("kafka-1", "kafka-2", "kafka-3"),
     "hdfs": ("namenode", "datanode"),
     "prometheus": ("prometheus",),
+    "registry": ("registry",),
 }
+USUAL = ("kafka", "hdfs", "prometheus")
+"""What is started where nothing is asked for by name."""
+ONLY_HELP = f"of {', '.join(NAMES)}; may be given more than once ({', '.join(USUAL)})"
 OWNER_HELP = "they end when this process does, however it ends; may be given more than once (they go on until `down`)"
-PORT_FLAGS = "--kafka-port, --hdfs-port, --web-port and --prometheus-port"
+PORT_FLAGS = "--kafka-port, --hdfs-port, --web-port, --prometheus-port and --registry-port"
 
 
 def up(flags: argparse.Namespace) -> None:
@@ -78,14 +83,17 @@ def require_running(owners: list[int]) -> None:
 def services_of(flags: argparse.Namespace) -> list[Service]:
     """The services that the flags ask for, and of the optional one a line where it is left out."""
     services: list[Service] = []
-    if flags.only in (None, "kafka"):
+    asked_for = flags.only or USUAL
+    if "kafka" in asked_for:
         java, jars = find_java(), find_jars("kafka")
         heap, n_brokers, port = flags.kafka_heap, flags.brokers, flags.kafka_port
         services.append(Kafka(flags.data, java, jars, n_brokers, port, heap=heap, secure=flags.secure))
-    if flags.only in (None, "hdfs"):
+    if "hdfs" in asked_for:
         services.append(Hdfs(flags.data, find_java(), find_jars("hdfs"), flags.hdfs_port, flags.web_port))
-    if flags.only in (None, "prometheus"):
+    if "prometheus" in asked_for:
         services += prometheus_of(flags)
+    if "registry" in asked_for:
+        services.append(Registry(flags.data, find_java(), find_jars("registry"), flags.registry_port))
     return services
 
 
@@ -164,6 +172,8 @@ def show(data: Path, *, as_json: bool) -> bool:
     else:
         for name, node in nodes.items():
             address = " ".join(f"{HOST}:{port}" for port in node["ports"])
+            if name == "registry":
+                address += f" http://{HOST}:{node['ports'][0]}{PATH}"
             print(f"{name:10} {'runs, pid ' + str(node['pid']) if node['pid'] else 'is down':18} {address}".rstrip())
         if not nodes:
             print(f"nothing was started with its data in {data}; start it with `up`")
@@ -172,7 +182,7 @@ def show(data: Path, *, as_json: bool) -> bool:
 
 def down(flags: argparse.Namespace) -> None:
     """Stop everything that was started with this data folder, whoever started it."""
-    names = [name for service in NAMES if flags.only in (None, service) for name in NAMES[service]]
+    names = [name for service in flags.only or NAMES for name in NAMES[service]]
     stopped = processes.stop(flags.data / name for name in names)
     print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
@@ -188,16 +198,19 @@ def alone(data: Path) -> Iterator[None]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The flags; ends the program with code 2 where they are wrong."""
-    parser = argparse.ArgumentParser(description="Kafka, HDFS and Prometheus on this machine, without Docker.")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("command", choices=["up", "status", "down"])
     parser.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="where all data goes (%(default)s)")
-    parser.add_argument("--only", choices=list(NAMES), help="one of the services (all)")
+    parser.add_argument("--only", type=_services, action="extend", metavar="NAME,…", help=ONLY_HELP)
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="Kafka brokers (%(default)s)")
     parser.add_argument("--kafka-heap", default="512m", metavar="SIZE", help="of each broker, at most (%(default)s)")
     parser.add_argument("--kafka-port", type=_port, default=9092, metavar="P", help="of the first broker (%(default)s)")
     parser.add_argument("--hdfs-port", type=_port, default=8020, metavar="P", help="of the NameNode (%(default)s)")
     parser.add_argument("--web-port", type=_port, default=9870, metavar="P", help="of its web pages (%(default)s)")
     parser.add_argument("--prometheus-port", type=_port, default=9090, metavar="P", help="(%(default)s)")
+    parser.add_argument(
+        "--registry-port", type=_port, default=8081, metavar="P", help="(%(default)s); and the next one"
+    )
     parser.add_argument("--scrape-port", type=_port, action="append", metavar="P", help="of a `loadgen run` (9108)")
     parser.add_argument("--owner", type=int, action="append", default=[], metavar="PID", help=OWNER_HELP)
     parser.add_argument("--secure", action="store_true", help="TLS with SASL/SCRAM too, on Kafka's port + 200")
@@ -205,6 +218,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     flags = parser.parse_args(arguments)
     flags.data = flags.data.absolute()
     return flags
+
+
+def _services(text: str) -> list[str]:
+    """Names of services."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in NAMES]:
+        raise argparse.ArgumentTypeError(f"must be some of {', '.join(NAMES)}, got {unknown[0]!r}")
+    return names
 
 
 def _port(text: str) -> int:

@@ -23,9 +23,11 @@ from tests.deploy.files import (
 )
 from tests.deploy.files import mounts as mounts_of
 
-PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+(-[a-z0-9.-]+)?(@sha256:[0-9a-f]{64})?")
+PINNED = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+\.\d+(-[a-z0-9.-]+|\.Final)?(@sha256:[0-9a-f]{64})?")
 NOT_ROOT = ("apache/kafka",)  # images whose own user is not root; the others are given one here
-MAX_MEMORY_BYTES = 6 * 1024 * MIB
+MAX_MEMORY_BYTES = 6528 * MIB
+HEAPS = ("KAFKA_HEAP_OPTS", "HADOOP_HEAPSIZE_MAX", "JAVA_OPTS_APPEND")
+"""The variables that end with the size of a heap."""
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY$")
 ASKED_FOR = re.compile(r"\$\{\w+:-\}")
 """A value that comes from the user's environment, without a default."""
@@ -61,16 +63,18 @@ def test_every_image_is_pinned_to_an_exact_version() -> None:
     for dockerfile in DOCKERFILES:
         images += [rest.partition(" ")[0] for word, rest in instructions(dockerfile) if word == "FROM"]
     assert [image for image in images if not PINNED.fullmatch(image)] == []
-    assert len(images) == 9
+    assert len(images) == 10
 
 
-def test_kafka_and_hdfs_are_the_versions_that_the_plain_processes_run() -> None:
+def test_kafka_hdfs_and_registry_are_the_versions_that_the_plain_processes_run() -> None:
     space = {"m": "http://maven.apache.org/POM/4.0.0"}
     properties = ElementTree.parse(ROOT / "deploy/local/pom.xml").find("m:properties", space)
     assert properties is not None
-    kafka, hadoop = (properties.findtext(f"m:{name}.version", namespaces=space) for name in ("kafka", "hadoop"))
+    names = ("kafka", "hadoop", "apicurio")
+    kafka, hadoop, apicurio = (properties.findtext(f"m:{name}.version", namespaces=space) for name in names)
     assert {service["image"].partition("@")[0] for service in KAFKA.values()} == {f"apache/kafka:{kafka}"}
     assert SERVICES["topic"]["image"].startswith(f"apache/kafka:{kafka}@")
+    assert SERVICES["registry"]["image"] == f"apicurio/apicurio-registry-mem:{apicurio}"
     assert ("FROM", f"apache/hadoop:{hadoop}") in instructions(ROOT / "deploy/docker/hdfs/Dockerfile")
 
 
@@ -124,7 +128,7 @@ def test_published_ports_are_unique_and_on_loopback() -> None:
     assert {address for address, _, _ in ports} == {"127.0.0.1"}
     published = [int(port) for _, port, _ in ports]
     assert len(set(published)) == len(published)
-    assert {9092, 9093, 9094, 8020, 9871, 9866, 9090, 3000} <= set(published)
+    assert {9092, 9093, 9094, 8020, 9871, 9866, 9090, 3000, 8081} <= set(published)
 
 
 def test_kafka_is_found_where_it_says_it_is() -> None:
@@ -172,7 +176,8 @@ def test_the_run_in_the_container_fits_its_own_limit() -> None:
 def test_heaps_leave_room_below_their_limits() -> None:
     for name, service in SERVICES.items():
         variables = service.get("environment", {})
-        heap = re.search(r"(\d+m)$", variables.get("KAFKA_HEAP_OPTS") or variables.get("HADOOP_HEAPSIZE_MAX", ""))
+        heaps = [text for name, text in variables.items() if name in HEAPS]
+        heap = re.search(r"(\d+m)$", "".join(heaps))
         if heap:
             assert n_bytes(service["mem_limit"]) - n_bytes(heap[1]) >= 128 * MIB, name
 
@@ -209,10 +214,11 @@ def test_every_command_of_loadgen_is_one_that_it_takes(name: str, monkeypatch: p
     assert {variable: taken[variable.removeprefix("LOADGEN_").lower()] for variable in given} == given
 
 
-def test_there_is_a_profile_for_each_part_of_loadgen() -> None:
-    assert {name: service["profiles"] for name, service in OURS.items()} == {
+def test_there_is_a_profile_for_each_part_of_loadgen_and_for_the_schema_registry() -> None:
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
         "loadgen": ["loadgen"],
         "consumer": ["consumer"],
         "dashboard": ["dashboard"],
         "locust": ["locust"],
+        "registry": ["registry"],
     }

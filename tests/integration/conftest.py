@@ -88,6 +88,17 @@ def one_hdfs(needs_java: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         local.down()
 
 
+@pytest.fixture(scope="session")
+def one_registry(needs_java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    """A schema registry; stopped at the end."""
+    local = Local(tmp_path_factory.mktemp("registry"), ["--only", "registry"])
+    try:
+        local.up()
+        yield local
+    finally:
+        local.down()
+
+
 @pytest.fixture
 def broker(one_broker: Local) -> Local:
     """The broker, up again whatever the test before did to it."""
@@ -100,6 +111,13 @@ def hdfs(one_hdfs: Local) -> Local:
     """The file system, up again."""
     one_hdfs.up()
     return one_hdfs
+
+
+@pytest.fixture
+def registry(one_registry: Local) -> Local:
+    """The schema registry, up again; what earlier tests have registered may be gone."""
+    one_registry.up()
+    return one_registry
 
 
 @pytest.fixture

@@ -39,12 +39,14 @@ class Local:
     hdfs_port: int = 0
     web_port: int = 0
     prometheus_port: int = 0
+    registry_port: int = 0
     owned: bool = True
 
     def __post_init__(self) -> None:
         self.hdfs_port = self.hdfs_port or free_port((0, 1))
         self.web_port = self.web_port or self.hdfs_port + 1
         self.prometheus_port = self.prometheus_port or free_port()
+        self.registry_port = self.registry_port or free_port()
 
     @property
     def brokers(self) -> str:
@@ -52,9 +54,14 @@ class Local:
         n_brokers = 3 if "3" in self.flags else 1
         return ",".join(f"127.0.0.1:{self.kafka_port + number}" for number in range(n_brokers))
 
+    @property
+    def registry_url(self) -> str:
+        """The schema registry's."""
+        return f"http://127.0.0.1:{self.registry_port}/apis/ccompat/v7"
+
     def command(self, command: str, *flags: str) -> list[str]:
         """The command line of services.py."""
-        names = ("kafka", "hdfs", "web", "prometheus")
+        names = ("kafka", "hdfs", "web", "prometheus", "registry")
         pairs = [text for name in names for text in (f"--{name}-port", str(getattr(self, f"{name}_port")))]
         if command == "up" and self.owned:
             pairs += [f"--owner={pid}" for pid in (os.getpid(), *SCRIPTS)]
