@@ -22,7 +22,7 @@ The folders and files:
     simulate/            listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
     encode/              EventBatch → lines of JSON, byte for byte as orjson writes them; → Arrow record batches
     sink/                lines → Kafka, one file, date folders; the outcome of each event
-    kafka/               connections to Kafka, its errors, and a broker in memory
+    kafka/               connections to Kafka and to a schema registry, their errors, a broker in memory
     consume/             topic → store: each event once, even after crashes; compaction of small files
     store/               where events are kept: a folder or HDFS, each file published whole or not at all
     verifier/            the manifest, and the comparison: was an event lost, repeated or altered?
@@ -49,6 +49,7 @@ The folders and files:
     terminal.py          notes, settings and one live line on stderr; results on stdout
     record.py            the record of a run: one schema of manifests, summaries and ledgers, read and written
     progress.py          the progress of a run by partition: which events may be absent, by position
+    calls.py             calls of libraries that may hang, with deadlines
     hosts.py             the Host and Origin headers that a server on this machine accepts
     signals.py           the signals that end a command in good order, and the exit code of each
     digest.py            BLAKE2 of large arrays, by all cores

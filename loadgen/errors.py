@@ -16,6 +16,9 @@ LoadgenError
 │   ├── StoreRefused        permission denied, or the path is no folder
 │   ├── AlreadyThere        a file that must not be replaced is there
 │   └── NotThere            no such file
+├── RegistryError         a schema registry refuses, or its answer cannot be understood
+│   ├── RegistryUnreachable it does not answer, or fails: the same call may work later
+│   └── SchemaMissing       it has no such schema
 ├── OffsetGone            what a consumer must read next is no longer in the topic
 ├── ManifestError         a manifest cannot be read, or does not fit to the others         (exit code 2)
 ├── NotEnoughMemory       the population does not fit into this machine's memory
@@ -98,6 +101,18 @@ class AlreadyThere(StoreError):
 
 class NotThere(StoreError):
     """No such file."""
+
+
+class RegistryError(LoadgenError):
+    """A schema registry refuses, or its answer cannot be understood."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The schema registry does not answer, or fails: the same call may work later."""
+
+
+class SchemaMissing(RegistryError):
+    """The schema registry has no such schema."""
 
 
 class OffsetGone(LoadgenError):

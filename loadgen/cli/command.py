@@ -16,7 +16,8 @@ from typing import Annotated, Any, Generic, TypeVar, get_origin
 import typer
 
 from loadgen.cli.parsing import MANY, PROBLEMS, GatheringCommand, instead, renamed, split_flags, value_line
-from loadgen.config import KafkaOptions, Resolved, Settings, resolve
+from loadgen.config import Resolved, Settings, resolve
+from loadgen.config.layers import OPTIONS
 from loadgen.config.masks import MASK, hidden, is_secret, without_login
 from loadgen.config.settings import ALL
 from loadgen.config.shape_files import in_short
@@ -195,7 +196,7 @@ class Command(Generic[S]):
 
     def _parameter(self, name: str) -> inspect.Parameter:
         kind: Any = self.settings.model_fields[name].annotation
-        is_list = kind is KafkaOptions or self._is_tuple(name) or name == self.positional
+        is_list = name in OPTIONS or self._is_tuple(name) or name == self.positional
         typed: Any = bool if kind is bool else list[str] if is_list else str
         word = typer.Argument(
             metavar=self._flags[name].metavar, hidden=True
@@ -224,7 +225,8 @@ class Command(Generic[S]):
         flags = {name: given[name] for name in self._flags if given.get(name) not in (None, [], ())}
         flags |= {name: False for name in self._boolean_flags if given.get(f"no_{name}")}
         flags.pop(self.positional or "", None)
-        may_be_secret = any("=" not in option for option in flags.get("kafka_option", ()))  # --kafka-option NAME VALUE
+        options = [option for name in OPTIONS for option in flags.get(name, ())]
+        may_be_secret = any("=" not in option for option in options)  # --kafka-option NAME VALUE
         eaten = [name for name, value in flags.items() if self._is_flag(value)]
         lines = [value_line(f"--{self._flags[name].key}", "", self.settings.command) for name in eaten]
         problems = [*ctx.meta.get(PROBLEMS, ()), *lines, *self._unknown(words, may_be_secret)]

@@ -94,6 +94,7 @@ SAME = {
     "config-file properties-file client-config admin.config F",
     "kafka-option": "producer-props producer-property producer-properties consumer-property consumer-props "
     "command-property property X",
+    "schema-registry": "schema.registry.url schema-registry-url registry registry-url r",
     "group": "group-id group.id consumer-group G",
     "partitions": "num-partitions partition-count",
     "replication-factor": "replicas replication",

@@ -1,8 +1,6 @@
-"""Kafka options: parsed, checked against librdkafka's own table, and printed without secrets.
+"""Kafka options, checked against librdkafka's own table.
 
-In: K=V texts or tables from TOML, where linger.ms = 5 is a table in a table. Out: `KafkaOptions`, a dict whose printed
-form masks every secret; the problem of an option on one line with the next step. The check exists because librdkafka
-silently reads `linger.ms=2s` as 2.
+In: an option. Out: its problem on one line with the next step, because librdkafka silently reads `linger.ms=2s` as 2.
 
 Source: `librdkafka.csv` is the table of CONFIGURATION.md of librdkafka, release VERSION, without the descriptions, plus
 the few properties that the library accepts and the table lacks. `java_options.toml` names its own source.
@@ -11,16 +9,15 @@ the few properties that the library accepts and the table lacks. `java_options.t
 import csv
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from loadgen.config.masks import MASK, hidden, is_secret, without_login
-from loadgen.config.names import is_utf8
-from loadgen.config.values import BadValue, duration_s, nearest, read_number, size_bytes
+from loadgen.config.masks import hidden
+from loadgen.config.options import Options
+from loadgen.config.values import duration_s, nearest, read_number, size_bytes
 
 VERSION = "2.16.0"
 """The release of librdkafka that the table was compared with last."""
@@ -175,57 +172,19 @@ _CHECKS = {
 }
 
 
-_OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_EXAMPLE = "write for example linger.ms=5"
+class KafkaOptions(Options):
+    """Options of librdkafka."""
 
+    flag = "kafka-config"
+    prefix = "LOADGEN_KAFKA_OPTION_"
+    example = "linger.ms=5"
 
-class KafkaOptions(dict[str, str]):
-    """librdkafka options by name; printing it shows *** for each secret."""
+    @classmethod
+    def known(cls) -> Collection[str]:
+        """The names of librdkafka's properties."""
+        return properties()
 
-    def public(self) -> dict[str, str]:
-        """The options with *** for each secret, and for each unknown option, which may be a misspelt secret."""
-        known = properties()
-        return {name: without_login(v) if name in known and not is_secret(name) else MASK for name, v in self.items()}
-
-    def __repr__(self) -> str:
-        return repr(self.public())
-
-    __str__ = __repr__
-
-
-def is_option_name(text: str) -> bool:
-    """Whether a text may name an option; other texts before a = may be part of a secret."""
-    return _OPTION.fullmatch(text) is not None
-
-
-def kafka_options(value: Any) -> KafkaOptions:
-    """Options from K=V texts, in a list or one per line, or from a table. Raises BadValue, which hides the value."""
-    options = KafkaOptions()
-    for name, text in _named(value):
-        if not is_option_name(name):
-            raise BadValue("must name an option of letters, digits, dots, - and _", _EXAMPLE, secret=True)
-        if "\0" in text or not is_utf8(text):
-            raise BadValue(f"must give {name} a UTF-8 text without NUL", _EXAMPLE, secret=True)
-        options[name] = text
-    return options
-
-
-def _named(value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        yield from _flattened(value, "")
-        return
-    for text in value if isinstance(value, list | tuple) else str(value).splitlines():
-        name, equals, option = str(text).partition("=")
-        if not equals:
-            raise BadValue("must be NAME=VALUE", _EXAMPLE, secret=True)
-        yield name.strip(), option.strip()
-
-
-def _flattened(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flattened(value, f"{prefix}{name}.")
-        elif isinstance(value, str | int | float):
-            yield prefix + name, str(value).lower() if isinstance(value, bool) else str(value)
-        else:
-            raise BadValue(f"must give {prefix}{name} a text, a number, true or false", _EXAMPLE, secret=True)
+    @classmethod
+    def problem(cls, name: str, value: str, origin: str = "") -> str | None:
+        """See Options."""
+        return problem(name, value, origin)

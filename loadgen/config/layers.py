@@ -19,9 +19,11 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from loadgen.config import values
-from loadgen.config.kafka_options import KafkaOptions, kafka_options, problem, properties
+from loadgen.config.kafka_options import KafkaOptions, properties
 from loadgen.config.masks import hidden, without_login
 from loadgen.config.names import path
+from loadgen.config.options import Options
+from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Contradiction, Problem
 from loadgen.config.settings import ALL
 from loadgen.config.settings.base import Settings
@@ -30,6 +32,8 @@ from loadgen.errors import UsageError
 
 Layer = list[tuple[str, Any, str]]
 """Field name, value as given, origin of each setting."""
+OPTIONS: dict[str, type[Options]] = {"kafka_option": KafkaOptions, "registry_option": RegistryOptions}
+"""The fields whose values are merged option by option, each with its kind."""
 
 
 @dataclass
@@ -52,8 +56,8 @@ class GivenValues:
         """Add a layer below the earlier ones."""
         ruled_out = self._ruled_out()
         for name, value, origin in layer:
-            if name == "kafka_option":
-                self._take_options(value, origin)
+            if name in OPTIONS:
+                self._take_options(name, OPTIONS[name], value, origin)
             elif name not in self.values and name not in ruled_out:
                 self.values[name] = value
                 self.origins[name] = origin
@@ -63,18 +67,18 @@ class GivenValues:
         named = [group for group in self.kind.one_of if group[0] in self.values]
         return {name for group in self.kind.one_of if named and group not in named for name in group}
 
-    def _take_options(self, value: Any, origin: str) -> None:
-        """Merge Kafka options by name."""
+    def _take_options(self, name: str, kind: type[Options], value: Any, origin: str) -> None:
+        """Merge options by name."""
         try:
-            options = kafka_options(value)
+            options = kind.parsed(value)
         except BadValue as bad:
-            self.problems.append(f"kafka_option {bad.rule} ({origin}); {bad.next_step}")
+            self.problems.append(f"{name} {bad.rule} ({origin}); {bad.next_step}")
             return
-        wrong = [problem(name, text, origin) for name, text in options.items()]
+        wrong = [kind.problem(option, text, origin) for option, text in options.items()]
         self.problems += [line for line in wrong if line]
-        higher = self.values.get("kafka_option", KafkaOptions())
-        self.values["kafka_option"] = KafkaOptions({**options, **higher})
-        self.origins["kafka_option"] = f"{self.origins['kafka_option']}, {origin}" if higher else origin
+        higher = self.values.get(name, {})
+        self.values[name] = kind({**options, **higher})
+        self.origins[name] = f"{self.origins[name]}, {origin}" if higher else origin
 
 
 S = TypeVar("S", bound=Settings)
@@ -163,7 +167,6 @@ def shown(value: Any) -> str:
 
 
 PREFIX = "LOADGEN_"
-OPTION_PREFIX = "LOADGEN_KAFKA_OPTION_"
 OTHER_VARIABLES = ("LOADGEN_CACHE", "LOADGEN_DEBUG")
 """Variables that are not settings: the cache folder, tracebacks for developers."""
 _FROM_KUBERNETES = re.compile(r"LOADGEN_(.*_)?(SERVICE_(HOST|PORT)|PORT_[0-9]+_(TCP|UDP|SCTP))(_.*)?")
@@ -268,8 +271,9 @@ def _variables(given: GivenValues, environment: Mapping[str, str]) -> Layer:
         value, origin = environment[variable], f"from {variable}"
         if not variable.startswith(PREFIX) or _is_other(variable, value):
             continue
-        if variable.startswith(OPTION_PREFIX):
-            layer.append(("kafka_option", {_option_of(variable): value}, origin))
+        field_of_options = next((name for name, kind in OPTIONS.items() if variable.startswith(kind.prefix)), None)
+        if field_of_options:
+            layer.append((field_of_options, {_option_of(variable, OPTIONS[field_of_options]): value}, origin))
         elif variable not in known:
             given.problems.append(_unknown_variable(variable, known))
         elif known[variable] in fields:
@@ -277,16 +281,16 @@ def _variables(given: GivenValues, environment: Mapping[str, str]) -> Layer:
     return [item for item in layer if item[0] in given.kind.model_fields]
 
 
-def _option_of(variable: str) -> str:
+def _option_of(variable: str, kind: type[Options]) -> str:
     """The option of a variable: a _ stands for a dot, or for itself in an option that has one (log_level)."""
-    word = variable.removeprefix(OPTION_PREFIX).lower()
-    return word if word in properties() else word.replace("_", ".")
+    word = variable.removeprefix(kind.prefix).lower()
+    return word if word in kind.known() else word.replace("_", ".")
 
 
 def _unknown_variable(variable: str, known: Iterable[str]) -> str:
     option = variable.removeprefix(PREFIX)
     if option.lower().replace("_", ".") in properties():
-        return f"unknown variable {variable!r}; did you mean {OPTION_PREFIX}{option}?"
+        return f"unknown variable {variable!r}; did you mean {KafkaOptions.prefix}{option}?"
     return unknown("variable", variable, known, "unset it", prefix=PREFIX)
 
 
@@ -356,8 +360,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} is not TOML: {reason}; write lines such as users = 50000") from None
 
 
-def environment(given: Mapping[str, str], options: KafkaOptions) -> dict[str, str]:
-    """The environment of a child: this process's without settings, which are passed by flags, but with Kafka options.
+def environment(given: Mapping[str, str], options: Options) -> dict[str, str]:
+    """The environment of a child: this process's without settings, which are passed by flags, but with its options.
 
     Args:
         given: this process's environment.
@@ -366,8 +370,8 @@ def environment(given: Mapping[str, str], options: KafkaOptions) -> dict[str, st
     kept = {name: value for name, value in given.items() if not name.startswith(PREFIX) or name in OTHER_VARIABLES}
     lines = [f"{name}={value}" for name, value in options.items() if "\n" not in value]
     if lines:
-        kept[OPTION_PREFIX.rstrip("_")] = "\n".join(lines)
+        kept[options.prefix.rstrip("_")] = "\n".join(lines)
     for name, value in options.items():
         if "\n" in value:  # a key in PEM
-            kept[OPTION_PREFIX + name.upper().replace(".", "_")] = value
+            kept[options.prefix + name.upper().replace(".", "_")] = value
     return kept

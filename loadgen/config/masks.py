@@ -7,7 +7,7 @@ import re
 
 MASK = "***"
 _SECRET = re.compile(
-    r"password|passwd|secret|token|jaas|credential|key\.pem|private|kinit\.cmd|oauthbearer\.config|assertion"
+    r"password|passwd|secret|token|user\.info|jaas|credential|key\.pem|private|kinit\.cmd|oauthbearer\.config|assertion"
 )
 _LOGIN = re.compile(r"^([\[ '\"]*(?:[A-Za-z0-9_+.-]+://)?).*:.*@", re.DOTALL)
 _LOGIN_INSIDE = re.compile(r"[^\s'\"(]+:[^\s'\")]*@")

@@ -21,6 +21,7 @@ _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 STORE_KINDS = ("file", "hdfs")
 _LOGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/]*@")
 """The start of a URL with a user name in it."""
+_REGISTRY = re.compile(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]*)?")
 OWN_SINKS = ("kafka", "stream", "files", "null")
 _EXTENSION = re.compile(r"[A-Za-z_][\w.-]*(?::[A-Za-z_][\w.]*)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -195,6 +196,17 @@ def servers(value: Any) -> str:
         step = "that broker belongs to the loadgen run that started it, which prints its address: name that"
         raise BadValue("must be HOST:PORT,…", step)
     return found
+
+
+def registry(value: Any) -> str:
+    """URLs of a schema registry, with commas between them, each without a / at its end."""
+    urls = [part.strip().rstrip("/") for part in value.split(",")] if isinstance(value, str) else [""]
+    if any(_LOGIN.match(url) for url in urls):
+        step = "leave them out, and set basic.auth.user.info in --registry-config"
+        raise BadValue("must have no user name and no password in it", step)
+    if not all(_REGISTRY.fullmatch(url) for url in urls):
+        raise BadValue("must be http://HOST:PORT or https://HOST:PORT", "write for example http://localhost:8081")
+    return ",".join(urls)
 
 
 def _is_broker(name: str) -> bool:

@@ -1,7 +1,7 @@
 """Finds out what works here, what does not, and the next step: `loadgen doctor`.
 
-`checks` examines this computer and the store, each check with a deadline; `broker` examines Kafka; `round_trip` sends
-events all the way. `doctor` runs them in turn and removes what they have created.
+`checks` examines this computer and the store, each check with a deadline; `broker` examines Kafka, `registry` a schema
+registry; `round_trip` sends events all the way. `doctor` runs them in turn and removes what they have created.
 """
 
 import os

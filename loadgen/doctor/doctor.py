@@ -16,14 +16,16 @@ from loadgen.config import DoctorSettings
 from loadgen.doctor import checks
 from loadgen.doctor.broker import Cluster, clock, looked_at, make_topic, reached, remove_group, remove_topic
 from loadgen.doctor.checks import Finding, Mark, Scratch, bad, good, in_time, untried
+from loadgen.doctor.registry import RegistryTrial
 from loadgen.doctor.round_trip import N_EVENTS, Consuming, SentMarks, count, produce
 from loadgen.errors import LoadgenError
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.registry import RegistrySettings
 from loadgen.signals import ignore, listening, stop
 from loadgen.terminal import Terminal, say_json
 
-KAFKA_S, TOPIC_S, STORE_S, MAKE_S, COUNT_S, REMOVE_S = 16.0, 12.0, 16.0, 12.0, 8.0, 12.0
+KAFKA_S, TOPIC_S, REGISTRY_S, STORE_S, MAKE_S, COUNT_S, REMOVE_S = 16.0, 12.0, 16.0, 16.0, 12.0, 8.0, 12.0
 
 
 class Doctor:
@@ -41,6 +43,7 @@ class Doctor:
         self._token = secrets.token_hex(4)
         self._mark = f"loadgen-doctor-{self._token}"
         self._options = options_of(settings.kafka_option, settings.kafka_config)
+        self._registry_options = options_of(settings.registry_option, settings.registry_config)
         self._scratch = None if settings.store is None else Scratch(settings.store, self._token)
         self._began_s = time.monotonic()
         self._sent: SentMarks | None = None
@@ -56,6 +59,7 @@ class Doctor:
         with ExitStack() as stack:
             try:
                 kafka, cluster = self._kafka()
+                self._registry(stack)
                 has_store = self._store(stack)
                 self._through(kafka, cluster, has_store, stack)
             finally:
@@ -101,6 +105,20 @@ class Doctor:
         else:
             self._say(self._guarded("topic", "topic", lambda: looked_at(kafka, cluster), TOPIC_S))
         return kafka, cluster
+
+    def _registry(self, stack: ExitStack) -> None:
+        """The schema registry, where there is one to try."""
+        url = self._settings.schema_registry
+        if url is None:
+            self._say(untried("registry", "schema registry: not asked for; --schema-registry URL checks yours"))
+            return
+        try:
+            trial = RegistryTrial(RegistrySettings(url, self._registry_options), self._token)
+        except LoadgenError as error:
+            self._say(bad("registry", "schema registry", error))
+            return
+        stack.callback(lambda: self._remove(trial.remove, trial.has_registered))
+        self._say(self._guarded("registry", "schema registry", trial.tried, REGISTRY_S))
 
     def _store(self, stack: ExitStack) -> bool:
         """The store, where there is one to try; returns whether events can be stored."""

@@ -5,14 +5,15 @@ file in a message.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from loadgen.config.kafka_options import is_option_name, problem
+from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.masks import is_secret
+from loadgen.config.options import Options, is_option_name
 from loadgen.errors import UsageError
 
 CLIENT_PREFIXES = ("ssl.", "sasl.", "https.", "socket.", "broker.", "client.", "metadata.", "reconnect.")
@@ -52,13 +53,13 @@ def client_config(settings: KafkaSettings) -> dict[str, str]:
     return {**mine, "bootstrap.servers": settings.brokers}
 
 
-def options_of(given: Mapping[str, str], file: Path | None) -> dict[str, str]:
+def options_of(given: Options, file: Path | None) -> dict[str, str]:
     """All options the user gave: those of --kafka-config, and over them those of --kafka-option.
 
     Raises:
-        UsageError: see `read_kafka_config`.
+        UsageError: see `read_options`.
     """
-    return {**(read_kafka_config(file) if file is not None else {}), **given}
+    return {**(read_options(file, type(given)) if file is not None else {}), **given}
 
 
 def hide_secrets(text: str, options: dict[str, str]) -> str:
@@ -75,7 +76,7 @@ def usage_error(error: KafkaException, options: dict[str, str]) -> UsageError:
     return UsageError(f"Kafka does not take these options: {reason}; look at --kafka-option and --kafka-config")
 
 
-def read_kafka_config(path: str | Path) -> dict[str, str]:
+def read_options(path: str | Path, kind: type[Options] = KafkaOptions) -> dict[str, str]:
     """Read a properties file: `name=value` a line, `#` or `!` begins a comment line, `\\` at the end continues a line.
 
     Raises:
@@ -84,7 +85,7 @@ def read_kafka_config(path: str | Path) -> dict[str, str]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the Kafka configuration {str(path)!r}: {error}; check --kafka-config") from error
+        raise UsageError(f"cannot read the options in {str(path)!r}: {error}; check --{kind.flag}") from error
     options: dict[str, str] = {}
     problems: list[str | None] = []
     for number, line in _logical_lines(text):
@@ -92,7 +93,7 @@ def read_kafka_config(path: str | Path) -> dict[str, str]:
         if not equals or not is_option_name(name):
             problems.append(f"{path}, line {number}: must be name=value, or begin with #")  # the line may be a secret
             continue
-        problems.append(problem(name, value, f"{path}, line {number}"))
+        problems.append(kind.problem(name, value, f"{path}, line {number}"))
         options[name] = value
     if any(problems):
         raise UsageError("\n".join(filter(None, problems)))

@@ -5,7 +5,6 @@ import pickle
 import pytest
 
 from loadgen.config import KafkaOptions, RunSettings, resolve
-from loadgen.config.kafka_options import kafka_options
 from loadgen.config.masks import is_secret
 from loadgen.config.values import BadValue
 from loadgen.errors import UsageError
@@ -62,16 +61,16 @@ def test_a_wrong_option_is_reported_without_its_value(text: str) -> None:
 
 
 def test_tables_in_tables_are_dotted_names() -> None:
-    assert kafka_options({"linger": {"ms": 5}, "enable.idempotence": True}) == {
+    assert KafkaOptions.parsed({"linger": {"ms": 5}, "enable.idempotence": True}) == {
         "linger.ms": "5",
         "enable.idempotence": "true",
     }
 
 
 def test_the_value_of_an_option_may_hold_an_equals_sign_and_a_comma() -> None:
-    assert kafka_options(["ssl.cipher.suites=A,B=C"]) == {"ssl.cipher.suites": "A,B=C"}
+    assert KafkaOptions.parsed(["ssl.cipher.suites=A,B=C"]) == {"ssl.cipher.suites": "A,B=C"}
 
 
 def test_an_option_without_a_value_of_its_own_is_refused() -> None:
     with pytest.raises(BadValue, match=r"must give linger\.ms a text"):
-        kafka_options({"linger": {"ms": [5]}})
+        KafkaOptions.parsed({"linger": {"ms": [5]}})

@@ -3,6 +3,7 @@
 import signal
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 from confluent_kafka.admin import AdminClient
 
@@ -39,15 +40,20 @@ def make_topic(folder: Path, broker: Local) -> None:
     assert code == 0, shown
 
 
-def test_where_all_is_well_all_is_ticked_off_and_nothing_is_left(tmp_path: Path, broker: Local, hdfs: Local) -> None:
+def test_where_all_is_well_all_is_ticked_off_and_nothing_is_left(
+    tmp_path: Path, broker: Local, hdfs: Local, registry: Local
+) -> None:
     make_topic(tmp_path, broker)
     before, store = left_in(tmp_path), url(hdfs, "/doctor/well")
     flags = ("--brokers", broker.brokers, "--topic", TOPIC, "--store", store, *port())
-    code, found, said = visited(tmp_path, *flags)
+    code, found, said = visited(tmp_path, *flags, "--schema-registry", registry.registry_url)
     assert code == 0, said
     assert set(found.values()) == {"ok"}
     assert "✓ Kafka: 1 broker at " in said
     assert f"✓ topic {TOPIC}: 3 partitions, 1 copy of each, kept 7 days" in said
+    assert f"✓ schema registry {registry.registry_url}: " in said
+    with urlopen(f"{registry.registry_url}/subjects?deleted=true", timeout=10) as answer:
+        assert b"loadgen-doctor" not in answer.read()
     assert "✓ clock: " in said
     assert left_in(tmp_path) == before
     wait_until(lambda: traces(broker) == [])

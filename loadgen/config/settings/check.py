@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from loadgen.config import names, rules, values
 from loadgen.config.kafka_options import KafkaOptions
+from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, WHERE_FROM, Flag, FlagOverride, RequiredMessage, Settings, or_none
@@ -101,6 +102,11 @@ class DoctorSettings(Settings):
     )
     kafka_option: Annotated[shared.KafkaOption, FlagOverride(panel=CHECKED)] = Field(default_factory=KafkaOptions)
     kafka_config: Annotated[shared.KafkaConfig, FlagOverride(panel=CHECKED)] = None
+    schema_registry: Annotated[shared.SchemaRegistry, FlagOverride(panel=CHECKED)] = None
+    registry_option: Annotated[shared.RegistryOption, FlagOverride(panel=CHECKED)] = Field(
+        default_factory=RegistryOptions
+    )
+    registry_config: Annotated[shared.RegistryConfig, FlagOverride(panel=CHECKED)] = None
     store: Annotated[
         str | None,
         or_none(names.store),

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, values
-from loadgen.config.kafka_options import KafkaOptions, kafka_options
+from loadgen.config.kafka_options import KafkaOptions
+from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, WHERE_FROM, WORLD, Flag, or_none
 from loadgen.config.shape_files import NAMED, shape_spec
 from loadgen.config.shapes import ShapeSpec
@@ -32,7 +33,7 @@ BROKERS = Flag("brokers", "HOST:PORT,…", "Kafka bootstrap servers.", WHERE_FRO
 Topic = Annotated[str, BeforeValidator(names.topic), Flag("topic", "NAME", "Kafka topic; it must exist.", WHERE_FROM)]
 KafkaOption = Annotated[
     KafkaOptions,
-    PlainValidator(kafka_options),
+    PlainValidator(KafkaOptions.parsed),
     PlainSerializer(KafkaOptions.public, return_type=dict[str, str]),
     Flag(
         "kafka-option",
@@ -46,6 +47,29 @@ KafkaConfig = Annotated[
     Path | None,
     or_none(names.path),
     Flag("kafka-config", "FILE", "Properties file (K=V a line) of librdkafka options.", WHERE_FROM),
+]
+SchemaRegistry = Annotated[
+    str | None,
+    or_none(names.registry),
+    Flag("schema-registry", "URL", "Schema registry with Confluent's API: http://HOST:PORT, also a list.", WHERE_FROM),
+]
+RegistryOption = Annotated[
+    RegistryOptions,
+    PlainValidator(RegistryOptions.parsed),
+    PlainSerializer(RegistryOptions.public, return_type=dict[str, str]),
+    Flag(
+        "registry-option",
+        "K=V",
+        "How to reach the schema registry: ssl.ca.location, ssl.certificate.location, ssl.key.location, "
+        "basic.auth.user.info, bearer.auth.token, proxy …; may be given many times. Passwords are better kept from the "
+        "process list: in LOADGEN_REGISTRY_OPTION_BASIC_AUTH_USER_INFO (USER:PASSWORD) or in --registry-config.",
+        WHERE_FROM,
+    ),
+]
+RegistryConfig = Annotated[
+    Path | None,
+    or_none(names.path),
+    Flag("registry-config", "FILE", "Properties file (K=V a line) of such options.", WHERE_FROM),
 ]
 CreateTopic = Annotated[
     bool, BeforeValidator(values.boolean), Flag("create-topic", "", "Make the topic if it is missing.", WHERE)
