@@ -59,18 +59,14 @@ class AnalyzeSettings(Settings):
     format: shared.ReadFormats = ()
 
     out: Annotated[
-        Path,
-        BeforeValidator(names.path),
-        Flag("out", "DIR", "Folder for the report, the tables and the charts. Default: analysis.", WHERE),
+        Path, Flag("out", "DIR", "Folder for the report, the tables and the charts. Default: analysis.", WHERE)
     ] = DEFAULT_OUT
     top: Annotated[
         int,
         BeforeValidator(values.count(1, 1000, "10")),
         Flag("top", "N", "How many names the lists of the report have.", AROUND),
     ] = 10
-    charts: Annotated[
-        bool, BeforeValidator(values.boolean), Flag("charts", "", "Draw charts; --no-charts leaves them out.", AROUND)
-    ] = True
+    charts: Annotated[bool, Flag("charts", "", "Draw charts; --no-charts leaves them out.", AROUND)] = True
     config: shared.Config = None
     json_summary: Annotated[
         shared.JsonSummary, FlagOverride("Print the figures as one JSON object to stdout, in place of the report.")
@@ -126,7 +122,6 @@ class RealismSettings(Settings):
 
     targets: Annotated[
         Path | None,
-        or_none(names.path),
         Flag("targets", "FILE", "TOML file of targets in place of the shipped ones, which are its example.", TARGETS),
     ] = None
     report: Annotated[
@@ -225,7 +220,6 @@ class DashboardSettings(Settings):
     kafka_config: shared.KafkaConfig = None
     begin: Annotated[
         Literal["recent", "beginning", "end"],
-        BeforeValidator(values.choice("recent", "beginning", "end")),
         Flag(
             "from",
             "recent|beginning|end",
@@ -246,7 +240,6 @@ class DashboardSettings(Settings):
 
     flow: Annotated[
         Path | None,
-        or_none(names.path),
         Flag(
             "flow",
             "FILE",

@@ -8,11 +8,14 @@ and its `Flag`, from which the flag, its help, the LOADGEN_* variable and the ke
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, model_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
+from loadgen.config import names, values
 from loadgen.config.rules import Contradiction, Problem
 from loadgen.config.values import Parser
 
@@ -61,6 +64,19 @@ class Flag:
     is_positional: bool = False
     needed: RequiredMessage | None = None
     bare: str = ""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Have a boolean, a path or a choice parsed as users write it; other types name a parser beside the flag."""
+        kinds = set(get_args(source)) - {type(None)} if type(None) in get_args(source) else {source}
+        kind = kinds.pop() if len(kinds) == 1 else None
+        if get_origin(kind) is Literal:
+            parse: Parser = values.choice(*get_args(kind))
+        elif kind in (bool, Path):
+            parse = values.boolean if kind is bool else names.path
+        else:
+            return handler(source)
+        validator = or_none(parse) if kind is not source else BeforeValidator(parse)
+        return validator.__get_pydantic_core_schema__(source, handler)
 
 
 @dataclass(frozen=True)

@@ -65,9 +65,7 @@ class VerifySettings(Settings):
     ] = ()
 
     repartitioned: Annotated[
-        bool,
-        BeforeValidator(values.boolean),
-        Flag("repartitioned", "", "Another system has put events into other partitions on purpose.", WHERE_FROM),
+        bool, Flag("repartitioned", "", "Another system has put events into other partitions on purpose.", WHERE_FROM)
     ] = False
 
     show: Annotated[

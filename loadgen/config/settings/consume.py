@@ -53,7 +53,6 @@ class ConsumeSettings(Settings):
     ] = "loadgen-consume"
     on_gap: Annotated[
         Literal["fail", "continue"],
-        BeforeValidator(values.choice("fail", "continue")),
         Flag(
             "on-gap",
             "fail|continue",
@@ -65,13 +64,10 @@ class ConsumeSettings(Settings):
     store: Annotated[str, BeforeValidator(names.store), shared.STORE] = shared.DEFAULT_STORE
     partition_by: Annotated[
         Literal["event", "ingest"],
-        BeforeValidator(values.choice("event", "ingest")),
         Flag("partition-by", "event|ingest", "Which day an event is stored under: its own, or the day it came.", WHERE),
     ] = "event"
     file_format: Annotated[
-        Literal["jsonl", "parquet"],
-        BeforeValidator(values.choice("jsonl", "parquet")),
-        Flag("file-format", "jsonl|parquet", "Format of the files.", WHERE),
+        Literal["jsonl", "parquet"], Flag("file-format", "jsonl|parquet", "Format of the files.", WHERE)
     ] = "jsonl"
     compress: shared.Compress = "none"
     format: shared.ReadFormats = ()
@@ -79,7 +75,6 @@ class ConsumeSettings(Settings):
 
     mode: Annotated[
         Literal["batch", "realtime"],
-        BeforeValidator(values.choice("batch", "realtime")),
         Flag("mode", "batch|realtime", "Publish files of many events, or what each poll brings.", HOW_LONG, "-m"),
     ] = "batch"
     batch_size: Annotated[
@@ -103,9 +98,7 @@ class ConsumeSettings(Settings):
         Flag("until-idle", "S", "End when everything is stored and nothing has come for S seconds.", HOW_LONG),
     ] = None
     continuous: Annotated[
-        bool,
-        BeforeValidator(values.boolean),
-        Flag("continuous", "", "Go on until stopped. Default, unless there is --until-idle.", HOW_LONG),
+        bool, Flag("continuous", "", "Go on until stopped. Default, unless there is --until-idle.", HOW_LONG)
     ] = Field(default_factory=_default_continuous)
 
     config: shared.Config = None

@@ -81,7 +81,6 @@ class PipelineSettings(Settings):
     host: shared.PageHost = "127.0.0.1"
     stay: Annotated[
         bool,
-        BeforeValidator(values.boolean),
         Flag("stay", "", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", shared.PAGE),
     ] = Field(default_factory=_default_stay)
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic_core.core_schema import ValidationInfo
@@ -109,15 +109,9 @@ class RunSettings(Settings):
     kafka_option: Annotated[shared.KafkaOption, FlagOverride(panel=WHERE)] = Field(default_factory=KafkaOptions)
     kafka_config: Annotated[shared.KafkaConfig, FlagOverride(panel=WHERE)] = None
     output: Annotated[
-        Path | None,
-        or_none(names.path),
-        Flag("output", "PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE),
+        Path | None, Flag("output", "PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE)
     ] = None
-    discard: Annotated[
-        bool,
-        BeforeValidator(values.boolean),
-        Flag("discard", "", "Write nowhere: measures the generator alone.", WHERE),
-    ] = False
+    discard: Annotated[bool, Flag("discard", "", "Write nowhere: measures the generator alone.", WHERE)] = False
     sink: Annotated[
         tuple[Any, ...],
         BeforeValidator(names.sinks),
@@ -132,7 +126,6 @@ class RunSettings(Settings):
     ] = ()
     folder: Annotated[
         Path | None,
-        or_none(names.path),
         Flag(
             "folder",
             "DIR",
@@ -142,7 +135,6 @@ class RunSettings(Settings):
     ] = Field(default_factory=_default_folder)
     overwrite: Annotated[
         bool,
-        BeforeValidator(values.boolean),
         Flag("overwrite", "", "Replace files that loadgen did not write, and this run's events in --folder.", WHERE),
     ] = False
     compress: Annotated[shared.Compress, FlagOverride("Compression of the files in --folder.")] = "none"
@@ -216,20 +208,16 @@ class RunSettings(Settings):
 
     presence: Annotated[
         Literal["online", "everyday"],
-        BeforeValidator(values.choice("online", "everyday")),
         Flag("presence", "online|everyday", "All in sessions, or as in life. Default: online; everyday with --end."),
     ] = Field(default_factory=_default_presence)
     timestamps: Annotated[
-        Literal["simulated", "wall"],
-        BeforeValidator(values.choice("simulated", "wall")),
-        Flag("timestamps", "simulated|wall", "What ts says when time is compressed."),
+        Literal["simulated", "wall"], Flag("timestamps", "simulated|wall", "What ts says when time is compressed.")
     ] = "simulated"
     seed: shared.Seed = 1
     tracks: shared.Tracks = shared.DEFAULT_TRACKS
     catalog: Annotated[str | None, or_none(names.name), Flag("catalog", "NAME", "Use this imported catalogue.")] = None
     profile: Annotated[
         names.Profile,
-        BeforeValidator(values.choice(*get_args(names.Profile))),
         Flag(
             "profile",
             "NAME",
@@ -264,7 +252,6 @@ class RunSettings(Settings):
     preview: shared.Preview = False
     manifest: Annotated[
         Path | None,
-        or_none(names.path),
         Flag("manifest", "PATH", "Where to write the run's manifest. Default: ./loadgen_runs/<run id>.json.", AROUND),
     ] = None
     metrics_port: shared.MetricsPort = 9108
@@ -272,7 +259,6 @@ class RunSettings(Settings):
     drain_timeout_s: shared.DrainTimeout = 30.0
     on_worker_death: Annotated[
         Literal["restart", "fail"],
-        BeforeValidator(values.choice("restart", "fail")),
         Flag("on-worker-death", "restart|fail", "Go on from a dead worker's last report, or end the run.", AROUND),
     ] = "restart"
 

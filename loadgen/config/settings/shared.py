@@ -44,9 +44,7 @@ KafkaOption = Annotated[
     ),
 ]
 KafkaConfig = Annotated[
-    Path | None,
-    or_none(names.path),
-    Flag("kafka-config", "FILE", "Properties file (K=V a line) of librdkafka options.", WHERE_FROM),
+    Path | None, Flag("kafka-config", "FILE", "Properties file (K=V a line) of librdkafka options.", WHERE_FROM)
 ]
 SchemaRegistry = Annotated[
     str | None,
@@ -67,13 +65,9 @@ RegistryOption = Annotated[
     ),
 ]
 RegistryConfig = Annotated[
-    Path | None,
-    or_none(names.path),
-    Flag("registry-config", "FILE", "Properties file (K=V a line) of such options.", WHERE_FROM),
+    Path | None, Flag("registry-config", "FILE", "Properties file (K=V a line) of such options.", WHERE_FROM)
 ]
-CreateTopic = Annotated[
-    bool, BeforeValidator(values.boolean), Flag("create-topic", "", "Make the topic if it is missing.", WHERE)
-]
+CreateTopic = Annotated[bool, Flag("create-topic", "", "Make the topic if it is missing.", WHERE)]
 Partitions = Annotated[
     int,
     BeforeValidator(values.count(1, 65535, "12")),
@@ -90,11 +84,7 @@ ReplicationFactor = Annotated[
     ),
 ]
 STORE = Flag("store", "URL", "Folder of the store: a path, file:///PATH or hdfs://HOST:PORT/PATH.", WHERE)
-Compress = Annotated[
-    Literal["none", "gz", "zst"],
-    BeforeValidator(values.choice("none", "gz", "zst")),
-    Flag("compress", "none|gz|zst", "Compression of the files.", WHERE),
-]
+Compress = Annotated[Literal["none", "gz", "zst"], Flag("compress", "none|gz|zst", "Compression of the files.", WHERE)]
 
 Users = Annotated[
     int,
@@ -106,7 +96,7 @@ Workers = Annotated[
     BeforeValidator(values.count(1, MAX_WORKERS, "4")),
     Flag("workers", "N", "Worker processes. Default: the usable cores.", HOW_MUCH),
 ]
-Continuous = Annotated[bool, BeforeValidator(values.boolean), Flag("continuous", "", "Run until stopped.", HOW_MUCH)]
+Continuous = Annotated[bool, Flag("continuous", "", "Run until stopped.", HOW_MUCH)]
 Duration = Annotated[
     float | None,
     or_none(values.duration(60, 0.001, 86400 * 36500, "30m, 1m30s or 2h; 30 is minutes")),
@@ -185,18 +175,11 @@ PageHost = Annotated[
 
 Config = Annotated[
     Path | None,
-    or_none(names.path),
     Flag("config", "FILE", "TOML file of settings: the names of these flags without the dashes in front.", AROUND),
 ]
-JsonSummary = Annotated[
-    bool, BeforeValidator(values.boolean), Flag("json", "", "Print a summary as one JSON object to stdout.", AROUND)
-]
-Quiet = Annotated[bool, BeforeValidator(values.boolean), Flag("quiet", "", "Show no progress.", AROUND)]
-DryRun = Annotated[
-    bool,
-    BeforeValidator(values.boolean),
-    Flag("dry-run", "", "Print the resolved settings as a configuration file, and end.", AROUND),
-]
+JsonSummary = Annotated[bool, Flag("json", "", "Print a summary as one JSON object to stdout.", AROUND)]
+Quiet = Annotated[bool, Flag("quiet", "", "Show no progress.", AROUND)]
+DryRun = Annotated[bool, Flag("dry-run", "", "Print the resolved settings as a configuration file, and end.", AROUND)]
 MetricsPort = Annotated[
     int,
     BeforeValidator(values.count(0, 65535, "9108")),
@@ -234,14 +217,9 @@ Shape = Annotated[
         HOW_MUCH,
     ),
 ]
-Preview = Annotated[
-    bool,
-    BeforeValidator(values.boolean),
-    Flag("preview", "", "Draw the offered rate over time, and end: nothing is sent.", AROUND),
-]
+Preview = Annotated[bool, Flag("preview", "", "Draw the offered rate over time, and end: nothing is sent.", AROUND)]
 FindMaxRate = Annotated[
     bool,
-    BeforeValidator(values.boolean),
     Flag(
         "find-max-rate",
         "",
@@ -269,7 +247,6 @@ WarmUp = Annotated[
 ]
 PercentileLog = Annotated[
     Path | None,
-    or_none(names.path),
     Flag(
         "percentile-log",
         "DIR",
