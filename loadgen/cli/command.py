@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import import_module
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 
 import typer
@@ -89,11 +90,6 @@ def spellings(settings: type[Settings]) -> list[str]:
     return [*(f"--{flag.key}" for flag in flags), *(flag.short for flag in flags if flag.short), *denials]
 
 
-def _is_dry(settings: Any) -> bool:
-    """Whether --dry-run is given."""
-    return "dry_run" in type(settings).model_fields and settings.dry_run
-
-
 class Command(Generic[S]):
     """A command of the program.
 
@@ -106,7 +102,8 @@ class Command(Generic[S]):
     def __init__(
         self,
         settings: type[S],
-        start: Callable[[S], int],
+        module: str,
+        about: str,
         *example_lines: str,
         expects: Callable[[S], dict[str, Any]] | None = None,
     ) -> None:
@@ -114,12 +111,13 @@ class Command(Generic[S]):
 
         Args:
             settings: the class from whose fields the flags are derived.
-            start: does the work and returns the exit code; its docstring is the command's help.
+            module: its `main` does the work and returns the exit code; imported when the work starts.
+            about: the help, in paragraphs.
             example_lines: two or three command lines.
             expects: computes expected values for --dry-run.
         """
         self.settings = settings
-        self._start = start
+        self._module, self._about = module, about
         self._example_lines = example_lines
         self._expects = expects
         self._flags = settings.flags()
@@ -159,7 +157,7 @@ class Command(Generic[S]):
             if not getattr(resolved.settings, "quiet", False):
                 for note in resolved.notes:
                     typer.echo(f"note: {note}", err=True)
-            if not _is_dry(resolved.settings):
+            if not getattr(resolved.settings, "dry_run", False):
                 return self._started(resolved.settings)
             typer.echo(self._dry(resolved))
             return 0
@@ -174,7 +172,7 @@ class Command(Generic[S]):
     def _started(self, settings: S) -> int:
         """Do the work. A signal before the work has its own handler gives the same exit code as a later one."""
         try:
-            return self._start(settings)
+            return int(import_module(self._module).main(settings))
         except KeyboardInterrupt as stopped:
             number = getattr(stopped, "number", signal.SIGINT)
             return exit_code(reason_of(number, is_early=not settings.goes_on))
@@ -186,8 +184,8 @@ class Command(Generic[S]):
         return as_json(resolved, expected) if settings.json_summary else as_toml(resolved, expected)
 
     def _help(self) -> str:
-        """The docstring of the work, one line per paragraph, and the rule about variables and files."""
-        paragraphs = [" ".join(part.split()) for part in (inspect.getdoc(self._start) or "").split("\n\n")]
+        """What the command does, one line per paragraph, and the rule about variables and files."""
+        paragraphs = [" ".join(part.split()) for part in self._about.split("\n\n")]
         if self.positional:
             flag = self._flags[self.positional]
             paragraphs.append(f"{flag.metavar}: {flag.help[0].lower()}{flag.help[1:]}")

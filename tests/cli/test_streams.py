@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from loadgen import analyze
 from loadgen.cli import main
-from loadgen.cli.commands import ANALYZE
 from loadgen.config import AnalyzeSettings
 from loadgen.errors import NotEnoughMemory
 from loadgen.imports import MIB, check_address_space
@@ -45,7 +45,7 @@ def test_a_limit_of_the_system_is_no_bug(
     def fail(_: AnalyzeSettings) -> int:
         raise fault
 
-    monkeypatch.setattr(ANALYZE, "_start", fail)
+    monkeypatch.setattr(analyze, "main", fail)
     assert main(["analyze", "."]) == 1
     said = capsys.readouterr().err
     assert "the system" in said
@@ -64,7 +64,7 @@ def test_a_result_that_waits_in_the_buffer_at_the_end_is_written_before_a_verb_i
         print("figures")
         return 0
 
-    monkeypatch.setattr(ANALYZE, "_start", only_print)
+    monkeypatch.setattr(analyze, "main", only_print)
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert main(["analyze", "."]) == 1
