@@ -1,18 +1,13 @@
-"""Installs the package of this folder as its users would."""
+"""The package of this folder, installed."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from tests.outside.journey import install
 
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the package is installed; for PYTHONPATH."""
-    folder = tmp_path_factory.mktemp("installed")
-    words = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--target")
-    subprocess.run([sys.executable, "-m", "pip", "install", *words, str(folder), str(HERE)], check=True, timeout=50)
-    return folder
+    """The folder in which it is installed; for PYTHONPATH."""
+    return install(tmp_path_factory.mktemp("installed"))

@@ -2,19 +2,28 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tests.outside.conftest import HERE
 from tests.runner.program import TRACKS, Program, start_program
 
+HERE = Path(__file__).parent
 TOPIC = "outside"
 N_EVENTS = 3000
 FLAGS = ("--users", "100", "--workers", "2", "--start", "2026-01-05", "--events", str(N_EVENTS), "--tracks", TRACKS)
 PACER = "doubling?per_s=1000&every_s=1"
 LEAST_S = 1.6  # log2(1 + 3000 · ln 2 / 1000)
+
+
+def install(folder: Path) -> Path:
+    """Install the package into a folder, as its users would."""
+    words = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--target")
+    subprocess.run([sys.executable, "-m", "pip", "install", *words, str(folder), str(HERE)], check=True, timeout=50)
+    return folder
 
 
 def loadgen(folder: Path, installed: Path, *words: str, code: int = 0) -> dict[str, Any]:
@@ -25,11 +34,21 @@ def loadgen(folder: Path, installed: Path, *words: str, code: int = 0) -> dict[s
     return said
 
 
-def journey(folder: Path, installed: Path, brokers: str, *consume: str) -> None:
-    """Run with all of the package, consume, verify topic and store, analyze; each says the same."""
+def journey(
+    folder: Path, installed: Path, brokers: str, make: tuple[str, ...] = (), consume: tuple[str, ...] = ()
+) -> None:
+    """Run with all of the package, consume, verify topic and store, analyze; each says the same.
+
+    Args:
+        folder: where everything is written.
+        installed: where the package is.
+        brokers: of the topic.
+        make: flags of run that make it.
+        consume: flags of consume.
+    """
     kafka = ("--brokers", brokers, "--topic", TOPIC)
     own = ("--sink", f"table?folder={folder}", "--format", "visits", "--behaviour", "lyrics", "--pacer", PACER)
-    loadgen(folder, installed, "run", *kafka, *FLAGS, "--manifest", "m.json", "--metrics-port", "0", *own)
+    loadgen(folder, installed, "run", *kafka, *make, *FLAGS, "--manifest", "m.json", "--metrics-port", "0", *own)
     manifest = json.loads((folder / "m.json").read_bytes())
     by_page = manifest["sinks"]["kafka"]["by_page"]["delivered"]
     assert by_page == manifest["sinks"]["table"]["by_page"]["delivered"]

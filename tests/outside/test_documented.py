@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.outside.conftest import HERE
+from tests.outside.journey import HERE
 
 ROOT = HERE.parents[1]
 SHOWN = [

@@ -8,7 +8,7 @@ import pytest
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from tests.outside.journey import FLAGS, N_EVENTS, PACER, TOPIC, journey, loadgen
 
-CONSUME = [word for name, value in AT_ONCE.items() for word in ("--kafka-option", f"{name}={value}")]
+CONSUME = tuple(word for name, value in AT_ONCE.items() for word in ("--kafka-option", f"{name}={value}"))
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def broker() -> Iterator[str]:
 def test_all_of_the_package_goes_through_run_consume_verify_and_analyze(
     tmp_path: Path, installed: Path, broker: str
 ) -> None:
-    journey(tmp_path, installed, broker, *CONSUME)
+    journey(tmp_path, installed, broker, consume=CONSUME)
 
 
 @pytest.mark.parametrize("timestamps", ["simulated", "wall"])
