@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
-from tests.outside.journey import FLAGS, N_EVENTS, PACER, TOPIC, journey, loadgen
+from tests.outside.journey import FLAGS, N_EVENTS, PACER, TOPIC, journey, lines_of_tables, loadgen
 
 CONSUME = tuple(word for name, value in AT_ONCE.items() for word in ("--kafka-option", f"{name}={value}"))
 
@@ -21,7 +22,13 @@ def broker() -> Iterator[str]:
 def test_all_of_the_package_goes_through_run_consume_verify_and_analyze(
     tmp_path: Path, installed: Path, broker: str
 ) -> None:
-    journey(tmp_path, installed, broker, consume=CONSUME)
+    pages = journey(tmp_path, installed, broker, consume=CONSUME)
+    lines = [line for path in tmp_path.glob("store/year=*/**/*.jsonl") for line in path.read_bytes().splitlines(True)]
+    assert sorted(lines) == sorted(lines_of_tables(tmp_path))
+    records = [orjson.loads(line) for line in lines]
+    assert sum(record["what"] == "lyrics" for record in records) == pages["Lyrics"]
+    assert {record["plan"] for record in records} == {"trial", "family", "student"}
+    assert sum("buffering_s" in record for record in records) == pages["NextSong"]
 
 
 @pytest.mark.parametrize("timestamps", ["simulated", "wall"])

@@ -1,8 +1,8 @@
 """A format with a few fields under names of its own."""
 
 from loadgen import Field, Format, Page, Source
-from loadgen.event import TRACK_PAGES
 
+TRACK_PAGES = (Page.NEXT_SONG, Page.THUMBS_UP, Page.THUMBS_DOWN, Page.ADD_TO_PLAYLIST)
 VISITS = Format(
     "visits",
     (
