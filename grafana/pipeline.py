@@ -167,14 +167,14 @@ PIPELINE = Board(
         ),
         lines(
             "Store retries",
-            "Times that a partition was begun anew, in the last moments: the store failed, or another wrote it.",
+            "Times that a partition was begun again, in the last moments: the store failed, or another wrote it.",
             "short",
             (f"sum(increase({CONSUMER.now('loadgen_store_retries_total')}[$__rate_interval]))", "retries"),
             w=8,
         ),
         lines(
             "Rebalances",
-            "Times that the group has shared out its partitions anew, in the last moments.",
+            "Times that the group has assigned its partitions again, in the last moments.",
             "short",
             (
                 f"sum by (instance) (increase({CONSUMER.now('loadgen_rebalances_total')}[$__rate_interval]))",

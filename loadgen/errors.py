@@ -9,7 +9,7 @@ LoadgenError
 │   ├── TopicRecreated      the topic was deleted and created again while it was in use
 │   ├── AccessRefused       TLS, SASL or an ACL said no
 │   ├── OutputUnwritable    a file or folder cannot be written, or the disk is full
-│   └── ReaderGone          whoever read stdout or a pipe has seen enough: ends the run quietly
+│   └── ReaderGone          the reader of stdout or a pipe has closed it: ends the run quietly
 ├── StoreError            a store (folder or HDFS) refuses, or does not answer
 │   ├── StoreUnreachable    it does not answer, or is starting (safe mode): the same call may work later
 │   ├── StoreFull           no room, or a quota is used up
@@ -76,7 +76,7 @@ class OutputUnwritable(SinkError):
 
 
 class ReaderGone(SinkError):
-    """Whoever read stdout or a pipe has seen enough (`| head`): ends the run quietly."""
+    """The reader of stdout or a pipe has closed it (`| head`): ends the run quietly."""
 
 
 class StoreError(LoadgenError):

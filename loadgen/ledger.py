@@ -73,10 +73,10 @@ class Tally:
 
     @property
     def planned(self) -> int:
-        """All events that were due: settled or in flight."""
+        """All events that were due: completed or in flight."""
         return int(self.by_page.sum()) + self.in_flight
 
-    def settle(self, outcome: Outcome, pages: UInt8s) -> None:
+    def complete(self, outcome: Outcome, pages: UInt8s) -> None:
         """Count events (their pages) as ended this way."""
         self.by_page[outcome] += np.bincount(pages, minlength=MAX_PAGES)
 
@@ -97,7 +97,7 @@ class Tally:
 
 
 MANY, BUSY = 10_000, 0.25
-"""The cost of an event is told of at least so many events, where each worker was busy for this share of the time: a
+"""The cost of an event is reported from this many events on, if each worker was busy for this share of the time: a
 worker that starts, and then mostly waits for its schedule, spends its CPU time on that."""
 
 

@@ -66,7 +66,9 @@ WORKER_UP = Metric(
     "loadgen_worker_up", "gauge", "1 while the worker makes events, 0 while it is built and after it.", ("worker",)
 )
 WORKER_RESTARTS = Metric("loadgen_worker_restarts", "counter", "Times that the worker was started again.", ("worker",))
-WORKER_CPU = Metric("loadgen_worker_cpu_seconds", "counter", "CPU time of the worker, all its lives.", ("worker",))
+WORKER_CPU = Metric(
+    "loadgen_worker_cpu_seconds", "counter", "CPU time of the worker, all its incarnations.", ("worker",)
+)
 WORKER_TIME = Metric(
     "loadgen_worker_time_seconds",
     "counter",
@@ -120,9 +122,9 @@ PUBLISHED_FILES = Metric("loadgen_published_files", "counter", "Files stored, th
 PUBLISHED_BYTES = Metric("loadgen_published_bytes", "counter", "Bytes of the files stored.")
 PUBLISH = Metric("loadgen_publish_seconds", "histogram", "From the end of a batch to its files under their names.")
 DEAD_LETTERS = Metric("loadgen_dead_letters", "counter", "Messages that are no events, stored in _dead_letters.")
-REBALANCES = Metric("loadgen_rebalances", "counter", "Times that the group has shared out its partitions anew.")
+REBALANCES = Metric("loadgen_rebalances", "counter", "Times that the group has assigned its partitions again.")
 STORE_RETRIES = Metric(
-    "loadgen_store_retries", "counter", "Times that a partition was begun anew: the store failed, or another wrote it."
+    "loadgen_store_retries", "counter", "Times that a partition was begun again: the store failed, or another wrote it."
 )
 LAST_EVENT = Metric(
     "loadgen_last_event_timestamp_seconds", "gauge", "Time of the latest event read, seconds since 1970; NaN before."

@@ -73,7 +73,7 @@ def _cumulative(counted: Histogram) -> list[tuple[str, float]]:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread for each of a bounded number of connections; what goes wrong with one is nobody else's concern."""
+    """A thread for each of a bounded number of connections; an error in one affects no other."""
 
     daemon_threads = True
 
@@ -97,7 +97,7 @@ class _Server(ThreadingMixIn, WSGIServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: whoever connects can cause as many errors as he likes."""
+        """Print nothing: any client could fill the log with errors."""
 
 
 class _Handler(WSGIRequestHandler):

@@ -68,15 +68,15 @@ class Progress:
         self._held.append((partition, virtual_shard))
         self._n_held += len(virtual_shard)
         if self._n_held >= _MOST_HELD:
-            self.settle()
+            self.flush()
 
     def places(self, partition: int, virtual_shard: UInt16s) -> Int64s:
         """The places of the next events of a partition: int64[n]."""
-        self.settle()
+        self.flush()
         places: Int64s = self.ended[partition][virtual_shard] + rank_within(virtual_shard, N_VIRTUAL_SHARDS)[0]
         return places
 
-    def settle(self) -> "Progress":
+    def flush(self) -> "Progress":
         """Count what is held back, once for many calls of `advance`; returns itself."""
         if self._held:
             partitions = np.repeat([at for at, _ in self._held], [len(one) for _, one in self._held])
@@ -87,15 +87,15 @@ class Progress:
         return self
 
     def set_ahead(self, ahead: list[tuple[int, UInt16s, Int64s]]) -> None:
-        """Say anew which events are delivered beyond `ended`: (partition, virtual shards, places)."""
+        """Replace the ranges of events that are delivered beyond `ended`: (partition, virtual shards, places)."""
         self.ahead = _no_ranges()
         for partition, virtual_shard, places in ahead:
             self.ahead = self._kept(self.ahead, partition, virtual_shard, places)
 
     def merge(self, other: "Progress") -> None:
         """Add what another worker, or the successor of this one, says."""
-        self.settle()
-        other.settle()
+        self.flush()
+        other.flush()
         if self.ended.shape[0] < other.ended.shape[0]:  # a topic was given more partitions during the run
             self.ended = np.pad(self.ended, ((0, other.ended.shape[0] - self.ended.shape[0]), (0, 0)))
         n = other.ended.shape[0]
@@ -110,13 +110,13 @@ class Progress:
         Args:
             partition, virtual_shard, place: of each event.
         """
-        is_open = place >= self.settle().ended[partition, virtual_shard]
+        is_open = place >= self.flush().ended[partition, virtual_shard]
         keys = _keys(partition.astype(np.int64), virtual_shard, place)
         return (is_open | _is_within(keys, self.absent)) & ~_is_within(keys, self.ahead)
 
     def as_json(self) -> dict[str, Any]:
         """What a manifest says: the counts of a partition's virtual shards in one text, and a text for each range."""
-        self.settle()
+        self.flush()
         return {
             "partitions": self.ended.shape[0],
             "ended": [" ".join(map(str, counts)) for counts in self.ended.tolist()],

@@ -70,7 +70,7 @@ def field16(bits: Int64s, number: int) -> Int64s:
 def slots(weights: npt.NDArray[np.floating[Any]], n_slots: int = N_SLOTS) -> Int64s:
     """Share n_slots out in proportion to weights, each within one slot of its due: int64[n_slots], ascending positions.
 
-    A uniform slot of the result is a draw from the weights; also many small weights together get what is due to them.
+    A uniform slot of the result is a draw from the weights; many small weights together get their share, too.
     """
     reached = np.cumsum(np.asarray(weights, np.float64))
     reached = np.round(reached / reached[-1], 12)

@@ -1,6 +1,6 @@
 """Results on stdout: text, or one JSON object.
 
-In: what a command found. Out: nothing more to do: whoever reads it may stop early, and is not answered with a
+In: what a command found. Out: nothing more to do: its reader may stop early, and is not answered with a
 traceback.
 
 What every command shows a person, all of it on stderr: notes, settings, one live line; and how figures are written.

@@ -15,10 +15,10 @@ outcomes = st.sampled_from(Outcome)
 steps = st.lists(st.tuples(st.sampled_from(["accept", "settle", "refuse"]), outcomes, pages), max_size=30)
 
 
-def settled(by_outcome: list[tuple[Outcome, list[int]]], bytes_delivered: int = 0, in_flight: int = 0) -> Tally:
+def completed(by_outcome: list[tuple[Outcome, list[int]]], bytes_delivered: int = 0, in_flight: int = 0) -> Tally:
     tally = Tally(bytes_delivered=bytes_delivered, in_flight=in_flight)
     for outcome, some_pages in by_outcome:
-        tally.settle(outcome, np.array(some_pages, np.uint8))
+        tally.complete(outcome, np.array(some_pages, np.uint8))
         hashes = np.array([hash((outcome, page)) & (2**64 - 1) for page in some_pages], np.uint64)
         tally.fingerprint.add(np.array(some_pages, np.uint16), hashes)
         tally.ack_s.record(np.array(some_pages, np.float64))
@@ -26,7 +26,7 @@ def settled(by_outcome: list[tuple[Outcome, list[int]]], bytes_delivered: int = 
 
 
 tallies = st.builds(
-    settled, st.lists(st.tuples(outcomes, pages), max_size=5), st.integers(0, 10**12), st.integers(0, 10**6)
+    completed, st.lists(st.tuples(outcomes, pages), max_size=5), st.integers(0, 10**12), st.integers(0, 10**6)
 )
 
 
@@ -48,9 +48,9 @@ def test_every_planned_event_is_accounted_for_after_every_step(steps: list[tuple
         elif what == "settle":
             reported, waiting = waiting[: len(some_pages)], waiting[len(some_pages) :]
             tally.in_flight -= len(reported)
-            tally.settle(outcome, np.array(reported, np.uint8))
+            tally.complete(outcome, np.array(reported, np.uint8))
         else:
-            tally.settle(outcome, np.array(some_pages, np.uint8))
+            tally.complete(outcome, np.array(some_pages, np.uint8))
             n_planned += len(some_pages)
         counts = tally.counts()
         assert tally.planned == counts["planned"] == n_planned
@@ -72,7 +72,7 @@ def test_merging_is_associative_and_loses_nothing(a: Tally, b: Tally, c: Tally) 
 
 
 def test_an_event_in_flight_counts_as_unfinished_in_the_summary_and_is_not_settled() -> None:
-    tally = settled([(Outcome.DELIVERED, [1, 1]), (Outcome.FAILED, [8]), (Outcome.UNFINISHED, [0])], in_flight=3)
+    tally = completed([(Outcome.DELIVERED, [1, 1]), (Outcome.FAILED, [8]), (Outcome.UNFINISHED, [0])], in_flight=3)
     assert tally.counts() == {"planned": 7, "delivered": 2, "failed": 1, "dropped": 0, "unfinished": 4}
     assert tally.by_page[Outcome.DELIVERED].tolist() == [0, 2, *[0] * (MAX_PAGES - 2)]
 

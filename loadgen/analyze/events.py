@@ -78,7 +78,7 @@ MORE = {"name": '"user"'}
 """Columns that are part of a row only where they are asked for: the listener's name (NULL in `activity`)."""
 
 RECORD_BYTES = 16 << 20
-"""A line may have so many bytes; a file with one of more than twice as many cannot be read."""
+"""The most bytes of a line; a file with a line of more than twice as many cannot be read."""
 
 
 _IN_MEMORY = count()

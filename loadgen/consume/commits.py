@@ -44,7 +44,7 @@ removes only what begins *below* `next`. In E: look at both names. Everywhere el
 - The zombie is between C and E: the successor has finished its record in R2; E finds everything done.
 - The zombie is in R1 or R2: it finishes a record that is finished. In R3: what it removes is below a `next` that was
   reached, so it is part of nothing, or published.
-- The zombie slept so long that the name it wants was pruned, so C succeeds: records are pruned oldest first, so the
+- The zombie slept until the name it wants was pruned, so C succeeds: records are pruned oldest first, so the
   one before is gone as well. D sees that, and the zombie is fenced before E. Its record stays, below the last one,
   where no writer reads it. In a log without a record before, D looks whether there is any other record.
 
@@ -336,6 +336,6 @@ def _unpublished(rename: Rename, record: CommitRecord, error: StoreError) -> Sto
     if isinstance(error, NotThere):
         return StoreError(
             f"{rename.final} of the commit record at offset {record.first} is gone, and so is {rename.temporary}: "
-            f"somebody removed it; bring it back, or remove the records in that folder to store the topic anew"
+            f"somebody removed it; bring it back, or remove the records in that folder to store the topic again"
         )
     return error

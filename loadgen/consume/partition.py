@@ -238,7 +238,7 @@ class Partition:
         if start.gap and self._policy.on_gap == "fail":
             raise OffsetGone(
                 f"topic {self._policy.topic!r}, partition {self.number}: {start.gap}; "
-                "--on-gap continue goes on behind it, another --store begins anew"
+                "--on-gap continue goes on behind it, another --store begins again"
             )
         return start
 

@@ -117,7 +117,7 @@ def summary(totals: ConsumeTotals, elapsed_s: float, exit_reason: str) -> dict[s
 
 LOG_EVERY_S = 10.0
 RATE_OVER_S = 5.0
-"""Rates are of about the last so many seconds: files are published in bursts."""
+"""Rates are over about this many seconds, because files are published in bursts."""
 
 
 class ConsumeConsole(Terminal):

@@ -285,7 +285,7 @@ class Link:
             if not self._ending.is_set():
                 code = self._process.exitcode if self._process else None
                 ended = f"failed: {self._failure}" if self._failure else f"ended (exit code {code})"
-                reason = f"the reading process {ended}; it is started anew, and reads all again"
+                reason = f"the reading process {ended}; it is started again, and reads everything again"
                 self._latest = Latest(self._latest.snapshot, SourceState("stale", reason))
                 self._note(reason)
                 self._ending.wait(wait_s)

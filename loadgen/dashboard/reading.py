@@ -200,7 +200,7 @@ class FileReading:
             buffer += data
             n_bytes, content = whole_pieces(buffer, how)
             if len(buffer) - n_bytes > MOST_PIECE_BYTES:
-                raise StoreError(f"{self.path} must be compressed in pieces of at most 64 MB; compress it anew")
+                raise StoreError(f"{self.path} must be compressed in pieces of at most 64 MB; compress it again")
             if n_bytes:
                 content = self.rest + content
                 end = content.rfind(b"\n") + 1

@@ -205,7 +205,7 @@ class StoredEvents:
         except Rewritten as gone:
             self._start_over()
             self._lister.hurry()
-            self.state = SourceState("reading", f"{gone} was replaced: everything is read anew", 0.0)
+            self.state = SourceState("reading", f"{gone} was replaced: everything is read again", 0.0)
             yield RESET
         except StoreError as error:
             self.state = SourceState("stale" if self._is_any_known else "waiting", str(error))

@@ -78,7 +78,7 @@ class TopicEvents:
                 self._again_s = now_s + AGAIN_S
                 self._connect()
             if self._client is not None and self._client.is_stranded:
-                self._give_up("librdkafka has lost all brokers for good; connecting anew")
+                self._give_up("librdkafka has lost all brokers for good; connecting again")
             if self._client is not None:
                 yield from self._fetched(self._client)
                 self._look(self._client)
@@ -188,7 +188,7 @@ class TopicEvents:
                 return
             self._ends = ends = client.ends(list(self._next))
             if any(self._next[partition] > end for partition, end in ends.items()):
-                self._give_up("the topic was made anew; reading it from its first message")
+                self._give_up("the topic was created again; reading it from its first message")
                 return
             self._update_state()
         if now_s >= self._look_s:

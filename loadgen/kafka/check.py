@@ -85,7 +85,7 @@ def create_topic(
         behind_ms: how far behind the clock the first event is.
 
     Returns:
-        The copies asked for, or so many fewer as were made.
+        The number of copies made, which may be lower than what was asked for.
 
     Raises:
         SinkError: it cannot be made so, or is there with another number of partitions; and as `check_topic`.
@@ -178,7 +178,7 @@ def _not_created(settings: KafkaSettings, topic: NewTopic, error: KafkaError) ->
         KafkaError.INVALID_REPLICATION_FACTOR: "say --replication-factor N with N up to the number of brokers",
         KafkaError.INVALID_PARTITIONS: "say --partitions N with N of 1 or more",
         KafkaError.TOPIC_EXCEPTION: "use letters, digits, dots, - and _ in --topic",
-        KafkaError.POLICY_VIOLATION: "ask whoever runs the brokers what they allow",
+        KafkaError.POLICY_VIOLATION: "ask the administrators of the brokers what they allow",
     }
     if "collides" in error.str():  # in the names of metrics, . and _ are the same
         steps[KafkaError.TOPIC_EXCEPTION] = "choose a --topic that differs from it in more than . and _"

@@ -45,7 +45,7 @@ REFUSED = {
     "enable.auto.commit": "loadgen commits offsets itself, after the events are stored; leave it out",
     "enable.auto.offset.store": "loadgen commits offsets itself, after the events are stored; leave it out",
     "enable.partition.eof": "loadgen needs it; leave it out",
-    "partition.assignment.strategy": "loadgen needs cooperative-sticky, so that a rebalance stops nobody; leave it out",
+    "partition.assignment.strategy": "loadgen needs cooperative-sticky, so that rebalances stop no one; leave it out",
 }
 ALIASES = {
     "metadata.broker.list": "bootstrap.servers",

@@ -66,7 +66,7 @@ def set_topic(settings: KafkaSettings, name: str, value: int | str) -> str:
 
 
 def unreachable(settings: KafkaSettings, waited_s: float, complaint: str) -> BrokerUnreachable:
-    """Nobody answered; the complaint is librdkafka's own, or empty."""
+    """No broker answered; the complaint is librdkafka's own, or empty."""
     why = f" ({complaint})" if complaint else ""
     without = "" if settings.reading else ", or --brokers embedded to try without one"
     return BrokerUnreachable(

@@ -54,7 +54,7 @@ _POWERS_OF_TEN = 10 ** np.arange(1, 19, dtype=np.int64)
 
 
 def _murmur2_of_length(ids: Int64s, length: int) -> UInt32s:
-    """murmur2 of ids that all have so many digits: whole words of four digits, then what is left."""
+    """murmur2 of ids that all have length digits: whole words of four digits, then what is left."""
     h = np.full(len(ids), SEED ^ length, np.uint32)
     n_left = length
     while n_left >= 4:
@@ -69,7 +69,7 @@ def _murmur2_of_length(ids: Int64s, length: int) -> UInt32s:
 
 
 def _digits_as_integers(n_digits: int) -> UInt32s:
-    """For each number of so many digits, those digits as a little-endian integer: uint32[10**n_digits]."""
+    """For each number of n_digits digits, those digits as a little-endian integer: uint32[10**n_digits]."""
     numbers = np.arange(10**n_digits, dtype=np.uint32)
     packed = np.zeros_like(numbers)
     for position in range(n_digits):

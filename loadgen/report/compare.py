@@ -129,7 +129,7 @@ def notes(a: RunRecord, b: RunRecord) -> Iterator[str]:
 
 
 def as_text(a: RunRecord, b: RunRecord, width: int | None) -> str:
-    """The tables that a person reads, so many characters wide; None is as wide as the terminal."""
+    """The tables that a person reads, this many characters wide; None is as wide as the terminal."""
     console = Console(file=sys.stdout, highlight=False, width=width)
     with console.capture() as captured:
         console.print(_figures(a, b))

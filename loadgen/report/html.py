@@ -91,8 +91,8 @@ def table(
         head: the titles of its columns.
         rows: a cell for each column.
         label: its name for screen readers.
-        n_texts: so many columns at the beginning are texts, the others numbers.
-        n_last: so many at the end are texts too.
+        n_texts: columns at the beginning that are texts; the others are numbers.
+        n_last: columns at the end that are texts too.
     """
     kinds = ["number" if n_texts <= place < len(head) - n_last else None for place in range(len(head))]
     titles = [tag("th", title, scope="col", class_=kind) for title, kind in zip(head, kinds, strict=True)]

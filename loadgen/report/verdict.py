@@ -22,7 +22,7 @@ REASONS = {
     "terminated": "SIGTERM, and a clean drain",
     "hung up": "SIGHUP, its terminal was closed, and a clean drain",
     "threshold": "a threshold was broken, and says abort",
-    "reader gone": "whoever read its output had seen enough",
+    "reader gone": "the reader of its output closed it",
     "running": "this is what it said last",
 }
 MARKS = {"good": "✓", "bad": "✗", "warn": "!", "hint": "•"}

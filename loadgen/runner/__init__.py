@@ -1,8 +1,8 @@
 """The main job: listeners split over worker processes, paced, offered to sinks, and accounted for.
 
-`prepare` checks everything first and makes the `Plan`; `team` starts the workers, each of which is `worker.py` and has
-its events from `batches`; the `coordinator` keeps time and adds up; `judge/` says what figures mean; `screen`,
-`endpoint` and the manifest show it; `trials/` makes many runs, to find the highest rate.
+`prepare` checks everything first and makes the `Plan`; `team` starts the processes of `worker`, each a `send_loop`; the
+`coordinator` keeps time; `evaluation` adds up (`totals`), keeps the `history`, holds it against `thresholds`, finds
+`stalls` and gives the `verdict`; `console`, `endpoint` and `manifest_writer` show it; `find_rate` makes many runs.
 """
 
 import io
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from loadgen.kafka.watch import TopicWatch
     from loadgen.metrics_endpoint import MetricCollector
     from loadgen.runner.console import RunConsole
-    from loadgen.runner.coordinator import Coordinator, Result, Watcher
+    from loadgen.runner.coordinator import Result
     from loadgen.runner.messages import Plan
     from loadgen.runner.team import Team
 
@@ -53,32 +53,19 @@ def main(settings: RunSettings) -> int:
     if settings.find_max_rate:
         from loadgen.runner import find_rate
 
-        return find_rate.main(settings, run_once)
+        return find_rate.main(settings, run_to_end)
     from loadgen.runner.console import RunConsole
 
-    screen = RunConsole(settings.duration_s, settings.events, settings.quiet)
+    console = RunConsole(settings.duration_s, settings.events, settings.quiet)
 
     def show(collector: "MetricCollector") -> bool:
         from loadgen.metrics_endpoint import expose
 
-        return expose(collector, settings.metrics_host, settings.metrics_port, screen.note)
+        return expose(collector, settings.metrics_host, settings.metrics_port, console.note)
 
-    return run_once(settings, screen, show)
-
-
-def run_once(settings: RunSettings, screen: "RunConsole", show: "Callable[[MetricCollector], bool]") -> int:
-    """One run.
-
-    Args:
-        settings: of this run.
-        screen: shows it to a person.
-        show: gives its metrics to Prometheus; returns whether it can.
-
-    Returns, raises: as `main`.
-    """
-    ended = run_to_end(settings, screen, show)
+    ended = run_to_end(settings, console, show)
     for problem in ended.problems:
-        screen.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
+        console.note(str(problem) if isinstance(problem, ReaderGone) else f"error: {problem}")
     if settings.json_summary:
         error = ended.result.error
         say_json(ended.summary | {"error": None if error is None else str(error)})
@@ -109,14 +96,14 @@ class Ended:
 
 def run_to_end(
     settings: RunSettings,
-    screen: "RunConsole | None" = None,
+    console: "RunConsole | None" = None,
     show: "Callable[[MetricCollector], bool]" = lambda collector: False,
 ) -> Ended:
     """One run, and its files.
 
     Args:
         settings: of this run.
-        screen: shows it to a person; None shows nothing.
+        console: shows it to a person; None shows nothing.
         show: gives its metrics to Prometheus; returns whether it can.
 
     Raises:
@@ -124,14 +111,14 @@ def run_to_end(
     """
     from loadgen.runner.console import RunConsole
 
-    screen = screen or RunConsole(settings.duration_s, settings.events, True, io.StringIO())
+    console = console or RunConsole(settings.duration_s, settings.events, True, io.StringIO())
     with ExitStack() as stack:
-        result, plan, team = _run(settings, screen, show, stack)
-        return _finish(result, plan, team, screen)
+        result, plan, team = _run(settings, console, show, stack)
+        return _finish(result, plan, team, console)
 
 
 def _run(
-    settings: RunSettings, screen: "RunConsole", show: "Callable[[MetricCollector], bool]", stack: ExitStack
+    settings: RunSettings, console: "RunConsole", show: "Callable[[MetricCollector], bool]", stack: ExitStack
 ) -> "tuple[Result, Plan, Team]":
     from loadgen.runner.claims import check_apart, claim
     from loadgen.runner.coordinator import Coordinator
@@ -148,25 +135,29 @@ def _run(
 
         broker = stack.enter_context(EmbeddedBroker(settings.topic))
         address = broker.address
-        screen.note(
+        console.note(
             f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests"
         )
-    plan = prepare(settings, screen, address)
-    claim(settings, plan.run_id, stack, screen.note)
-    screen.settings(setting_rows(settings, plan))
+    plan = prepare(settings, console, address)
+    claim(settings, plan.run_id, stack, console.note)
+    console.settings(setting_rows(settings, plan))
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
     stack.callback(team.end)  # also where a signal comes before the coordinator listens
-    watch = _watch_of(plan, stack)
-    coordinator = Coordinator(plan, team, screen, output, [], watch)
-    for watcher in _watchers(plan, team, coordinator, show):
-        coordinator.add_watcher(watcher)
+    coordinator = Coordinator(plan, team, console, output, _topic_watch(plan, stack))
+    if settings.metrics_port:
+        from loadgen.runner.endpoint import RunCollector, info_of
+
+        pages = plan.simulation.behaviour.page_table.names
+        collector = RunCollector(team, info_of(plan), pages, coordinator.broken)
+        if show(collector):
+            coordinator.add_watcher(collector.watch)
     coordinator.add_watcher(ManifestWriter(plan, coordinator.so_far).watch)
     return coordinator.run(), plan, team
 
 
-def _watch_of(plan: "Plan", stack: ExitStack) -> "TopicWatch | None":
-    """Watches the topic during the run; None where there is none that somebody else could delete."""
+def _topic_watch(plan: "Plan", stack: ExitStack) -> "TopicWatch | None":
+    """Watches the topic during the run; None where no one else could delete it."""
     if plan.kafka is None or plan.settings.embedded:
         return None
     from loadgen.kafka.watch import TopicWatch
@@ -177,19 +168,7 @@ def _watch_of(plan: "Plan", stack: ExitStack) -> "TopicWatch | None":
     return watch
 
 
-def _watchers(
-    plan: "Plan", team: "Team", coordinator: "Coordinator", show: "Callable[[MetricCollector], bool]"
-) -> "list[Watcher]":
-    """The metrics endpoint, unless it is off or its default port is taken."""
-    if plan.settings.metrics_port == 0:
-        return []
-    from loadgen.runner.endpoint import RunCollector, info_of
-
-    collector = RunCollector(team, info_of(plan), plan.simulation.behaviour.page_table.names, coordinator.broken)
-    return [collector.watch] if show(collector) else []
-
-
-def _finish(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") -> Ended:
+def _finish(result: "Result", plan: "Plan", team: "Team", console: "RunConsole") -> Ended:
     """Write the manifest, show the closing table."""
     from loadgen.record import write
     from loadgen.report import write_page
@@ -201,7 +180,7 @@ def _finish(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") 
     record = ManifestWriter(plan, lambda: result).final()
     try:
         write(path, record)
-        team.forget()
+        team.remove_progress()
     except OutputUnwritable as error:  # the figures of a long run are shown all the same
         problems.append(error)
     if plan.settings.percentile_log is not None:
@@ -210,11 +189,11 @@ def _finish(result: "Result", plan: "Plan", team: "Team", screen: "RunConsole") 
             write_percentile_logs(plan.settings.percentile_log, latencies)
         except OutputUnwritable as error:
             problems.append(error)
-    screen.closing(result.totals, result.verdict, str(path))
+    console.closing(result.totals, result.verdict, str(path))
     if plan.settings.report is not None:
         try:
             write_page(plan.settings.report, [record])
-            screen.note(f"report: {plan.settings.report}")
+            console.note(f"report: {plan.settings.report}")
         except OutputUnwritable as error:
             problems.append(error)
     return Ended(result, path, record.summary.model_dump() | {"manifest": str(path)}, problems)

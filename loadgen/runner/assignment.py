@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from loadgen.config import RunSettings
 from loadgen.event import Int64s
-from loadgen.runner.messages import Checkpoint, Go, Plan
-from loadgen.simulate.feed import owned_virtual_shards, paced_schedule
+from loadgen.runner.messages import Checkpoint, Plan
+from loadgen.simulate.feed import Owned, owned_virtual_shards, paced_schedule
 from loadgen.simulate.schedule import Schedule
 
 CATCH_UP = 2.0
@@ -21,7 +21,7 @@ CATCH_UP = 2.0
 
 @dataclass(slots=True)
 class Unthrottled:
-    """Every event is due when it is asked for."""
+    """No schedule: every event is due when it is asked for."""
 
     paced: bool = False
 
@@ -30,7 +30,7 @@ class Unthrottled:
         return np.full(len(emit_ms), time.monotonic_ns())
 
     def scheduled(self, until_ns: int) -> float:
-        """Nothing is asked for."""
+        """There is no target."""
         return float("nan")
 
 
@@ -54,25 +54,24 @@ class CatchUpLimit:
         return self.at_ns
 
     def jump(self, to_ns: int) -> None:
-        """Give up what was due before (it has been dropped, or was settled by a predecessor)."""
+        """Skip what was due before, because it has been dropped, or a predecessor has completed it."""
         self.at_ns = max(self.at_ns, to_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardAssignment:
-    """Which part of the run a worker is: number `index` of this machine's workers."""
+    """Which part of the run a worker has: it is number `index` of this machine's workers."""
 
     plan: Plan
     index: int
-    legacy: Checkpoint = field(default_factory=Checkpoint)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
-    def owned(self) -> npt.NDArray[np.bool_]:
+    def owned(self) -> Owned:
         """The virtual shards of this worker: bool[N_VIRTUAL_SHARDS]."""
         settings = self.plan.settings
         return owned_virtual_shards(settings.shard.index, settings.shard.count, self.index, settings.workers)
 
 
-def make_schedule(task: ShardAssignment, go: Go) -> Schedule:
-    """When they are due."""
-    settings = task.plan.settings
-    return Unthrottled() if settings.unpaced else paced_schedule(settings, task.owned(), go.t0_ns)
+def make_schedule(settings: RunSettings, owned: Owned, t0_ns: int) -> Schedule:
+    """When the events of these virtual shards are due, for a worker of a run and for a process of Locust."""
+    return Unthrottled() if settings.unpaced else paced_schedule(settings, owned, t0_ns)

@@ -89,8 +89,8 @@ class RunConsole(Terminal):
         failures = tally.count(Outcome.FAILED) + tally.count(Outcome.DROPPED)
         lag_ms = totals.schedule_lag_s.summary_ms()["p99"] or 0.0
         return (
-            f"{clock(elapsed_s)}  {tally.planned:,} events  offered {totals.offered_per_s:,.0f}/s  "
-            f"achieved {totals.delivered_per_s:,.0f}/s  {totals.active:,} active users  "
+            f"{clock(elapsed_s)}  {tally.planned:,} events  offered {totals.rates.offered_per_s:,.0f}/s  "
+            f"achieved {totals.rates.delivered_per_s:,.0f}/s  {totals.active:,} active users  "
             f"schedule lag p99 {lag_ms:,.1f} ms  "
             f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  {self._left(tally.planned, elapsed_s)}"
         )

@@ -33,7 +33,7 @@ def info_of(plan: "Plan") -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One worker, all its lives.
+    """One worker, all its incarnations.
 
     Attributes:
         name: its number.
@@ -50,8 +50,8 @@ class WorkerState:
     @classmethod
     def of(cls, member: "WorkerHandle") -> "WorkerState":
         """The state of this member of the team."""
-        cpu_s = sum(life.cpu_s for life in member.lives())
-        return cls(str(member.index), member.ready and not member.done, len(member.buried), cpu_s)
+        cpu_s = sum(incarnation.cpu_s for incarnation in member.incarnations())
+        return cls(str(member.index), member.ready and not member.done, len(member.finalized), cpu_s)
 
 
 @dataclass(slots=True, eq=False)  # the registry wants to hash it
@@ -93,8 +93,8 @@ class RunCollector:
         yield from self._of_workers(totals)
         for metric, value in (
             (metrics.ACTIVE_USERS, totals.active),
-            (metrics.TARGET_RATE, totals.target_per_s),
-            (metrics.ACHIEVED_RATE, totals.delivered_per_s),
+            (metrics.TARGET_RATE, totals.rates.target_per_s),
+            (metrics.ACHIEVED_RATE, totals.rates.delivered_per_s),
             (metrics.ROUND_TRIP, totals.round_trip_s),
             (metrics.SIMULATED_TIME, totals.simulated_ms / 1000),
         ):

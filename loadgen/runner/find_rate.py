@@ -1,21 +1,12 @@
-"""Looks for the highest rate that a trial passes: which rate is to be tried next.
-
-In: the outcome of each trial. Out: the next rate, until the answer is known. Nothing is run here.
+"""`loadgen run --find-max-rate`: the highest rate that keeps every threshold, by trials one after another.
 
     grow      R, 2R, 4R … until a trial fails
     bisect    the geometric mean of the highest that passed and the lowest that failed, until they are within 5 %
     confirm   the highest that passed once more; where it fails now, it counts as failed, and the search goes on below
 
-One trial of --find-max-rate: a whole run at one rate, and what came of it.
-
-In: the settings of the search, a rate. Out: settings of a run whose files do not meet those of other trials; a screen
-that keeps to itself what the run shows; and, of the run's totals and verdict, why it did not pass.
-
-`loadgen run --find-max-rate`: the highest rate that keeps every threshold, by trials one after another.
-
-In: settings. Out: a line for each trial and a verdict on stderr, or one object on stdout with --json; each trial is a
-whole run with a manifest of its own. All trials have the same listeners, seed and start, and so the same events: what
-differs is how fast they come. Where there is one, a single Prometheus endpoint shows them one after another.
+In: settings. Out: a line for each trial and a verdict on stderr, or one object on stdout with --json. Each trial is a
+whole run with a manifest of its own. All have the same listeners, seed and start, and so the same events: what differs
+is how fast they come. A single Prometheus endpoint shows them one after another.
 """
 
 import signal
@@ -29,6 +20,7 @@ from loadgen.config import RunSettings
 from loadgen.config.thresholds import Threshold, threshold
 from loadgen.errors import LoadgenError
 from loadgen.metrics_endpoint import MetricCollector, expose
+from loadgen.runner import Ended
 from loadgen.runner.console import RunConsole
 from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import Verdict
@@ -39,11 +31,19 @@ GROWTH = 2.0
 CLOSE = 1.05
 N_PASSES = 2
 MOST_PER_S = 1e9
+LOWEST_PER_S = 1000.0
+"""Where the search begins, unless --rate says where."""
+KEPT = (threshold("rate >= 0.99 * target"), threshold("p99(schedule_lag) < 200ms"))
+"""The thresholds where none are given: the schedule is kept."""
+OWN_PLACES = ("manifest", "percentile_log", "report")
+EXIT_FOUND, EXIT_NOT_FOUND = 0, 1
+Expose = Callable[[MetricCollector], bool]
+RunToEnd = Callable[[RunSettings, RunConsole, Expose], Ended]
 
 
 @dataclass(slots=True)
 class Search:
-    """A search from a lowest rate upwards.
+    """A search from a lowest rate upwards: which rate is tried next.
 
     Attributes:
         lowest_per_s: the first rate that is tried.
@@ -65,8 +65,8 @@ class Search:
         """Whether that rate passed twice."""
         return self.best_per_s is not None and self.passes[self.best_per_s] >= N_PASSES
 
-    def tell(self, rate_per_s: float, passed: bool) -> None:
-        """The outcome of a trial at this rate."""
+    def record(self, rate_per_s: float, passed: bool) -> None:
+        """Take the outcome of a trial at this rate."""
         if passed:
             self.passes[rate_per_s] += 1
             return
@@ -86,20 +86,14 @@ class Search:
         return None if self.is_confirmed else best_per_s
 
 
-KEPT = (threshold("rate >= 0.99 * target"), threshold("p99(schedule_lag) < 200ms"))
-"""What must be kept where nothing else is asked for: the schedule."""
-OWN_PLACES = ("manifest", "percentile_log", "report")
-
-
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of one trial.
+    """The result of one trial.
 
     Attributes:
         rate_per_s: that was asked for.
         broken: why it did not pass, a sentence each; empty where it did.
-        verdict: of the run.
-        manifest: of the run.
+        verdict, manifest: of the run.
     """
 
     rate_per_s: float
@@ -123,51 +117,38 @@ class Trial:
         }
 
     def line(self, number: int) -> str:
-        """What a person is told."""
+        """What a person reads."""
         measured = self.verdict.measured
-        figures = [
-            f"{name} {shown['p99']:,.1f} ms"
-            for name, shown in (("lag", measured.schedule_lag.summary_ms()), ("ack", measured.ack.summary_ms()))
-            if shown["p99"] is not None
-        ]
+        p99s = {"lag": measured.schedule_lag.summary_ms()["p99"], "ack": measured.ack.summary_ms()["p99"]}
+        figures = ", ".join(f"{name} {p99:,.1f} ms" for name, p99 in p99s.items() if p99 is not None)
         outcome = "  ".join(["FAILED", *self.broken]) if self.broken else "passed"
         return (
             f"trial {number:>2}  {self.rate_per_s:>11,.0f}/s  achieved {self.verdict.achieved_per_s:>11,.0f}/s  "
-            f"p99: {', '.join(figures) or 'no events'}  {outcome}"
+            f"p99: {figures or 'no events'}  {outcome}"
         )
 
 
-class TrialScreen(RunConsole):
-    """Keeps to itself what a run shows at its end, and shows how far it is on a terminal only.
+class TrialConsole(RunConsole):
+    """Shows only how far a trial is, and only on a terminal."""
 
-    Attributes:
-        ended: totals, verdict and manifest of the run; None before its end.
-        problems: what it had to say besides.
-    """
-
-    def __init__(self, settings: RunSettings, title: str, is_quiet: bool) -> None:
+    def __init__(self, settings: RunSettings, title: str) -> None:
         super().__init__(settings.duration_s, None, quiet=True)
         self._title = title
-        self.quiet = is_quiet or not self.is_terminal
-        self._samples_shown = True
-        self.ended: tuple[Totals, Verdict, str] | None = None
-        self.problems: list[str] = []
+        self.quiet = settings.quiet or not self.is_terminal
 
     def settings(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Say nothing: it is the same for all trials."""
+        """Print nothing: they are the same for all trials."""
 
     def note(self, message: str) -> None:
-        """Remember a line."""
-        self.problems.append(message)
+        """Print nothing: the line of the trial says why it failed."""
 
     def line(self, text: str) -> None:
         """Show how far the trial is."""
         super().line(f"{self._title}  {text}")
 
     def closing(self, totals: Totals, verdict: Verdict, manifest: str) -> None:
-        """Remember how the run ended."""
+        """Remove the live line."""
         self.end_line()
-        self.ended = (totals, verdict, manifest)
 
 
 def kept_of(settings: RunSettings) -> tuple[Threshold, ...]:
@@ -192,30 +173,17 @@ def trial_settings(settings: RunSettings, rate_per_s: float, number: int) -> Run
     return settings.model_copy(update=changes)
 
 
-def broken(is_kept: bool, totals: Totals, verdict: Verdict, problems: list[str]) -> list[str]:
-    """Why a trial did not pass, a sentence each.
-
-    Args:
-        is_kept: whether it did.
-        totals, verdict: of the run.
-        problems: what it said.
-    """
-    if is_kept:
+def broken(ended: Ended) -> list[str]:
+    """Why a trial did not pass, a sentence each; empty where it did."""
+    if ended.kept:
         return []
+    verdict = ended.result.verdict
     sentences = [judged.sentence() for judged in verdict.thresholds if not judged.passed]
-    if not totals.perfect:
+    if not ended.result.totals.perfect:
         sentences.append("not every event was delivered")
     if verdict.missed_target:
         sentences.append(f"the generator missed its own target (limited by {verdict.limited_by})")
-    return sentences + [problem for problem in problems if problem.startswith("error")] or ["it failed"]
-
-
-LOWEST_PER_S = 1000.0
-"""Where the search begins, unless --rate says where."""
-EXIT_FOUND, EXIT_NOT_FOUND = 0, 1
-Expose = Callable[[MetricCollector], bool]
-RunOnce = Callable[[RunSettings, RunConsole, Expose], int]
-"""Makes a run; returns its exit code."""
+    return sentences + [f"error: {problem}" for problem in ended.problems] or ["it failed"]
 
 
 @dataclass(eq=False)  # the registry wants to hash it
@@ -233,7 +201,7 @@ class Relay:
     latest: MetricCollector | None = None
 
     def show(self, collector: MetricCollector) -> bool:
-        """Show this one from now on; returns whether anybody can see it."""
+        """Show this one from now on; returns whether the endpoint runs."""
         self.latest = collector
         if self.is_open is None:
             self.is_open = self.open(self)
@@ -250,16 +218,16 @@ class Finder:
 
     Attributes:
         settings: what the user asked for.
-        run_once: makes a run.
-        screen: where a person is told.
+        run_to_end: makes a run.
+        console: for the user.
         search: which rate is next.
         trials: those that are over.
         exit_reason: "found", "lowest failed", "interrupted", "terminated", "hung up" or "error".
     """
 
     settings: RunSettings
-    run_once: RunOnce
-    screen: RunConsole
+    run_to_end: RunToEnd
+    console: RunConsole
     search: Search
     trials: list[Trial] = field(default_factory=list)
     exit_reason: str = ""
@@ -267,7 +235,7 @@ class Finder:
     def run(self) -> None:
         """Search to the end, or until it is stopped."""
         host, port = self.settings.metrics_host, self.settings.metrics_port
-        relay = Relay(lambda relay: expose(relay, host, port, self.screen.note))
+        relay = Relay(lambda relay: expose(relay, host, port, self.console.note))
         try:
             while not self.exit_reason and (rate_per_s := self.search.next_per_s()) is not None:
                 self._try(rate_per_s, relay.show)
@@ -278,25 +246,24 @@ class Finder:
     def _try(self, rate_per_s: float, show: Expose) -> None:
         number = len(self.trials) + 1
         settings = trial_settings(self.settings, rate_per_s, number)
-        screen = TrialScreen(settings, f"trial {number:>2}  {rate_per_s:>11,.0f}/s", self.settings.quiet)
         try:
-            code = self.run_once(settings, screen, show)
+            console = TrialConsole(settings, f"trial {number:>2}  {rate_per_s:>11,.0f}/s")
+            ended = self.run_to_end(settings, console, show)
         except LoadgenError as error:
             if not self.trials:
                 raise
-            self.screen.note(f"error: {error}")
+            self.console.note(f"error: {error}")
             self.exit_reason = "error"
             return
-        assert screen.ended is not None
-        totals, verdict, manifest = screen.ended
+        verdict = ended.result.verdict
         stopped_by = number_in(verdict.exit_reason.removesuffix(" twice"))
         if stopped_by is not None:
             self.exit_reason = reason_of(stopped_by, is_early=False)
             return
-        trial = Trial(rate_per_s, broken(code == EXIT_FOUND, totals, verdict, screen.problems), verdict, manifest)
+        trial = Trial(rate_per_s, broken(ended), verdict, str(ended.path))
         self.trials.append(trial)
-        self.screen.note(trial.line(number))
-        self.search.tell(rate_per_s, not trial.broken)
+        self.console.note(trial.line(number))
+        self.search.record(rate_per_s, not trial.broken)
         if verdict.exit_reason == "error":
             self.exit_reason = "error"
 
@@ -311,7 +278,7 @@ class Finder:
         }
 
     def verdict(self) -> str:
-        """What a person is told at the end."""
+        """The result as a person reads it."""
         kept, best_per_s = " and ".join(map(str, kept_of(self.settings))), self.search.best_per_s
         if best_per_s is None and self.exit_reason != "lowest failed":
             return f"{self.exit_reason} before any trial had passed"
@@ -332,22 +299,22 @@ class Finder:
         return EXIT_FOUND if self.exit_reason == "found" else EXIT_NOT_FOUND
 
 
-def main(settings: RunSettings, run_once: RunOnce) -> int:
-    """Search, and say what was found; for the exit code see `Finder.exit_code`.
+def main(settings: RunSettings, run_to_end: RunToEnd) -> int:
+    """Search, and print what was found; for the exit code see `Finder.exit_code`.
 
     Raises:
         LoadgenError: the first trial could not start.
     """
-    screen = RunConsole(None, None, settings.quiet)
+    console = RunConsole(None, None, settings.quiet)
     lowest_per_s = LOWEST_PER_S if isinstance(settings.rate, str) else settings.rate
-    finder = Finder(settings, run_once, screen, Search(lowest_per_s))
-    screen.note(
+    finder = Finder(settings, run_to_end, console, Search(lowest_per_s))
+    console.note(
         f"searching the highest rate that keeps {' and '.join(map(str, kept_of(settings)))}: trials of "
         f"{settings.duration_s:g} s from {lowest_per_s:,g}/s upwards, until what passed and what failed are within "
         f"{CLOSE - 1:.0%}"
     )
     finder.run()
-    screen.note(finder.verdict())
+    console.note(finder.verdict())
     if settings.json_summary:
         say_json(finder.as_json())
     return finder.exit_code()

@@ -24,7 +24,7 @@ def start_fork_server() -> None:
         LoadgenError: the limit of open files or of address space is too low for a run.
     """
     _check_open_files()
-    check_address_space()  # the server itself could tell nobody
+    check_address_space()  # the server itself has no way to report it
     context().set_forkserver_preload(PRELOADED)
     with held_back():  # workers inherit the mask
         ensure_running()

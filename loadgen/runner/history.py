@@ -1,8 +1,8 @@
 """The run over time: what happened in each window of a second, merged over the workers.
 
 In: the totals, a few times a second. Out: windows, one after another without a gap. There are never more than MOST of
-them: when they become too many, each two neighbours are merged into one, so a long run has longer windows. Whoever
-judges the run while it goes on, such as a threshold, is told each window of a second as it ends.
+them: when they become too many, each two neighbours are merged into one, so a long run has longer windows. Observers,
+such as thresholds, get each window of a second as it ends.
 
 The last S seconds of a run as one window, second after second.
 
@@ -123,8 +123,8 @@ class _State:
     def of(cls, totals: Totals, t0_ns: int) -> "_State":
         tally = totals.primary_sink
         return cls(
-            at_s=totals.at_s(t0_ns),
-            offered_s=totals.offered_s(t0_ns),
+            at_s=totals.moments.at_s(t0_ns),
+            offered_s=totals.moments.offered_s(t0_ns),
             scheduled=totals.scheduled,
             cpu_s=totals.cpu_s,
             n_bytes=tally.bytes_delivered,
@@ -168,25 +168,25 @@ class History:
         warm_up_s: what happened before is in no figure of the run as a whole.
     """
 
-    def __init__(self, warm_up_s: float = 0.0, listeners: Iterable[Callable[[Window], None]] = ()) -> None:
-        """Begin; the listeners are told every window of about a second when it ends."""
+    def __init__(self, warm_up_s: float = 0.0, observers: Iterable[Callable[[Window], None]] = ()) -> None:
+        """Begin; the observers get every window of about a second when it ends."""
         self.windows: list[Window] = []
         self.warm_up_s = warm_up_s
-        self._listeners = list(listeners)
+        self._observers = list(observers)
         self._last = self._base = _State()
         self._width_s = WINDOW_S
         self._open: list[Window] = []
 
     def watch(self, totals: Totals, t0_ns: int) -> None:
         """Take the latest totals; where a second has passed, a window ends with them."""
-        gone_s = totals.at_s(t0_ns) - self._last.at_s
-        is_heard = totals.spread_s < EARLY_S  # not one worker alone: the others will say in a moment what they did
-        if gone_s >= (WINDOW_S - EARLY_S if is_heard else WINDOW_S):
+        gone_s = totals.moments.at_s(t0_ns) - self._last.at_s
+        is_together = totals.moments.spread_s < EARLY_S  # else the others report in a moment
+        if gone_s >= (WINDOW_S - EARLY_S if is_together else WINDOW_S):
             self._add(_State.of(totals, t0_ns))
 
     def end(self, totals: Totals, t0_ns: int) -> None:
         """Take the last totals of the run."""
-        if totals.at_s(t0_ns) > self._last.at_s:
+        if totals.moments.at_s(t0_ns) > self._last.at_s:
             self._add(_State.of(totals, t0_ns))
         if not self._open:
             return
@@ -203,8 +203,8 @@ class History:
         window, self._last = self._last.until(now), now
         if self._base.at_s < self.warm_up_s:
             self._base = now
-        for listener in self._listeners:
-            listener(window)
+        for observe in self._observers:
+            observe(window)
         self._open.append(window)
         if now.at_s - self._open[0].start_s >= self._width_s - EARLY_S:
             self._close()
@@ -232,7 +232,7 @@ class Rolling:
         self._latencies = {name: Histogram() for name in LATENCIES}
 
     def add(self, window: Window) -> Window | None:
-        """Take the next window; the newest S seconds as one, or None while there are not so many.
+        """Take the next window; the newest S seconds as one, or None while they span less.
 
         In it, in_flight and active are the means over the ends of its parts."""
         self._parts.append(window)

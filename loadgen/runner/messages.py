@@ -20,7 +20,7 @@ from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.simple import StartableSink
 
 STUCK_NS = 1_000_000_000
-"""A worker looks at its deliveries many times a second: one that has not for so long was held up itself."""
+"""A worker checks its deliveries many times a second; one that has not for this long was itself suspended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class Checkpoint:
     """What a worker that died leaves to its successor.
 
     Attributes:
-        settled: sink name → int64[number of partitions], events that need not be sent again.
+        completed: sink name → int64[number of partitions], events that need not be sent again.
         progress: sink name → the same by virtual shard, see `Sink.progress`.
         file_bytes: path → length up to which a file is counted; what lies behind is cut off.
         served_ns: how far the schedule had been served.
     """
 
-    settled: dict[str, Int64s] = field(default_factory=dict)
+    completed: dict[str, Int64s] = field(default_factory=dict)
     progress: dict[str, Progress] = field(default_factory=dict)
     file_bytes: dict[str, int] = field(default_factory=dict)
     served_ns: int = 0
@@ -198,7 +198,7 @@ class Activity:
         self.seen_ns = now_ns
 
     def taken(self) -> "Activity":
-        """A copy for a snapshot; what is said of the first delivery begins anew."""
+        """A copy for a snapshot; the next delivery is again the first since a snapshot."""
         copy = replace(self)
         self.resumed_ns = self.waited_ns = 0
         return copy
@@ -210,7 +210,7 @@ class Snapshot:
 
     Attributes:
         tallies: sink name → tally.
-        settled: sink name → events of each partition that ended, see `Sink.settled`.
+        completed: sink name → events of each partition that ended, see `Sink.completed`.
         progress: sink name → how far it is, see `Sink.progress`.
         file_bytes: see `Checkpoint.file_bytes`.
         schedule_lag_s: from the due time to the send, of every event.
@@ -225,17 +225,17 @@ class Snapshot:
         impaired: events spoilt on purpose so far, by kind.
         seconds: where its wall-clock time went.
         slow_s: of the time with a full queue, that in which the broker took long to answer.
-        pulse: when it saw deliveries.
+        activity: when it saw deliveries.
         round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
         ended_ns: time.monotonic_ns() of the last delivery report; 0 before the end.
         done: this is the last one.
-        complete: all that it was asked for has been offered: its events, the window, or the time.
+        offered_all: all that it was asked for has been offered: its events, the window, or the time.
         error: what ended the worker early, with the next step; empty when nothing did.
         error_kind: the class of that error in loadgen.errors.
     """
 
     tallies: dict[str, Tally]
-    settled: dict[str, Int64s]
+    completed: dict[str, Int64s]
     file_bytes: dict[str, int]
     schedule_lag_s: Histogram
     active: int
@@ -248,12 +248,12 @@ class Snapshot:
     scheduled_ns: int = 0
     at_ns: int = 0
     impaired: dict[str, int] = field(default_factory=dict)
-    pulse: Activity = field(default_factory=Activity)
+    activity: Activity = field(default_factory=Activity)
     progress: dict[str, Progress] = field(default_factory=dict)
     round_trip_s: float = float("nan")
     ended_ns: int = 0
     done: bool = False
-    complete: bool = False
+    offered_all: bool = False
     error: str = ""
     error_kind: str = ""
 

@@ -27,33 +27,33 @@ def sink_names(plan: Plan) -> list[str]:
     return [*(name for name, is_wanted in wanted.items() if is_wanted), *plan.sinks]
 
 
-def open_sinks(task: ShardAssignment, user_ids: Int64s, connection: Connection) -> list[Sink]:
+def open_sinks(assignment: ShardAssignment, user_ids: Int64s, connection: Connection) -> list[Sink]:
     """Open the sinks of a worker, in the order of `sink_names`; a Producer is created here, inside the process.
 
     Raises:
         SinkError: one of them refuses to start.
     """
-    return [_open(name, task, user_ids, connection) for name in sink_names(task.plan)]
+    return [_open(name, assignment, user_ids, connection) for name in sink_names(assignment.plan)]
 
 
-def _open(name: str, task: ShardAssignment, user_ids: Int64s, connection: Connection) -> Sink:
-    plan, legacy, n_rows = task.plan, task.legacy, len(user_ids)
+def _open(name: str, assignment: ShardAssignment, user_ids: Int64s, connection: Connection) -> Sink:
+    plan, checkpoint, n_rows = assignment.plan, assignment.checkpoint, len(user_ids)
     machine = plan.settings.shard.index
-    settled, before = legacy.settled.get(name), legacy.progress.get(name)
+    completed, before = checkpoint.completed.get(name), checkpoint.progress.get(name)
     if name == "kafka":
         assert plan.kafka is not None
-        return KafkaSink(plan.kafka, user_ids, settled, before=before, topic_ends=plan.topic_ends)
+        return KafkaSink(plan.kafka, user_ids, completed, before=before, topic_ends=plan.topic_ends)
     if name == "stream":
-        return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), n_rows, settled, before)
+        return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), n_rows, completed, before)
     if name == "files":
         assert plan.settings.folder is not None
         compress = None if plan.settings.compress == "none" else plan.settings.compress
-        writer = f"{plan.run_id}_m{machine}w{task.index}"
-        resume = legacy.file_bytes if legacy.settled else None
+        writer = f"{plan.run_id}_m{machine}w{assignment.index}"
+        resume = checkpoint.file_bytes if checkpoint.completed else None
         return DateFolderSink(
-            plan.settings.folder, writer, compress, n_rows=n_rows, settled=settled, before=before, resume=resume
+            plan.settings.folder, writer, compress, n_rows=n_rows, completed=completed, before=before, resume=resume
         )
-    context = SinkContext(name, n_rows, plan.run_id, machine, task.index, settled=settled, progress=before)
+    context = SinkContext(name, n_rows, plan.run_id, machine, assignment.index, completed=completed, progress=before)
     return start_sink(plan.sinks[name] if name in plan.sinks else NullSink(), context)
 
 
@@ -64,7 +64,7 @@ def _hand_over(connection: Connection, data: memoryview, n_events: int) -> None:
 
 @dataclass(slots=True)
 class ResumeFilter:
-    """Holds back from a sink the events that its predecessor's ledger has settled.
+    """Holds back from a sink the events that its predecessor's ledger has completed.
 
     Attributes:
         left: int64[number of partitions], events still to be held back, the first of each partition.
@@ -75,13 +75,13 @@ class ResumeFilter:
     partition_of_row: UInt16s
 
     @classmethod
-    def of(cls, sink: Sink, legacy: Checkpoint) -> "ResumeFilter":
+    def of(cls, sink: Sink, checkpoint: Checkpoint) -> "ResumeFilter":
         """What this sink must not be given again."""
-        none = np.zeros(len(sink.settled), np.int64)
-        return cls(legacy.settled.get(sink.name, none).copy(), sink.partition_of_row)
+        none = np.zeros(len(sink.completed), np.int64)
+        return cls(checkpoint.completed.get(sink.name, none).copy(), sink.partition_of_row)
 
     def is_done(self, batch: EventBatch) -> bool:
-        """Whether every event of the batch is settled."""
+        """Whether every event of the batch is completed."""
         return len(batch) == 0 or bool((self._counts(batch) <= self.left).all())
 
     def skip(self, batch: EventBatch) -> None:
@@ -92,7 +92,7 @@ class ResumeFilter:
         return np.bincount(self.partition_of_row[batch.row], minlength=len(self.left))
 
     def unsent(self, lines: EncodedBatch) -> EncodedBatch:
-        """Those of the next events that are not settled."""
+        """Those of the next events that are not completed."""
         if not self.left.any():
             return lines
         ranks, counts = rank_within(self.partition_of_row[lines.row], len(self.left))

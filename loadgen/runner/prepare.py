@@ -24,7 +24,7 @@ from loadgen.report import check_report
 from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.runner.messages import Plan
-from loadgen.runner.reach import natural_per_s, reach_of
+from loadgen.runner.time_bounds import natural_per_s, time_bounds
 from loadgen.simulate.feed import offered
 from loadgen.simulate.model import Expected, Model
 from loadgen.simulate.pacers import check_pacer, find_pacer
@@ -52,12 +52,12 @@ def check_files(settings: RunSettings) -> None:
         check_report(settings.report)
 
 
-def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | None) -> Plan:
+def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | None) -> Plan:
     """Check and prepare a run: all but its files.
 
     Args:
         settings: what the user asked for.
-        screen: shows the building of a catalogue.
+        console: shows the building of a catalogue.
         embedded_address: of the embedded broker, where there is one.
 
     Raises:
@@ -67,12 +67,12 @@ def prepare(settings: RunSettings, screen: RunConsole, embedded_address: str | N
     sinks = {name_of(sink): make_sink(sink) for sink in settings.sink}
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
-    kafka, topic_ends = _kafka(settings, screen, embedded_address)
-    catalog = catalog_of(settings, screen.preparing)
+    kafka, topic_ends = _kafka(settings, console, embedded_address)
+    catalog = catalog_of(settings, console.preparing)
     open_track_parts(catalog, _wire_format(settings))  # made once, before many workers want them
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
-        check_times(kafka, reach_of(settings, natural_per_s(simulation, model), time.time() * 1000), screen.note)
+        check_times(kafka, time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000), console.note)
     return Plan(
         run_id=new_run_id(),
         settings=settings,
@@ -128,7 +128,7 @@ def expected_of(settings: RunSettings) -> Expected:
 
 
 def _kafka(
-    settings: RunSettings, screen: RunConsole, embedded_address: str | None
+    settings: RunSettings, console: RunConsole, embedded_address: str | None
 ) -> tuple[KafkaSettings | None, dict[int, int] | None]:
     """Where to produce, and the ends of the topic's partitions."""
     brokers = embedded_address or settings.brokers
@@ -144,11 +144,11 @@ def _kafka(
         n_copies = settings.replication_factor
         copies = create_topic(kafka, settings.partitions, n_copies, or_fewer=is_default, behind_ms=behind_ms)
         if copies < n_copies:
-            screen.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
+            console.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
         n_partitions = settings.partitions
     else:
         n_partitions = check_topic(kafka)
-    kafka = check_config(kafka, screen.note)
+    kafka = check_config(kafka, console.note)
     try:
         return kafka, end_offsets(kafka, n_partitions)
     except BrokerUnreachable:

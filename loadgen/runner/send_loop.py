@@ -9,7 +9,7 @@ The shell around it has the pipe or the lease, and decides when the next turn co
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ SLOW_ROUND_TRIP_S = 0.5
 """A broker that answers no sooner is what fills the queue."""
 NO_LIMIT = 1 << 62
 Batch = tuple[OutgoingBatch, EncodedBatch | None]
-"""What leaves, and its lines; None where a predecessor that died has settled all of it."""
+"""What leaves, and its lines; None where a predecessor that died has completed all of it."""
 
 
 class BatchSource(Protocol):
@@ -53,7 +53,7 @@ class SendCounts:
 
     Attributes:
         progress: events planned by virtual shard, and events accepted; written before the events are sent.
-        n_planned: events sent, dropped or settled by a predecessor.
+        n_planned: events sent, dropped or completed by a predecessor.
         impaired: events spoilt on purpose, by kind; empty where none are.
         lag_s: from the due time to the send, of every event sent.
         simulated_ms: simulated time of the last event planned.
@@ -93,6 +93,60 @@ class SendCounts:
             self.impaired[kind] += n_events
 
 
+class CurrentBatch:
+    """The batch that is being sent: which of its events come next.
+
+    Attributes:
+        outgoing, encoded: its events and their lines.
+        at: the first event that is neither sent nor dropped, 0..len(encoded).
+    """
+
+    __slots__ = ("at", "encoded", "outgoing")
+
+    def __init__(self, outgoing: OutgoingBatch, encoded: EncodedBatch) -> None:
+        self.outgoing, self.encoded, self.at = outgoing, encoded, 0
+
+    def n_due(self, until_ns: int, side: Literal["left", "right"] = "left") -> int:
+        """Events left that are due before this moment; with side "right" also at it."""
+        return int(np.searchsorted(self.encoded.due_ns[self.at :], until_ns, side=side))
+
+    def take(self, n_events: int) -> slice:
+        """The next n_events, which are then behind."""
+        part = slice(self.at, self.at + n_events)
+        self.at = part.stop
+        return part
+
+
+class BrokerDelay:
+    """Counts the time with a full queue for the broker where it answers late.
+
+    Attributes:
+        slow_s: see `Snapshot`.
+    """
+
+    def __init__(self, kafka: KafkaSink | None) -> None:
+        self._kafka = kafka
+        self.slow_s = self._judged_s = 0.0
+
+    def round_trip_s(self) -> float:
+        """Of the broker; nan where there is none, or before it is known."""
+        return self._kafka.round_trip_s() if self._kafka else float("nan")
+
+    def see(self, full_s: float) -> None:
+        """Take the time spent with a full queue so far; until the round trip is known, it stays undecided."""
+        round_trip_s = self.round_trip_s()
+        if not np.isnan(round_trip_s):
+            self.slow_s += full_s - self._judged_s if round_trip_s > SLOW_ROUND_TRIP_S else 0.0
+            self._judged_s = full_s
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a delivery report, if there are events in flight; whether there are."""
+        if self._kafka is None or not self._kafka.tally.in_flight:
+            return False
+        self._kafka.poll(timeout_s)
+        return True
+
+
 class SendLoop:
     """Sends the batches of a source as they become due.
 
@@ -123,13 +177,11 @@ class SendLoop:
             on_send: called with what has been sent.
         """
         self._source, self._outputs, self._max_lag_s, self._on_send = source, outputs, max_lag_s, on_send
-        self._kafka = next((sink for sink, _ in outputs if isinstance(sink, KafkaSink)), None)
+        self._broker = BrokerDelay(next((sink for sink, _ in outputs if isinstance(sink, KafkaSink)), None))
         self.counts, self.seconds, self.activity = counts, seconds, Activity()
         self.is_full = self.is_over = False
         self._end_ns = NO_LIMIT
-        self._batch: tuple[OutgoingBatch, EncodedBatch] | None = None
-        self._at = 0
-        self._slow_s = self._judged_s = 0.0
+        self._batch: CurrentBatch | None = None
 
     def start(self, t0_ns: int, end_ns: int = NO_LIMIT) -> None:
         """Serve the schedule from t0_ns on, or from where a predecessor has stopped; nothing is due from end_ns on."""
@@ -148,23 +200,23 @@ class SendLoop:
         Raises:
             SinkError: a sink is gone for good; each event of the turn has an outcome all the same.
         """
-        if self._batch is None:
+        batch = self._batch
+        if batch is None:
             return self._take(self._limit_ns(until_ns))
-        outgoing, encoded = self._batch
-        self._drop_late(outgoing, encoded)
+        self._drop_late(batch)
         limit_ns = self._limit_ns(until_ns)
-        n_due = int(np.searchsorted(encoded.due_ns[self._at :], limit_ns, side="right"))
+        n_due = batch.n_due(limit_ns, "right")
         if self._is_time_up(n_due):
             self.is_over = True
             self.counts.served_ns = self.counts.served_ns if n_due else limit_ns
             return False
-        n_now = self._send_due(outgoing, encoded, n_due, most)
+        n_now = self._send_due(batch, n_due, most)
         self.is_full = n_now < n_due
         if not self.is_full:
             self.counts.served_ns = limit_ns
         elif n_now:
-            self.counts.served_ns = int(encoded.due_ns[self._at - 1])
-        if self._at < len(encoded):
+            self.counts.served_ns = int(batch.encoded.due_ns[batch.at - 1])
+        if batch.at < len(batch.encoded):
             return 0 < n_now < n_due
         self._batch = None
         return self._take(limit_ns)
@@ -177,16 +229,15 @@ class SendLoop:
             most_s: at most.
             idle: waits for this many seconds, or until there is a message for the shell.
         """
-        until_due_s = (min(self._next_due_ns(), self._end_ns) - time.monotonic_ns()) / NS_PER_S
+        next_due_ns = int(self._batch.encoded.due_ns[self._batch.at]) if self._batch else NO_LIMIT
+        until_due_s = (min(next_due_ns, self._end_ns) - time.monotonic_ns()) / NS_PER_S
         timeout_s = tick_s if self.is_full else max(tick_s, min(until_due_s, most_s))
         with self.seconds.spent_on("full" if self.is_full else "idle"):
-            if self._kafka and self._kafka.tally.in_flight:
-                self._kafka.poll(min(timeout_s, tick_s))  # delivery reports are seen when they come
-            else:
+            if not self._broker.wait(min(timeout_s, tick_s)):  # delivery reports are seen when they come
                 idle(timeout_s)
         for sink, _ in self._outputs:
             sink.poll(0.0)
-        self._judge_broker()
+        self._broker.see(self.seconds.full)
 
     def see(self, now_ns: int) -> None:
         """Look at what the first sink has delivered."""
@@ -194,17 +245,17 @@ class SendLoop:
         self.activity.see(now_ns, tally.count(Outcome.DELIVERED), tally.in_flight)
 
     def finish(self, now_ns: int, most: int) -> None:
-        """Send once more what is due of the batch in hand, drop what finds no room, and forget the rest.
+        """Send once more what is due of the current batch, drop what finds no room, and discard the rest.
 
         Args:
             now_ns: time.monotonic_ns().
             most: events that may be planned in all, beside those that are dropped.
         """
         if self._batch is not None and self._max_lag_s is not None:
-            n_due = self.n_waiting(now_ns)
-            n_now = self._send_due(*self._batch, n_due, most)
+            n_due = self._batch.n_due(now_ns)
+            n_now = self._send_due(self._batch, n_due, most)
             if n_due > n_now:
-                self._drop(*self._batch, n_due - n_now)
+                self._drop(self._batch, n_due - n_now)
         self._batch, self.counts.served_ns = None, now_ns
 
     def drain(self, timeout_s: float, meanwhile: Callable[[], None]) -> None:
@@ -216,8 +267,8 @@ class SendLoop:
             meanwhile()
 
     def n_waiting(self, until_ns: int) -> int:
-        """Events of the batch in hand that are due before this moment and not sent."""
-        return int(np.searchsorted(self._batch[1].due_ns[self._at :], until_ns)) if self._batch else 0
+        """Events of the current batch that are due before this moment and not sent."""
+        return self._batch.n_due(until_ns) if self._batch else 0
 
     def snapshot(self, now_ns: int, active: int, cpu_s: float, scheduled: float, scheduled_ns: int) -> Snapshot:
         """The totals so far; they go on changing with the loop.
@@ -228,7 +279,7 @@ class SendLoop:
         sinks, counts = [sink for sink, _ in self._outputs], self.counts
         return Snapshot(
             tallies={sink.name: sink.tally for sink in sinks},
-            settled={sink.name: sink.settled for sink in sinks},
+            completed={sink.name: sink.completed for sink in sinks},
             progress={sink.name: sink.progress for sink in sinks},
             file_bytes={path: n_bytes for sink in sinks for path, n_bytes in sink.marks().items()},
             schedule_lag_s=counts.lag_s,
@@ -241,16 +292,16 @@ class SendLoop:
             scheduled_ns=scheduled_ns,
             at_ns=now_ns,
             seconds=self.seconds,
-            slow_s=self._slow_s,
-            pulse=self.activity.taken(),
-            round_trip_s=self._round_trip_s(),
+            slow_s=self._broker.slow_s,
+            activity=self.activity.taken(),
+            round_trip_s=self._broker.round_trip_s(),
         )
 
     def _limit_ns(self, until_ns: int) -> int:
         return min(self._catch_up.advance(time.monotonic_ns()), min(until_ns, self._end_ns) - 1)
 
     def _take(self, limit_ns: int) -> bool:
-        """Take the next batch in hand, or count one that needs no sending; whether there was one."""
+        """Take the next batch, or count one that needs no sending; whether there was one."""
         batch = self._source.next(limit_ns)
         if self._max_lag_s is None:
             self.activity.look_up(time.monotonic_ns())
@@ -265,7 +316,7 @@ class SendLoop:
             for _, filter in self._outputs:
                 filter.skip(outgoing.events)
         else:
-            self._batch, self._at = (outgoing, encoded), 0
+            self._batch = CurrentBatch(outgoing, encoded)
         return True
 
     def _is_time_up(self, n_due: int) -> bool:
@@ -273,54 +324,39 @@ class SendLoop:
         late_ns = time.monotonic_ns() - self._end_ns
         return late_ns >= 0 and (n_due == 0 or self._max_lag_s is None or late_ns >= END_GRACE_S * NS_PER_S)
 
-    def _send_due(self, outgoing: OutgoingBatch, encoded: EncodedBatch, n_due: int, most: int) -> int:
+    def _send_due(self, batch: CurrentBatch, n_due: int, most: int) -> int:
         """Give every sink as many of the next events as have room and are allowed; return how many."""
         room = min(sink.room() for sink, _ in self._outputs)
         n_now = max(0, min(n_due, room, most - self.counts.n_planned))
         if n_now:
-            self._send(outgoing, encoded, slice(self._at, self._at + n_now))
+            due = self._plan(batch, n_now)
+            self.counts.lag_s.record((time.monotonic_ns() - due.due_ns).astype(np.float64) / NS_PER_S)
+            self.counts.progress.n_accepted += n_now
+            with self.seconds.spent_on("send"):
+                for sink, filter in self._outputs:
+                    sink.send(filter.unsent(due))
+                    sink.poll(0.0)
+            self._on_send(due)
         return n_now
 
-    def _send(self, outgoing: OutgoingBatch, encoded: EncodedBatch, part: slice) -> None:
-        due = encoded[part]
-        self.counts.plan(outgoing, part, due.virtual_shard)
-        self.counts.lag_s.record((time.monotonic_ns() - due.due_ns).astype(np.float64) / NS_PER_S)
-        self.counts.progress.n_accepted += len(due)
-        self._at = part.stop
-        with self.seconds.spent_on("send"):
-            for sink, filter in self._outputs:
-                sink.send(filter.unsent(due))
-                sink.poll(0.0)
-        self._on_send(due)
-
-    def _drop_late(self, outgoing: OutgoingBatch, encoded: EncodedBatch) -> None:
+    def _drop_late(self, batch: CurrentBatch) -> None:
         """Give up events that are later than the user allows."""
         if self._max_lag_s is None:
             return
         oldest_ns = time.monotonic_ns() - int(self._max_lag_s * NS_PER_S)
-        n_late = self.n_waiting(oldest_ns)
+        n_late = batch.n_due(oldest_ns)
         if n_late:
-            self._drop(outgoing, encoded, n_late)
+            self._drop(batch, n_late)
             self._catch_up.jump(oldest_ns)
 
-    def _drop(self, outgoing: OutgoingBatch, encoded: EncodedBatch, n_events: int) -> None:
-        part = slice(self._at, self._at + n_events)
-        late = encoded[part]
-        self._at = part.stop
-        self.counts.plan(outgoing, part, late.virtual_shard)
+    def _drop(self, batch: CurrentBatch, n_events: int) -> None:
+        late = self._plan(batch, n_events)
         for sink, filter in self._outputs:
             sink.drop(filter.unsent(late))
 
-    def _next_due_ns(self) -> int:
-        return int(self._batch[1].due_ns[self._at]) if self._batch else NO_LIMIT
-
-    def _round_trip_s(self) -> float:
-        """Of the broker; nan where there is none, or before it is known."""
-        return self._kafka.round_trip_s() if self._kafka else float("nan")
-
-    def _judge_broker(self) -> None:
-        """Count the time with a full queue for the broker where it answers late; until that is known, keep it open."""
-        round_trip_s, full_s = self._round_trip_s(), self.seconds.full
-        if not np.isnan(round_trip_s):
-            self._slow_s += full_s - self._judged_s if round_trip_s > SLOW_ROUND_TRIP_S else 0.0
-            self._judged_s = full_s
+    def _plan(self, batch: CurrentBatch, n_events: int) -> EncodedBatch:
+        """Count the next events as planned, before any sink may hold them; returns their lines."""
+        part = batch.take(n_events)
+        encoded = batch.encoded[part]
+        self.counts.plan(batch.outgoing, part, encoded.virtual_shard)
+        return encoded

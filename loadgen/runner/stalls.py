@@ -20,9 +20,11 @@ MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A stretch of the run, seconds after the schedule's zero, and how many events were due and not settled at its end.
+    """A stretch of the run, seconds after the schedule's zero.
 
-    Where there is no schedule, those in flight count as due.
+    Attributes:
+        start_s, end_s: of the stretch.
+        n_due: events due and not completed at its end; where there is no schedule, those in flight.
     """
 
     start_s: float
@@ -47,7 +49,7 @@ class _Seen:
     delivered_ns: int = 0
     at_s: float = 0.0
     scheduled: float = 0.0
-    n_settled: int = 0
+    n_completed: int = 0
     in_flight: int = 0
 
 
@@ -70,25 +72,25 @@ class Stalls:
         if tally.count(Outcome.DELIVERED) <= before.n_delivered:
             before.in_flight = max(before.in_flight, tally.in_flight)
             return
-        resumed = [pulse for pulse in totals.pulses if pulse.resumed_ns > before.delivered_ns]
+        resumed = [activity for activity in totals.activities if activity.resumed_ns > before.delivered_ns]
         if resumed:
-            end_ns = min(pulse.resumed_ns for pulse in resumed)
-            waited_ns = [p.waited_ns if p in resumed else p.waiting_ns for p in totals.pulses]
+            end_ns = min(activity.resumed_ns for activity in resumed)
+            waited_ns = [p.waited_ns if p in resumed else p.waiting_ns for p in totals.activities]
             self._add(totals, t0_ns, waited_ns, end_ns)
-        latest_ns = max((pulse.delivered_ns for pulse in totals.pulses), default=0)
+        latest_ns = max((activity.delivered_ns for activity in totals.activities), default=0)
         self._seen = _Seen(
             n_delivered=tally.count(Outcome.DELIVERED),
             delivered_ns=max(before.delivered_ns, latest_ns),
-            at_s=totals.at_s(t0_ns),
+            at_s=totals.moments.at_s(t0_ns),
             scheduled=totals.scheduled,
-            n_settled=tally.planned - tally.in_flight,
+            n_completed=tally.planned - tally.in_flight,
             in_flight=tally.in_flight,
         )
 
     def end(self, totals: Totals, t0_ns: int, end_ns: int) -> None:
         """Take the last totals: what still waits will wait for ever."""
         self.watch(totals, t0_ns)
-        self._add(totals, t0_ns, [pulse.waiting_ns for pulse in totals.pulses], end_ns)
+        self._add(totals, t0_ns, [activity.waiting_ns for activity in totals.activities], end_ns)
 
     def _add(self, totals: Totals, t0_ns: int, waited_ns: list[int], end_ns: int) -> None:
         """Note a stall, if it was one: since the last delivery, or since events began to wait, until here."""
@@ -102,20 +104,20 @@ class Stalls:
             self.found.remove(min(self.found, key=lambda stall: stall.length_s))
 
     def _n_due(self, totals: Totals, t0_ns: int, at_s: float) -> int:
-        """Events due by then and not settled when the stall began; those in flight where nothing is scheduled."""
+        """Events due by then and not completed when the stall began; those in flight where nothing is scheduled."""
         seen = self._seen
         if np.isnan(totals.scheduled):
             return max(seen.in_flight, totals.primary_sink.in_flight)
-        moments = [seen.at_s, max(totals.at_s(t0_ns), seen.at_s + 1e-9)]
-        return max(0, round(float(np.interp(at_s, moments, [seen.scheduled, totals.scheduled]))) - seen.n_settled)
+        moments = [seen.at_s, max(totals.moments.at_s(t0_ns), seen.at_s + 1e-9)]
+        return max(0, round(float(np.interp(at_s, moments, [seen.scheduled, totals.scheduled]))) - seen.n_completed)
 
     def _clip(self, totals: Totals, t0_ns: int) -> None:
         """A worker that was heard late may have delivered in what was taken for a stall."""
         if not self.found:
             return
         last = self.found[-1]
-        for pulse in totals.pulses:
-            resumed_s = (pulse.resumed_ns - t0_ns) / NS_PER_S
+        for activity in totals.activities:
+            resumed_s = (activity.resumed_ns - t0_ns) / NS_PER_S
             if last.start_s < resumed_s < last.end_s:
                 last = replace(last, end_s=resumed_s)
         self.found[-1:] = [last] if last.length_s >= LEAST_S else []

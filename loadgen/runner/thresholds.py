@@ -111,7 +111,7 @@ def _latency_s(figure: Figure, recorded: Sparse) -> float:
 
 
 class ThresholdEvaluation:
-    """One threshold in the course of a run."""
+    """One threshold in the evaluation of a run."""
 
     def __init__(self, threshold: Threshold) -> None:
         """Not judged yet."""
@@ -178,7 +178,7 @@ class Thresholds:
 
     def __init__(self, asked: Sequence[Threshold], warm_up_s: float, stop: Callable[[], None]) -> None:
         """Begin; `stop` ends the run, once one that says so is broken."""
-        self._courses = [ThresholdEvaluation(threshold) for threshold in asked]
+        self._evaluations = [ThresholdEvaluation(threshold) for threshold in asked]
         lengths_s = {threshold.window_s for threshold in asked if threshold.window_s is not None}
         self._rolling = {length_s: Rolling(length_s) for length_s in lengths_s}
         self._warm_up_s, self._stop = warm_up_s, stop
@@ -188,26 +188,26 @@ class Thresholds:
         if window.start_s < self._warm_up_s:
             return
         spans = {length_s: rolling.add(window) for length_s, rolling in self._rolling.items()}
-        broken = [course for course in self._courses if self._breaks(course, window, spans)]
-        if any(course.threshold.abort for course in broken):
+        broken = [evaluation for evaluation in self._evaluations if self._breaks(evaluation, window, spans)]
+        if any(evaluation.threshold.abort for evaluation in broken):
             self._stop()
 
     def broken(self) -> dict[str, bool]:
         """Each threshold as it was written, and whether it is broken by now."""
-        return {str(course.threshold): course.is_broken for course in self._courses}
+        return {str(evaluation.threshold): evaluation.is_broken for evaluation in self._evaluations}
 
     def judged(self, whole: Window) -> list[ThresholdResult]:
         """What became of each, if the run ended now; `whole` is all of it after the warm-up."""
-        return [course.so_far(whole) for course in self._courses]
+        return [evaluation.so_far(whole) for evaluation in self._evaluations]
 
-    def _breaks(self, course: ThresholdEvaluation, window: Window, spans: dict[float, Window | None]) -> bool:
-        threshold = course.threshold
+    def _breaks(self, evaluation: ThresholdEvaluation, window: Window, spans: dict[float, Window | None]) -> bool:
+        threshold = evaluation.threshold
         if threshold.window_s is None:
-            return threshold.stays_broken and course.grow(window)
+            return threshold.stays_broken and evaluation.grow(window)
         span = spans[threshold.window_s]
         if span is None or (threshold.figure.name in WHILE_OFFERED and span.length_s - span.offered_s > TAIL_S):
             return False
-        return course.judge(span)
+        return evaluation.judge(span)
 
 
 def _wrong(op: str, value: float, limit: float) -> float:

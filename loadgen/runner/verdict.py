@@ -1,30 +1,16 @@
-"""How far a run came that ended before its end, as a sentence.
-
-In: settings, why it ended, when, and how much it had planned by then. Out: "stopped after 12.0 s of 60.0 s: SIGTERM".
-What is said of the rates, the schedule and the deliveries of such a run holds until then, and for no longer.
-
-What a run's figures mean: the rate that was achieved, what limited it, stalls, thresholds; and the JSON summary.
+"""What a run's figures mean: the rate achieved, what limited it, stalls, thresholds; as JSON and as sentences.
 
 In: the totals, and the part of the run that is measured, which is all but its warm-up. Out: a `Verdict`. It claims
 nothing that was not measured: where two causes are about equal, or none is known, it says "unknown".
-
-The verdict as a person reads it: a line each, the thresholds last.
-
-In: totals and verdict. Out: sentences. The latency is the one from the intended time, which a full queue cannot hide.
 """
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
-
-from loadgen.signals import CALLED, number_in
-
-if TYPE_CHECKING:
-    from loadgen.config import RunSettings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 
+from loadgen.config import RunSettings
 from loadgen.histogram import bucket_edges_s
 from loadgen.ledger import cost_us
 from loadgen.record import Counts, Percentiles, Summary, finite
@@ -32,6 +18,7 @@ from loadgen.runner.history import Window
 from loadgen.runner.stalls import Stall
 from loadgen.runner.thresholds import ThresholdResult, Thresholds
 from loadgen.runner.totals import Totals
+from loadgen.signals import CALLED, number_in
 from loadgen.terminal import percentiles
 
 BROKEN_OFF = ("error", "interrupted twice")
@@ -39,15 +26,15 @@ BROKEN_OFF = ("error", "interrupted twice")
 _WHY = {
     "interrupted twice": "Ctrl-C twice, without waiting for events in flight",
     "threshold": "a threshold was broken, and says abort",
-    "reader gone": "whoever read its output had seen enough",
+    "reader gone": "the reader of its output closed it",
     "error": "an error",
 }
 
 
 def cut_short(
-    settings: "RunSettings", reason: str, stopped_s: float | None, n_planned: int = 0, simulated_ms: int = 0
+    settings: RunSettings, reason: str, stopped_s: float | None, n_planned: int = 0, simulated_ms: int = 0
 ) -> str:
-    """How far it came, of what it was asked for, and what stopped it.
+    """How far a run came that ended before its end, as "stopped after 12.0 s of 60.0 s: SIGTERM".
 
     Args:
         settings: of the run.
@@ -60,10 +47,6 @@ def cut_short(
     why = _WHY.get(reason, reason) if number is None else CALLED[number]
     if stopped_s is None:
         return f"stopped before its first event: {why}"
-    return f"stopped after {', '.join(_came(settings, stopped_s, n_planned, simulated_ms))}: {why}"
-
-
-def _came(settings: "RunSettings", stopped_s: float, n_planned: int, simulated_ms: int) -> list[str]:
     duration_s = settings.duration_s
     parts = [f"{stopped_s:,.1f} s" if duration_s is None else f"{stopped_s:,.1f} s of {duration_s:,.1f} s"]
     if settings.events is not None:
@@ -71,7 +54,7 @@ def _came(settings: "RunSettings", stopped_s: float, n_planned: int, simulated_m
         parts.append(f"with {n_planned:,} of {its}{settings.events:,} events")
     if settings.end_ms is not None:
         parts.append(f"at {_moment(simulated_ms)} of a window that ends {_moment(settings.end_ms)}")
-    return parts
+    return f"stopped after {', '.join(parts)}: {why}"
 
 
 def _moment(at_ms: int) -> str:
@@ -84,7 +67,7 @@ KEPT_LAG_S = 1.0
 UNSENT_S = 0.5
 """What came due in this time before the end may be unsent where a run was told to end: it was not late yet."""
 CLEAR = 1.1
-"""A cause took at least so many times as long as the next one, or it is not named."""
+"""A cause is named only if it took at least this many times as long as the next one."""
 UNKNOWN = "unknown"
 
 
@@ -104,9 +87,9 @@ class Verdict:
         measured: all that happened after the warm-up, to the last delivery; the two rates are of it. Its outcomes
             are those of the events that were planned in it.
         stalls: when nothing was delivered although events were due, oldest first.
-        thresholds: what became of each.
-        cut_short: how far a run came that did not come to its end, and why; empty for all others. What else is said
-            of it holds until then.
+        thresholds: the result of each.
+        cut_short: how far a run came that did not come to its end, and why; empty for all others. All other figures
+            hold until then.
     """
 
     elapsed_s: float
@@ -184,9 +167,9 @@ def judge(
 
 
 def _of_its_own(measured: Window, elapsed_s: float) -> Window:
-    """The same to the last delivery, with the outcomes of the events that were planned in it, and of no others.
+    """The window up to the last delivery, with the outcomes of the events that were planned in it only.
 
-    What was in flight when the warm-up ended is not counted as delivered: the rate would seem higher than it was."""
+    Events that were in flight when the warm-up ended are left out: they would make the rate seem higher than it was."""
     if measured.length_s <= 0:
         return measured
     unfinished = measured.unfinished + measured.in_flight  # never reported
@@ -248,12 +231,12 @@ def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> Summa
 
 
 DIFFER = 1.5
-"""The two latencies differ where one is so many times the other, and by more than DIFFER_MS."""
+"""The two latencies differ if one is this many times the other, and by more than DIFFER_MS."""
 DIFFER_MS = 10.0
 
 
 def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
-    """What was asked for, what became of it, and why."""
+    """The verdict as a person reads it: a line each, the thresholds last."""
     if verdict.cut_short:
         yield verdict.cut_short
         if not totals.primary_sink.planned:
@@ -264,37 +247,28 @@ def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
         yield _latencies(verdict)
     if verdict.stalls:
         yield _stalls(verdict)
-    if limit := _limit(verdict):
-        yield limit
+    if not verdict.is_broken_off:
+        yield _limit(verdict)
     if totals.restarts:
         yield f"{totals.restarts} workers restarted; at most {totals.repeated_possibly:,} events sent twice"
-    yield _delivery(totals, verdict)
+    if totals.perfect:
+        yield f"every {'event that was planned until then' if verdict.cut_short else 'planned event'} was delivered"
+    else:
+        yield "NOT every planned event was delivered, see the table"
     for judged in verdict.thresholds:
         yield f"{'✓' if judged.passed else '✗'} {judged.sentence()}"
-
-
-def _delivery(totals: Totals, verdict: Verdict) -> str:
-    if not totals.perfect:
-        return "NOT every planned event was delivered, see the table"
-    if verdict.cut_short:
-        return "every event that was planned until then was delivered"
-    return "every planned event was delivered"
 
 
 def _rates(totals: Totals, verdict: Verdict) -> str:
     measured = verdict.measured
     target = "as fast as possible" if verdict.target_per_s is None else f"target {verdict.target_per_s:,.1f}/s"
     warm_up = f" after {measured.start_s:,.1f} s of warm-up" if measured.start_s else ""
+    per_event = cost_us(totals.cpu_s, totals.primary_sink.planned, verdict.elapsed_s, max(1, len(totals.activities)))
+    cpu = "" if per_event is None else f"; {per_event:.2f} µs CPU an event"
     return (
         f"{target}, achieved {verdict.achieved_per_s:,.1f}/s over {measured.length_s:,.1f} s{warm_up}; "
-        f"schedule lag {percentiles(measured.schedule_lag)}{_cpu(totals, verdict)}"
+        f"schedule lag {percentiles(measured.schedule_lag)}{cpu}"
     )
-
-
-def _cpu(totals: Totals, verdict: Verdict) -> str:
-    """What an event costs, where that is what the workers' CPU time went to."""
-    per_event = cost_us(totals.cpu_s, totals.primary_sink.planned, verdict.elapsed_s, max(1, len(totals.pulses)))
-    return "" if per_event is None else f"; {per_event:.2f} µs CPU an event"
 
 
 def _latencies(verdict: Verdict) -> str:
@@ -312,25 +286,17 @@ def _latencies(verdict: Verdict) -> str:
 
 
 def _stalls(verdict: Verdict) -> str:
-    longest = max(verdict.stalls, key=lambda stall: stall.length_s)
-    n_more = len(verdict.stalls) - 1
+    longest, n_more = max(verdict.stalls, key=lambda stall: stall.length_s), len(verdict.stalls) - 1
+    was = "in flight" if verdict.target_per_s is None else "due"
     more = f"; {n_more} more such stretch{'es' if n_more > 1 else ''}" if n_more else ""
-    return f"{stall_line(longest, verdict.target_per_s is not None)}{more}"
-
-
-def stall_line(stall: Stall, is_paced: bool) -> str:
-    """One stretch in which nothing was delivered."""
-    was = "due" if is_paced else "in flight"
     return (
-        f"nothing was delivered from {stall.start_s:,.1f} s to {stall.end_s:,.1f} s ({stall.length_s:,.1f} s) "
-        f"although {stall.n_due:,} events were {was}"
+        f"nothing was delivered from {longest.start_s:,.1f} s to {longest.end_s:,.1f} s ({longest.length_s:,.1f} s) "
+        f"although {longest.n_due:,} events were {was}{more}"
     )
 
 
 def _limit(verdict: Verdict) -> str:
-    """What the rate was limited by; empty for a run that was broken off."""
-    if verdict.is_broken_off:
-        return ""
+    """What the rate was limited by."""
     if verdict.in_warm_up:
         return "the run ended in its warm-up: nothing was measured; lower --warm-up, or let it run longer"
     if verdict.limited_by == "schedule":

@@ -1,4 +1,4 @@
-"""Imported by the fork server, never by anything else: what each worker would otherwise do anew at its start.
+"""Imported by the fork server, never by anything else: what each worker would otherwise do at its start.
 
 Arrow's functions and NumPy's rarer modules are set up when they are first used; here that happens once, before the
 fork.

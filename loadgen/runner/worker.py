@@ -9,6 +9,8 @@ pipe.
 import os
 import time
 import traceback
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
@@ -16,7 +18,6 @@ import numpy as np
 
 from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
 from loadgen.runner.assignment import ShardAssignment, Unthrottled, make_schedule
-from loadgen.runner.batches import Batches
 from loadgen.runner.messages import (
     Drain,
     Go,
@@ -29,13 +30,13 @@ from loadgen.runner.messages import (
     empty_snapshot,
 )
 from loadgen.runner.outputs import ResumeFilter, open_sinks
-from loadgen.runner.send_loop import SendCounts, SendLoop
+from loadgen.runner.send_loop import Batch, SendCounts, SendLoop
 from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.schedule import NS_PER_S, Schedule
 from loadgen.sink import EncodedBatch
 from loadgen.sink.stream import StreamSink
-from loadgen.stream import EventStream
+from loadgen.stream import EventStream, ShardStream
 from loadgen.verifier.worker_progress import ProgressSlot, WorkerProgress
 
 TICK_S = 0.005
@@ -46,27 +47,29 @@ LATE_REPORT_S = 0.05
 N_SAMPLES = 3
 IDLE_POLL_S = 0.1
 ALONE_S = 3.0
-"""Longest wait for events in flight once the coordinator is gone: there is nobody left to end a worker that hangs."""
+"""Longest wait for events in flight once the coordinator is gone, because nothing else ends a worker that hangs."""
 NEVER_NS = 1 << 62
+N_WARM = 4
+"""Batches that a paced worker has in memory at times; before that memory was first used, making one takes long."""
 
 
 class CoordinatorGone(Exception):
     """The other end of the pipe is closed: drain and end."""
 
 
-def run_worker(task: ShardAssignment, connection: Connection, place: ProgressSlot) -> None:
+def run_worker(assignment: ShardAssignment, connection: Connection, slot: ProgressSlot) -> None:
     """Entry point of the process: be one worker until told to drain, or until the events are used up."""
     ignore()
     worker = None
     try:
-        worker = Worker(task, connection, place.open())
+        worker = Worker(assignment, connection, slot.open())
         worker.run()
     except (CoordinatorGone, BrokenPipeError, ConnectionResetError):
         if worker:
             worker.abandon()
-    except Exception as error:  # of any kind: what the coordinator is not told, nobody sees
+    except Exception as error:  # of any kind: only the coordinator can report it
         with suppress(BrokenPipeError, ConnectionResetError):
-            connection.send(_last_word(worker, error, task.index))
+            connection.send(_last_word(worker, error, assignment.index))
 
 
 def _last_word(worker: "Worker | None", error: Exception, index: int) -> Snapshot:
@@ -90,23 +93,81 @@ def _failure(error: Exception, index: int) -> LoadgenError:
     return WorkerFailed(f"worker {index} failed: {described(error)}; {step}")
 
 
+class Batches:
+    """Reads a stream, one batch ahead where there is a schedule: a `BatchSource`.
+
+    The next batch is made by a thread of its own while the present one is sent, because making it takes longer than an
+    event may be late. NumPy and Arrow leave the interpreter to the other thread most of the time.
+
+    Attributes:
+        is_over: the stream has ended.
+    """
+
+    def __init__(self, stream: ShardStream, filters: Sequence[ResumeFilter], seconds: Seconds) -> None:
+        """Make none yet.
+
+        Args:
+            stream: the worker's events.
+            filters: one for each sink: what need not be made again.
+            seconds: where the time that the worker waits for a batch is counted.
+        """
+        self._stream, self._filters, self._seconds = stream, filters, seconds
+        self._thread = ThreadPoolExecutor(1, "batches")
+        self._ahead: Future[Batch | None] | None = None
+        self.is_over = False
+
+    def warm_up(self, paced: bool) -> None:
+        """Make the first batch: after the start it would make the first events late."""
+        self._stream.warm_up(N_WARM if paced else 1)
+
+    def start(self, schedule: Schedule, go: Go) -> None:
+        """From now on it is known when events are due: the first batch is made."""
+        self._stream.start(schedule, go.t0_ns, go.t0_wall_ms)
+        self._is_paced = schedule.paced
+        self._make_ahead()
+
+    def next(self, limit_ns: int) -> Batch | None:
+        """The batch that was made ahead, or one that is made now; None at the end."""
+        with self._seconds.spent_on("generate"):
+            batch = self._ahead.result() if self._ahead else self._make()
+        self.is_over = batch is None
+        self._make_ahead()
+        return batch
+
+    def end(self) -> None:
+        """Stop making batches."""
+        self._thread.shutdown()
+
+    def _make_ahead(self) -> None:
+        """Begin the next one, unless a predecessor has completed some: which ones depends on this one's sending."""
+        is_wanted = self._is_paced and not any(filter.left.any() for filter in self._filters)
+        self._ahead = self._thread.submit(self._make) if is_wanted else None
+
+    def _make(self) -> Batch | None:
+        outgoing = self._stream.next()
+        if outgoing is None:
+            return None
+        is_completed = all(filter.is_done(outgoing.events) for filter in self._filters)
+        return outgoing, None if is_completed else self._stream.encode(outgoing)
+
+
 class Worker:
     """Steps a shard, paces its events and offers them to the sinks."""
 
-    def __init__(self, task: ShardAssignment, connection: Connection, reached: WorkerProgress) -> None:
-        plan, settings = task.plan, task.plan.settings
-        self._task, self._connection, self._settings = task, connection, settings
+    def __init__(self, assignment: ShardAssignment, connection: Connection, progress: WorkerProgress) -> None:
+        plan, settings = assignment.plan, assignment.plan.settings
+        self._owned, self._connection, self._settings = assignment.owned(), connection, settings
         catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
         events = EventStream(settings, plan.simulation, catalog, plan.model, is_checked=True)
-        stream = events.part(task.owned())
+        stream = events.part(self._owned)
         self._shard, user_ids = stream.shard, stream.shard.listeners.user_id
-        self._sinks = open_sinks(task, user_ids, connection)
-        outputs = [(sink, ResumeFilter.of(sink, task.legacy)) for sink in self._sinks]
+        self._sinks = open_sinks(assignment, user_ids, connection)
+        outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint)) for sink in self._sinks]
         self._batches = Batches(stream, [filter for _, filter in outputs], seconds := Seconds())
-        counts = SendCounts.of(plan, reached, task.legacy.served_ns)
+        counts = SendCounts.of(plan, progress, assignment.checkpoint.served_ns)
         max_lag_s = None if settings.unpaced else settings.max_lag_s
         self._loop = SendLoop(self._batches, outputs, counts, seconds, max_lag_s, self._show_samples)
-        self._is_complete = False
+        self._has_offered_all = False
         self._samples: list[tuple[int, bytes]] | None = []
         self._schedule: Schedule = Unthrottled()  # until the start is known
         self._next_snapshot_ns = 0
@@ -121,7 +182,7 @@ class Worker:
         order = self._first_order()
         if isinstance(order, Go):
             self._start(order)
-            self._is_complete = self._produce()
+            self._has_offered_all = self._produce()
             self._end_ns = min(self._end_ns, time.monotonic_ns())
         elif isinstance(order, Drain):
             self._drain_order = order
@@ -153,7 +214,7 @@ class Worker:
 
     def _start(self, go: Go) -> None:
         self._go = go
-        self._schedule = make_schedule(self._task, go)
+        self._schedule = make_schedule(self._settings, self._owned, go.t0_ns)
         self._batches.start(self._schedule, go)
         time.sleep(max(0, go.t0_ns - time.monotonic_ns()) / NS_PER_S)
         self._idle_cpu_s = time.process_time()
@@ -182,7 +243,7 @@ class Worker:
         if self._samples:  # it had fewer events than it would have shown
             self._connection.send(Samples(self._samples))
         last = self.snapshot()
-        last.done, last.ended_ns, last.complete = True, ended_ns, self._is_complete
+        last.done, last.ended_ns, last.offered_all = True, ended_ns, self._has_offered_all
         self._connection.send(last)
 
     def _go_on(self) -> None:

@@ -1,7 +1,7 @@
 """Snapshots between hosts: what a worker reports to the master, as JSON types.
 
-In: a worker's `Snapshot`. Out: the same at the master, with times on the master's clock. The monotonic clocks of two
-hosts are unrelated, so a snapshot travels with ages, not with times.
+In: a worker's `Snapshot`. Out: the same at the master, without its activity, and with times on the master's clock. The
+monotonic clocks of two hosts are unrelated, so a snapshot travels with ages, not with times.
 """
 
 from typing import Any
@@ -10,11 +10,10 @@ import numpy as np
 
 from loadgen.histogram import Sparse
 from loadgen.ledger import Fingerprint, Tally
-from loadgen.runner.messages import Activity, Seconds, Snapshot
+from loadgen.runner.messages import Seconds, Snapshot
 
 _PLAIN = ("active", "simulated_ms", "cpu_s", "slow_s", "scheduled", "round_trip_s", "done", "error", "error_kind")
 _TIMES = ("served_ns", "scheduled_ns", "ended_ns")
-_PULSE_TIMES = ("delivered_ns", "waiting_ns", "resumed_ns", "waited_ns", "seen_ns")
 _SECONDS = ("generate", "send", "full", "idle")
 
 
@@ -22,11 +21,9 @@ def packed(snapshot: Snapshot) -> dict[str, Any]:
     """The snapshot as JSON types (and nan), with its times as ages before `at_ns`."""
     plain = {name: getattr(snapshot, name) for name in _PLAIN}
     times = {name: _before(snapshot.at_ns, getattr(snapshot, name)) for name in _TIMES}
-    pulse: dict[str, Any] = {name: _before(snapshot.at_ns, getattr(snapshot.pulse, name)) for name in _PULSE_TIMES}
     return {
         **plain,
         **times,
-        "pulse": pulse | {"n_delivered": snapshot.pulse.n_delivered},
         "seconds": {name: getattr(snapshot.seconds, name) for name in _SECONDS},
         "lag": Sparse.of(snapshot.schedule_lag_s).as_json(),
         "tallies": {name: _packed_tally(tally) for name, tally in snapshot.tallies.items()},
@@ -37,14 +34,12 @@ def unpacked(content: dict[str, Any], at_ns: int) -> Snapshot:
     """The snapshot from `packed`, as if it had been taken at this time.monotonic_ns()."""
     plain: dict[str, Any] = {name: content[name] for name in _PLAIN}
     times: dict[str, Any] = {name: _after(at_ns, content[name]) for name in _TIMES}
-    pulse: dict[str, Any] = {name: _after(at_ns, content["pulse"][name]) for name in _PULSE_TIMES}
     return Snapshot(
         tallies={name: _tally(tally) for name, tally in content["tallies"].items()},
-        settled={},
+        completed={},
         file_bytes={},
         schedule_lag_s=Sparse.from_json(content["lag"]).full(),
         seconds=Seconds(**content["seconds"]),
-        pulse=Activity(n_delivered=content["pulse"]["n_delivered"], **pulse),
         at_ns=at_ns,
         **plain,
         **times,

@@ -3,8 +3,8 @@
     attend → stream.next → stream.encode → loop.turn → snapshot
 
 In: a `Plan`, the shard's part of it, and from another thread: how many listeners of each taste are to be online, a
-lease, and "stop". Out: events to Kafka, and snapshots to look at. `run` belongs in a native thread of its own; `turn`,
-of which it is a loop, never waits and may be called from anywhere.
+lease, and "stop". Out: events to Kafka, and snapshots to read. `run` needs a native thread of its own; `turn`, which it
+repeats, never waits and may be called from any thread.
 """
 
 import time
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from loadgen.errors import LoadgenError, WorkerFailed, described
 from loadgen.event import Int64s
-from loadgen.runner.assignment import Unthrottled
+from loadgen.runner.assignment import make_schedule
 from loadgen.runner.messages import Checkpoint, Plan, Seconds, Snapshot
 from loadgen.runner.outputs import ResumeFilter
 from loadgen.runner.send_loop import Batch, SendCounts, SendLoop
@@ -21,18 +21,18 @@ from loadgen.scenarios.lease_table import Lease
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.dynamic_population import TASTES, DynamicPopulation
 from loadgen.simulate.feed import MAX_BATCH, owned_listeners, owned_virtual_shards, window_for
-from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S, NaturalSchedule
+from loadgen.simulate.schedule import NS_PER_MS, NS_PER_S
 from loadgen.sink.kafka import KafkaSink
 from loadgen.stream import EventStream
 from loadgen.verifier.worker_progress import WorkerProgress
 
 AHEAD_S = 0.1
-"""An engine that keeps its schedule makes the events of so long at once: each making has a fixed cost. So late, at
-most, those who come and go are noticed."""
+"""An engine that keeps its schedule makes the events of this time at once, because each batch has a fixed cost. It
+notices by this much later, at most, who comes and goes."""
 TICK_S = 0.01
 """Between two turns of an engine that keeps its schedule: what becomes due meanwhile goes together."""
 PACED_BATCH = 16_384
-"""So many events are made at a time at most, also by an engine that is behind: users come and go in between."""
+"""The most events made at a time, also by an engine that is behind, because users come and go in between."""
 UNPACED_S = 300.0
 """Simulated time that an engine without a schedule makes at once, at most: at 60 s each of two engines with 25,000
 listeners made batches of 15,000 events, for 0.31 us an event; batches of 65,000 take 0.21. It bounds how far simulated
@@ -54,62 +54,101 @@ class EngineShard:
     fencing_token: int = 0
 
 
-class Engine:
-    """Keeps as many listeners online as it is told to, and sends what they do.
+class OnlineListeners:
+    """The batches of the listeners online: a `BatchSource`.
 
     Attributes:
-        wanted: listeners of each taste that are to be online.
-        stopping: drain and end.
-        latest: the snapshot last published; None before the engine has begun.
+        wanted: listeners of each taste that are to be online; another thread may write it.
+        population: the listeners of the shard.
     """
 
-    def __init__(self, plan: Plan, part: EngineShard, lease: Lease) -> None:
-        """Build the shard and the producer: a second or so.
+    is_over = False
+    """Listeners never stop by themselves."""
+
+    def __init__(self, plan: Plan, shard: EngineShard, seconds: Seconds) -> None:
+        """Draw the listeners of a shard, all of them offline; `seconds` counts the time that batches take."""
+        self.wanted: tuple[int, ...] = (0,) * len(TASTES)
+        self._settings, self._simulation, self._seconds = plan.settings, plan.simulation, seconds
+        catalog = load(plan.catalog_path)
+        self._owned = owned_virtual_shards(shard.shard, shard.of, 0, 1)
+        user_ids = owned_listeners(plan.settings.users, self._owned)
+        self.population = DynamicPopulation(plan.simulation, catalog, user_ids, plan.model, shard.fencing_token)
+        self._stream = EventStream(plan.settings, plan.simulation, catalog, plan.model).part(
+            self._owned, self.population
+        )
+
+    def start(self, t0_ns: int) -> None:
+        """Let the schedule begin at this moment."""
+        self._t0_ns = t0_ns
+        self._stream.start(make_schedule(self._settings, self._owned, t0_ns), t0_ns, time.time_ns() // NS_PER_MS)
+
+    def next(self, limit_ns: int) -> Batch | None:
+        """The next batch; None where those made last reach beyond the limit. Listeners come and go here."""
+        if not self._is_behind(limit_ns):
+            return None
+        with self._seconds.spent_on("generate"):
+            self.population.attend(self.wanted)  # first: how far a step goes depends on how many there are
+            outgoing = self._stream.next(self._until_ms(limit_ns))
+            return None if outgoing is None else (outgoing, self._stream.encode(outgoing))
+
+    def scheduled_per_s(self) -> float:
+        """Events that these listeners cause in a second, now."""
+        return self.population.events_per_s * self._settings.speed
+
+    def _is_behind(self, limit_ns: int) -> bool:
+        """Whether simulated time has to go on."""
+        if self._settings.unpaced:
+            return any(self.wanted) or any(self.population.online)
+        return self.population.now_ms <= self._simulated_ms(limit_ns)
+
+    def _until_ms(self, limit_ns: int) -> int:
+        """How far it may go in one step."""
+        now_ms, per_s = self.population.now_ms, max(self.population.events_per_s, 1.0)
+        if self._settings.unpaced:
+            return now_ms + window_for(per_s, MAX_BATCH, UNPACED_S)
+        ahead_ms = int(self._simulated_ms(limit_ns + int(AHEAD_S * NS_PER_S)))
+        return max(now_ms, min(ahead_ms, now_ms + window_for(per_s, PACED_BATCH)))
+
+    def _simulated_ms(self, at_ns: int) -> float:
+        """Where simulated time should be."""
+        return self._simulation.start_ms + (at_ns - self._t0_ns) * self._settings.speed / NS_PER_MS
+
+
+class Engine:
+    """Keeps the wanted listeners online, and sends what they do.
+
+    Attributes:
+        source: the listeners; `source.wanted` says how many are to be online.
+        stopping: drain and end.
+        latest: the snapshot last published; None before the engine has begun.
+        t0_ns: the schedule's zero, time.monotonic_ns().
+    """
+
+    def __init__(self, plan: Plan, shard: EngineShard, lease: Lease) -> None:
+        """Build the shard and the producer, which takes about a second; the clock starts.
 
         Raises:
             LoadgenError: the catalogue or the topic cannot be had.
         """
-        settings = plan.settings
-        self.wanted: tuple[int, ...] = (0,) * len(TASTES)
+        assert plan.kafka is not None
+        self._settings, self._lease = plan.settings, lease
         self.stopping = False
         self.latest: Snapshot | None = None
-        self._plan, self._settings, self._lease = plan, settings, lease
-        catalog = load(plan.catalog_path)
-        owned = owned_virtual_shards(part.shard, part.of, 0, 1)
-        user_ids = owned_listeners(settings.users, owned)
-        self._shard = DynamicPopulation(plan.simulation, catalog, user_ids, plan.model, part.fencing_token)
-        self._stream = EventStream(settings, plan.simulation, catalog, plan.model).part(owned, self._shard)
-        assert plan.kafka is not None
+        self.source = OnlineListeners(plan, shard, seconds := Seconds())
+        user_ids = self.source.population.listeners.user_id
         self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
-        self._seconds = Seconds()
-        counts = SendCounts.of(plan, WorkerProgress())
-        max_lag_s = None if settings.unpaced else settings.max_lag_s
         outputs = [(self._sink, ResumeFilter.of(self._sink, Checkpoint()))]
-        self._loop = SendLoop(self, outputs, counts, self._seconds, max_lag_s)
+        max_lag_s = None if plan.settings.unpaced else plan.settings.max_lag_s
+        self._loop = SendLoop(self.source, outputs, SendCounts.of(plan, WorkerProgress()), seconds, max_lag_s)
         self._error: LoadgenError | None = None
-        self._ended_ns = 0
-        self._begin()
-
-    def _begin(self) -> None:
-        """The clock starts."""
+        self._next_publish_ns = self._ended_ns = 0
         self.t0_ns = self._loop.counts.served_ns = time.monotonic_ns()
         self._loop.start(self.t0_ns)
+        self.source.start(self.t0_ns)
         self._cpu_s = time.process_time()
-        self._schedule = (
-            Unthrottled()
-            if self._settings.unpaced
-            else NaturalSchedule(self.t0_ns, self._plan.simulation.start_ms, self._settings.speed)
-        )
-        self._stream.start(self._schedule, self.t0_ns, time.time_ns() // NS_PER_MS)
-        self._next_publish_ns = 0
-
-    @property
-    def most(self) -> tuple[int, ...]:
-        """How many listeners of each taste there are."""
-        return self._shard.most
 
     def run(self) -> None:
-        """Turn after turn until told to stop; then drain. Waits without holding anybody else up."""
+        """Turn after turn until told to stop; then drain. Other threads run while it waits."""
         try:
             while not self.stopping:
                 if not self.turn():
@@ -117,7 +156,7 @@ class Engine:
             self._drain(self._settings.drain_timeout_s)
         except LoadgenError as error:
             self._error = error
-        except Exception as error:  # nobody else sees what happens in this thread
+        except Exception as error:  # an error in this thread is not seen otherwise
             self._error = WorkerFailed(f"the engine failed: {described(error)}; its events are in the ledger")
         finally:
             self._close()
@@ -132,38 +171,6 @@ class Engine:
     def _holds(self, now_ns: int) -> bool:
         return self._lease.holds(now_ns, self._loop.counts.n_planned)
 
-    @property
-    def is_over(self) -> bool:
-        """Listeners never stop by themselves."""
-        return False
-
-    def next(self, limit_ns: int) -> Batch | None:
-        """The next batch; None where those made last reach beyond the limit. Who comes and goes is heard here."""
-        if not self._is_behind(limit_ns):
-            return None
-        with self._seconds.spent_on("generate"):
-            self._shard.attend(self.wanted)  # first: how far a step goes depends on how many there are
-            outgoing = self._stream.next(self._until_ms(limit_ns))
-            return None if outgoing is None else (outgoing, self._stream.encode(outgoing))
-
-    def _is_behind(self, limit_ns: int) -> bool:
-        """Whether simulated time has to go on."""
-        if self._settings.unpaced:
-            return any(self.wanted) or any(self._shard.online)
-        return self._shard.now_ms <= self._simulated_ms(limit_ns)
-
-    def _until_ms(self, limit_ns: int) -> int:
-        """How far it may go in one step."""
-        now_ms, per_s = self._shard.now_ms, max(self._shard.events_per_s, 1.0)
-        if self._settings.unpaced:
-            return now_ms + window_for(per_s, MAX_BATCH, UNPACED_S)
-        ahead_ms = int(self._simulated_ms(limit_ns + int(AHEAD_S * NS_PER_S)))
-        return max(now_ms, min(ahead_ms, now_ms + window_for(per_s, PACED_BATCH)))
-
-    def _simulated_ms(self, at_ns: int) -> float:
-        """Where simulated time should be."""
-        return self._plan.simulation.start_ms + (at_ns - self.t0_ns) * self._settings.speed / NS_PER_MS
-
     def _see(self, now_ns: int) -> None:
         """Look what was delivered; publish a snapshot when it is time."""
         self._loop.see(now_ns)
@@ -172,13 +179,13 @@ class Engine:
             self.latest = self._snapshot(now_ns)
 
     def _drain(self, timeout_s: float) -> None:
-        """What is due is sent once more, or dropped where it finds no room; what is in flight is waited for."""
+        """Send once more what is due, drop what finds no room, and wait for what is in flight."""
         now_ns = time.monotonic_ns()
         self._loop.finish(now_ns, self._lease.most if self._holds(now_ns) else 0)
         self._loop.drain(timeout_s, lambda: self._see(time.monotonic_ns()))
 
     def _close(self) -> None:
-        """End the producer, so that every event has an outcome, and say the last word."""
+        """End the producer, so that every event has an outcome, and publish the final snapshot."""
         self._ended_ns = time.monotonic_ns()
         try:
             self._sink.close()
@@ -197,15 +204,14 @@ class Engine:
     def _snapshot(self, now_ns: int) -> Snapshot:
         """The totals so far, in a copy that does not change."""
         until_ns = min(now_ns, self._ended_ns or now_ns)
-        active, cpu_s = sum(self._shard.online), time.process_time() - self._cpu_s
+        active, cpu_s = sum(self.source.population.online), time.process_time() - self._cpu_s
         totals = self._loop.snapshot(now_ns, active, cpu_s, self._scheduled(until_ns), until_ns)
-        return deepcopy(replace(totals, settled={}, progress={}, file_bytes={}))
+        return deepcopy(replace(totals, completed={}, progress={}, file_bytes={}))
 
     def _scheduled(self, until_ns: int) -> float:
         """See `Snapshot.scheduled`: what these listeners did so far, and will have done by now."""
         if self._settings.unpaced:
             return float("nan")
         behind_s = max(0, until_ns - self._loop.counts.served_ns) / NS_PER_S
-        is_lagging = behind_s > 2 * TICK_S
-        carried_on = behind_s * self._shard.events_per_s * self._settings.speed if is_lagging else 0.0
+        carried_on = behind_s * self.source.scheduled_per_s() if behind_s > 2 * TICK_S else 0.0
         return self._loop.counts.n_planned + self._loop.n_waiting(until_ns) + carried_on

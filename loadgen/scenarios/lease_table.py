@@ -13,7 +13,7 @@ lease also limits the number of events, which bounds what a silent worker may ha
 
 from dataclasses import dataclass, field
 
-from loadgen.simulate.dynamic_population import MAX_LIVES
+from loadgen.simulate.dynamic_population import MAX_FENCING_TOKEN
 
 NEVER_NS = 1 << 62
 NO_LIMIT = 1 << 62
@@ -127,7 +127,9 @@ class LeaseTable:
 
     def _free(self, now_s: float, index: int) -> int | None:
         """A free shard: that of the index, else the one granted least often; else one whose holder is silent."""
-        usable = [(number, shard) for number, shard in enumerate(self._shards) if shard.fencing_token < MAX_LIVES]
+        usable = [
+            (number, shard) for number, shard in enumerate(self._shards) if shard.fencing_token < MAX_FENCING_TOKEN
+        ]
         free = [number for number, shard in usable if not shard.holder]
         silent = [number for number, shard in usable if now_s > shard.until_s + MARGIN_S]
         if index in free:

@@ -100,7 +100,7 @@ class Master:
             self._leases.leave(worker)
             ledger.close(worker)
         times = {"sent_ns": report["sent_ns"], "lease_s": LEASE_S, "most": report["most"]}
-        return {**times, "shard": grant.shard, "of": grant.of, "life": grant.fencing_token, "lost": grant.lost}
+        return {**times, "shard": grant.shard, "of": grant.of, "fencing_token": grant.fencing_token, "lost": grant.lost}
 
     def finish(self, drain: Callable[[list[str]], None]) -> None:
         """End the test: drain the workers, wait for their last reports, write the ledger. May be called twice."""
@@ -128,11 +128,11 @@ class Master:
 
     def _end(self, ledger: StressLedger, drain: Callable[[list[str]], None]) -> None:
         stopped_s = ledger.now_s()
-        drain([stats.worker for stats in ledger.going_on()])
+        drain([stats.worker for stats in ledger.running()])
         deadline_s = time.monotonic() + self.settings.drain_timeout_s + LAST_WORD_S
-        while ledger.going_on() and time.monotonic() < deadline_s:
+        while ledger.running() and time.monotonic() < deadline_s:
             gevent.sleep(WATCH_S / 5)
-        for stats in ledger.going_on():
+        for stats in ledger.running():
             ledger.lose(stats.worker)
         self._next_tokens = self._leases.next_tokens()
         self._note_how_it_ended(ledger, stopped_s)
@@ -141,7 +141,7 @@ class Master:
 
     def _report(self, ledger: StressLedger) -> None:
         """Write the ledger, log the result, remember whether the test has passed."""
-        totals, verdict = ledger.totals(), ledger.verdict()
+        totals, verdict = ledger.evaluation.totals(), ledger.verdict()
         path = Path(self._options.ledger or FOLDER / f"{self._run_id}.locust.json")
         users, cohort = int(self._options.num_users or 0), int(self._options.cohort)
         self._has_passed = totals.perfect and verdict.kept and not ledger.failed and bool(totals.tallies)
@@ -174,8 +174,8 @@ class Master:
     def _watch(self, ledger: StressLedger) -> None:
         """Evaluate thresholds, and write off workers that fall silent."""
         while self._ledger is ledger:
-            ledger.watch()
-            for stats in ledger.going_on():
+            ledger.evaluation.watch(ledger.evaluation.totals())
+            for stats in ledger.running():
                 if self._leases.is_silent(stats.worker, time.monotonic()):
                     ledger.lose(stats.worker)
             gevent.sleep(WATCH_S)

@@ -11,7 +11,7 @@ import psutil
 
 MOST = 240
 EVERY_S = 5.0
-SETTLED_SHARE = 0.5
+STEADY_SHARE = 0.5
 """Growth is measured over this latest share of the time, because caches and queues fill first."""
 MB = 1e6
 
@@ -42,7 +42,7 @@ class Memory:
             self.sizes, self._every_s = self.sizes[::2], 2 * self._every_s
 
     def growth_per_hour(self) -> float | None:
-        """Bytes per hour in the settled part; None with fewer than three sizes.
+        """Bytes per hour in the steady part; None with fewer than three sizes.
 
         The median slope of all pairs of sizes (Theil–Sen), because an allocator takes memory in steps of some MB, and
         one step is not growth.
@@ -50,11 +50,11 @@ class Memory:
         if not self.sizes:
             return None
         first_s, last_s = self.sizes[0][0], self.sizes[-1][0]
-        settled = [size for size in self.sizes if size[0] >= last_s - SETTLED_SHARE * (last_s - first_s)]
-        if len(settled) < 3:
+        steady = [size for size in self.sizes if size[0] >= last_s - STEADY_SHARE * (last_s - first_s)]
+        if len(steady) < 3:
             return None
-        times_s, n_bytes = np.array(settled, np.float64).T
-        earlier, later = np.triu_indices(len(settled), 1)
+        times_s, n_bytes = np.array(steady, np.float64).T
+        earlier, later = np.triu_indices(len(steady), 1)
         slopes = (n_bytes[later] - n_bytes[earlier]) / (times_s[later] - times_s[earlier])
         return float(np.median(slopes)) * 3600.0
 

@@ -52,7 +52,7 @@ def _add_own(add: Any) -> None:
     """The options that only Locust has."""
     about = "Size of the population from which the listeners online are taken, over all workers."
     add("--listeners", type=_number(1, 10_000_000), default=LISTENERS, metavar="N", help=about)
-    about = "Each Locust user is so many listeners: few users can be many listeners."
+    about = "Listeners for each Locust user: few users can be many listeners."
     add("--cohort", type=_number(1, MAX_COHORT), default=1, metavar="K", help=about)
     about = "Users online over time, as high as --users, in --run-time: ramp, step, spike, soak, sine, or a file."
     add("--shape", type=_shape, default=None, metavar="NAME|FILE", help=about, include_in_web_ui=False)

@@ -92,13 +92,15 @@ class LocustWorker:
         """Take the answer to a report."""
         if answer["lost"] and not self._lost:
             self._lost = True
-            log.error("this worker was cut off for so long that its shard was given to another: it sends no more")
+            log.error(
+                "this worker was cut off for longer than its lease: another has its shard, and this one sends no more"
+            )
             gevent.spawn(self.drain)
         if answer["shard"] is None:
             return
         self._lease.renew(answer["sent_ns"] + int(answer["lease_s"] * NS_PER_S), answer["most"])
         if self._shard is None and not self._stopping:
-            self._shard = EngineShard(answer["shard"], answer["of"], answer["life"])
+            self._shard = EngineShard(answer["shard"], answer["of"], answer["fencing_token"])
             self._pool.spawn(self._work, self._options(), self._shard)
 
     def drain(self) -> None:
@@ -148,7 +150,7 @@ class LocustWorker:
         engine = self._engine
         if engine is not None:
             cohort = self._options().cohort
-            engine.wanted = tuple(n_users * cohort for n_users in self.users)
+            engine.source.wanted = tuple(n_users * cohort for n_users in self.users)
 
     def _report_periodically(self) -> None:
         while not self._is_done:
@@ -192,7 +194,7 @@ class LocustWorker:
         engine = self._engine
         if engine is None or self._is_short:
             return
-        for taste, wanted, most in zip(TASTES, engine.wanted, engine.most, strict=True):
+        for taste, wanted, most in zip(TASTES, engine.source.wanted, engine.source.population.most, strict=True):
             if wanted > most:
                 self._is_short = True
                 log.warning(f"{wanted:,} {taste} listeners are asked for, this shard has {most:,}; raise --listeners")

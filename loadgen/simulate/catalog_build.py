@@ -138,7 +138,7 @@ def _genres_and_voices(vocabulary: Vocabulary, rng: np.random.Generator) -> tupl
 
 
 def _no_progress(done: float, doing: str) -> None:
-    """Nobody watches."""
+    """Report no progress."""
 
 
 def build_contents(n_tracks: int, seed: int, progress: Progress | None = None) -> Contents:

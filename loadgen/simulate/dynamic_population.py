@@ -5,7 +5,7 @@ session at once; from then on it behaves as in a shard, one session after anothe
 when it comes again, it begins a session with a number that it has never had. So `itemInSession` has no gaps, no session
 is taken up twice, and no listener is in two sessions at once.
 
-    taste       mainstream           indie      mixed           in each the first so many are online:
+    taste       mainstream           indie      mixed           in each the first n are online:
     listeners   ■ ■ ■ ■ ■ □ □ □ □    ■ ■ □ □    ■ ■ ■ ■ □ □     who came last goes first
 
 A listener's events depend on (settings, catalogue, seed, user id) and on when it came: not on the shard.
@@ -28,10 +28,10 @@ from loadgen.simulate.world import SimulationSettings
 TASTES = ("mainstream", "indie", "mixed")
 """In the order of `Listeners.taste`."""
 ARRIVAL_MS = 1000
-"""Listeners that come together begin within so much simulated time: nobody presses a button in the same millisecond."""
-SESSIONS_PER_LIFE = 10_000
+"""Listeners that come together begin within this simulated time, because people never act in the same millisecond."""
+SESSIONS_PER_TOKEN = 10_000
 """A shard that is made again, after its worker has died, numbers its sessions from the next multiple of this."""
-MAX_LIVES = 99
+MAX_FENCING_TOKEN = 99
 NEVER_MS = 1 << 60
 Bools = npt.NDArray[np.bool_]
 
@@ -45,16 +45,21 @@ class DynamicPopulation(Shard):
     """
 
     def __init__(
-        self, settings: SimulationSettings, catalog: Songs, user_ids: Int64s, model: Model | None = None, life: int = 0
+        self,
+        settings: SimulationSettings,
+        catalog: Songs,
+        user_ids: Int64s,
+        model: Model | None = None,
+        fencing_token: int = 0,
     ) -> None:
-        """Draw the listeners; nobody is online.
+        """Draw the listeners, all of them offline.
 
         Args:
             settings, catalog, user_ids, model: see `Shard`.
-            life: how often the same listeners have been simulated before in this run, 0..MAX_LIVES.
+            fencing_token: how often the same listeners have been simulated before in this run, 0..MAX_FENCING_TOKEN.
         """
         super().__init__(settings, catalog, user_ids, model)
-        self._first_session = life * SESSIONS_PER_LIFE + 1
+        self._first_session = fencing_token * SESSIONS_PER_TOKEN + 1
         self._per_listener = self.events_per_s / max(1, len(user_ids))
         self._rows = [np.flatnonzero(self.listeners.taste == taste) for taste in range(len(TASTES))]
         self.most = tuple(len(rows) for rows in self._rows)
@@ -83,7 +88,7 @@ class DynamicPopulation(Shard):
         return sum(self.online)
 
     def _come(self, rows: Int64s, due_ms: Int64s) -> None:
-        """Let these begin a session; one that they were in, or that was numbered in a former life, is left behind."""
+        """Let these begin a session; one that they were in, or that a former worker numbered, is left behind."""
         if len(rows) == 0:
             return
         moving = self._records.gather(rows, due_ms[rows])

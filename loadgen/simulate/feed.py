@@ -158,7 +158,7 @@ def feed_of(
         owned: the virtual shards.
         shard: their listeners.
         impairer: see `Feed`.
-        n_events: about so many come at a time; None for what a worker takes.
+        n_events: about this many come at a time; None for what a worker takes.
     """
     quotas = None
     if settings.events is not None:

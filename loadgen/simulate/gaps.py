@@ -120,7 +120,7 @@ def _offsets_ms(zone: str, first_day: int) -> Int32s:
 LONGEST_GAP_DAYS = 3650.0
 LEAST_PLAYS_PER_DAY = 1e-3
 MOST_BUSY = 0.9
-"""Nobody listens more than this share of the time, however many plays a day were drawn."""
+"""No listener listens more than this share of the time, however many plays a day were drawn."""
 
 
 class Gaps(Protocol):

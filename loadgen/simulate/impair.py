@@ -22,7 +22,7 @@ from loadgen.rng import SLOT_BITS, draw, second, third
 
 LATE_MEAN_S = 120.0
 MAX_HELD = 8
-"""So many events of a listener wait for one at most: at `reorder=1` every ninth goes ahead of the eight before it."""
+"""At most this many events of a listener wait for one: at `reorder=1` every ninth goes ahead of the eight before it."""
 KINDS = ("drop", "duplicate", "late", "reorder", "malform")
 MARKS = {"duplicate": 1, "late": 2, "reorder": 4, "malform": 8}
 _STREAM = np.uint64(0x1A7E0FF5E7B1A5ED)

@@ -266,7 +266,7 @@ InPerS = Callable[[Level], float]
 """What a level is in events per second."""
 
 
-@lru_cache(maxsize=8)  # schedule, feed and screen ask for the same; a series may have many points
+@lru_cache(maxsize=8)  # schedule, feed and console ask for the same; a series may have many points
 def shape_of(spec: ShapeSpec, rate_per_s: float | None, run_s: float | None = None, events: int | None = None) -> Shape:
     """The shape of a run.
 

@@ -3,7 +3,7 @@
 A session that is under way at a given moment is longer than most (its length is drawn by what is left of it), its song
 is longer than most, and the moment lies anywhere in it. So: draw the song by the time that sessions spend in it, the
 session's length given that it has that song, the song's length by its own duration; then begin the song that long
-before the start and let the mechanics go on from there. Whoever is away comes back as after any session.
+before the start and let the mechanics go on from there. A listener that is away comes back as after any session.
 
 Source: the inspection paradox of renewal theory, e.g. Feller, vol. II, XI.4.
 """

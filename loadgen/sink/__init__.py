@@ -71,8 +71,8 @@ class EncodedBatch:
 class Sink(Protocol):
     """A place to which events are sent, in order.
 
-    A sink has partitions, in each of which events are settled in the order of sending (a Kafka topic has its own; a
-    file has one). So `settled` tells the successor of a worker that died where to go on.
+    A sink has partitions, in each of which events are completed in the order of sending (a Kafka topic has its own; a
+    file has one). So `completed` tells the successor of a worker that died where to go on.
     """
 
     @property
@@ -88,7 +88,7 @@ class Sink(Protocol):
         """uint16[number of listeners], the partition of each listener of the shard."""
 
     @property
-    def settled(self) -> Int64s:
+    def completed(self) -> Int64s:
         """int64[number of partitions], events of each that ended, in order: a prefix of what was sent."""
 
     @property
@@ -107,16 +107,16 @@ class Sink(Protocol):
         """Count events as dropped that the schedule gave up; they keep their place in the order."""
 
     def poll(self, timeout_s: float) -> None:
-        """Take in delivery reports, waiting at most so long for the first; raises as `send` does."""
+        """Take in delivery reports, waiting at most timeout_s for the first; raises as `send` does."""
 
     def flush(self, timeout_s: float) -> None:
-        """Wait at most so long for everything in flight; raises as `send` does."""
+        """Wait at most timeout_s for everything in flight; raises as `send` does."""
 
     def close(self) -> None:
         """Give up what is still in flight (it becomes unfinished) and free the place. Closing twice is allowed."""
 
     def marks(self) -> dict[str, int]:
-        """For files: the length in bytes of each, belonging to `settled` of the same moment; else empty."""
+        """For files: the length in bytes of each, belonging to `completed` of the same moment; else empty."""
 
     def round_trip_s(self) -> float:
         """The slowest broker round trip (p99) of the last second; nan where there is none."""

@@ -53,7 +53,7 @@ class DateFolderSink:
         compress: Compression | None = None,
         *,
         n_rows: int,
-        settled: Int64s | None = None,
+        completed: Int64s | None = None,
         before: Progress | None = None,
         resume: dict[str, int] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -65,7 +65,7 @@ class DateFolderSink:
             writer_name: unique to the run and the worker, such as `20261122-101500-ab12_w03`.
             compress: None, "gz" or "zst"; each piece of about 1 MB can be read alone.
             n_rows: the number of the shard's listeners.
-            settled: int64[1], from the predecessor's snapshot; None for a fresh start.
+            completed: int64[1], from the predecessor's snapshot; None for a fresh start.
             before: `progress` of the same snapshot.
             resume: `marks()` of the same snapshot; files of this writer are cut back to it, others of its are removed.
             clock: seconds, monotonic.
@@ -75,7 +75,7 @@ class DateFolderSink:
         """
         self.tally = Tally()
         self.partition_of_row = np.zeros(n_rows, np.uint16)
-        self.settled = np.zeros(1, np.int64) if settled is None else settled.copy()
+        self.completed = np.zeros(1, np.int64) if completed is None else completed.copy()
         self._progress = Progress.start(1, before)
         self._folder = Path(folder)
         self._file_name = f"events_{writer_name}.jsonl" + (f".{compress}" if compress else "")
@@ -92,7 +92,7 @@ class DateFolderSink:
     @property
     def progress(self) -> Progress:
         """See `Sink`."""
-        return self._progress.settle()
+        return self._progress.flush()
 
     def room(self) -> int:
         """There is always room: a full disk is an error, and a slow one makes `send` slow."""
@@ -118,8 +118,8 @@ class DateFolderSink:
     def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up; what was sent before is written first."""
         self.flush(0.0)
-        self.tally.settle(Outcome.DROPPED, lines.page)
-        self.settled[0] += len(lines)
+        self.tally.complete(Outcome.DROPPED, lines.page)
+        self.completed[0] += len(lines)
         self._progress.advance(0, lines.virtual_shard, np.full(len(lines), Outcome.DROPPED, np.uint8))
 
     def poll(self, timeout_s: float) -> None:
@@ -141,7 +141,7 @@ class DateFolderSink:
                 os.close(self._open_files.popitem()[1])
 
     def marks(self) -> dict[str, int]:
-        """The length of each file of this writer, bytes; belongs to `settled` of the same moment."""
+        """The length of each file of this writer, bytes; belongs to `completed` of the same moment."""
         return dict(self._length_bytes)
 
     def round_trip_s(self) -> float:
@@ -197,12 +197,12 @@ class DateFolderSink:
         self._end(len(sent))
 
     def _fail(self, sent: SentColumns) -> None:
-        self.tally.settle(Outcome.FAILED, sent.page)
+        self.tally.complete(Outcome.FAILED, sent.page)
         self._end(len(sent))
 
     def _end(self, n_events: int) -> None:
         self.tally.in_flight -= n_events
-        self.settled[0] += n_events
+        self.completed[0] += n_events
 
     def _path(self, day: int) -> str:
         year, month, day_of_month = str(np.datetime64(day, "D")).split("-")

@@ -1,7 +1,7 @@
-"""The bookkeeping of events in flight: per partition a queue of runs, settled in the order of sending.
+"""The bookkeeping of events in flight: per partition a queue of runs, completed in the order of sending.
 
 In: runs of events that were accepted, dropped or refused, and the broker's reports about them. Out: a tally that is
-right at every moment, and `settled`: the number of events of each partition that have ended, from the first without a
+right at every moment, and `completed`: the number of events of each partition that have ended, from the first without a
 gap. No Kafka in here, and no waiting.
 
 **Counting by watermarks.** A report per message costs as much as all the rest of the sending. It is not needed when
@@ -96,7 +96,7 @@ class SentColumns:
 def count_delivered(tally: Tally, sent: SentColumns) -> None:
     """Count these events as delivered now: pages, bytes, fingerprint and both latencies."""
     now_ns = time.monotonic_ns()
-    tally.settle(Outcome.DELIVERED, sent.page)
+    tally.complete(Outcome.DELIVERED, sent.page)
     tally.fingerprint.add(sent.virtual_shard, sent.hash)
     tally.bytes_delivered += sent.n_bytes
     tally.ack_s.record(_seconds(now_ns - sent.sent_ns))
@@ -241,27 +241,27 @@ class Gap:
 
 
 class InFlight:
-    """All runs of events that have not been settled in order yet.
+    """All runs of events that have not been completed in order yet.
 
     Attributes:
         tally: counts them.
-        settled: int64 per partition.
+        completed: int64 per partition.
         last_offset: int64 per partition, what is sent next is behind this offset; NO_OFFSET where none is known.
         n_bytes: bytes of the values in flight.
         gaps: of each partition the gap that is not closed.
         offset_unknown: partitions with events after the last watermark that were reported without an offset.
     """
 
-    def __init__(self, n_partitions: int, settled: Int64s | None, before: Progress | None) -> None:
+    def __init__(self, n_partitions: int, completed: Int64s | None, before: Progress | None) -> None:
         """Begin with nothing in flight.
 
         Args:
             n_partitions: how many there are.
-            settled: int64 per partition, from a predecessor's snapshot; None for a fresh start.
+            completed: int64 per partition, from a predecessor's snapshot; None for a fresh start.
             before: progress of the same snapshot.
         """
         self.tally = Tally()
-        self.settled = np.zeros(n_partitions, np.int64) if settled is None else settled.copy()
+        self.completed = np.zeros(n_partitions, np.int64) if completed is None else completed.copy()
         self.last_offset = np.full(n_partitions, NO_OFFSET, np.int64)
         self.n_bytes = 0
         self.gaps: dict[int, Gap] = {}
@@ -278,7 +278,7 @@ class InFlight:
 
     def skip(self, partition: int, pages: UInt8s, virtual_shard: UInt16s, outcome: Outcome) -> None:
         """These events are not given to the producer; they end after all that the partition was given before."""
-        self.tally.settle(outcome, pages)
+        self.tally.complete(outcome, pages)
         self._runs[partition].append(SkippedRun(virtual_shard, outcome))
         self._advance(partition)
 
@@ -313,11 +313,11 @@ class InFlight:
         run.own_outcomes()[position - run.start] = outcome
         run.n_reports += 1
         if run.n_reports == len(run):
-            self._settle(run)
+            self._complete(run)
             self._advance(run.partition)
 
     def resolve(self, partition: int, outcomes: UInt8s, until: SentRun | None = None) -> None:
-        """No more reports will come: settle the partition's events in doubt.
+        """No more reports will come: complete the partition's events in doubt.
 
         Args:
             partition: the partition.
@@ -329,7 +329,7 @@ class InFlight:
             run.own_outcomes()[positions] = outcomes[: len(positions)]
             self.pass_offsets(partition, int(np.count_nonzero(outcomes[: len(positions)] == Outcome.DELIVERED)))
             outcomes = outcomes[len(positions) :]
-            self._settle(run)
+            self._complete(run)
         self._advance(partition)
 
     def close_gap(self, partition: int) -> None:
@@ -364,7 +364,7 @@ class InFlight:
     def progress(self) -> Progress:
         """The progress so far, with what was delivered ahead of events still in flight."""
         self._progress.set_ahead([found for partition in range(len(self._runs)) for found in self._ahead(partition)])
-        return self._progress.settle()
+        return self._progress.flush()
 
     def _ahead(self, partition: int) -> Iterator[tuple[int, UInt16s, Int64s]]:
         """What is delivered behind the first run that has not ended: partition, virtual shards, places."""
@@ -379,12 +379,12 @@ class InFlight:
         """All events of an open run that have no other outcome are in the topic."""
         if run.outcome is not None:
             run.outcome[run.outcome == NO_REPORT] = Outcome.DELIVERED
-            self._settle(run)
+            self._complete(run)
             return
         run.ended = True
         self._arrived.append(run.sent())
 
-    def _settle(self, run: SentRun) -> None:
+    def _complete(self, run: SentRun) -> None:
         """Settle a run whose events ended in different ways."""
         run.ended = True
         outcomes, sent = run.own_outcomes(), run.sent()
@@ -395,7 +395,7 @@ class InFlight:
             if outcome is Outcome.DELIVERED:
                 count_delivered(self.tally, part)
             else:
-                self.tally.settle(outcome, part.page)
+                self.tally.complete(outcome, part.page)
         self._leave(sent)
 
     def _leave(self, sent: SentColumns) -> None:
@@ -407,7 +407,7 @@ class InFlight:
         runs = self._runs[partition]
         while runs and runs[0].ended:
             run = runs.popleft()
-            self.settled[partition] += len(run)
+            self.completed[partition] += len(run)
             self._progress.advance(partition, run.virtual_shard, run.final_outcomes)
 
 

@@ -3,8 +3,8 @@
     batch → sorted by partition → produce, event by event → reports → InFlight → tally
 
 In: batches; key = the user id's decimal digits, value = the line without its newline, timestamp = the event's own
-time; a listener's partition is computed once, as the Java client would. Out: a tally, and `settled` per partition. How
-events are counted without a report for each: in_flight.py. What is left at the end: readback.py.
+time; a listener's partition is computed once, as the Java client would. Out: a tally, and `completed` per partition.
+How events are counted without a report for each: in_flight.py. What is left at the end: readback.py.
 
 A producer belongs to the process that made it: make the sink inside the worker.
 """
@@ -98,7 +98,7 @@ class KafkaSink:
     """Produces to one topic, by one producer at a time.
 
     Attributes:
-        name, tally, partition_of_row, settled, progress: see `Sink`.
+        name, tally, partition_of_row, completed, progress: see `Sink`.
         state: see `SinkState`.
     """
 
@@ -108,7 +108,7 @@ class KafkaSink:
         self,
         settings: KafkaSettings,
         user_ids: Int64s,
-        settled: Int64s | None = None,
+        completed: Int64s | None = None,
         *,
         before: Progress | None = None,
         n_partitions: int | None = None,
@@ -120,7 +120,7 @@ class KafkaSink:
         Args:
             settings: where and how.
             user_ids: int64, the shard's listeners by row.
-            settled: int64[n_partitions], from a predecessor's snapshot; None for a fresh start.
+            completed: int64[n_partitions], from a predecessor's snapshot; None for a fresh start.
             before: `progress` of the same snapshot.
             n_partitions: of the topic; None asks the broker.
             topic_ends: partition → one past its last offset before the run; where it is missing, the first report of
@@ -141,7 +141,7 @@ class KafkaSink:
         self._new_producer()
         n_partitions = n_partitions or self._ask_partitions()
         self.partition_of_row: UInt16s = murmur2_partitions(user_ids, n_partitions)
-        self._in_flight = InFlight(n_partitions, settled, before)
+        self._in_flight = InFlight(n_partitions, completed, before)
         for partition in range(n_partitions):
             self._in_flight.last_offset[partition] = (topic_ends or {}).get(partition, NO_OFFSET + 1) - 1
 
@@ -151,9 +151,9 @@ class KafkaSink:
         return self._in_flight.tally
 
     @property
-    def settled(self) -> Int64s:
+    def completed(self) -> Int64s:
         """See `Sink`."""
-        return self._in_flight.settled
+        return self._in_flight.completed
 
     @property
     def progress(self) -> Progress:
@@ -200,12 +200,12 @@ class KafkaSink:
         self._skip(batch, Outcome.DROPPED)
 
     def poll(self, timeout_s: float) -> None:
-        """Take in delivery reports, waiting at most so long for the first; raises as `send` does."""
+        """Take in delivery reports, waiting at most timeout_s for the first; raises as `send` does."""
         self._serve(timeout_s)
         self._raise_if_broken()
 
     def flush(self, timeout_s: float) -> None:
-        """Wait at most so long until nothing is in flight; raises as `send` does."""
+        """Wait at most timeout_s until nothing is in flight; raises as `send` does."""
         deadline_s = time.monotonic() + timeout_s
         self._serve(0.0)
         while self.tally.in_flight and not self._error and time.monotonic() < deadline_s:
@@ -339,7 +339,7 @@ class KafkaSink:
         return n_partitions_of(metadata, self._settings)
 
     def _take_reports(self, timeout_s: float) -> None:
-        """Let the producer call back, waiting at most so long for the first report."""
+        """Let the producer call back, waiting at most timeout_s for the first report."""
         try:
             self._producer.poll(timeout_s)
         except KafkaException as error:  # a fatal error is raised, instead of given to the error callback

@@ -37,7 +37,7 @@ class SinkContext:
         n_rows: the number of the shard's listeners.
         run_id: names the run.
         machine, worker: together unique in the run: the I of --shard I/N, and the number of the worker there.
-        settled: int64 per partition, from the snapshot of a predecessor that died; None for a fresh start.
+        completed: int64 per partition, from the snapshot of a predecessor that died; None for a fresh start.
         progress: of the same snapshot.
     """
 
@@ -46,7 +46,7 @@ class SinkContext:
     run_id: str = ""
     machine: int = 0
     worker: int = 0
-    settled: Int64s | None = None
+    completed: Int64s | None = None
     progress: Progress | None = None
 
 
@@ -64,7 +64,7 @@ class SimpleSink(ABC):
 
     Attributes:
         context: what it was started with.
-        name, tally, partition_of_row, settled, progress: see `Sink`.
+        name, tally, partition_of_row, completed, progress: see `Sink`.
     """
 
     def start(self, context: SinkContext) -> None:
@@ -72,7 +72,7 @@ class SimpleSink(ABC):
         self.context, self.name = context, context.name
         self.tally = Tally()
         self.partition_of_row = np.zeros(context.n_rows, np.uint16)
-        self.settled = np.zeros(1, np.int64) if context.settled is None else context.settled.copy()
+        self.completed = np.zeros(1, np.int64) if context.completed is None else context.completed.copy()
         self._progress = Progress.start(1, context.progress)
 
     @abstractmethod
@@ -85,7 +85,7 @@ class SimpleSink(ABC):
     @property
     def progress(self) -> Progress:
         """See `Sink`."""
-        return self._progress.settle()
+        return self._progress.flush()
 
     def room(self) -> int:
         """There is always room: a slow place makes `write` slow."""
@@ -105,7 +105,7 @@ class SimpleSink(ABC):
             step = "look at what it writes to, or mend the sink"
             raise SinkError(f"sink {self.name} must write every batch, got {described(error)}; {step}") from error
         count_delivered(self.tally, sent)
-        self.settled[0] += len(batch)
+        self.completed[0] += len(batch)
         self._progress.advance(0, batch.virtual_shard)
 
     def drop(self, batch: EncodedBatch) -> None:
@@ -113,8 +113,8 @@ class SimpleSink(ABC):
         self._end(batch, Outcome.DROPPED)
 
     def _end(self, batch: EncodedBatch, outcome: Outcome) -> None:
-        self.tally.settle(outcome, batch.page)
-        self.settled[0] += len(batch)
+        self.tally.complete(outcome, batch.page)
+        self.completed[0] += len(batch)
         self._progress.advance(0, batch.virtual_shard, np.full(len(batch), outcome, np.uint8))
 
     def poll(self, timeout_s: float) -> None:  # noqa: B027 - a hook

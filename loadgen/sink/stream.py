@@ -25,7 +25,7 @@ INSTEAD_OF_A_FOLDER = "that is a folder: name a file, or leave --output out to w
 CHUNK_BYTES = 1 << 20
 """A chunk holds about so much: enough that a message costs nothing, little enough that the coordinator stays small."""
 MAX_CHUNKS = 128
-"""Chunks on their way: so few that the acknowledgements fit into the pipe and nobody waits for the other for ever."""
+"""Chunks on their way: few enough that the acknowledgements fit into the pipe, which rules out a deadlock."""
 MAX_IN_FLIGHT_BYTES = 8 << 20
 MAX_SEND = 16_384
 FLUSH_S = 0.005
@@ -42,7 +42,7 @@ class StreamSink:
         self,
         hand_over: Callable[[memoryview, int], None],
         n_rows: int,
-        settled: Int64s | None = None,
+        completed: Int64s | None = None,
         before: Progress | None = None,
     ) -> None:
         """Begin empty.
@@ -51,12 +51,12 @@ class StreamSink:
             hand_over: takes a chunk of whole lines and the number of its events; may block while the coordinator is
                 busy; OSError means that the coordinator is gone.
             n_rows: the number of the shard's listeners.
-            settled: int64[1], what a predecessor had settled; None for a fresh start.
+            completed: int64[1], what a predecessor had completed; None for a fresh start.
             before: `progress` of the same snapshot.
         """
         self.partition_of_row = np.zeros(n_rows, np.uint16)
         self._hand_over = hand_over
-        self._in_flight = InFlight(1, settled, before)
+        self._in_flight = InFlight(1, completed, before)
         self._chunks: deque[SentRun] = deque()
 
     @property
@@ -65,9 +65,9 @@ class StreamSink:
         return self._in_flight.tally
 
     @property
-    def settled(self) -> Int64s:
+    def completed(self) -> Int64s:
         """See `Sink`."""
-        return self._in_flight.settled
+        return self._in_flight.completed
 
     @property
     def progress(self) -> Progress:
@@ -100,7 +100,7 @@ class StreamSink:
         self._in_flight.skip(0, lines.page, lines.virtual_shard, Outcome.DROPPED)
 
     def acknowledge(self, n_events: int) -> None:
-        """The oldest chunk, of so many events, is written.
+        """The oldest chunk is written; it has n_events.
 
         Raises:
             ValueError: the oldest chunk has another number of events.
@@ -212,7 +212,7 @@ class OutputFile:
         try:
             write_all(self._fd, data)
         except BrokenPipeError as error:
-            raise ReaderGone(f"nobody reads {os.fspath(self._path)!r} any more; the run ends here") from error
+            raise ReaderGone(f"the reader of {os.fspath(self._path)!r} has closed it; the run ends here") from error
         except OSError as error:
             if self._is_regular:
                 os.ftruncate(self._fd, start)  # no half line, no half piece

@@ -53,7 +53,7 @@ class Store(Protocol):
 
     Each method raises StoreError (or one of its subclasses) where the store refuses or does not answer; all of them
     may be called from any thread, also at the same time. What raised StoreUnreachable may still have its effect later,
-    as where only the reply was lost: so whoever does not know the end of a rename tries it again until the end is
+    as where only the reply was lost: so a caller that does not know the end of a rename tries it again until the end is
     known, and a temporary name is never used a second time.
 
     Attributes:

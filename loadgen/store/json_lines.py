@@ -44,7 +44,7 @@ def why_not_lines(store: Store, path: str) -> str | None:
 def is_document(store: Store, path: str) -> bool:
     """Whether this is some other document, such as a run's manifest: printed JSON in which nothing has a time.
 
-    Of files that nobody named, such ones are passed over.
+    Such files are skipped unless they were named.
     """
     if not path.endswith(".json"):
         return False

@@ -45,7 +45,7 @@ _BATCH = re.compile(
     r"batch_(\d{8}_\d{6})_p(\d{3,})_(\d{20})_(\d{20})_([0-9a-f]{8})\.(jsonl|jsonl\.gz|jsonl\.zst|parquet)", re.ASCII
 )
 _MOST_DAYS = 366
-"""Up to so many days are listed one by one; for more, the whole store is."""
+"""Up to this many days are listed one by one; for more, the whole store is."""
 
 
 @dataclass(frozen=True, slots=True)

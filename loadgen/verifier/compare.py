@@ -21,7 +21,7 @@ from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt64s
 from loadgen.formats import OWN
 from loadgen.verifier.envelope import Addressing
 from loadgen.verifier.manifest_spec import ManifestSpec
-from loadgen.verifier.names import NOBODY, HashedNames, NameLookup
+from loadgen.verifier.names import NO_LISTENER, HashedNames, NameLookup
 from loadgen.verifier.observed import Reader
 from loadgen.verifier.regenerator import Regenerator, refs_of, texts_of, virtual_shard_of_refs
 from loadgen.verifier.source import EventSource
@@ -158,7 +158,7 @@ class Comparison:
             if block.envelope is not None:
                 self._has_checked_partitions = not self._is_repartitioned
                 seen.alter(self._addressing.differs(block.envelope, seen.user_id, seen.time_ms))
-            bucket = np.where(seen.user_id == NOBODY, NOWHERE, seen.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
+            bucket = np.where(seen.user_id == NO_LISTENER, NOWHERE, seen.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
             self._counts += np.bincount(bucket, minlength=N_BUCKETS)
             np.add.at(self._totals, bucket, seen.hash)
             places = block.places
@@ -221,7 +221,9 @@ class Comparison:
         n_made = 0
         for number, one in enumerate(remakes):
             for made in one.events(slices, self._names, self._timeless):
-                bucket = np.where(made.user_id == NOBODY, NOWHERE, made.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
+                bucket = np.where(made.user_id == NO_LISTENER, NOWHERE, made.user_id % N_VIRTUAL_SHARDS).astype(
+                    np.uint16
+                )
                 spill.add(bucket, rows_of(made.key, made.major, made.minor, refs_of(number, made)))
                 n_made += len(made)
                 self._progress("making expected events again", n_made, n_made / n_all)

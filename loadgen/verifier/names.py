@@ -15,7 +15,7 @@ from loadgen.event import Int64s, Labels, UInt64s
 from loadgen.fingerprint import hash_strings
 from loadgen.simulate.population import user_names
 
-NOBODY = -1
+NO_LISTENER = -1
 _CHUNK = 1 << 18
 _LISTENER_BITS = 40
 
@@ -24,7 +24,7 @@ class NameLookup(Protocol):
     """Tells listeners by their names."""
 
     def ids(self, hashes: UInt64s) -> Int64s:
-        """The listeners whose names have these hashes; NOBODY where there is none."""
+        """The listeners whose names have these hashes; NO_LISTENER where there is none."""
 
     def ids_of(self, names: pa.StringArray) -> Int64s:
         """The listeners of these names."""
@@ -48,7 +48,7 @@ class KnownNames:
     """The names of one population."""
 
     def __init__(self, population: ListenerNames | None) -> None:
-        """Hash all names; None: nobody has a name."""
+        """Hash all names; None: no listener has a name."""
         parts = [] if population is None else list(_hashes(population))
         hashes = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
         self._order = np.argsort(hashes)
@@ -57,9 +57,9 @@ class KnownNames:
     def ids(self, hashes: UInt64s) -> Int64s:
         """The listeners whose names have these hashes."""
         if len(self._sorted) == 0:
-            return np.full(len(hashes), NOBODY, np.int64)
+            return np.full(len(hashes), NO_LISTENER, np.int64)
         at = np.minimum(np.searchsorted(self._sorted, hashes), len(self._sorted) - 1)
-        return np.where(self._sorted[at] == hashes, self._order[at], NOBODY)
+        return np.where(self._sorted[at] == hashes, self._order[at], NO_LISTENER)
 
     def ids_of(self, names: pa.StringArray) -> Int64s:
         """The listeners of these names."""

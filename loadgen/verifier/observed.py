@@ -28,7 +28,7 @@ from loadgen.formats import OWN, KnownFormats, Source
 from loadgen.store.table import RAW
 from loadgen.verifier.canonical import MOST_BYTES, hash_canonical
 from loadgen.verifier.columns import Hashed, hash_columns, schema
-from loadgen.verifier.names import NOBODY, NameLookup
+from loadgen.verifier.names import NO_LISTENER, NameLookup
 from loadgen.verifier.source import SourceBlock
 
 UNKNOWN = -1
@@ -37,7 +37,7 @@ SHAPELESS = np.uint64(0x5AFE)
 """The key of every line that is no record, where events are compared without their times."""
 _OTHER = np.uint64(0xE17E10FE)
 MOST_OTHERS = 4
-"""Where more than one line in so many is not as the encoder writes it, Arrow reads the block."""
+"""Where more than one line in this many is not as the encoder writes it, Arrow reads the block."""
 Bools = npt.NDArray[np.bool_]
 Keys = Callable[[int], bytes | None]
 """The Kafka key of each value, by its position."""
@@ -86,7 +86,7 @@ class ObservedEvents:
     Attributes:
         hash: uint64, what the fingerprint adds up.
         key: uint64, equal for equal events: the hash, or that of all fields but the time.
-        user_id: int64, the listener; NOBODY where the line does not tell.
+        user_id: int64, the listener; NO_LISTENER where the line does not tell.
         major, minor: int64, which event of the listener it is: session id and item; in `listen`, which has neither, the
             listener * SESSIONS_PER_LISTENER and the time in ms. UNKNOWN where the line does not tell.
         time_ms: int64, the event's own time, milliseconds since 1970; UNKNOWN where the line does not tell.
@@ -222,9 +222,9 @@ class Reader:
             rows = found.named
             named = self._names.ids(found.name_hashes)
             user_id[rows] = named
-            major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
+            major[rows] = np.where(named == NO_LISTENER, UNKNOWN, named * SESSIONS_PER_LISTENER)
             minor[rows] = found.time_ms[rows]
-        user_id[user_id < 0] = NOBODY
+        user_id[user_id < 0] = NO_LISTENER
         return ObservedEvents(found.hash(), found.hash(timeless=self._timeless), user_id, major, minor, found.time_ms)
 
     def _shapeless(self, lines: list[bytes], keys: Sequence[bytes | None] | None) -> ObservedEvents:
@@ -236,8 +236,8 @@ class Reader:
         )
         self._read_names(lines, user_id, major, minor)
         if keys is not None:
-            of_keys = np.array([int(key) if key and key.isdigit() and len(key) < 19 else NOBODY for key in keys])
-            user_id = np.where(of_keys == NOBODY, user_id, of_keys)
+            of_keys = np.array([int(key) if key and key.isdigit() and len(key) < 19 else NO_LISTENER for key in keys])
+            user_id = np.where(of_keys == NO_LISTENER, user_id, of_keys)
         key = np.full(len(lines), SHAPELESS) if self._timeless else hashes
         return ObservedEvents(
             hashes, key, user_id, major, minor, np.array([_time_ms(line, self._known) for line in lines], np.int64)
@@ -248,14 +248,14 @@ class Reader:
         found = {
             row: name.decode()
             for row, line in enumerate(lines)
-            if user_id[row] == NOBODY and (name := _search(Source.USER_NAME, line, self._known))
+            if user_id[row] == NO_LISTENER and (name := _search(Source.USER_NAME, line, self._known))
         }
         if not found:
             return
         rows, texts = list(found), list(found.values())
         named = self._names.ids_of(pa.array(texts, pa.string()))
         user_id[rows] = named
-        major[rows] = np.where(named == NOBODY, UNKNOWN, named * SESSIONS_PER_LISTENER)
+        major[rows] = np.where(named == NO_LISTENER, UNKNOWN, named * SESSIONS_PER_LISTENER)
         minor[rows] = [_moment(lines[row], self._known) for row in rows]
 
 
@@ -312,7 +312,7 @@ def _plain(line: bytes, known: KnownFormats) -> bytes | None:
 
 
 def _has_each_key_once(line: bytes, n_keys: int) -> bool:
-    """Whether a record that was read with so many different keys has no more of them: readers take the last of two."""
+    """Whether a record that was read with n_keys different keys has no more of them: readers take the last of two."""
     if len(_KEY_END.findall(line)) == n_keys:  # each key has one, and texts may have more
         return True
     keys: list[str] = json.loads(line, object_pairs_hook=lambda pairs: [key for key, _ in pairs])

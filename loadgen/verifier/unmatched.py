@@ -7,7 +7,7 @@ Who is missing, who is too many, who came too late: comparing two lists of event
 In: keys of what was found and of what was expected; positions of events in the order in which they were found. Out:
 partners, and what has none; events out of order. Nothing here knows what an event is.
 
-What buckets leave over: events found that nobody promised there, and promised events that were not found there.
+What buckets leave over: events found that were not expected there, and expected events that were not found there.
 
 A changed byte in a user id, a session or an item moves an event into another bucket or gives it another identity; one
 in the JSON itself takes its identity away. Such an event is altered, not lost and foreign: the two are paired here,
@@ -225,9 +225,9 @@ def _not_ascending(values: list[int]) -> list[int]:
 
 
 MOST_TEXTS = 500
-"""So many of each side are compared by their text at most; each has to be read, or made, once more."""
+"""At most this many of each side are compared by their text; each has to be read, or made, once more."""
 MOST_ROWS = 1 << 20
-"""So many of each side are kept for pairing at most; more than that are no slips of single bytes."""
+"""At most this many of each side are kept for pairing; more than that are no slips of single bytes."""
 Texts = Callable[[list[int]], dict[int, bytes]]
 
 
@@ -278,7 +278,7 @@ class Paired:
 
     Attributes:
         altered, altered_from: rows found, and the promised rows that they were.
-        foreign: rows found that nobody promised (of those that were kept).
+        foreign: rows found that were not expected (of those that were kept).
         lost: promised rows that were not found (of those that were kept).
     """
 

@@ -16,7 +16,7 @@ import numpy as np
 from loadgen.errors import ManifestError, OutputUnwritable
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s
 
-LIVES = 6
+MAX_INCARNATIONS = 6
 """Of each worker, at most: its first, and those of its successors."""
 
 
@@ -28,7 +28,7 @@ class WorkerProgress(Structure):
     Attributes:
         n_accepted: events given to the sinks in this incarnation.
         by_virtual_shard: int64[N_VIRTUAL_SHARDS], events of each virtual shard planned since the beginning of the run,
-            those that a predecessor has settled among them: a prefix of the virtual shard's own sequence.
+            those that a predecessor has completed among them: a prefix of the virtual shard's own sequence.
     """
 
     _fields_ = (("n_accepted", c_longlong), ("by_virtual_shard", c_longlong * N_VIRTUAL_SHARDS))
@@ -40,7 +40,7 @@ class WorkerProgress(Structure):
 
 @dataclass(frozen=True, slots=True)
 class ProgressSlot:
-    """Where a worker keeps how far it has come in one of its lives: bytes of a file."""
+    """Where a worker keeps how far it has come in one of its incarnations: bytes of a file."""
 
     path: str
     offset: int
@@ -52,7 +52,7 @@ class ProgressSlot:
 
 
 class ProgressFile:
-    """The file with a place for each life of each worker."""
+    """The file with a place for each incarnation of each worker."""
 
     def __init__(self, path: Path, n_workers: int) -> None:
         """Make the file; one that is left of another run is replaced.
@@ -64,16 +64,16 @@ class ProgressFile:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self.remove()  # not emptied: a worker of a run that was killed may still write into it
-            self._path.write_bytes(bytes(n_workers * LIVES * sizeof(WorkerProgress)))
+            self._path.write_bytes(bytes(n_workers * MAX_INCARNATIONS * sizeof(WorkerProgress)))
         except OSError as error:
             raise OutputUnwritable(
                 f"{path}, where workers note how far they are, cannot be written ({error.strerror}); "
                 "choose another place with --manifest PATH"
             ) from error
 
-    def place(self, worker: int, life: int) -> ProgressSlot:
-        """Where this worker writes in this life, both counted from 0."""
-        return ProgressSlot(str(self._path), (worker * LIVES + life) * sizeof(WorkerProgress))
+    def slot(self, worker: int, incarnation: int) -> ProgressSlot:
+        """Where this worker writes in this incarnation, both counted from 0."""
+        return ProgressSlot(str(self._path), (worker * MAX_INCARNATIONS + incarnation) * sizeof(WorkerProgress))
 
     def remove(self) -> None:
         """Remove the file, once the manifest says it all."""
@@ -93,7 +93,7 @@ def read_planned(path: Path) -> Int64s:
         ManifestError: the file cannot be read, or is none.
     """
     try:
-        counts = np.frombuffer(path.read_bytes(), np.int64).reshape(-1, LIVES, 1 + N_VIRTUAL_SHARDS)
+        counts = np.frombuffer(path.read_bytes(), np.int64).reshape(-1, MAX_INCARNATIONS, 1 + N_VIRTUAL_SHARDS)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no such file"
         raise ManifestError(

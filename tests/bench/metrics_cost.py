@@ -34,7 +34,7 @@ from loadgen.runner.history import History
 from loadgen.runner.messages import Activity, Go, Snapshot
 from loadgen.runner.stalls import Stalls
 from loadgen.runner.thresholds import Thresholds
-from loadgen.runner.totals import Totals
+from loadgen.runner.totals import Moments, Totals
 from loadgen.runner.worker import Worker
 from loadgen.verifier.worker_progress import WorkerProgress
 from tests.bench.measure import ROOT, START, environment, scratch
@@ -151,8 +151,8 @@ def windows_s() -> float:
         for histogram in (lag, tally.ack_s, tally.intended_to_ack_s):
             histogram.record(latencies_s)
         tally.by_page[Outcome.DELIVERED, 0] += 1000
-        now = Totals({"kafka": tally}, lag, scheduled=at_ns * 1e-9 * 2000, taken_ns=[at_ns], scheduled_ns=[at_ns])
-        now.pulses = [Activity(int(tally.by_page.sum()), at_ns, 0, at_ns, 0, at_ns)]
+        now = Totals({"kafka": tally}, lag, scheduled=at_ns * 1e-9 * 2000, moments=Moments([at_ns], [], [at_ns]))
+        now.activities = [Activity(int(tally.by_page.sum()), at_ns, 0, at_ns, 0, at_ns)]
         history.watch(now, 0)
         stalls.watch(now, 0)
 

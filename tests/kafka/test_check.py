@@ -191,7 +191,7 @@ def test_a_topic_has_no_more_copies_than_there_are_brokers_where_fewer_will_do()
     ("error", "kind", "step"),
     [
         (INVALID_REPLICATION_FACTOR, SinkError, "say --replication-factor N"),
-        (POLICY, SinkError, "ask whoever runs the brokers"),
+        (POLICY, SinkError, "ask the administrators of the brokers"),
         (CLUSTER_DENIED, AccessRefused, "kafka-acls.sh"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_successor_gives_the_own_sink_what_its_predecessor_had_not_settled(tmp
     run_worker(plans[0])
     rest = run_worker(plans[1], Checkpoint({name: np.array([200])})).last
     assert rows_of(second) == rows_of(first)[200:]
-    assert rest.settled[name].tolist() == [500]
+    assert rest.completed[name].tolist() == [500]
 
 
 def test_a_sink_that_does_not_start_ends_the_run_before_its_first_event(tmp_path: Path) -> None:

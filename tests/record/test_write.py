@@ -52,8 +52,8 @@ def test_an_unwritable_place_is_named_with_the_next_step(tmp_path: Path, name: s
 
 def test_the_ledger_of_a_sink_has_its_counts_and_its_fingerprint_by_slice() -> None:
     tally = Tally(bytes_delivered=77)
-    tally.settle(Outcome.DELIVERED, np.array([1, 1, 0], np.uint8))
-    tally.settle(Outcome.DROPPED, np.array([1], np.uint8))
+    tally.complete(Outcome.DELIVERED, np.array([1, 1, 0], np.uint8))
+    tally.complete(Outcome.DROPPED, np.array([1], np.uint8))
     tally.ack_s.record(np.full(3, 0.25))
     tally.fingerprint.add(np.array([0, 255, 255], np.uint16), np.array([1, 2**64 - 1, 3], np.uint64))
     found = orjson.loads(orjson.dumps(SinkRecord.of(tally).model_dump(exclude_unset=True)))

@@ -16,9 +16,8 @@ from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable, UsageError
 from loadgen.record import write
 from loadgen.report import write_page
-from loadgen.runner import run_once
+from loadgen.runner import run_to_end
 from loadgen.runner.claims import RECORDS, check_apart, claim
-from loadgen.runner.console import RunConsole
 from loadgen.runner.prepare import check_files
 from tests.report.manifests import manifest as manifest_of_a_run
 from tests.report.manifests import run_of
@@ -87,13 +86,9 @@ def test_a_run_takes_its_places_before_its_first_event(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text("mine")
     with pytest.raises(UsageError, match="must be two places"):
-        run_once(
-            settings(output=path, manifest=path, events=10, rate="max"),
-            RunConsole(None, 10, quiet=True),
-            lambda _: True,
-        )
+        run_to_end(settings(output=path, manifest=path, events=10, rate="max"))
     with pytest.raises(OutputUnwritable, match="loadgen did not write it"):
-        run_once(settings(output=path, events=10, rate="max"), RunConsole(None, 10, quiet=True), lambda _: True)
+        run_to_end(settings(output=path, events=10, rate="max"))
     assert path.read_text() == "mine"
 
 

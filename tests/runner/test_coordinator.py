@@ -30,13 +30,13 @@ def result_of(
 ) -> Result:
     """Run it in this process, with real workers; told the totals a few times a second."""
     team = Team(plan)
-    screen = RunConsole(None, None, True, io.StringIO())
-    coordinator = Coordinator(plan, team, screen, None, [], topic_watch)
+    console = RunConsole(None, None, True, io.StringIO())
+    coordinator = Coordinator(plan, team, console, topic_watch=topic_watch)
     coordinator.add_watcher(lambda totals, _elapsed_s: watch(coordinator, totals))
     try:
         return coordinator.run()
     finally:
-        team.forget()
+        team.remove_progress()
 
 
 def plan(tmp_path: Path, **settings: Any) -> Plan:
@@ -83,17 +83,17 @@ def test_an_abort_of_a_threshold_says_how_far_the_run_came(tmp_path: Path) -> No
 def test_a_run_that_is_stopped_before_its_first_event_claims_nothing(tmp_path: Path) -> None:
     stopped = plan(tmp_path, events=500, rate=100.0)
     team = Team(stopped)
-    coordinator = Coordinator(stopped, team, RunConsole(None, None, True, io.StringIO()), None, [])
+    coordinator = Coordinator(stopped, team, RunConsole(None, None, True, io.StringIO()))
     coordinator._on_signal(signal.SIGTERM, None)
     result = coordinator.run()
-    team.forget()
+    team.remove_progress()
     assert (result.verdict.exit_reason, exit_code(result)) == ("terminated early", 143)
     lines = ["stopped before its first event: SIGTERM", "no event was planned until then"]
     assert list(verdict_lines(result.totals, result.verdict)) == lines
 
 
 def test_the_second_signal_ends_the_run_at_once_and_a_third_does_not_keep_it_from_summing_up(tmp_path: Path) -> None:
-    coordinator = Coordinator(plan(tmp_path, events=5), Mock(members=[]), Mock(), None, [])
+    coordinator = Coordinator(plan(tmp_path, events=5), Mock(members=[]), Mock())
     coordinator._on_signal(signal.SIGTERM, None)
     with pytest.raises(KeyboardInterrupt):
         coordinator._on_signal(signal.SIGINT, None)
@@ -101,7 +101,7 @@ def test_the_second_signal_ends_the_run_at_once_and_a_third_does_not_keep_it_fro
 
 
 def test_a_signal_during_the_drain_does_not_hide_what_ended_the_run(tmp_path: Path) -> None:
-    coordinator = Coordinator(plan(tmp_path, events=5), Mock(members=[]), Mock(), None, [])
+    coordinator = Coordinator(plan(tmp_path, events=5), Mock(members=[]), Mock())
     coordinator._fail(LoadgenError("the disk is full"))
     coordinator._on_signal(signal.SIGTERM, None)
     coordinator._keep_time()

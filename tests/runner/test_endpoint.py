@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,27 +18,27 @@ from loadgen.metrics import BUCKETS_S, PROCESS_METRICS, RUN_METRICS
 from loadgen.metrics_endpoint import serve
 from loadgen.runner.endpoint import RunCollector
 from loadgen.runner.messages import Seconds, Snapshot, empty_snapshot
-from loadgen.runner.totals import Totals
+from loadgen.runner.totals import Rates, Totals, WorkerReports
 from tests.scrape import scrape, served
 
 LAGS_S = np.array([0.00042, 0.0032, 0.0032, 0.72, 61.0])  # none on an edge, nor half of it
 
 
 @dataclass
-class WorkerHandle:
+class WorkerHandle(WorkerReports):
     index: int
     ready: bool = True
-    done: bool = False
-    buried: list[Snapshot] = field(default_factory=list)
-    last: Snapshot = field(default_factory=empty_snapshot)
-
-    def lives(self) -> list[Snapshot]:
-        return [*self.buried, self.last]
 
 
-def life(cpu_s: float) -> Snapshot:
+def incarnation(cpu_s: float) -> Snapshot:
     snapshot = empty_snapshot()
     snapshot.cpu_s = cpu_s
+    return snapshot
+
+
+def finished() -> Snapshot:
+    snapshot = empty_snapshot()
+    snapshot.done = True
     return snapshot
 
 
@@ -60,7 +60,7 @@ def some_totals() -> Totals:
     totals = Totals({"kafka": tally, "files": Tally()}, active=99, simulated_ms=1_767_571_200_500, cpu_s=2.5)
     totals.schedule_lag_s.record(LAGS_S)
     totals.round_trip_s = 0.125
-    totals.target_per_s, totals.delivered_per_s, totals.scheduled = 480.5, 470.5, 5000.25
+    totals.rates, totals.scheduled = Rates(delivered_per_s=470.5, target_per_s=480.5), 5000.25
     totals.impaired, totals.repeated_possibly = {"late": 4}, 8
     totals.seconds = Seconds(1.5, 2.5, 3.5, 4.5)
     return totals
@@ -68,8 +68,8 @@ def some_totals() -> Totals:
 
 @pytest.fixture
 def collector() -> RunCollector:
-    restarted = WorkerHandle(1, ready=False, buried=[life(1.0), life(2.0)], last=life(0.5))
-    team = StandInTeam([WorkerHandle(0, last=life(2.5)), restarted, WorkerHandle(2, done=True)])
+    restarted = WorkerHandle(1, ready=False, finalized=[incarnation(1.0), incarnation(2.0)], last=incarnation(0.5))
+    team = StandInTeam([WorkerHandle(0, last=incarnation(2.5)), restarted, WorkerHandle(2, last=finished())])
     broken = {"failed == 0": True, "p99(ack) < 50ms": False}
     return RunCollector(team, INFO, PAGE_NAMES, lambda: broken)  # type: ignore[arg-type]
 
@@ -155,7 +155,7 @@ def test_the_start_of_a_run_stays_where_it_was(collector: RunCollector, url: str
 
 def test_a_run_without_a_schedule_has_none_to_show(collector: RunCollector, url: str) -> None:
     totals = some_totals()
-    totals.scheduled = totals.target_per_s = math.nan
+    totals.scheduled = totals.rates.target_per_s = math.nan
     collector.watch(totals, 10.0)
     families = scrape(url)
     assert families["loadgen_events_scheduled"].samples == []

@@ -1,4 +1,4 @@
-"""A successor sends what its predecessor's ledger has not settled: all of it, in order, and nothing else."""
+"""A successor sends what its predecessor's ledger has not completed: all of it, in order, and nothing else."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -44,12 +44,12 @@ def test_what_is_left_of_any_sequence_is_exactly_the_rest_of_each_partition(
     row: list[int], data: st.DataObject
 ) -> None:
     partition = PARTITION_OF_ROW[row].tolist() if row else []
-    settled = [
-        data.draw(st.integers(0, partition.count(number)), label=f"settled of {number}")
+    completed = [
+        data.draw(st.integers(0, partition.count(number)), label=f"completed of {number}")
         for number in range(N_PARTITIONS)
     ]
-    expected = [at for at in range(len(row)) if partition[:at].count(partition[at]) >= settled[partition[at]]]
-    replay = ResumeFilter(np.array(settled, np.int64), PARTITION_OF_ROW)
+    expected = [at for at in range(len(row)) if partition[:at].count(partition[at]) >= completed[partition[at]]]
+    replay = ResumeFilter(np.array(completed, np.int64), PARTITION_OF_ROW)
     found: list[int] = []
     at = 0
     while at < len(row):
@@ -76,14 +76,14 @@ def test_a_batch_is_done_only_when_each_of_its_partitions_is() -> None:
 
 
 def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_untouched() -> None:
-    legacy = Checkpoint(settled={"null": np.array([3])})
+    checkpoint = Checkpoint(completed={"null": np.array([3])})
     sink = NullSink()
     sink.start(SinkContext("null", 7))
     assert not ResumeFilter.of(sink, Checkpoint()).left.any()
-    replay = ResumeFilter.of(sink, legacy)
+    replay = ResumeFilter.of(sink, checkpoint)
     unsent = replay.unsent(lines_of([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
     assert unsent.ts_ms.tolist() == [3, 4]
-    assert legacy.settled["null"].tolist() == [3]
+    assert checkpoint.completed["null"].tolist() == [3]
 
 
 @pytest.mark.parametrize(

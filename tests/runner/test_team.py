@@ -23,14 +23,14 @@ def team(tmp_path: Path) -> Iterator[Team]:
     team = Team(plan_of(manifest=str(tmp_path / "manifest.json")))
     yield team
     team.end()
-    team.forget()
+    team.remove_progress()
     assert os.listdir(tmp_path) == []
 
 
-def settled(**by_sink: list[int]) -> Snapshot:
-    """The last word of a worker that has settled so many events of each partition, by sink."""
+def completed(**by_sink: list[int]) -> Snapshot:
+    """The last snapshot of a worker that has completed so many events of each partition, by sink."""
     snapshot = empty_snapshot()
-    snapshot.settled = {name: np.array(counts) for name, counts in by_sink.items()}
+    snapshot.completed = {name: np.array(counts) for name, counts in by_sink.items()}
     return snapshot
 
 
@@ -38,19 +38,19 @@ def die(team: Team, n_accepted: int, last: Snapshot | None) -> int:
     """Kill the worker after so many events were given to its sinks; returns what may be repeated so far."""
     (member,) = team.members
     member.process.kill()
-    member.last, member.reached.n_accepted = last, n_accepted
+    member.last, member.progress.n_accepted = last, n_accepted
     team.restart(member)
     return member.repeated_possibly
 
 
 def test_what_was_accepted_and_not_settled_by_the_slower_sink_may_be_repeated(team: Team) -> None:
-    assert die(team, 12, settled(kafka=[4, 6], files=[7])) == 12 - 7
+    assert die(team, 12, completed(kafka=[4, 6], files=[7])) == 12 - 7
 
 
 def test_each_life_adds_what_it_accepted_beyond_what_was_settled_in_it(team: Team) -> None:
-    assert die(team, 12, settled(kafka=[10])) == 2
-    assert die(team, 30, settled(kafka=[40])) == 2  # all 30 of this life are settled
-    assert die(team, 5, settled(kafka=[40])) == 2 + 5
+    assert die(team, 12, completed(kafka=[10])) == 2
+    assert die(team, 30, completed(kafka=[40])) == 2  # all 30 of this incarnation are completed
+    assert die(team, 5, completed(kafka=[40])) == 2 + 5
 
 
 def test_a_worker_that_died_before_its_first_word_has_no_successor(team: Team) -> None:
@@ -60,9 +60,9 @@ def test_a_worker_that_died_before_its_first_word_has_no_successor(team: Team) -
 
 def test_a_worker_that_dies_too_often_has_no_successor(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(team_module, "MAX_RESTARTS", 1)
-    die(team, 0, settled(kafka=[0]))
+    die(team, 0, completed(kafka=[0]))
     with pytest.raises(WorkerDied, match="died 2 times"):
-        die(team, 0, settled(kafka=[0]))
+        die(team, 0, completed(kafka=[0]))
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,11 @@ def test_what_to_look_for_depends_on_how_a_worker_died(team: Team, number: signa
 
 def test_a_worker_that_ends_by_itself_is_not_started_again(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     (member,) = team.members
-    member.last = settled(kafka=[10])
+    member.last = completed(kafka=[10])
     monkeypatch.setattr(Team, "_exit_code", lambda *_: 1)
-    with pytest.raises(WorkerDied, match=r"worker 0 ended without a last word \(exit code 1\); see what it said above"):
+    with pytest.raises(
+        WorkerDied, match=r"worker 0 ended without a final report \(exit code 1\); see what it said above"
+    ):
         team.restart(member)
 
 
@@ -92,10 +94,10 @@ def test_a_team_that_is_stopped_while_it_is_started_leaves_nothing(
 ) -> None:
     start, started = Team._start, list[WorkerHandle]()
 
-    def interrupted(self: Team, task: ShardAssignment, life: int = 0) -> WorkerHandle:
+    def interrupted(self: Team, task: ShardAssignment, incarnation: int = 0) -> WorkerHandle:
         if started:
             raise KeyboardInterrupt
-        started.append(start(self, task, life))
+        started.append(start(self, task, incarnation))
         return started[0]
 
     monkeypatch.setattr(Team, "_start", interrupted)

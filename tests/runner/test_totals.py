@@ -5,7 +5,7 @@ import numpy as np
 from loadgen.histogram import Histogram
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner.messages import Seconds, Snapshot, empty_snapshot
-from loadgen.runner.totals import Totals, settled_only, sum_of
+from loadgen.runner.totals import Totals, WorkerReports, without_in_flight
 
 
 def tally(delivered: int = 0, failed: int = 0, in_flight: int = 0) -> Tally:
@@ -27,6 +27,10 @@ def snapshot(*names: str, lag_s: float = 0.001, **values: int) -> Snapshot:
     return found
 
 
+def sum_of(snapshots: list[Snapshot]) -> Totals:
+    return Totals.of(WorkerReports(last=snapshot) for snapshot in snapshots)
+
+
 def test_totals_are_the_sum_of_the_workers() -> None:
     first, second = snapshot("files", delivered=10, failed=1), snapshot("files", delivered=5, in_flight=2)
     second.simulated_ms, second.round_trip_s = 5000, 0.2
@@ -44,7 +48,7 @@ def test_adding_up_changes_no_snapshot() -> None:
 
 
 def test_a_dead_workers_events_in_flight_are_left_to_its_successor() -> None:
-    dead = settled_only(snapshot("kafka", "files", delivered=10, in_flight=5))
+    dead = without_in_flight(snapshot("kafka", "files", delivered=10, in_flight=5))
     assert [found.planned for found in dead.tallies.values()] == [10, 10]
     assert dead.active == 0
 

@@ -20,9 +20,8 @@ from loadgen.ledger import Outcome
 from loadgen.runner import messages as messages_module
 from loadgen.runner import worker as worker_module
 from loadgen.runner.assignment import ShardAssignment
-from loadgen.runner.batches import Batches
 from loadgen.runner.messages import Activity, Checkpoint, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot
-from loadgen.runner.worker import Worker, run_worker
+from loadgen.runner.worker import Batches, Worker, run_worker
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.sink import EncodedBatch
 from loadgen.sink.simple import NullSink
@@ -51,20 +50,20 @@ class Told:
 
 
 def ready(
-    plan: Plan, legacy: Checkpoint | None = None, late_by_s: float = 0.0
+    plan: Plan, checkpoint: Checkpoint | None = None, late_by_s: float = 0.0
 ) -> tuple[Worker, Connection, Connection]:
     """A worker that has been told to go, and the two ends of its pipe, ours first."""
     ours, theirs = Pipe()
-    worker = Worker(ShardAssignment(plan, 0, legacy or Checkpoint()), theirs, WorkerProgress())
+    worker = Worker(ShardAssignment(plan, 0, checkpoint or Checkpoint()), theirs, WorkerProgress())
     ours.send(Go(time.monotonic_ns() - int(late_by_s * 1e9), T0_WALL_MS))
     return worker, ours, theirs
 
 
 def run(
-    plan: Plan, legacy: Checkpoint | None = None, late_by_s: float = 0.0, drain_after_s: float | None = None
+    plan: Plan, checkpoint: Checkpoint | None = None, late_by_s: float = 0.0, drain_after_s: float | None = None
 ) -> Told:
-    """Run a worker from Go to its last word."""
-    worker, ours, theirs = ready(plan, legacy, late_by_s)
+    """Run a worker from Go to its last snapshot."""
+    worker, ours, theirs = ready(plan, checkpoint, late_by_s)
     messages: list[FromWorker] = []
     listener = threading.Thread(target=_listen, args=(ours, messages))
     listener.start()
@@ -105,17 +104,17 @@ def test_a_worker_says_that_it_is_ready_shows_its_first_events_and_ends_with_its
     assert len(times) == n_samples
     assert times == sorted(times)
     assert told.last.tallies["null"].counts()["delivered"] == events
-    assert told.last.settled["null"].tolist() == [events]
+    assert told.last.completed["null"].tolist() == [events]
 
 
 def test_a_successor_sends_the_rest_and_its_spoilt_events_are_those_of_the_whole_run() -> None:
     plan = plan_of(events=90_000, users=5000, impair={"duplicate": 0.1, "drop": 0.1, "malform": 0.01})
     whole = run(plan).last
     n_left = whole.tallies["null"].planned
-    for n_settled in (1, 70_000, n_left):  # the first batch has some 65,000 events
-        rest = run(plan, Checkpoint({"null": np.array([n_settled])})).last
-        assert rest.tallies["null"].planned == n_left - n_settled
-        assert rest.settled["null"].tolist() == [n_left]
+    for n_completed in (1, 70_000, n_left):  # the first batch has some 65,000 events
+        rest = run(plan, Checkpoint({"null": np.array([n_completed])})).last
+        assert rest.tallies["null"].planned == n_left - n_completed
+        assert rest.completed["null"].tolist() == [n_left]
         assert rest.impaired == whole.impaired
     assert whole.impaired["drop"] == 90_000 + whole.impaired["duplicate"] - n_left
 
@@ -242,7 +241,7 @@ def test_an_exception_in_a_worker_is_told_with_its_text_and_place_and_what_was_s
     said = rf"worker 0 failed: ValueError: two words {place}; .*LOADGEN_DEBUG=1.*"
     assert re.fullmatch(said, told.error), told.error
     assert told.tallies["null"].planned == told.tallies["null"].counts()["delivered"] > 0
-    assert not told.complete
+    assert not told.offered_all
 
 
 @pytest.mark.parametrize(
@@ -274,9 +273,9 @@ def test_a_worker_whose_coordinator_is_gone_before_the_start_ends_in_silence(
 
 
 def test_a_worker_says_whether_it_has_offered_all_that_it_was_asked_for() -> None:
-    assert run(plan_of(events=500)).last.complete
-    assert run(plan_of(duration=0.1 / 60, rate=100.0)).last.complete
-    assert not run(plan_of(duration=60.0, rate=100.0), drain_after_s=0.1).last.complete
+    assert run(plan_of(events=500)).last.offered_all
+    assert run(plan_of(duration=0.1 / 60, rate=100.0)).last.offered_all
+    assert not run(plan_of(duration=60.0, rate=100.0), drain_after_s=0.1).last.offered_all
 
 
 def test_without_a_schedule_nothing_is_due_while_the_next_events_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,6 +289,6 @@ def test_without_a_schedule_nothing_is_due_while_the_next_events_are_made(monkey
     monkeypatch.setattr(messages_module, "STUCK_NS", 20_000_000)
     monkeypatch.setattr(worker_module, "SNAPSHOT_S", 0.01)
     for message in run(plan_of(users=2000, events=200_000)).messages:
-        seen += [message.pulse] if isinstance(message, Snapshot) else []
+        seen += [message.activity] if isinstance(message, Snapshot) else []
     assert len(seen) > 2
-    assert {pulse.waited_ns for pulse in seen} == {0}
+    assert {activity.waited_ns for activity in seen} == {0}

@@ -15,7 +15,7 @@ from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from loadgen.ledger import Outcome
 from loadgen.scenarios.engine import Engine, EngineShard
 from loadgen.scenarios.lease_table import Lease, ended
-from loadgen.simulate.dynamic_population import SESSIONS_PER_LIFE
+from loadgen.simulate.dynamic_population import SESSIONS_PER_TOKEN
 from tests.messages import value_of
 from tests.scenarios.worlds import TOPIC, engine, turn_until
 
@@ -51,12 +51,12 @@ def test_every_event_of_listeners_who_come_and_go_is_delivered_and_its_sessions_
     broker: EmbeddedBroker,
 ) -> None:
     machine = engine(broker.address, "--speed", "600", "--listeners", "600")
-    machine.wanted = (100, 50, 80)
+    machine.source.wanted = (100, 50, 80)
     turn_until(machine, lambda: machine.planned().sum() > 500)
-    machine.wanted = (10, 0, 0)
+    machine.source.wanted = (10, 0, 0)
     n_before = int(machine.planned().sum())
     turn_until(machine, lambda: machine.planned().sum() > n_before + 100)
-    machine.wanted = (120, 50, 80)
+    machine.source.wanted = (120, 50, 80)
     turn_until(machine, lambda: machine.planned().sum() > n_before + 1000)
     _end(machine)
     assert machine.latest is not None
@@ -81,7 +81,7 @@ def test_nothing_is_sent_while_nobody_is_online(broker: EmbeddedBroker) -> None:
 def test_nothing_is_sent_without_a_lease_and_no_more_than_it_allows(broker: EmbeddedBroker) -> None:
     lease = ended()
     machine = engine(broker.address, "--rate", "max", lease=lease)
-    machine.wanted = (1000, 1000, 1000)
+    machine.source.wanted = (1000, 1000, 1000)
     for _ in range(20):
         machine.turn()
     assert machine.planned().sum() == 0
@@ -95,7 +95,7 @@ def test_nothing_is_sent_without_a_lease_and_no_more_than_it_allows(broker: Embe
 
 def test_an_engine_in_a_thread_of_its_own_stops_when_it_is_told_and_says_its_last_word(broker: EmbeddedBroker) -> None:
     machine = engine(broker.address, "--rate", "max")
-    machine.wanted = (500, 500, 500)
+    machine.source.wanted = (500, 500, 500)
     thread = threading.Thread(target=machine.run)
     thread.start()
     while machine.latest is None or machine.latest.tallies["kafka"].count(Outcome.DELIVERED) < 20_000:
@@ -116,13 +116,13 @@ def test_two_engines_have_different_listeners_and_a_later_life_other_sessions(br
     n_planned = 0
     for part in parts:
         machine = engine(broker.address, "--speed", "600", "--listeners", "600", part=part)
-        machine.wanted = (50, 50, 50)
+        machine.source.wanted = (50, 50, 50)
         turn_until(machine, partial(_has_planned, machine, 300))
         _end(machine)
         n_planned += int(machine.planned().sum())
     records = _records(broker, n_planned)
     users, sessions = (np.array([record[name] for record in records]) for name in ("userId", "sessionId"))
-    is_later = sessions % SESSIONS_PER_LISTENER > SESSIONS_PER_LIFE
+    is_later = sessions % SESSIONS_PER_LISTENER > SESSIONS_PER_TOKEN
     assert set((users[is_later] % 2).tolist()) == {0}
     assert set((users[~is_later] % 2).tolist()) == {0, 1}
     keys = [(record["sessionId"], record["itemInSession"]) for record in records]
@@ -131,7 +131,7 @@ def test_two_engines_have_different_listeners_and_a_later_life_other_sessions(br
 
 def test_what_is_later_than_the_user_allows_is_dropped_and_counted(broker: EmbeddedBroker) -> None:
     machine = engine(broker.address, "--speed", "100000", "--max-lag", "0.001")
-    machine.wanted = (20_000, 20_000, 20_000)
+    machine.source.wanted = (20_000, 20_000, 20_000)
     turn_until(machine, lambda: machine.planned().sum() > 30_000)
     assert machine.planned().sum() < 500_000, "what was made at once is far more than a batch"
     _end(machine)
@@ -146,7 +146,7 @@ def test_an_engine_leaves_no_file_where_it_is_started(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     machine = engine(broker.address, "--speed", "600", "--listeners", "60")
-    machine.wanted = (60, 0, 0)
+    machine.source.wanted = (60, 0, 0)
     turn_until(machine, lambda: machine.planned().sum() > 50)
     _end(machine)
     assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ def _snapshot(
     n_delivered: int, n_in_flight: int = 0, at_ns: int = 10**9, done: bool = False, error: str = ""
 ) -> Snapshot:
     tally = Tally()
-    tally.settle(Outcome.DELIVERED, np.zeros(n_delivered, np.uint8))
+    tally.complete(Outcome.DELIVERED, np.zeros(n_delivered, np.uint8))
     tally.in_flight = n_in_flight
     found = empty_snapshot()
     found.tallies, found.at_ns, found.scheduled_ns, found.active, found.done = {"kafka": tally}, at_ns, at_ns, 5, done
@@ -54,7 +54,7 @@ def test_pages_that_the_behaviour_adds_are_counted_by_name() -> None:
     stress = StressLedger(settings_of(options(), EngineShard()), lambda: None, pages)
     stress.open("a", EngineShard(0, 1))
     snapshot = _snapshot(3)
-    snapshot.tallies["kafka"].settle(Outcome.DELIVERED, np.full(4, len(PAGES), np.uint8))
+    snapshot.tallies["kafka"].complete(Outcome.DELIVERED, np.full(4, len(PAGES), np.uint8))
     stress.take("a", snapshot, NEVER)
     delivered = stress.record("ledger.json", 10, 1).sinks["kafka"].by_page["delivered"]
     assert delivered == dict.fromkeys(pages, 0) | {"Home": 3, "Lyrics": 4}
@@ -69,7 +69,7 @@ def test_of_a_lost_worker_what_was_in_flight_is_unfinished_and_what_it_may_have_
     (lost, _) = ledger["workers"]
     assert (lost["end"], lost["unfinished"], lost["possibly_more"]) == ("lost", 20, 880)
     assert accounts.failed
-    assert accounts.totals().active == 0
+    assert accounts.evaluation.totals().active == 0
 
 
 def test_a_worker_that_is_lost_before_its_first_report_has_counts_too(accounts: StressLedger) -> None:
@@ -90,8 +90,8 @@ def test_one_that_finds_its_way_back_and_drains_is_exact_again(accounts: StressL
 def test_a_worker_that_left_early_does_not_hold_back_the_clock(accounts: StressLedger) -> None:
     accounts.take("a", _snapshot(10, at_ns=2 * 10**9, done=True), 1.0)
     accounts.take("b", _snapshot(100, at_ns=11 * 10**9), 10.0)
-    totals = accounts.totals()
-    assert (totals.taken_ns, totals.scheduled_ns) == ([11 * 10**9], [11 * 10**9])
+    totals = accounts.evaluation.totals()
+    assert (totals.moments.taken_ns, totals.moments.scheduled_ns) == ([11 * 10**9], [11 * 10**9])
     accounts.take("b", _snapshot(110, at_ns=12 * 10**9, done=True), 11.0)
     accounts.end()
     verdict = accounts.verdict()
@@ -107,5 +107,5 @@ def test_where_a_worker_failed_the_verdict_speaks_for_no_more_than_was_run(accou
     verdict = accounts.verdict()
     assert verdict.exit_reason == "error"
     assert verdict.cut_short == "broken off: 1 of 2 workers failed; a: the engine failed: ValueError: two words"
-    lines = list(verdict_lines(accounts.totals(), verdict))
+    lines = list(verdict_lines(accounts.evaluation.totals(), verdict))
     assert not any("schedule was kept" in line or line == "every planned event was delivered" for line in lines)

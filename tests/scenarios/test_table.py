@@ -13,9 +13,9 @@ QUANTILES = (0.5, 0.66, 0.9, 0.99, 0.999, 1.0)
 
 def _tally(acks_s: np.ndarray, n_dropped: int = 0, n_failed: int = 0) -> Tally:
     tally = Tally()
-    tally.settle(Outcome.DELIVERED, np.zeros(len(acks_s), np.uint8))
-    tally.settle(Outcome.DROPPED, np.zeros(n_dropped, np.uint8))
-    tally.settle(Outcome.FAILED, np.zeros(n_failed, np.uint8))
+    tally.complete(Outcome.DELIVERED, np.zeros(len(acks_s), np.uint8))
+    tally.complete(Outcome.DROPPED, np.zeros(n_dropped, np.uint8))
+    tally.complete(Outcome.FAILED, np.zeros(n_failed, np.uint8))
     tally.ack_s.record(acks_s)
     tally.bytes_delivered = 250 * len(acks_s)
     return tally

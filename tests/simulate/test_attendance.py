@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loadgen.event import SESSIONS_PER_LISTENER, EventBatch
-from loadgen.simulate.dynamic_population import SESSIONS_PER_LIFE, TASTES, DynamicPopulation
+from loadgen.simulate.dynamic_population import SESSIONS_PER_TOKEN, TASTES, DynamicPopulation
 from tests.simulate import world
 from tests.simulate.world import CATALOG, joined, settings
 
@@ -14,10 +14,10 @@ EVERYBODY = (10**9,) * len(TASTES)
 NOBODY = (0,) * len(TASTES)
 
 
-def _attendance(users: int = 400, life: int = 0, index: int = 0, count: int = 1) -> DynamicPopulation:
+def _attendance(users: int = 400, fencing_token: int = 0, index: int = 0, count: int = 1) -> DynamicPopulation:
     chosen = settings(users=users)
     ids = np.arange(users, dtype=np.int64)
-    return DynamicPopulation(chosen, CATALOG, ids[ids % 256 % count == index], life=life)
+    return DynamicPopulation(chosen, CATALOG, ids[ids % 256 % count == index], fencing_token=fencing_token)
 
 
 def _minutes(shard: DynamicPopulation, n_minutes: int) -> EventBatch:
@@ -126,8 +126,8 @@ def test_events_are_the_same_for_any_number_of_shards() -> None:
 
 def test_the_sessions_of_another_life_have_other_numbers() -> None:
     numbers = []
-    for life in (0, 1):
-        shard = _attendance(life=life)
+    for fencing_token in (0, 1):
+        shard = _attendance(fencing_token=fencing_token)
         shard.attend(EVERYBODY)
         numbers.append(_minutes(shard, 600).session_id % SESSIONS_PER_LISTENER)
-    assert numbers[0].max() < SESSIONS_PER_LIFE < numbers[1].min()
+    assert numbers[0].max() < SESSIONS_PER_TOKEN < numbers[1].min()

@@ -79,7 +79,7 @@ def test_each_event_is_in_the_file_of_its_utc_day(tmp_path: Path, compress: Comp
     for number, data in enumerate(found.values()):
         assert data == bytes(lines.take(np.flatnonzero(day_of_line == number)).buffer())
     assert_tally_is(sink, lines.lines.to_pylist())
-    assert sink.settled.tolist() == [1000]
+    assert sink.completed.tolist() == [1000]
 
 
 def test_events_out_of_order_go_to_their_own_day(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_few_events_reach_the_file_after_half_a_second(tmp_path: Path) -> None:
     sink.send(make_lines(5))
     sink.poll(0)
     assert stored(tmp_path) == {}
-    assert (sink.tally.in_flight, sink.settled.tolist()) == (5, [0])
+    assert (sink.tally.in_flight, sink.completed.tolist()) == (5, [0])
     clock.now_s = 0.5
     sink.poll(0)
     assert len(all_lines(tmp_path)) == 5
-    assert (sink.tally.in_flight, sink.settled.tolist()) == (0, [5])
+    assert (sink.tally.in_flight, sink.completed.tolist()) == (0, [5])
     sink.close()
 
 
@@ -140,7 +140,7 @@ def test_dropped_events_are_settled_behind_those_sent_before(tmp_path: Path) -> 
     sink = open_sink(tmp_path)
     sink.send(make_lines(10))
     sink.drop(make_lines(4, 10))
-    assert sink.settled.tolist() == [14]
+    assert sink.completed.tolist() == [14]
     assert sink.tally.counts() == {"planned": 14, "delivered": 10, "failed": 0, "dropped": 4, "unfinished": 0}
     sink.close()
 
@@ -163,19 +163,19 @@ def test_a_successor_of_a_killed_worker_loses_and_repeats_nothing(
     ends = np.cumsum(sizes).tolist()
     lines = make_lines(ends[-1], step_ms=DAY_MS // 30)
     first_life = open_sink(folder, compress)
-    marks, settled = first_life.marks(), first_life.settled.copy()
+    marks, completed = first_life.marks(), first_life.completed.copy()
     for number, (start, stop) in enumerate(zip([0, *ends], ends, strict=False)):
         first_life.send(lines[start:stop])
         if flushed[number]:
             first_life.flush(0)
         if number == snapshot_at:
-            marks, settled = first_life.marks(), first_life.settled.copy()
+            marks, completed = first_life.marks(), first_life.completed.copy()
     close_all_below(folder)  # killed: what it held back is gone
-    second_life = open_sink(folder, compress, settled=settled, resume=marks)
-    second_life.send(lines[int(settled[0]) :])
+    second_life = open_sink(folder, compress, completed=completed, resume=marks)
+    second_life.send(lines[int(completed[0]) :])
     second_life.close()
     assert sorted(all_lines(folder)) == sorted(lines.lines.to_pylist())
-    assert second_life.settled.tolist() == [len(lines)]
+    assert second_life.completed.tolist() == [len(lines)]
     assert second_life.marks() == {str(path): path.stat().st_size for path in folder.rglob("*.jsonl*")}
 
 
@@ -224,7 +224,7 @@ def test_on_a_full_disk_whole_lines_stay_and_the_rest_failed(
     assert counts["failed"] == 150 - len(lines) > 0
     assert all(line.endswith(b"}\n") for line in lines)
     assert_tally_is(sink, lines)
-    assert sink.settled.tolist() == [150]
+    assert sink.completed.tolist() == [150]
 
 
 def test_writes_that_take_only_a_part_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

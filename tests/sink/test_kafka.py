@@ -129,11 +129,11 @@ def test_every_event_has_one_outcome_and_the_delivered_are_those_in_the_log(
             n_offered += take_step(sink, what, n_events, n_offered)
             counts = sink.tally.counts()
             assert counts["planned"] == n_offered
-            assert sink.settled.sum() <= n_offered - sink.tally.in_flight
+            assert sink.completed.sum() <= n_offered - sink.tally.in_flight
             assert counts["delivered"] <= sum(map(len, producer.log))
         sink.close()
     assert sink.tally.in_flight == 0
-    assert sink.settled.sum() == sink.tally.planned == n_offered
+    assert sink.completed.sum() == sink.tally.planned == n_offered
     assert_ledger_is_log(sink, producer)
 
 
@@ -227,7 +227,7 @@ def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(firs
         assert sink.tally.counts() == {
             "planned": 60 + n_more, "delivered": 60 + n_more - n_lost, "failed": n_lost, "dropped": 0, "unfinished": 0,
         }  # fmt: skip
-        assert sink.settled.tolist() == [60 + n_more]
+        assert sink.completed.tolist() == [60 + n_more]
         producer.forgotten = 0
         sink.send(make_lines(10, 60 + n_more))
         sink.poll(0.0)
@@ -314,22 +314,22 @@ def test_settled_counts_only_what_ended_without_a_gap_before_it() -> None:
     sink.poll(0)
     sink.drop(make_lines(50, 100))
     assert sink.tally.counts()["dropped"] == 50
-    assert sink.settled.sum() == 0, "dropped events overtook those in flight"
+    assert sink.completed.sum() == 0, "dropped events overtook those in flight"
     sink.poll(0)
     sink.poll(0)
-    assert sink.settled.tolist() == np.bincount(sink.partition_of_row[make_lines(150).row], minlength=3).tolist()
+    assert sink.completed.tolist() == np.bincount(sink.partition_of_row[make_lines(150).row], minlength=3).tolist()
 
 
 def test_a_successor_goes_on_from_what_its_predecessor_settled() -> None:
-    settled = np.array([5, 0, 9])
+    completed = np.array([5, 0, 9])
     sink = KafkaSink(
-        KafkaSettings("fake:9092", "t"), user_ids(), settled,
+        KafkaSettings("fake:9092", "t"), user_ids(), completed,
         n_partitions=N_PARTITIONS, connect=FakeProducer(N_PARTITIONS, [10**6]).connect,
     )  # fmt: skip
     sink.send(make_lines(30))
     sink.flush(1)
-    assert sink.settled.sum() == 14 + 30
-    assert settled.tolist() == [5, 0, 9]
+    assert sink.completed.sum() == 14 + 30
+    assert completed.tolist() == [5, 0, 9]
 
 
 def test_key_is_the_user_id_value_the_line_and_timestamp_the_events_own_time() -> None:

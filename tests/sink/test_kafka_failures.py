@@ -62,7 +62,7 @@ def test_without_errors_everything_is_delivered(cluster: MockCluster) -> None:
     sink.flush(10)
     sink.close()
     assert sink.tally.counts() == {"planned": 20_000, "delivered": 20_000, "failed": 0, "dropped": 0, "unfinished": 0}
-    assert sink.settled.sum() == 20_000
+    assert sink.completed.sum() == 20_000
     messages = read_topic(cluster.address)
     assert_ledger_equals_topic(sink, messages)
     assert_in_order(messages)
@@ -208,4 +208,4 @@ def test_a_broker_that_stays_away_leaves_events_unfinished_within_seconds(cluste
     counts = sink.tally.counts()
     assert counts["planned"] == 10_000
     assert counts["unfinished"] == 10_000 - counts["delivered"] > 0
-    assert sink.settled.sum() == 10_000
+    assert sink.completed.sum() == 10_000

@@ -45,18 +45,18 @@ class Failing(SimpleSink):
     """Takes one batch, and no second one."""
 
     def write(self, batch: EncodedBatch) -> None:
-        if self.settled[0]:
+        if self.completed[0]:
             raise OSError("no room")
 
 
 def test_everything_is_delivered_at_once() -> None:
     sink = NullSink()
-    sink.start(SinkContext("null", 500, settled=np.array([7])))
+    sink.start(SinkContext("null", 500, completed=np.array([7])))
     sink.send(make_lines(100))
     sink.drop(make_lines(10, 100))
     sink.close()
     assert sink.tally.counts() == {"planned": 110, "delivered": 100, "failed": 0, "dropped": 10, "unfinished": 0}
-    assert sink.settled.tolist() == [117]
+    assert sink.completed.tolist() == [117]
     assert sink.progress.ended.sum() == 110
     assert sink.tally.fingerprint.count.sum() == 100
     assert len(sink.tally.ack_s) == len(sink.tally.intended_to_ack_s) == 100
@@ -69,7 +69,7 @@ def test_a_batch_whose_writing_raises_has_failed_and_the_sink_is_named() -> None
     with pytest.raises(SinkError, match=r"sink mine:Failing must write every batch, got .*no room"):
         sink.send(make_lines(5, 20))
     assert sink.tally.counts() == {"planned": 25, "delivered": 20, "failed": 5, "dropped": 0, "unfinished": 0}
-    assert sink.settled.tolist() == [25]
+    assert sink.completed.tolist() == [25]
 
 
 @pytest.mark.usefixtures("installed")

@@ -36,9 +36,9 @@ def test_an_event_is_delivered_once_the_coordinator_has_written_it() -> None:
     lines = make_lines(100)
     sink.send(lines)
     assert coordinator.chunks == [(bytes(lines.buffer()), 100)]
-    assert (sink.tally.in_flight, sink.settled.tolist()) == (100, [0])
+    assert (sink.tally.in_flight, sink.completed.tolist()) == (100, [0])
     sink.acknowledge(100)
-    assert (sink.tally.in_flight, sink.settled.tolist()) == (0, [100])
+    assert (sink.tally.in_flight, sink.completed.tolist()) == (0, [100])
     assert sink.tally.bytes_delivered == len(lines.buffer())
 
 
@@ -67,9 +67,9 @@ def test_dropped_events_are_settled_behind_those_in_flight() -> None:
     sink = StreamSink(Coordinator().take, USERS)
     sink.send(make_lines(10))
     sink.drop(make_lines(5, 10))
-    assert (sink.tally.counts()["dropped"], sink.settled.tolist()) == (5, [0])
+    assert (sink.tally.counts()["dropped"], sink.completed.tolist()) == (5, [0])
     sink.acknowledge(10)
-    assert sink.settled.tolist() == [15]
+    assert sink.completed.tolist() == [15]
 
 
 def test_what_the_coordinator_never_acknowledged_is_unfinished() -> None:
@@ -80,7 +80,7 @@ def test_what_the_coordinator_never_acknowledged_is_unfinished() -> None:
     sink.close()
     sink.close()
     assert sink.tally.counts() == {"planned": 17, "delivered": 10, "failed": 0, "dropped": 0, "unfinished": 7}
-    assert sink.settled.tolist() == [17]
+    assert sink.completed.tolist() == [17]
 
 
 def test_a_coordinator_that_is_gone_ends_the_worker_with_its_events_accounted_for() -> None:
@@ -164,7 +164,7 @@ def test_a_reader_that_has_seen_enough_is_told_apart_from_a_failure(tmp_path: Pa
     reader.start()
     output = OutputFile(tmp_path / "pipe")
     reader.join()
-    with pytest.raises(ReaderGone, match="nobody reads"):
+    with pytest.raises(ReaderGone, match="has closed it"):
         output.write(b"{}\n", 1)
     output.close()
 

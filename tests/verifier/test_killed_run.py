@@ -14,7 +14,7 @@ from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings
 from loadgen.verifier.manifest_spec import read_promises
 from loadgen.verifier.topic import TopicSource
-from loadgen.verifier.worker_progress import LIVES, ProgressFile, path_beside, read_planned
+from loadgen.verifier.worker_progress import MAX_INCARNATIONS, ProgressFile, path_beside, read_planned
 from tests.runner.program import lines_in, start, wait_until
 from tests.verifier.runs import START, counts_of, verified
 
@@ -95,14 +95,14 @@ def test_without_the_file_beside_it_nothing_is_guessed(killed: Path, tmp_path: P
 
 def test_the_lives_of_a_worker_go_through_the_same_events_and_workers_through_different_ones(tmp_path: Path) -> None:
     path = tmp_path / "m.json.reached"
-    board = ProgressFile(path, 2)
-    for worker, life, n_events in ((0, 0, 7), (0, 1, 5), (1, LIVES - 1, 4)):
-        board.place(worker, life).open().planned()[3] = n_events
+    progress_file = ProgressFile(path, 2)
+    for worker, incarnation, n_events in ((0, 0, 7), (0, 1, 5), (1, MAX_INCARNATIONS - 1, 4)):
+        progress_file.slot(worker, incarnation).open().planned()[3] = n_events
     assert read_planned(path).tolist() == [11 if number == 3 else 0 for number in range(N_VIRTUAL_SHARDS)]
     ProgressFile(path, 1)
     assert read_planned(path).sum() == 0
-    board.remove()
-    board.remove()
+    progress_file.remove()
+    progress_file.remove()
     assert not path.exists()
 
 

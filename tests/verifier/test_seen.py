@@ -18,7 +18,7 @@ from loadgen.fingerprint import hash_integers, hash_strings, mix, run_key
 from loadgen.formats import FORMATS, format_of
 from loadgen.store.table import table_of
 from loadgen.verifier.columns import iso_ms
-from loadgen.verifier.names import NOBODY, KnownNames
+from loadgen.verifier.names import NO_LISTENER, KnownNames
 from loadgen.verifier.observed import SHAPELESS, UNKNOWN, ObservedEvents, Reader
 from loadgen.verifier.regenerator import _unmixed
 from tests.encode.world import LABELS, TinyCatalog, some_events, some_listeners, user_names
@@ -34,7 +34,7 @@ class FewNames:
         self._of = dict(zip(terms, user_ids.tolist(), strict=True))
 
     def ids(self, terms: UInt64s) -> Int64s:
-        return np.array([self._of.get(term, NOBODY) for term in terms.tolist()], np.int64)
+        return np.array([self._of.get(term, NO_LISTENER) for term in terms.tolist()], np.int64)
 
     def ids_of(self, names: pa.StringArray) -> Int64s:
         return self.ids(hash_strings(names))
@@ -191,7 +191,7 @@ def test_a_line_of_ten_megabytes_is_read_in_no_time() -> None:
 def test_a_kafka_key_tells_whose_a_malformed_value_is() -> None:
     keys = [b"41", None, b"no number", b"9" * 30]
     found = Reader(KnownNames(None)).of_values([b"x"] * 4, keys.__getitem__)
-    assert found.user_id.tolist() == [41, NOBODY, NOBODY, NOBODY]
+    assert found.user_id.tolist() == [41, NO_LISTENER, NO_LISTENER, NO_LISTENER]
     assert found.major.tolist() == [UNKNOWN] * 4
 
 

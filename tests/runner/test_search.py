@@ -14,7 +14,7 @@ def searched(search: Search, capacity_per_s: float) -> list[float]:
     while (rate_per_s := search.next_per_s()) is not None:
         tried.append(rate_per_s)
         assert len(tried) < 100
-        search.tell(rate_per_s, rate_per_s <= capacity_per_s)
+        search.record(rate_per_s, rate_per_s <= capacity_per_s)
     return tried
 
 
@@ -47,11 +47,11 @@ def test_a_machine_without_a_limit_is_searched_to_the_highest_rate_that_there_is
 def test_a_rate_that_fails_the_second_time_counts_as_failed_with_all_above_it() -> None:
     search = Search(1000)
     for rate_per_s, passed in ((1000, True), (2000, True), (4000, False), (2828, True), (3363, False), (3084, False)):
-        search.tell(rate_per_s, passed)
+        search.record(rate_per_s, passed)
     assert search.next_per_s() == 2953
-    search.tell(2953, False)
+    search.record(2953, False)
     assert search.next_per_s() == 2828
-    search.tell(2828, False)
+    search.record(2828, False)
     assert search.best_per_s == 2000
     assert search.next_per_s() == 2378
 
@@ -67,7 +67,7 @@ def test_trials_that_pass_by_chance_end_the_search_too(outcomes: list[bool], low
             break
         assert rate_per_s >= lowest_per_s
         (passed if outcome else failed).append(rate_per_s)
-        search.tell(rate_per_s, outcome)
+        search.record(rate_per_s, outcome)
     assert search.next_per_s() is None
     assert all(later < earlier for earlier, later in pairwise(sorted(set(failed), reverse=True)))
     if search.best_per_s is not None:

@@ -11,7 +11,7 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.runner import stalls as stalls_module
 from loadgen.runner.messages import Activity
 from loadgen.runner.stalls import Stall, Stalls
-from loadgen.runner.totals import Totals
+from loadgen.runner.totals import Moments, Totals
 
 T0_NS = 7_000_000_000_000
 LOOK_S = 0.01
@@ -31,7 +31,7 @@ class Worker:
     still: list[tuple[float, float]] = field(default_factory=list)
     idle: list[tuple[float, float]] = field(default_factory=list)
     away: list[tuple[float, float]] = field(default_factory=list)
-    pulse: Activity = field(default_factory=Activity)
+    activity: Activity = field(default_factory=Activity)
     delivered: int = 0
     in_flight: int = 0
 
@@ -41,7 +41,7 @@ class Worker:
             return
         if not _is_in(at_s, self.still):
             self.delivered, self.in_flight = self.delivered + self.in_flight, 0
-        self.pulse.see(T0_NS + int(at_s * 1e9), self.delivered, self.in_flight)
+        self.activity.see(T0_NS + int(at_s * 1e9), self.delivered, self.in_flight)
         self.in_flight += not _is_in(at_s, self.idle)  # sent now, delivered next time
 
 
@@ -59,7 +59,7 @@ def stalls_of(*workers: Worker, until_s: float = 10.0, is_paced: bool = True, ev
             if step % round(every_s / LOOK_S) == 0 and not _is_in(at_s, worker.away):
                 tally = Tally(in_flight=worker.in_flight)
                 tally.by_page[Outcome.DELIVERED, 0] = worker.delivered
-                told[place] = (worker, worker.pulse.taken(), tally)
+                told[place] = (worker, worker.activity.taken(), tally)
                 found.watch(totals_of(told, at_s, is_paced), T0_NS)
     found.end(totals_of(told, until_s, is_paced), T0_NS, T0_NS + int(until_s * 1e9))
     return found.found
@@ -68,10 +68,10 @@ def stalls_of(*workers: Worker, until_s: float = 10.0, is_paced: bool = True, ev
 def totals_of(told: list[tuple[Worker, Activity, Tally]], at_s: float, is_paced: bool) -> Totals:
     """The sum of what the workers said last."""
     totals = Totals(scheduled=at_s * RATE_PER_S * len(told) if is_paced else float("nan"))
-    for _, pulse, tally in told:
+    for _, activity, tally in told:
         totals.tallies.setdefault("kafka", Tally()).merge(tally)
-        totals.pulses.append(pulse)
-        totals.taken_ns.append(T0_NS + int(at_s * 1e9))
+        totals.activities.append(activity)
+        totals.moments.taken_ns.append(T0_NS + int(at_s * 1e9))
     return totals
 
 
@@ -133,21 +133,21 @@ def test_a_worker_that_is_heard_late_shortens_a_stall_to_what_it_was() -> None:
     def hear(first: Activity, second: Activity, n_delivered: int, at_s: float) -> None:
         tally = Tally(in_flight=9)
         tally.by_page[Outcome.DELIVERED, 0] = n_delivered
-        totals = Totals(tallies={"kafka": tally}, scheduled=900.0, pulses=[first, second])
-        totals.taken_ns = [T0_NS + int(at_s * 1e9)]
+        totals = Totals(tallies={"kafka": tally}, scheduled=900.0, activities=[first, second])
+        totals.moments.taken_ns = [T0_NS + int(at_s * 1e9)]
         found.watch(totals, T0_NS)
 
-    def pulse(resumed_s: float, waited_s: float) -> Activity:
+    def activity(resumed_s: float, waited_s: float) -> Activity:
         resumed_ns, waited_ns = (T0_NS + int(at_s * 1e9) for at_s in (resumed_s, waited_s))
         return Activity(70, resumed_ns, 0, resumed_ns, waited_ns, resumed_ns)
 
     hear(before, before, 100, 1.0)
-    ours = pulse(6.0, 1.0)
+    ours = activity(6.0, 1.0)
     hear(ours, before, 120, 6.0)
     assert_spans(found.found, (1.0, 6.0))
-    hear(ours, pulse(3.5, 1.0), 140, 6.1)
+    hear(ours, activity(3.5, 1.0), 140, 6.1)
     assert_spans(found.found, (1.0, 3.5))
-    hear(ours, pulse(1.5, 1.0), 140, 6.1)
+    hear(ours, activity(1.5, 1.0), 140, 6.1)
     assert found.found == []
 
 
@@ -160,23 +160,25 @@ def test_without_a_schedule_the_events_in_flight_count() -> None:
     ("scheduled", "n_stalls"), [((math.nan, math.nan), 0), ((200.0, 200.0), 0), ((200.0, 300.0), 1)]
 )
 def test_where_nothing_is_due_there_is_no_stall(scheduled: tuple[float, float], n_stalls: int) -> None:
-    found, pulse = Stalls(), Activity()
+    found, activity = Stalls(), Activity()
     for at_s, n_delivered, asked in zip((1.0, 4.0), (200, 300), scheduled, strict=True):  # it did not look in between
-        pulse.see(T0_NS + int(at_s * 1e9), n_delivered, 0)
+        activity.see(T0_NS + int(at_s * 1e9), n_delivered, 0)
         tally = Tally()
         tally.by_page[Outcome.DELIVERED, 0] = n_delivered
-        totals = Totals(tallies={"files": tally}, pulses=[pulse.taken()], taken_ns=[T0_NS + int(at_s * 1e9)])
+        totals = Totals(
+            tallies={"files": tally}, activities=[activity.taken()], moments=Moments([T0_NS + int(at_s * 1e9)])
+        )
         totals.scheduled = asked
         found.watch(totals, T0_NS)
     assert len(found.found) == n_stalls
 
 
 def test_a_worker_that_only_made_what_comes_next_did_not_wait() -> None:
-    pulse = Activity()
-    pulse.see(T0_NS, 5, 0)
-    pulse.look_up(T0_NS + 3_000_000_000)
-    pulse.see(T0_NS + 3_000_000_001, 9, 0)
-    assert (pulse.waited_ns, pulse.waiting_ns) == (0, 0)
+    activity = Activity()
+    activity.see(T0_NS, 5, 0)
+    activity.look_up(T0_NS + 3_000_000_000)
+    activity.see(T0_NS + 3_000_000_001, 9, 0)
+    assert (activity.waited_ns, activity.waiting_ns) == (0, 0)
 
 
 def test_of_very_many_stalls_the_longest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,13 +192,13 @@ def test_of_very_many_stalls_the_longest_are_kept(monkeypatch: pytest.MonkeyPatc
 
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 3), st.integers(0, 5)), max_size=60))
 def test_a_pulse_never_says_that_it_waited_longer_than_it_looked(steps: list[tuple[int, int, int]]) -> None:
-    pulse, now_ns, delivered = Activity(), T0_NS, 0
+    activity, now_ns, delivered = Activity(), T0_NS, 0
     for step_ms, more, waiting in steps:
         now_ns += step_ms * 1_000_000
         delivered += more
-        pulse.see(now_ns, delivered, waiting)
-        assert pulse.seen_ns == now_ns
-        assert pulse.waiting_ns <= now_ns
-        assert (pulse.waiting_ns > 0) == (waiting > 0)
-        assert pulse.waited_ns <= pulse.resumed_ns <= pulse.delivered_ns <= now_ns
-        assert pulse.taken().n_delivered == delivered
+        activity.see(now_ns, delivered, waiting)
+        assert activity.seen_ns == now_ns
+        assert activity.waiting_ns <= now_ns
+        assert (activity.waiting_ns > 0) == (waiting > 0)
+        assert activity.waited_ns <= activity.resumed_ns <= activity.delivered_ns <= now_ns
+        assert activity.taken().n_delivered == delivered

@@ -5,18 +5,20 @@ import json
 import signal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from loadgen.config.settings import RunSettings
 from loadgen.errors import BrokerUnreachable, LoadgenError
 from loadgen.ledger import Outcome, Tally
+from loadgen.runner import Ended
 from loadgen.runner.console import RunConsole
-from loadgen.runner.find_rate import Finder, Relay, Search, TrialScreen, trial_settings
+from loadgen.runner.find_rate import Finder, Relay, Search, TrialConsole, trial_settings
 from loadgen.runner.totals import Totals
 from loadgen.signals import Stopped
-from tests.runner.judge.windows import verdict_of
 from tests.runner.program import start, wait_until
+from tests.runner.windows import verdict_of
 from tests.verifier.runs import verified
 
 START_MS = 1_767_571_200_000
@@ -39,8 +41,8 @@ class Machine:
     def __init__(self, capacity_per_s: float, *ends: str | BaseException) -> None:
         self.capacity_per_s, self.ends = capacity_per_s, iter(ends)
 
-    def run_once(self, settings: RunSettings, screen: RunConsole, _show: Any) -> int:
-        """As loadgen.runner.run_once."""
+    def run_to_end(self, settings: RunSettings, _console: RunConsole, _show: Any) -> Ended:
+        """As loadgen.runner.run_to_end."""
         end = next(self.ends, "duration")
         if isinstance(end, BaseException):
             raise end
@@ -49,15 +51,15 @@ class Machine:
         tally = Tally()
         tally.by_page[Outcome.DELIVERED, 0] = int(achieved * 10)
         totals = Totals(tallies={"null": tally})
-        screen.closing(totals, verdict_of(totals, 10.0, settings.rate, end), f"{settings.rate:g}.json")
-        return int(achieved < settings.rate)
+        result = Mock(totals=totals, verdict=verdict_of(totals, 10.0, settings.rate, end))
+        return Ended(result, Path(f"{settings.rate:g}.json"), {}, [])
 
 
 def searched(machine: Machine, settings: RunSettings) -> tuple[Finder, str]:
     """A search on this machine that is over, and what was shown."""
     shown = io.StringIO()
     rate = settings.rate if isinstance(settings.rate, float) else 1000.0
-    finder = Finder(settings, machine.run_once, RunConsole(None, None, stream=shown), Search(rate))
+    finder = Finder(settings, machine.run_to_end, RunConsole(None, None, stream=shown), Search(rate))
     finder.run()
     return finder, shown.getvalue() + finder.verdict()
 
@@ -134,17 +136,15 @@ def test_a_trial_is_a_run_whose_files_meet_no_others() -> None:
 
 
 def test_a_trial_keeps_to_itself_what_a_run_shows(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = TrialScreen(run_settings(), "trial", False)
-    screen.settings([("a", "b")])
-    screen.note("error: x")
-    screen.preparing(0.5, "x")
-    screen.samples([(1, b"{}")])
+    console = TrialConsole(run_settings(), "trial")
+    console.settings([("a", "b")])
+    console.note("error: x")
+    console.preparing(0.5, "x")
+    console.samples([(1, b"{}")])
     totals = Totals(tallies={"null": Tally()})
-    screen.progress(totals, 5.0)
-    screen.closing(totals, verdict_of(totals, 10.0), "m.json")
+    console.progress(totals, 5.0)
+    console.closing(totals, verdict_of(totals, 10.0), "m.json")
     assert capsys.readouterr() == ("", "")
-    assert screen.problems == ["error: x"]
-    assert screen.ended is not None
 
 
 def test_one_endpoint_shows_one_trial_after_another() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.mock_cluster import MockCluster
-from tests.runner.judge.test_percentile_log import rows_of
 from tests.runner.program import Program, adds_up, lines_in, start, wait_until
+from tests.runner.test_percentile_log import rows_of
 
 pytestmark = pytest.mark.slow  # whole runs, by the clock
 

@@ -8,7 +8,7 @@ import pytest
 from loadgen.config.thresholds import threshold
 from loadgen.runner.history import Window
 from loadgen.runner.thresholds import ThresholdResult, Thresholds, value_of
-from tests.runner.judge.windows import window
+from tests.runner.windows import window
 
 
 def seconds(**columns: list[Any]) -> list[Window]:

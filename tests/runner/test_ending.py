@@ -27,7 +27,7 @@ DAY_MS = 86_400_000
             "stopped after 12.0 s, at 1970-01-01 06:00:00 of a window that ends 1970-01-02 00:00:00: "
             "a threshold was broken, and says abort",
         ),
-        ({"continuous": True}, "reader gone", "stopped after 12.0 s: whoever read its output had seen enough"),
+        ({"continuous": True}, "reader gone", "stopped after 12.0 s: the reader of its output closed it"),
     ],
 )
 def test_how_far_it_came_is_said_in_what_it_was_asked_for(asked: dict[str, Any], reason: str, said: str) -> None:

@@ -15,9 +15,9 @@ from loadgen.runner import history as history_module
 from loadgen.runner.history import LATENCIES, History, Window, merged
 from loadgen.runner.messages import Snapshot, empty_snapshot
 from loadgen.runner.team import Team, WorkerHandle
-from loadgen.runner.totals import Totals, settled_only
+from loadgen.runner.totals import Totals, without_in_flight
 from loadgen.verifier.worker_progress import WorkerProgress
-from tests.runner.judge.windows import window
+from tests.runner.windows import window
 
 T0_NS = 5_000_000_000_000
 COUNTS = ("planned", "delivered", "failed", "n_bytes")
@@ -65,7 +65,7 @@ def team_of(*snapshots: Snapshot) -> Team:
 
 def told(history: History, *snapshots: Snapshot) -> Totals:
     """Let a history know what workers say."""
-    totals = team_of(*snapshots).totals()
+    totals = Totals.of(team_of(*snapshots).members)
     history.watch(totals, T0_NS)
     return totals
 
@@ -97,7 +97,7 @@ def assert_whole(windows: list[Window], totals: Totals, end_s: float) -> None:
     assert summed(windows, "failed") == totals.primary_sink.count(Outcome.FAILED)
     assert summed(windows, "n_bytes") == totals.primary_sink.bytes_delivered
     assert summed(windows, "scheduled") == pytest.approx(totals.scheduled)
-    assert summed(windows, "offered_s") == pytest.approx(totals.offered_s(T0_NS))
+    assert summed(windows, "offered_s") == pytest.approx(totals.moments.offered_s(T0_NS))
     assert summed(windows, "cpu_s") == pytest.approx(totals.cpu_s)
     wholes = (totals.schedule_lag_s, totals.primary_sink.ack_s, totals.primary_sink.intended_to_ack_s)
     for name, whole in zip(LATENCIES, wholes, strict=True):
@@ -200,18 +200,18 @@ def test_what_a_worker_that_died_had_settled_stays_and_its_successor_adds_to_it(
         for worker in (dead, alive):
             worker.offer(50, in_flight=20)
         team = team_of(dead.snapshot(at_s), alive.snapshot(at_s))
-        history.watch(team.totals(), T0_NS)
+        history.watch(Totals.of(team.members), T0_NS)
     member, successor = team.members[0], Worker()
     assert member.last
-    member.buried, member.last = [settled_only(member.last)], None
+    member.finalized, member.last = [without_in_flight(member.last)], None
     for at_s in (2.0, 2.5, 3.0, 3.5, 4.0):  # the successor is ready after three seconds
         alive.offer(50, in_flight=20)
         team.members[1].last = alive.snapshot(at_s)
         if at_s >= 3.0:
             successor.offer(90, in_flight=20)
             member.last = successor.snapshot(at_s)
-        history.watch(team.totals(), T0_NS)
-    totals = team.totals()
+        history.watch(Totals.of(team.members), T0_NS)
+    totals = Totals.of(team.members)
     history.end(totals, T0_NS)
     assert_whole_but_planned(history.windows, totals)
     assert all(min(one.planned, one.delivered, one.length_s, one.offered_s) >= 0 for one in history.windows)
@@ -295,7 +295,7 @@ def test_a_window_ends_when_all_workers_are_heard_and_not_with_the_first() -> No
         for place, worker in enumerate(workers):
             worker.offer(10)
             team.members[place].last = worker.snapshot(step / 2)
-            history.watch(team.totals(), T0_NS)
+            history.watch(Totals.of(team.members), T0_NS)
     assert [round(one.end_s, 6) for one in history.windows] == [1.0, 2.0, 3.0, 4.0]
     assert [one.delivered for one in history.windows] == [60] * 4
 
@@ -306,7 +306,7 @@ def test_a_worker_that_is_silent_holds_no_window_back_for_long() -> None:
     for step in range(1, 25):
         alive.offer(10)
         team.members[1].last = alive.snapshot(step / 2)
-        history.watch(team.totals(), T0_NS)
+        history.watch(Totals.of(team.members), T0_NS)
     assert len(history.windows) >= 4
     assert summed(history.windows, "delivered") >= 200
 
@@ -321,10 +321,10 @@ def test_time_goes_on_for_the_others_when_a_worker_has_ended() -> None:
             early.offer(10)
             team.members[0].last = early.snapshot(step / 2)
             team.members[0].last.done = step == 3
-        history.watch(team.totals(), T0_NS)
+        history.watch(Totals.of(team.members), T0_NS)
     team.members[1].last = late.snapshot(6.2)
     team.members[1].last.done = True
-    totals = team.totals()
+    totals = Totals.of(team.members)
     history.end(totals, T0_NS)
     assert_whole(history.windows, totals, 6.2)
     assert [one.delivered for one in history.windows[2:5]] == [20] * 3

@@ -22,7 +22,7 @@ from loadgen.simulate.world import SimulationSettings
 
 N_SAMPLE = 20_000
 N_TIMES = 1001
-"""At so many moments of a run it is looked how far its shape has come."""
+"""Points of a run at which the integral of its shape is taken."""
 LOW, HIGH = 0.8, 1.25
 """The simulated time that some number of events takes, against that at the mean rate: it follows the day's curve."""
 SLOW_PER_S, FAST_PER_S = 10_000.0, 2_000_000.0
@@ -37,7 +37,7 @@ def natural_per_s(settings: SimulationSettings, model: Model) -> float:
     return per_s * settings.users / n
 
 
-def reach_of(settings: RunSettings, natural_per_s: float, now_ms: float) -> TimeBounds:
+def time_bounds(settings: RunSettings, natural_per_s: float, now_ms: float) -> TimeBounds:
     """How far ahead of the clock the run's event times are.
 
     Args:
@@ -85,7 +85,7 @@ def _gain_s(span_s: float, speed: float) -> float:
 
 
 def _shape_gain_s(settings: RunSettings, shape: Shape | PacerShape, natural_per_s: float) -> float:
-    """How much further ahead simulated time gets than it is at the start, where listeners cause so many events/s."""
+    """How much further ahead simulated time gets than it is at the start, at the natural rate of the listeners."""
     end_s = math.inf if settings.duration_s is None else settings.duration_s
     if settings.events is not None:
         end_s = min(end_s, float(shape.invert(settings.events - 1e-6)))  # before any silence that follows the last

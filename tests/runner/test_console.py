@@ -11,8 +11,8 @@ import pytest
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner import console as screen_module
 from loadgen.runner.console import RunConsole
-from loadgen.runner.totals import Totals
-from tests.runner.judge.windows import verdict_of
+from loadgen.runner.totals import Rates, Totals
+from tests.runner.windows import verdict_of
 
 
 class Terminal(io.StringIO):
@@ -32,7 +32,7 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def totals_of(delivered: int, failed: int = 0, dropped: int = 0, in_flight: int = 0, sinks: str = "files") -> Totals:
-    totals = Totals(active=321, offered_per_s=500.0, delivered_per_s=450.0)
+    totals = Totals(active=321, rates=Rates(offered_per_s=500.0, delivered_per_s=450.0))
     for name in sinks.split():
         tally = Tally(in_flight=in_flight, bytes_delivered=250 * delivered)
         for outcome, n_events in zip(Outcome, (delivered, failed, dropped, 0), strict=True):
@@ -43,11 +43,11 @@ def totals_of(delivered: int, failed: int = 0, dropped: int = 0, in_flight: int 
 
 
 def progress_lines(events_per_s: float, seconds: float, **ends: float | None) -> list[str]:
-    """The lines shown for a run at this rate, of which the screen hears every 0.1 s."""
+    """The lines shown for a run at this rate, of which the console hears every 0.1 s."""
     stream = io.StringIO()
-    screen = RunConsole(ends.get("duration_s"), ends.get("n_events"), stream=stream)  # type: ignore[arg-type]
+    console = RunConsole(ends.get("duration_s"), ends.get("n_events"), stream=stream)  # type: ignore[arg-type]
     for tick in range(1, round(seconds * 10) + 1):
-        screen.progress(totals_of(int(events_per_s * tick / 10)), tick / 10)
+        console.progress(totals_of(int(events_per_s * tick / 10)), tick / 10)
     return stream.getvalue().splitlines()
 
 
@@ -68,8 +68,8 @@ def test_away_from_a_terminal_there_are_at_most_two_lines_a_second() -> None:
 
 def test_a_progress_line_says_all_that_is_promised() -> None:
     stream = io.StringIO()
-    screen = RunConsole(90.0, None, stream=stream)
-    screen.progress(totals_of(900, failed=20, dropped=30, in_flight=50), 2.0)
+    console = RunConsole(90.0, None, stream=stream)
+    console.progress(totals_of(900, failed=20, dropped=30, in_flight=50), 2.0)
     assert stream.getvalue() == (
         "00:02  1,000 events  offered 500/s  achieved 450/s  321 active users  schedule lag p99 0.0 ms  "
         "50 in flight  50 failed or dropped  01:28 left\n"
@@ -87,14 +87,14 @@ def test_a_progress_line_ends_with_what_is_left(duration_s: float | None, n_even
 
 def test_on_a_terminal_the_line_is_replaced_and_gone_at_the_end() -> None:
     stream = Terminal()
-    screen = RunConsole(None, None, stream=stream)
-    screen.progress(totals_of(10), 0.6)  # a slow run too: the line is alive
-    screen.progress(totals_of(20), 1.2)
+    console = RunConsole(None, None, stream=stream)
+    console.progress(totals_of(10), 0.6)  # a slow run too: the line is alive
+    console.progress(totals_of(20), 1.2)
     before = stream.getvalue()
     assert "10 events" in before
     assert "20 events" in before
     totals = totals_of(20)
-    screen.closing(totals, verdict_of(totals, 1.2, None, "events"), "m.json")
+    console.closing(totals, verdict_of(totals, 1.2, None, "events"), "m.json")
     assert "\x1b[2K" in stream.getvalue()[len(before) - 10 :]
 
 
@@ -108,37 +108,37 @@ def shown_events(text: str) -> list[int]:
 
 def test_the_first_three_events_are_the_earliest_of_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    screen = RunConsole(None, None, stream=stream)
-    screen.samples([event(500), event(600), event(700)])
-    screen.progress(totals_of(3), 0.1)
+    console = RunConsole(None, None, stream=stream)
+    console.samples([event(500), event(600), event(700)])
+    console.progress(totals_of(3), 0.1)
     assert not shown_events(stream.getvalue())  # others may still come with earlier ones
-    screen.samples([event(100), event(650), event(800)])
+    console.samples([event(100), event(650), event(800)])
     monkeypatch.setattr(screen_module, "SAMPLES_WAIT_S", -1.0)
-    screen.progress(totals_of(6), 0.2)
-    screen.samples([event(1), event(2), event(3)])  # too late
-    screen.progress(totals_of(9), 0.3)
+    console.progress(totals_of(6), 0.2)
+    console.samples([event(1), event(2), event(3)])  # too late
+    console.progress(totals_of(9), 0.3)
     assert stream.getvalue().startswith('the first 3 events:\n{\n  "ts": 100,\n  "artist": "X"\n}\n')
     assert shown_events(stream.getvalue()) == [100, 500, 600]
 
 
 def test_samples_of_a_short_run_are_shown_before_the_table_however_few() -> None:
     stream = io.StringIO()
-    screen = RunConsole(None, 1, stream=stream)
-    screen.samples([event(7)])
+    console = RunConsole(None, 1, stream=stream)
+    console.samples([event(7)])
     totals = totals_of(1)
-    screen.closing(totals, verdict_of(totals, 0.1, None, "events"), "m.json")
+    console.closing(totals, verdict_of(totals, 0.1, None, "events"), "m.json")
     assert stream.getvalue().startswith("the first event:\n")
     assert shown_events(stream.getvalue()) == [7]
 
 
 def test_what_looks_like_markup_or_emoji_is_shown_as_it_is() -> None:
     stream = io.StringIO()
-    screen = RunConsole(None, None, stream=stream)
-    screen.samples([event(1, "[red]Alarm[/red] :smile: 봄 [/]")])
-    screen.note("[bold]x[/bold] :smile: [/]")
-    screen.settings([("to file", "[red].jsonl")])
+    console = RunConsole(None, None, stream=stream)
+    console.samples([event(1, "[red]Alarm[/red] :smile: 봄 [/]")])
+    console.note("[bold]x[/bold] :smile: [/]")
+    console.settings([("to file", "[red].jsonl")])
     totals = totals_of(1)
-    screen.closing(totals, verdict_of(totals, 0.1, None, "events"), "[dim]m.json")
+    console.closing(totals, verdict_of(totals, 0.1, None, "events"), "[dim]m.json")
     shown = stream.getvalue()
     for text in ("[red]Alarm[/red] :smile: 봄 [/]", "[bold]x[/bold] :smile: [/]", "[red].jsonl", "[dim]m.json"):
         assert text in shown
@@ -146,10 +146,10 @@ def test_what_looks_like_markup_or_emoji_is_shown_as_it_is() -> None:
 
 def test_a_sample_that_was_broken_on_purpose_is_shown_as_it_is() -> None:
     stream = io.StringIO()
-    screen = RunConsole(None, None, stream=stream)
-    screen.samples([(1, b'{"ts":1,"art\n'), (2, b'{"artist":"\xff\xfe"}\n'), (3, b"{'ts':[red]}\n")])
+    console = RunConsole(None, None, stream=stream)
+    console.samples([(1, b'{"ts":1,"art\n'), (2, b'{"artist":"\xff\xfe"}\n'), (3, b"{'ts':[red]}\n")])
     totals = totals_of(3)
-    screen.closing(totals, verdict_of(totals, 0.1, None, "events"), "m.json")
+    console.closing(totals, verdict_of(totals, 0.1, None, "events"), "m.json")
     lines = stream.getvalue().splitlines()
     assert lines[1:4] == ['{"ts":1,"art', '{"artist":"\\xff\\xfe"}', "{'ts':[red]}"]
 
@@ -208,13 +208,13 @@ def test_an_event_that_was_not_delivered_is_not_passed_over_in_the_verdict() -> 
 
 def test_a_quiet_screen_shows_problems_and_the_closing_table_only() -> None:
     stream = io.StringIO()
-    screen = RunConsole(None, None, quiet=True, stream=stream)
-    screen.preparing(0.5, "titles")
-    screen.samples([event(1), event(2), event(3)])
-    screen.progress(totals_of(1_000_000), 10.0)
+    console = RunConsole(None, None, quiet=True, stream=stream)
+    console.preparing(0.5, "titles")
+    console.samples([event(1), event(2), event(3)])
+    console.progress(totals_of(1_000_000), 10.0)
     assert stream.getvalue() == ""
     totals = totals_of(1_000_000)
-    screen.note("a problem")
-    screen.closing(totals, verdict_of(totals, 10.0, None, "events"), "m.json")
+    console.note("a problem")
+    console.closing(totals, verdict_of(totals, 10.0, None, "events"), "m.json")
     assert stream.getvalue().startswith("a problem\nResult\n")
     assert not shown_events(stream.getvalue())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.runner.history import LATENCIES, Rolling, Window, merged
-from tests.runner.judge.windows import window
+from tests.runner.windows import window
 
 lengths_s = st.lists(st.floats(0.75, 3.0), min_size=1, max_size=25)
 

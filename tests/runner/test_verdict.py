@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from loadgen.config.thresholds import threshold
-from loadgen.runner.messages import Activity, Seconds
+from loadgen.runner.messages import Activity, Seconds, empty_snapshot
 from loadgen.runner.stalls import Stall
 from loadgen.runner.thresholds import Thresholds
-from loadgen.runner.totals import Totals, sum_of
+from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import Verdict, judge, summary, verdict_lines
-from tests.runner.judge.windows import recorded, verdict_of, window
-from tests.runner.test_totals import snapshot, tally
+from tests.runner.test_totals import snapshot, sum_of, tally
+from tests.runner.windows import recorded, verdict_of, window
 
 SPEC_KEYS = [
     *("planned", "delivered", "failed", "dropped", "unfinished", "repeated_possibly", "bytes", "elapsed_s", "cpu_s"),
@@ -171,9 +171,9 @@ def test_a_target_that_was_missed_is_said_with_the_cause_or_that_it_is_not_clear
 
 
 def test_the_summary_has_the_documented_keys_first_and_in_their_order() -> None:
-    totals = sum_of([snapshot("kafka", "files", delivered=1000, failed=3)])
-    totals.add_impaired({"late": 2, "drop": 1})
-    totals.add_impaired({"late": 3, "drop": 0})
+    first, second = snapshot("kafka", "files", delivered=1000, failed=3), empty_snapshot()
+    first.impaired, second.impaired = {"late": 2, "drop": 1}, {"late": 3, "drop": 0}
+    totals = sum_of([first, second])
     verdict = replace(verdict_of(totals, 2.00049, 500.1234), achieved_per_s=499.9999, stalls=[Stall(0.5, 1.75, 7)])
     found = summary(totals, verdict, 42, "m.json").model_dump()
     assert list(found) == SPEC_KEYS + MORE_KEYS
@@ -232,7 +232,7 @@ def test_what_an_event_costs_is_shown_where_events_are_what_the_cpu_time_went_to
     events: int, cpu_s: float, is_shown: bool
 ) -> None:
     totals = sum_of([snapshot("kafka", delivered=events)])
-    totals.cpu_s, totals.pulses = cpu_s, [Activity(), Activity()]
+    totals.cpu_s, totals.activities = cpu_s, [Activity(), Activity()]
     rates = next(verdict_lines(totals, verdict_of(totals, 10.0, 1000.0)))
     assert (f"{cpu_s / max(events, 1) * 1e6:.2f} µs CPU an event" in rates) == is_shown
 

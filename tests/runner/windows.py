@@ -30,6 +30,6 @@ def verdict_of(
     totals: Totals, elapsed_s: float, target_per_s: float | None = None, reason: str = "events", **more: Any
 ) -> Verdict:
     """The verdict on a run of one worker with these totals; its schedule asked for events all the time."""
-    totals.taken_ns = totals.scheduled_ns = [int(elapsed_s * 1e9)]
+    totals.moments.taken_ns = totals.moments.scheduled_ns = [int(elapsed_s * 1e9)]
     totals.scheduled = float("nan") if target_per_s is None else target_per_s * elapsed_s
     return judge(totals, History().measured(totals, 0), elapsed_s, reason, paced=target_per_s is not None, **more)

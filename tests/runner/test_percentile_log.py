@@ -12,7 +12,7 @@ from loadgen.errors import OutputUnwritable
 from loadgen.histogram import Sparse
 from loadgen.runner.percentile_log import percentile_log, write_percentile_logs
 from tests.full_disk import fill_disk
-from tests.runner.judge.windows import recorded
+from tests.runner.windows import recorded
 
 LINE = re.compile(r"\s*([\d.]+)\s+([\d.]+)\s+(\d+)(?:\s+([\d.]+))?")
 """As the plotter's script takes a line apart, at white space; what begins with # or a word is no data."""

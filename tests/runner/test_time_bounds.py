@@ -8,7 +8,7 @@ import pytest
 
 from loadgen.config.settings import RunSettings
 from loadgen.kafka.topic_config import TimeBounds
-from loadgen.runner.reach import natural_per_s, reach_of
+from loadgen.runner.time_bounds import natural_per_s, time_bounds
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.shard import Shard
 from tests.runner.plans import START_MS, plan_of
@@ -19,7 +19,7 @@ PER_S = 10.0
 
 def reach(now_ms: float = START_MS, **settings: Any) -> TimeBounds:
     """Of a run with these settings, by their keys."""
-    return reach_of(RunSettings.from_public({"start": START_MS, **settings}), PER_S, now_ms)
+    return time_bounds(RunSettings.from_public({"start": START_MS, **settings}), PER_S, now_ms)
 
 
 def test_a_run_in_real_time_stays_with_the_clock() -> None:
