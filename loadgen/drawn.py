@@ -144,7 +144,7 @@ class Drawn:
 
     @classmethod
     def uniform(cls, lowest: float, highest: float, *, decimals: int = 2, per: Per = "event") -> "Drawn":
-        """Each number from `lowest` to `highest` that has so many decimals is as likely as any other."""
+        """Each number from `lowest` to `highest` with this number of decimals is as likely as any other."""
         return cls._distribution("uniform", {}, decimals, lowest, highest, per)
 
     @classmethod
