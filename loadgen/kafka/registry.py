@@ -85,7 +85,6 @@ class Registry:
             reason, step = self._without_secrets(str(error)), "look at --registry-option and --registry-config"
             raise UsageError(f"the schema registry's client does not take these options: {reason}; {step}") from None
         self._calls = Calls()
-        self._schemas: dict[int, Schema] = {}
 
     def register(self, subject: str, text: str, kind: SchemaKind) -> int:
         """The id of a schema, registered under a subject where it is not yet.
@@ -120,17 +119,13 @@ class Registry:
         return self._ask(doing, lambda client: bool(client.test_compatibility(subject, schema)))
 
     def schema(self, schema_id: int) -> "Schema":
-        """The schema with an id, asked for once.
+        """The schema with an id, asked for once: the client keeps it.
 
         Raises:
             SchemaMissing: there is none.
             RegistryError: there is no answer.
         """
-        if schema_id not in self._schemas:
-            self._schemas[schema_id] = self._ask(
-                f"get schema {schema_id}", lambda client: _whole(client.get_schema(schema_id))
-            )
-        return self._schemas[schema_id]
+        return self._ask(f"get schema {schema_id}", lambda client: _whole(client.get_schema(schema_id)))
 
     def remove(self, subject: str) -> None:
         """Remove a subject with all its schemas for good; one that is not there too.

@@ -3,6 +3,7 @@
 import base64
 import gc
 import json
+import ssl
 import sys
 import threading
 import time
@@ -307,6 +308,18 @@ def test_a_client_shows_its_certificate_whose_key_may_have_a_password(certificat
         assert registered(server, ssl_key_location=certificates.client_key, **known) == 7
         locked = {"ssl_key_location": certificates.locked_key, **known}
         assert registered(server, ssl_key_password="hunter2", **locked) == 7
-    said = option_problem(**locked)  # OpenSSL would ask for the password on the terminal
+    said = option_problem(ssl_key_password="hunter2-wrong", **locked)
     assert "does not take these options" in said
-    assert "hunter2" not in option_problem(ssl_key_password="hunter2-wrong", **locked)
+    assert "hunter2" not in said
+
+
+def test_a_password_that_is_missing_is_not_asked_for_on_the_terminal(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda *_, **words: given.append(words["password"]))
+    Registry(RegistrySettings("https://a:1", {"ssl.certificate.location": certificates.client})).close()
+    assert given == [""]  # OpenSSL asks where there is none
+    monkeypatch.undo()
+    locked = {"ssl_certificate_location": certificates.client, "ssl_key_location": certificates.locked_key}
+    assert "does not take these options" in option_problem(**locked)
