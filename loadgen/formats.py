@@ -320,7 +320,7 @@ def format_of(name: str, fields: Iterable[str | Field] = ()) -> Format:
     try:
         return Format(base.name, (*base.fields, *sorted(added, key=lambda field: field.name)))
     except ValueError as error:
-        raise UsageError(f"--field: {error}; leave one of them out") from error
+        raise UsageError(f"--field: {error}") from error
 
 
 def known_formats(

@@ -4,15 +4,30 @@ import io
 from pathlib import Path
 
 import hypothesis.strategies as st
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
-from loadgen.formats import FORMATS
+from loadgen.encode.lines import Encoder
+from loadgen.encode.tracks import make_track_parts
+from loadgen.formats import FORMATS, OWN, KnownFormats, format_of
 from loadgen.store.table import RAW, lines_of, record_schema, table_of
-from tests.encode.world import ACTIVITY_FIELDS, FULL_FIELDS, LISTEN_FIELDS, SONG_FIELDS
+from tests.encode.world import (
+    ACTIVITY_FIELDS,
+    FULL_FIELDS,
+    LABELS,
+    LISTEN_FIELDS,
+    SONG_FIELDS,
+    TinyCatalog,
+    some_events,
+    some_listeners,
+    user_names,
+)
+from tests.outside.my_package.format import VISITS
+from tests.own_fields import ALL
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -137,3 +152,32 @@ def records(draw: st.DrawFn) -> bytes:
 @given(st.lists(records(), max_size=8))
 def test_whatever_the_records_are_they_come_back_byte_for_byte(lines: list[bytes]) -> None:
     assert lines_of(through_parquet(table_of(lines))) == lines
+
+
+def test_further_fields_and_formats_of_others_have_columns_with_their_types() -> None:
+    known = KnownFormats((*OWN.formats, VISITS), ALL)
+    rng = np.random.default_rng(1)
+    listeners = some_listeners(20, rng)
+    batch, lines = some_events(300, listeners, rng), []
+    some = [format_of("activity", ALL[:2]), format_of("activity", ALL), format_of("full", ALL[3:]), VISITS]
+    for wire_format in (*some, *OWN.formats):
+        encoder = Encoder(wire_format, make_track_parts(TinyCatalog(), wire_format), LABELS, listeners, user_names)
+        lines += [line[:-1] for line in encoder.encode(batch)[0].to_pylist()]
+    table = through_parquet(table_of(lines, known))
+    assert table[RAW].null_count == len(lines)
+    assert lines_of(table, known) == lines
+    assert [table.schema.field(name).type for name in ("plan", "drift", "balance")] == [
+        pa.string(),
+        pa.float64(),
+        pa.int64(),
+    ]
+    assert table_of(lines)[RAW].null_count == len(lines) - 4 * len(batch)
+
+
+@pytest.mark.parametrize("more", [b'"plan":"a","drift":1.5', b'"drift":1', b'"drift":null', b'"drift":1.5,"nothing":1'])
+def test_further_fields_in_another_order_or_of_another_type_are_kept_as_text(more: bytes) -> None:
+    known = KnownFormats(OWN.formats, ALL)
+    line = EVENT[:-1] + b"," + more + b"}"
+    table = table_of([line], known)
+    assert table[RAW].to_pylist() == [line.decode()]
+    assert lines_of(table, known) == [line]
