@@ -88,7 +88,7 @@ def run(*, sinks: "Sequence[StartableSink | str]" = (), **arguments: Any) -> Run
         sinks: those of your own, in place of --sink: objects, which are pickled for the workers, or texts as on the
             command line.
         arguments: those of `loadgen run`: users, workers, brokers, topic, rate, duration, threshold … A number of
-            seconds or minutes may be a text with its unit: "30s".
+            seconds or minutes may be a text with its unit: "30s". `pacer` and `field` may be objects.
 
     Raises:
         LoadgenError: an argument is wrong, or the run could not start. One that breaks off on its way is a result.

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, rank_within
 from loadgen.simulate.impair import Impairer, OutgoingBatch, unimpaired
-from loadgen.simulate.pacers import PacerShape, find_pacer
+from loadgen.simulate.pacers import PacerShape, find_pacer, length_of
 from loadgen.simulate.schedule import NaturalSchedule, RateSchedule
-from loadgen.simulate.shapes import ENDLESS_S, Shape, shape_of
+from loadgen.simulate.shapes import Shape, shape_of
 from loadgen.simulate.shard import Shard
 
 if TYPE_CHECKING:
@@ -194,7 +194,8 @@ def offered(settings: "RunSettings", owned: Owned | None = None) -> Shape | Pace
     whole: Shape | PacerShape
     rate_per_s = None if isinstance(settings.rate, str) else settings.rate
     if settings.pacer is not None:
-        whole = PacerShape(find_pacer(settings.pacer), settings.duration_s or ENDLESS_S)
+        pacer = find_pacer(settings.pacer)
+        whole = PacerShape(pacer, length_of(pacer, settings.duration_s, settings.events))
     elif settings.shape is not None:
         whole = shape_of(settings.shape, rate_per_s, settings.duration_s, settings.events)
     elif rate_per_s is not None:

@@ -25,6 +25,8 @@ from loadgen.simulate.shapes import ENDLESS_S, Floats
 
 N_TIMES = 1001
 """How many moments of a run, and how many of its events, are looked at."""
+LEAST_S = 0.001
+"""All events of a run may be due at once."""
 STEP = "integral(t) is the number of events due before t, invert(k) the time at which event k is due"
 
 
@@ -99,13 +101,21 @@ class PacerShape:
         return float(self.rate_at(np.linspace(0.0, self.length_s, 10 * N_TIMES)).max())
 
 
-def check_pacer(pacer: Pacer, name: str, length_s: float | None = None, n_events: int | None = None) -> None:
+def length_of(pacer: Pacer, duration_s: float | None, n_events: int | None) -> float:
+    """How long a run takes that a duration or a number of events ends, seconds; ENDLESS_S where nothing does."""
+    ends = [] if duration_s is None else [duration_s]
+    if n_events is not None:
+        ends += np.asarray(pacer.invert(np.array([n_events], np.float64))).tolist()
+    return max(min((end for end in ends if end < float("inf")), default=ENDLESS_S), LEAST_S)
+
+
+def check_pacer(pacer: Pacer, name: str, duration_s: float | None = None, n_events: int | None = None) -> None:
     """Try a pacer on a grid of the run's times and events.
 
     Args:
         pacer: to be tried.
         name: of it.
-        length_s, n_events: what ends the run; None where it is something else.
+        duration_s, n_events: what ends the run; None where it is something else.
 
     Raises:
         UsageError: a method fails, falls, or does not agree with the other; it names the value and the rule.
@@ -123,10 +133,11 @@ def check_pacer(pacer: Pacer, name: str, length_s: float | None = None, n_events
         if bad.any():
             at = int(np.argmax(bad))
             before = f" and {method}({given[at - 1]:.9g}), which is {found[at - 1]:.9g}" if at else ""
-            raise _broken(name, f"{method}({given[at]:.9g}) must be at least 0{before}", f"{found[at]:.9g}")
+            raise _broken(name, f"{method}({given[at]:.9g}) must be a number, at least 0{before}", f"{found[at]:.9g}")
         return found
 
-    n_due = asked("integral", np.linspace(0.0, length_s or ENDLESS_S, N_TIMES))
+    asked("invert", np.array([n_events or 0.0]))
+    n_due = asked("integral", np.linspace(0.0, length_of(pacer, duration_s, n_events), N_TIMES))
     if n_due[0] != 0:
         raise _broken(name, "integral(0) must be 0", f"{n_due[0]:.9g}")
     k = np.linspace(0.0, max(n_due[-1], n_events or 0), N_TIMES)

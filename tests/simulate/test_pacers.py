@@ -65,13 +65,19 @@ def test_a_shape_is_a_pacer(name: str) -> None:
         (Made(integral=lambda t: t * 100 + 5), "integral(0) must be 0, got 5;"),
         (
             Made(integral=lambda t: 100 * t * (t < 5)),
-            "integral(5) must be at least 0 and integral(4.99), which is 499, got 0;",
+            "integral(5) must be a number, at least 0 and integral(4.99), which is 499, got 0;",
         ),
-        (Made(integral=lambda t: -t), "integral(0.01) must be at least 0 and integral(0), which is -0, got -0.01;"),
-        (Made(integral=lambda t: t + np.nan), "integral(0) must be at least 0, got nan;"),
+        (
+            Made(integral=lambda t: -t),
+            "integral(0.01) must be a number, at least 0 and integral(0), which is -0, got -0.01;",
+        ),
+        (Made(integral=lambda t: t + np.nan), "integral(0) must be a number, at least 0, got nan;"),
         (Made(integral=lambda t: t[:5]), "integral must return a number for each of 1001, got shape (5,);"),
         (Made(integral=lambda t: 1 / 0 * t), "integral must take an array of float64, got ZeroDivisionError: "),
-        (Made(invert=lambda k: 10 - k / 100), "invert(1) must be at least 0 and invert(0), which is 10, got 9.99;"),
+        (
+            Made(invert=lambda k: 10 - k / 100),
+            "invert(1) must be a number, at least 0 and invert(0), which is 10, got 9.99;",
+        ),
         (Made(invert=lambda k: k / 200), "integral(invert(1)) must be 1, where invert gives 0.005 s, got 0.5001;"),
         (Made(invert=lambda k: k / 50), "integral(invert(1)) must be 1, where invert gives 0.02 s, got 1.9999;"),
     ],
@@ -98,6 +104,23 @@ def test_the_events_of_a_burst_are_due_together() -> None:
     due_s = (schedule.due_ns(np.zeros(120, np.int64)) - 7) / NS_PER_S
     assert due_s.tolist() == [1.0] * 50 + [2.0] * 50 + [3.0] * 20
     assert schedule.scheduled(7 + 2 * NS_PER_S) == 50
+
+
+class AtOnce:
+    """A thousand events at the start, and none after."""
+
+    def integral(self, t_s: Floats) -> Floats:
+        return np.where(t_s > 0, 1000.0, 0.0)
+
+    def invert(self, k: Floats) -> Floats:
+        return np.where(k < 1000, 0.0, np.inf)
+
+
+def test_all_events_may_be_due_at_once() -> None:
+    check_pacer(AtOnce(), "mine", None, 1000)
+    shape = offered(RunSettings(pacer=AtOnce(), events=900))
+    assert shape is not None
+    assert shape.peak_per_s == pytest.approx(1000 / (0.001 / 10_010))
 
 
 def test_a_pacer_is_found_by_name_with_its_options_or_taken_as_it_is() -> None:
