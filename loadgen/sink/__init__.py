@@ -25,7 +25,7 @@ class EncodedBatch:
         row: int32, position of the listener in the shard's arrays.
         user_id: int64.
         ts_ms: int64, the event's own time: the Kafka timestamp, and the day of the date folder (UTC).
-        page: uint8, a `Page`.
+        page: uint8, a code of the run's `Pages`.
         virtual_shard: uint16, the virtual shard of the listener.
         hash: uint64, the fingerprint's hash of the whole event.
         due_ns: int64, time.monotonic_ns() at which the schedule asks for the event.

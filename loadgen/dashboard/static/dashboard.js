@@ -277,7 +277,7 @@ function time(event) {
 function activity(event) {
   const item = make("li");
   const isNamed = event.title !== null || event.artist !== null;
-  const done = (isNamed ? null : OF_A_TRACK[event.action]) ?? DONE[event.action] ?? event.action ?? "did something";
+  const done = (isNamed ? null : OF_A_TRACK[event.action]) ?? DONE[event.action] ?? event.action?.replaceAll("_", " ") ?? "did something";
   item.append(make("span", "who", who(event)), ` ${done}`);
   if (event.title !== null) item.append(` ${event.title}`);
   if (event.artist !== null) item.append(` by ${event.artist}`);
