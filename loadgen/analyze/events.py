@@ -5,7 +5,7 @@ writes. Out: one row per record, with the columns of ROW; NULL where a format do
 can be read is no event: its `ts_ms` is NULL.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -166,9 +166,18 @@ def from_json(paths: Sequence[str], fields: Mapping[str, str] = FIELDS, known: K
     )
     if not others:
         return source
-    columns = (", ".join(f'"{one}"' for one in (name, *others.get(name, ()))) for name in fields)
-    named = ", ".join(f'coalesce({some}) AS "{name}"' for name, some in zip(fields, columns, strict=True))
+    named = ", ".join(f'{_first(map(_quoted, (name, *others.get(name, ()))))} AS "{name}"' for name in fields)
     return f"(SELECT {named} FROM {source})"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _first(values: Iterable[str]) -> str:
+    """The SQL of the first of these values that is not NULL."""
+    found = list(values)
+    return f"coalesce({', '.join(found)})" if len(found) > 1 else found[0]
 
 
 def _texts(texts: Sequence[str]) -> str:
@@ -201,14 +210,13 @@ def from_table(
     others = aliases(fields, known)
 
     def column(field: str, kind: str) -> str:
-        found = [f'"{one}"' for one in (field, *others.get(field, ())) if one in present]
-        casts = ", ".join(f"try_cast({one} AS {kind})" for one in found or ["NULL"])
-        return f'coalesce({casts}) AS "{field}"'
+        found = [_quoted(one) for one in (field, *others.get(field, ())) if one in present]
+        return f'{_first(f"try_cast({one} AS {kind})" for one in found or ["NULL"])} AS "{field}"'
 
     columns = ", ".join(column(field, kind) for field, kind in fields.items())
     of_others = [_always_there(wire_format) for wire_format in known.formats if wire_format not in OWN.formats]
-    told = [f'"{field}"' for field in ("page", "user", "action", *of_others) if field in present]
-    where = f" WHERE coalesce({', '.join(told)}) IS NOT NULL" if beside_texts and told else ""
+    told = [f'"{field}" IS NOT NULL' for field in ("page", "user", "action", *of_others) if field in present]
+    where = f" WHERE {' OR '.join(told)}" if beside_texts and told else ""
     return f"(SELECT {columns} FROM {name}{where})"
 
 

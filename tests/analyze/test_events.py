@@ -1,11 +1,22 @@
 """The three wire formats as rows of one table."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+import pyarrow.parquet as pq
 import pytest
 
-from loadgen.analyze.events import ROW, connect, rows_of_lines
+from loadgen import formats
+from loadgen.analyze.events import ROW, connect, from_json, from_table, parquet, rows_of_lines, select
+from loadgen.encode.lines import Encoder
+from loadgen.encode.tracks import make_track_parts
+from loadgen.formats import OWN, Format, KnownFormats
+from loadgen.store.table import record_schema, table_of
+from tests.encode.world import LABELS, TinyCatalog, some_events, some_listeners, user_names
+from tests.outside.my_package.format import VISITS
+from tests.own_fields import PLAN
 
 FULL: dict[str, Any] = {
     "ts": 1_767_571_200_008,
@@ -120,3 +131,30 @@ def test_what_has_no_time_is_no_event_and_what_has_another_type_is_null() -> Non
 def test_a_duration_that_is_no_length_of_time_is_none(length: bytes) -> None:
     (row,) = rows(b'{"ts":1,"page":"NextSong","length":' + length + b"}")
     assert (row["action"], row["duration_s"]) == ("play", None)
+
+
+KNOWN = KnownFormats((*OWN.formats, VISITS), (PLAN,))
+SAME = ("ts_ms", "listener", "session", "item", "action", "title", "genre", "country", "duration_s")
+"""What records of VISITS say as those of `full` do."""
+
+
+def lines_in(wire_format: Format) -> list[bytes]:
+    """The lines of some events, always the same ones."""
+    rng = np.random.default_rng(4)
+    listeners = some_listeners(30, rng)
+    parts = make_track_parts(TinyCatalog(), wire_format)
+    encoder = Encoder(wire_format, parts, LABELS, listeners, user_names)
+    return [line[:-1] for line in encoder.encode(some_events(400, listeners, rng))[0].to_pylist()]
+
+
+def test_a_format_of_others_is_read_by_the_sources_of_its_fields(tmp_path: Path) -> None:
+    connection, lines = connect(), lines_in(Format("visits", (*VISITS.fields, PLAN)))
+    expected = [tuple(row[name] for name in SAME) for row in rows(*lines_in(formats.FULL))]
+    (tmp_path / "e.jsonl").write_bytes(b"\n".join(lines))
+    of_lines = connection.sql(select(from_json([str(tmp_path / "e.jsonl")], known=KNOWN), SAME)).fetchall()
+    assert of_lines == expected
+    as_text = [line.replace(b'":', b'": ') for line in lines[:10]]
+    pq.write_table(table_of([*as_text, *lines[10:]], KNOWN), tmp_path / "e.parquet")
+    source, present = parquet([str(tmp_path / "e.parquet")]), record_schema(KNOWN).names
+    of_rows = from_table(source, present, known=KNOWN, beside_texts=True)
+    assert connection.sql(select(of_rows, SAME)).fetchall() == expected[10:]

@@ -14,8 +14,9 @@ from loadgen.consume.batch import RecordBatch
 from loadgen.consume.commits import CommitRecord
 from loadgen.consume.compact import Compacted, compact, main
 from loadgen.consume.partition_writer import PartitionWriter, WriterContext
-from loadgen.consume.temporary_file import RollingPolicy
+from loadgen.consume.temporary_file import ParquetEncoder, RollingPolicy
 from loadgen.errors import NotThere, StoreError
+from loadgen.formats import KnownFormats
 from loadgen.store.layout import BatchName, day_folder, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import parquet_tables, read_lines
@@ -23,6 +24,7 @@ from loadgen.store.table import lines_of
 from tests.consume.failing_store import Clock, Disk, Entry, FailingStore, Inline, Killed, When
 from tests.consume.merging import GRACE_S, SMALL, TOPIC, after_grace, filled, merge, n_files
 from tests.consume.topic import DAY, PARTITION, SOURCE, Topic, assert_stored_once, drive, stored, writer_of
+from tests.own_fields import ALL
 
 
 def test_each_day_of_a_partition_becomes_one_file_and_the_old_ones_go_after_the_grace() -> None:
@@ -207,6 +209,27 @@ def test_parquet_files_become_one_with_the_same_rows_and_compression(compress: s
     codecs = {"none": "UNCOMPRESSED", "gz": "GZIP", "zst": "ZSTD"}
     metadata = pa.parquet.ParquetFile(store.open(files[0].path)).metadata
     assert metadata.row_group(0).column(0).compression == codecs[compress]
+
+
+def test_parquet_files_with_different_columns_become_one_with_all_of_them() -> None:
+    disk, known = filled(RollingPolicy(7, 1 << 20, 60.0, file_format="parquet")), KnownFormats(fields=ALL)
+    store = FailingStore(disk)
+    file = next(iter(published(store)))
+    lines = [line for table in parquet_tables(store, file) for line in lines_of(table)]
+    added = [line[:-1] + b',"drift":1.5}' for line in lines]
+    encoder = ParquetEncoder(store.create(file.path), None, known)
+    encoder.write(b"\n".join(added) + b"\n")
+    encoder.close()
+    before = sorted(_lines(store, known))
+    merge(disk)
+    assert len(list(published(store))) == 3
+    assert sorted(_lines(store, known)) == before
+
+
+def _lines(store: FailingStore, known: KnownFormats) -> list[bytes]:
+    return [
+        line for file in published(store) for table in parquet_tables(store, file) for line in lines_of(table, known)
+    ]
 
 
 def test_a_thousand_small_files_become_one() -> None:
