@@ -6,7 +6,6 @@ pacer is given as text, `MODULE:CLASS?key=value&…`, or in Python as an object.
 """
 
 import os
-import pickle
 import sys
 from importlib import import_module
 from operator import attrgetter
@@ -96,6 +95,8 @@ def check_portable(kind: str, extension: object) -> None:
     Raises:
         UsageError: it cannot be pickled, or the workers cannot import its class.
     """
+    import pickle  # costs the start of every command, and few ask
+
     name = name_of(extension)
     try:
         pickled = pickle.dumps(extension)
