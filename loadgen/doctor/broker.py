@@ -5,10 +5,8 @@ In: how to reach it. Out: findings; a topic on which the broker writes its own t
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, libversion
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from loadgen.doctor.checks import Finding, Mark, bad, good, untried
@@ -16,8 +14,8 @@ from loadgen.doctor.round_trip import SESSION_S
 from loadgen.errors import LoadgenError, TopicMissing
 from loadgen.event import DAY_MS
 from loadgen.kafka.check import check_topic
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+from loadgen.kafka.monitor import admin_client
+from loadgen.kafka.options import KafkaSettings, hide_secrets
 from loadgen.kafka.topic_config import MAX_BATCH, OUR_BATCH_BYTES, described, problems
 
 ASK_S = 5.0
@@ -30,22 +28,10 @@ START_STEP = "start one, or name another with --brokers HOST:PORT"
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What answers.
-
-    Attributes:
-        n_brokers: how many there are.
-        missing: what was said of the topic, where it is not there.
-    """
+    """What answers; `missing` is the error if the topic is not there."""
 
     n_brokers: int
     missing: TopicMissing | None
-
-
-def admin_of(kafka: KafkaSettings) -> AdminClient:
-    """A client that makes and removes."""
-    monitor = Monitor(kafka.options)
-    config: dict[str, Any] = {**client_config(kafka), **monitor.callbacks()}
-    return AdminClient(config, logger=monitor.logger)
 
 
 def reached(kafka: KafkaSettings) -> tuple[Finding, Cluster | None]:
@@ -58,7 +44,7 @@ def reached(kafka: KafkaSettings) -> tuple[Finding, Cluster | None]:
     except LoadgenError as error:
         return bad("kafka", "Kafka", error, START_STEP), None
     try:
-        cluster = admin_of(kafka).list_topics(timeout=ASK_S)
+        cluster = admin_client(kafka).list_topics(timeout=ASK_S)
     except KafkaException as error:
         return bad("kafka", "Kafka", LoadgenError(_reason(kafka, error)), START_STEP), None
     n_brokers = len(cluster.brokers)
@@ -71,7 +57,7 @@ def looked_at(kafka: KafkaSettings, cluster: Cluster) -> Finding:
     if cluster.missing is not None:
         return bad("topic", "topic", cluster.missing)
     try:
-        partitions = admin_of(kafka).list_topics(kafka.topic, ASK_S).topics[kafka.topic].partitions
+        partitions = admin_client(kafka).list_topics(kafka.topic, ASK_S).topics[kafka.topic].partitions
     except KafkaException as error:
         return bad("topic", f"topic {kafka.topic}", LoadgenError(_reason(kafka, error)), "look at the broker's log")
     config, _ = described(kafka)
@@ -105,7 +91,7 @@ def make_topic(kafka: KafkaSettings, name: str, n_brokers: int) -> KafkaSettings
     Raises:
         LoadgenError: this user may not, or no broker answers.
     """
-    admin = admin_of(kafka)  # kept until the answer is there
+    admin = admin_client(kafka)  # kept until the answer is there
     topic = NewTopic(name, 1, min(3, n_brokers), config={"message.timestamp.type": "LogAppendTime"})
     try:
         admin.create_topics([topic], operation_timeout=ASK_S, request_timeout=ASK_S)[name].result(2 * ASK_S)
@@ -116,7 +102,7 @@ def make_topic(kafka: KafkaSettings, name: str, n_brokers: int) -> KafkaSettings
 
 def remove_topic(kafka: KafkaSettings) -> None:
     """Remove the topic again; raises LoadgenError."""
-    admin = admin_of(kafka)
+    admin = admin_client(kafka)
     try:
         futures = admin.delete_topics([kafka.topic], operation_timeout=ASK_S, request_timeout=ASK_S)
         futures[kafka.topic].result(2 * ASK_S)
@@ -133,7 +119,7 @@ def remove_group(kafka: KafkaSettings, group: str) -> None:
     Raises:
         LoadgenError: it is not removed after GROUP_S.
     """
-    admin, deadline_s = admin_of(kafka), time.monotonic() + GROUP_S
+    admin, deadline_s = admin_client(kafka), time.monotonic() + GROUP_S
     while True:
         try:
             admin.delete_consumer_groups([group], request_timeout=ASK_S)[group].result(2 * ASK_S)

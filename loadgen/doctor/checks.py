@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from loadgen import __version__
@@ -27,6 +28,7 @@ from loadgen.files import check_writable
 from loadgen.runner.machine import available_bytes, needed_bytes
 from loadgen.simulate.catalog import cache_folder
 from loadgen.store import open_store
+from loadgen.store.local import LocalStore
 
 T = TypeVar("T")
 
@@ -196,62 +198,42 @@ STORE_S = 9.0
 STORE_STEP = "start it, or name another with --store URL"
 
 
-class Folders(Protocol):
-    """The folders of a file system, which a store does not care about."""
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The folders of a file system, which a store does not care about; each function raises StoreError or OSError.
 
-    def is_there(self, path: str) -> bool:
-        """Whether a folder is there. Raises StoreError."""
+    Attributes:
+        is_there: whether a folder is there.
+        remove_all: removes a folder with all in it, if it is there.
+        remove_empty: removes an empty folder.
+    """
 
-    def remove_all(self, path: str) -> None:
-        """Remove a folder with all in it, if it is there. Raises StoreError or OSError."""
-
-    def remove_empty(self, path: str) -> None:
-        """Remove an empty folder. Raises StoreError or OSError where it is not empty."""
-
-
-class LocalFolders:
-    """Those of this computer."""
-
-    def is_there(self, path: str) -> bool:
-        """See Folders."""
-        return os.path.lexists(path)
-
-    def remove_all(self, path: str) -> None:
-        """See Folders."""
-        with suppress(FileNotFoundError, NotADirectoryError):
-            shutil.rmtree(path)
-
-    def remove_empty(self, path: str) -> None:
-        """See Folders."""
-        os.rmdir(path)
+    is_there: Callable[[str], bool]
+    remove_all: Callable[[str], object]
+    remove_empty: Callable[[str], object]
 
 
-class HdfsFolders:
-    """Those of an HDFS."""
+def folders_of(url: str) -> Folders:
+    """Those of the file system of a store: this computer's, or an HDFS's."""
+    store: Any = open_store(url)
+    if isinstance(store, LocalStore):
+        return Folders(os.path.lexists, _remove_tree, os.rmdir)
 
-    def __init__(self, url: str) -> None:
-        """Of the one where this store is."""
-        from loadgen.store.hdfs import HdfsStore
-
-        store = open_store(url)
-        if not isinstance(store, HdfsStore):
-            raise ValueError(f"{url!r} is not in HDFS")
-        self._store = store
-
-    def is_there(self, path: str) -> bool:
-        """See Folders."""
+    def is_there(path: str) -> bool:
         with suppress(NotThere):
-            self._store.ask(f"look at {path!r}", lambda client: client.get_file_info(path))
+            store.ask(f"look at {path!r}", lambda client: client.get_file_info(path))
             return True
         return False
 
-    def remove_all(self, path: str) -> None:
-        """See Folders."""
-        self._store.ask(f"remove {path!r}", lambda client: client.delete(path, True))
+    def remove(path: str, recursive: bool = False) -> None:
+        store.ask(f"remove {path!r}", lambda client: client.delete(path, recursive))
 
-    def remove_empty(self, path: str) -> None:
-        """See Folders."""
-        self._store.ask(f"remove {path!r}", lambda client: client.delete(path))
+    return Folders(is_there, partial(remove, recursive=True), remove)
+
+
+def _remove_tree(path: str) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        shutil.rmtree(path)
 
 
 class Scratch:
@@ -269,7 +251,7 @@ class Scratch:
         root = unquote(urlsplit(url).path) if is_url else os.path.abspath(os.path.expanduser(url))
         self._root = posixpath.normpath(root)
         self._path = f"{self._root}/_loadgen_doctor_{token}"
-        self._folders: Folders = HdfsFolders(url) if is_far else LocalFolders()
+        self._folders = folders_of(url)
         self.url = f"{url.rstrip('/')}/_loadgen_doctor_{token}"
         self._absent: list[str] = []
         self.has_answered = False

@@ -6,10 +6,8 @@ In: settings. Out: the number of the topic's partitions, or an error that says w
 import re
 import time
 from dataclasses import replace
-from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
@@ -25,7 +23,7 @@ from loadgen.kafka.errors import (
     topic_missing,
     unreachable,
 )
-from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.monitor import Monitor, admin_client
 from loadgen.kafka.options import KafkaSettings, client_config
 from loadgen.kafka.topic_config import RETENTION
 
@@ -157,9 +155,7 @@ def _config_for(behind_ms: float) -> dict[str, str]:
 
 
 def _create(settings: KafkaSettings, topic: NewTopic, deadline_s: float) -> None:
-    monitor = Monitor(settings.options)
-    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
-    admin = AdminClient(config, logger=monitor.logger)
+    admin = admin_client(settings)
     wait_s = max(1.0, deadline_s - time.monotonic())
     future = admin.create_topics([topic], operation_timeout=wait_s, request_timeout=wait_s)[settings.topic]
     try:
@@ -191,16 +187,14 @@ def _not_created(settings: KafkaSettings, topic: NewTopic, error: KafkaError) ->
 
 def _wait_for_topic(settings: KafkaSettings, deadline_s: float) -> None:
     """Wait until every broker knows the new topic, because the next request may go to any of them."""
-    while not _is_known(settings):
+    while True:
+        brokers = _metadata(settings, METADATA_S).brokers.values()
+        if all(_knows_topic(replace(settings, brokers=f"{broker.host}:{broker.port}")) for broker in brokers):
+            return
         if time.monotonic() > deadline_s:
             why = "was made but does not appear; look at the brokers' log, then run again"
             raise SinkError(f"topic {settings.topic!r} {why}")
         time.sleep(0.1)
-
-
-def _is_known(settings: KafkaSettings) -> bool:
-    brokers = _metadata(settings, METADATA_S).brokers.values()
-    return all(_knows_topic(replace(settings, brokers=f"{broker.host}:{broker.port}")) for broker in brokers)
 
 
 def _knows_topic(settings: KafkaSettings) -> bool:

@@ -6,14 +6,13 @@ In: brokers, topic, group and any librdkafka options. Out: librdkafka's configur
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaException, TopicCollection
 
 from loadgen.config.masks import hidden
 from loadgen.errors import UsageError
 from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config, usage_error
+from loadgen.kafka.monitor import Monitor, admin_client
+from loadgen.kafka.options import KafkaSettings, usage_error
 
 Begin = Literal["earliest", "latest"]
 
@@ -131,9 +130,7 @@ def identity_of(settings: KafkaSettings, timeout_s: float = METADATA_S) -> Ident
         BrokerUnreachable: they did not answer in time. Nothing is guessed: another identity would store it all again.
         AccessRefused: an ACL said no.
     """
-    monitor = Monitor(settings.options)
-    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
-    admin = AdminClient(config, logger=monitor.logger)
+    admin = admin_client(settings)
     try:
         metadata = admin.list_topics(settings.topic, timeout_s)
         cluster_id = str(metadata.cluster_id)
@@ -143,12 +140,8 @@ def identity_of(settings: KafkaSettings, timeout_s: float = METADATA_S) -> Ident
         asked = admin.describe_topics(TopicCollection([settings.topic]), request_timeout=timeout_s)
         return Identity(cluster_id, str(asked[settings.topic].result(timeout_s + 1.0).topic_id))
     except KafkaException as error:
-        raise _no_identity(settings, error.args[0], timeout_s) from error
+        code, text = error.args[0].code(), error.args[0].str()
+        kind = REFUSALS.get(code)
+        raise (refused(settings, kind, text) if kind else unreachable(settings, timeout_s, text)) from error
     except TimeoutError as error:
         raise unreachable(settings, timeout_s, "they do not describe the topic") from error
-
-
-def _no_identity(settings: KafkaSettings, error: KafkaError, timeout_s: float) -> Exception:
-    if error.code() in REFUSALS:
-        return refused(settings, REFUSALS[error.code()], error.str())
-    return unreachable(settings, timeout_s, error.str())

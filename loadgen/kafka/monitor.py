@@ -12,8 +12,9 @@ from typing import Any
 
 import orjson
 from confluent_kafka import KafkaError
+from confluent_kafka.admin import AdminClient
 
-from loadgen.kafka.options import hide_secrets
+from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
 
 N_KEPT = 20
 N_TO_BELIEVE = 2
@@ -96,6 +97,13 @@ class Monitor:
         self.stats = BrokerStats(
             max(p99s_s, default=self.stats.round_trip_p99_s), figures["msg_cnt"], states.count("UP")
         )
+
+
+def admin_client(settings: KafkaSettings, monitor: Monitor | None = None) -> AdminClient:
+    """A client that asks, makes and removes, and whose complaints go to a monitor."""
+    monitor = monitor or Monitor(settings.options)
+    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
+    return AdminClient(config, logger=monitor.logger)
 
 
 def _p99_us(round_trip: dict[str, int]) -> int:

@@ -8,7 +8,6 @@ know their producer. A user who may not describe the topic gets no notes.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -17,8 +16,8 @@ from confluent_kafka.admin._metadata import PartitionMetadata
 
 from loadgen.errors import SinkError
 from loadgen.kafka.errors import FUTURE, METADATA_S, out_of_the_future, set_topic
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config
+from loadgen.kafka.monitor import admin_client
+from loadgen.kafka.options import KafkaSettings
 
 EXPIRY = "producer.id.expiration.ms"
 MAX_BATCH = "max.message.bytes"
@@ -156,16 +155,9 @@ def _fitted(settings: KafkaSettings, config: dict[str, str], note: Callable[[str
     return replace(settings, options={**settings.options, BATCH_SIZE: str(fitting)})
 
 
-def config_of(settings: KafkaSettings) -> dict[str, str]:
-    """The topic's configuration, broker defaults included; empty where the brokers do not tell."""
-    return described(settings)[0]
-
-
 def described(settings: KafkaSettings) -> tuple[dict[str, str], dict[int, PartitionMetadata]]:
-    """The topic's configuration, as above, and its partitions."""
-    monitor = Monitor(settings.options)
-    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
-    admin = AdminClient(config, logger=monitor.logger)
+    """The topic's configuration, broker defaults included, and its partitions; empty where the brokers do not tell."""
+    admin = admin_client(settings)
     topic = ConfigResource(ConfigResource.Type.TOPIC, settings.topic)
     try:
         cluster = admin.list_topics(settings.topic, METADATA_S)
@@ -216,7 +208,7 @@ def check_times(settings: KafkaSettings, reach: TimeBounds, note: Callable[[str]
     Raises:
         SinkError: it is sure to refuse some.
     """
-    config = config_of(settings)
+    config, _ = described(settings)
     if config.get("message.timestamp.type") == "LogAppendTime":  # the broker puts its own time in
         return
     takes_ms = int(config.get(FUTURE, NO_LIMIT))

@@ -14,7 +14,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from loadgen.errors import SinkError
 from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
-from loadgen.kafka.monitor import Monitor
+from loadgen.kafka.monitor import Monitor, admin_client
 from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
 from loadgen.kafka.watch import TopicWatch
 
@@ -81,11 +81,9 @@ def end_offsets(settings: KafkaSettings, n_partitions: int) -> dict[int, int]:
     Raises:
         BrokerUnreachable: no answer.
     """
-    monitor = Monitor(settings.options)
-    config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
     partitions = [TopicPartition(settings.topic, number) for number in range(n_partitions)]
     try:
-        return list_offsets(AdminClient(config, logger=monitor.logger), partitions)
+        return list_offsets(admin_client(settings), partitions)
     except (KafkaException, TimeoutError) as error:
         raise unreachable(settings, METADATA_S, _text(error)) from error
 

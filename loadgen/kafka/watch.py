@@ -7,7 +7,6 @@ which tells the topic from one of the same name that is created later, whose off
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -15,8 +14,8 @@ from confluent_kafka.admin import AdminClient
 from loadgen.errors import SinkError, StoreError, TopicMissing
 from loadgen.kafka.consumer_options import MOCK
 from loadgen.kafka.errors import MISSING, topic_gone, topic_recreated
-from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, client_config
+from loadgen.kafka.monitor import admin_client
+from loadgen.kafka.options import KafkaSettings
 
 EVERY_S = 2.0
 ASK_S = 5.0
@@ -142,7 +141,7 @@ class _Asker:
         """See `TopicWatch`."""
         name = self._kafka.topic
         try:
-            self._admin = self._admin or self._new_admin()
+            self._admin = self._admin or admin_client(self._kafka)
             if self._has_ids is None:  # the topic is there then, so that asking does not create it
                 self._has_ids = not str(self._admin.list_topics(name, ASK_S).cluster_id).startswith(MOCK)
             if not self._has_ids:
@@ -156,8 +155,3 @@ class _Asker:
             pass
         self._admin = None  # it may have lost all brokers for good
         return None
-
-    def _new_admin(self) -> AdminClient:
-        monitor = Monitor(self._kafka.options)
-        config: dict[str, Any] = {**client_config(self._kafka), **monitor.callbacks()}
-        return AdminClient(config, logger=monitor.logger)

@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 from confluent_kafka.admin import AdminClient
 
-from loadgen.doctor.checks import HdfsFolders
+from loadgen.doctor.checks import folders_of
 from tests.doctor.program import end, left_in, start, visited
 from tests.integration.local import Local
 from tests.integration.test_kafka_access import client_properties, password
@@ -57,7 +57,7 @@ def test_where_all_is_well_all_is_ticked_off_and_nothing_is_left(
     assert "✓ clock: " in said
     assert left_in(tmp_path) == before
     wait_until(lambda: traces(broker) == [])
-    assert not HdfsFolders(url(hdfs, "/x")).is_there("/doctor"), "it was not there before"
+    assert not folders_of(url(hdfs, "/x")).is_there("/doctor"), "it was not there before"
 
 
 def test_a_missing_topic_is_named_with_what_makes_it(tmp_path: Path, broker: Local) -> None:
