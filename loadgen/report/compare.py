@@ -32,13 +32,7 @@ COLOURS = {"better": "green", "worse": "red"}
 
 
 def main(settings: CompareSettings) -> int:
-    """Compare two runs, and say how they differ.
-
-    Args:
-        settings: complete and valid.
-
-    Returns:
-        The exit code.
+    """Compare two runs, and say how they differ; returns the exit code.
 
     Raises:
         ManifestError: a file cannot be used.
@@ -81,7 +75,10 @@ def as_json(a: RunRecord, b: RunRecord) -> dict[str, Any]:
     return {
         "a": _about(a),
         "b": _about(b),
-        "figures": {one.figure.key: _figure(one) for one in differences(a, b)},
+        "figures": {
+            one.figure.key: {"a": one.a, "b": one.b, "change": one.change, "judgement": one.judgement}
+            for one in differences(a, b)
+        },
         "settings": {name: {"a": ours, "b": theirs} for name, ours, theirs in differing(a, b)},
     }
 
@@ -96,10 +93,6 @@ def _about(run: RunRecord) -> dict[str, Any]:
         "thresholds": [{"expr": one.expr, "passed": one.passed} for one in run.summary.thresholds],
         "missing": missing(run),
     }
-
-
-def _figure(one: Difference) -> dict[str, Any]:
-    return {"a": one.a, "b": one.b, "change": one.change, "judgement": one.judgement}
 
 
 def missing(run: RunRecord) -> list[str]:

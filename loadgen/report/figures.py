@@ -152,43 +152,28 @@ def _percent(value: float | None) -> str:
     return text.NONE if value is None else f"{100 * value:.2f} %"
 
 
-def _micros(value_us: float | None) -> str:
-    return text.NONE if value_us is None else f"{text.number(value_us)} µs"
+def _said(
+    key: str, label: str, shown: Callable[[float | None], str], better: Better = "neither", **how: bool
+) -> ReportFigure:
+    """A figure that the summary says itself."""
+    return ReportFigure(key, label, lambda run: getattr(run.summary, key), shown, better, **how)
 
 
 FIGURES = (
-    ReportFigure("achieved_per_s", "Achieved rate", lambda run: run.summary.achieved_per_s, text.rate, "more"),
-    ReportFigure("target_per_s", "Target rate", lambda run: run.summary.target_per_s, text.rate),
+    _said("achieved_per_s", "Achieved rate", text.rate, "more"),
+    _said("target_per_s", "Target rate", text.rate),
     ReportFigure("share_of_target", "Achieved of target", share_of_target, _percent, "more"),
     *(_latency(latency, percentile) for latency in LATENCIES for percentile in PERCENTILES),
-    ReportFigure("cpu_us_per_event", "CPU per event", cpu_us_per_event, _micros, "less"),
+    ReportFigure("cpu_us_per_event", "CPU per event", cpu_us_per_event, text.micros, "less"),
     ReportFigure("cores", "Cores busy", cores, text.number),
-    ReportFigure("planned", "Planned events", lambda run: run.summary.planned, text.count),
-    ReportFigure("delivered", "Delivered events", lambda run: run.summary.delivered, text.count),
-    ReportFigure("failed", "Failed events", lambda run: run.summary.failed, text.count, "less", is_exact=True),
-    ReportFigure("dropped", "Dropped events", lambda run: run.summary.dropped, text.count, "less", is_exact=True),
-    ReportFigure(
-        "unfinished", "Unfinished events", lambda run: run.summary.unfinished, text.count, "less", is_exact=True
-    ),
-    ReportFigure(
-        "repeated_possibly",
-        "Possibly repeated",
-        lambda run: run.summary.repeated_possibly,
-        text.count,
-        "less",
-        True,
-        True,
-    ),
-    ReportFigure(
-        "restarts",
-        "Worker restarts",
-        lambda run: run.summary.restarts,
-        text.count,
-        "less",
-        is_rare=True,
-        is_exact=True,
-    ),
-    ReportFigure("bytes", "Bytes delivered", lambda run: run.summary.bytes, text.size),
-    ReportFigure("elapsed_s", "Elapsed", lambda run: run.summary.elapsed_s, text.seconds),
+    _said("planned", "Planned events", text.count),
+    _said("delivered", "Delivered events", text.count),
+    _said("failed", "Failed events", text.count, "less", is_exact=True),
+    _said("dropped", "Dropped events", text.count, "less", is_exact=True),
+    _said("unfinished", "Unfinished events", text.count, "less", is_exact=True),
+    _said("repeated_possibly", "Possibly repeated", text.count, "less", is_rare=True, is_exact=True),
+    _said("restarts", "Worker restarts", text.count, "less", is_rare=True, is_exact=True),
+    _said("bytes", "Bytes delivered", text.size),
+    _said("elapsed_s", "Elapsed", text.seconds),
 )
 """In the order in which they are shown."""

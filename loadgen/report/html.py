@@ -1,15 +1,7 @@
-"""Elements of a page, whose texts can never become markup; and what the page's own scripts and styles may do.
+"""Elements of a page, whose texts can never become markup; and a page as one file that needs nothing else.
 
-In: names, texts, other elements. Out: elements, and the HTML that they make. Texts are escaped when it is written, and
-what would change their direction, or is no letter at all, is shown as an escape.
-
-Tables, lists of names and values, folds: what the parts of the page are made of.
-
-In: texts and elements. Out: elements.
-
-The frame of a page: one file with its style, and its chart library where it has charts, that needs nothing else.
-
-In: a title, the body's elements, figures for the chart library. Out: HTML.
+In: texts, other elements, figures for the chart library. Out: elements, and the HTML that they make. Texts are escaped
+when it is written, and what would change their direction, or is no letter at all, is shown as an escape.
 """
 
 import base64
@@ -19,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any
+from typing import Any, Literal
 from xml.etree.ElementTree import Element, tostring
 
 import orjson
@@ -133,8 +125,35 @@ def _bar(share: float, kind: str) -> Element:
     return tag("svg", track, filled, class_="bar", aria_hidden="true", **view)
 
 
-def document(title: str, body: Iterable[Element], figures: Mapping[str, Any] | None = None) -> str:
+MARKS = {"passed": "✓", "failed": "✗", "open": "?"}
+
+
+def verdict(
+    key: str, state: str, title: str, rows: Sequence[tuple[str, str, str]], size: Literal["wide", "half"] = "wide"
+) -> Element:
+    """The panel of a verdict, whose state is one of MARKS; a row is the class of its mark, the mark, and a sentence."""
+    mark = tag("span", MARKS[state], class_="mark", aria_hidden="true")
+    listed = [tag("li", tag("span", sign, class_=kind), tag("span", words)) for kind, sign, words in rows]
+    said = tag("div", tag("h2", title, id=f"{key}-title"), tag("ul", listed) if rows else None)
+    place = {"id": key, "data_state": state, "aria_labelledby": f"{key}-title"}
+    return tag("section", mark, said, class_=f"panel {size} verdict", **place)
+
+
+def document(
+    title: str,
+    header: Iterable[Child],
+    main: Iterable[Child],
+    made_from: str,
+    figures: Mapping[str, Any] | None = None,
+) -> str:
     """A whole page; without figures (by the key of their place) it has no script."""
+    made = f"Made by loadgen {__version__} from {made_from}. This page asks no network for anything."
+    body = (
+        tag("a", "Skip to the figures", class_="skip", href="#figures"),
+        tag("header", header),
+        tag("main", main, id="figures", tabindex="-1"),
+        tag("footer", tag("p", made)),
+    )
     scripts, styles = ([], []) if figures is None else _library()
     style = _own("style.css")
     data = "" if figures is None else f'<script type="application/json" id="charts">{embedded_json(figures)}</script>'

@@ -6,12 +6,11 @@ In: one run, or two to be compared. Out: HTML, with its style, its scripts, and 
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
-from loadgen import __version__
 from loadgen.record import RunRecord
 from loadgen.report import parts, text
 from loadgen.report.charts import Chart, charts_of
 from loadgen.report.figures import LATENCIES, cores, cpu_us_per_event, percentiles_of, share_of_target, sides
-from loadgen.report.html import document, exact, tag
+from loadgen.report.html import document, exact, tag, verdict
 from loadgen.report.verdict import exit_reason, outcome, passed, statements
 
 
@@ -19,24 +18,34 @@ def page_of(runs: Sequence[RunRecord]) -> str:
     """The page of one run, or of two that are laid over each other."""
     charts = list(charts_of(runs))
     title = f"{' and '.join(run.name for run in runs)} – loadgen report"
-    return document(title, _body(runs, charts), {chart.key: chart.figure for chart in charts})
+    figures = {chart.key: chart.figure for chart in charts}
+    return document(title, _header(runs), _main(runs, charts), "what the manifest says", figures)
 
 
-def _body(runs: Sequence[RunRecord], charts: list[Chart]) -> Iterator[Element]:
-    yield tag("a", "Skip to the figures", class_="skip", href="#figures")
-    yield _header(runs)
-    verdicts = [_verdict(run, side) for run, side in sides(runs)]
-    main = [*verdicts, *_figures(runs), *map(_chart, charts), *_without_script(charts), *_tables(runs)]
-    yield tag("main", [element for element in main if element is not None], id="figures", tabindex="-1")
-    made = f"Made by loadgen {__version__} from what the manifest says. This page asks no network for anything."
-    yield tag("footer", tag("p", made))
+def _header(runs: Sequence[RunRecord]) -> Iterator[Element]:
+    yield tag("p", "Load test report" if len(runs) == 1 else "Two load tests compared", class_="kind")
+    yield tag("h1", " · ".join(f"{side} {run.name}".strip() for run, side in sides(runs)))
+    for run, side in sides(runs):
+        yield tag("p", f"{side}: {_when(run)}" if side else _when(run), class_="hint")
 
 
-def _header(runs: Sequence[RunRecord]) -> Element:
-    kind = "Load test report" if len(runs) == 1 else "Two load tests compared"
-    title = " · ".join(f"{side} {run.name}".strip() for run, side in sides(runs))
-    when = [tag("p", f"{side}: {_when(run)}" if side else _when(run), class_="hint") for run, side in sides(runs)]
-    return tag("header", tag("p", kind, class_="kind"), tag("h1", title), when)
+def _main(runs: Sequence[RunRecord], charts: list[Chart]) -> Iterator[Element | None]:
+    yield from (_verdict(run, side) for run, side in sides(runs))
+    yield _tiles(runs[0]) if len(runs) == 1 else parts.compared(*runs)
+    yield parts.thresholds(runs)
+    yield from map(_chart, charts)
+    if charts:
+        said = "The charts need JavaScript; all figures are in the tables too."
+        yield tag("noscript", tag("p", said, class_="notice"))
+    yield parts.pages(runs)
+    if len(runs) == 1:
+        column = (parts.latencies(runs[0]), parts.ledger(runs[0]), parts.workers(runs[0]))
+        yield tag("div", column, class_="column half")
+        yield parts.settings(runs[0])
+    else:
+        yield parts.differing_settings(*runs)
+    yield from (parts.making(run, side) for run, side in sides(runs))
+    yield parts.windows(runs)
 
 
 def _when(run: RunRecord) -> str:
@@ -50,53 +59,29 @@ def _when(run: RunRecord) -> str:
 
 
 def _verdict(run: RunRecord, side: str) -> Element:
-    is_good = passed(run)
-    mark = tag("span", "✓" if is_good else "✗", class_="mark", aria_hidden="true")
-    key = f"verdict-{side.lower()}" if side else "verdict"
-    title = tag("h2", f"{side}: {outcome(run)}" if side else outcome(run), id=f"{key}-title")
-    rows = [tag("li", tag("span", one.mark, class_=one.kind), tag("span", one.words)) for one in statements(run)]
-    rows.append(tag("li", tag("span", "•", class_="hint"), tag("span", exit_reason(run))))
-    return tag(
-        "section",
-        mark,
-        tag("div", title, tag("ul", rows)),
-        class_=f"panel {'half' if side else 'wide'} verdict",
-        id=key,
-        data_state="passed" if is_good else "failed",
-        aria_labelledby=f"{key}-title",
-    )
-
-
-def _figures(runs: Sequence[RunRecord]) -> Iterator[Element | None]:
-    yield _tiles(runs[0]) if len(runs) == 1 else parts.compared(*runs)
-    yield parts.thresholds(runs)
+    rows = [(one.kind, one.mark, one.words) for one in statements(run)]
+    rows.append(("hint", "•", exit_reason(run)))
+    key, title = (f"verdict-{side.lower()}", f"{side}: {outcome(run)}") if side else ("verdict", outcome(run))
+    return verdict(key, "passed" if passed(run) else "failed", title, rows, "half" if side else "wide")
 
 
 def _tiles(run: RunRecord) -> Element:
     """The few figures that one looks for first."""
     summary, share, per_event = run.summary, share_of_target(run), cpu_us_per_event(run)
     target = "as fast as possible" if share is None else f"{100 * share:.2f} % of {text.rate(summary.target_per_s)}"
-    planned = f"of {text.count(summary.planned)} planned,"
+    hints = (f"of {text.count(summary.planned)} planned,", text.size(summary.bytes))
     tiles = [
         _tile("achieved", "Achieved", text.rate(summary.achieved_per_s), summary.achieved_per_s, target),
-        _tile(
-            "delivered",
-            "Delivered",
-            text.count(summary.delivered),
-            summary.delivered,
-            planned,
-            text.size(summary.bytes),
-        ),
+        _tile("delivered", "Delivered", text.count(summary.delivered), summary.delivered, *hints),
     ]
     for name, label in LATENCIES.items():
         found = percentiles_of(run, name)
         around = (f"p50 {text.duration_ms(found.p50)},", f"max {text.duration_ms(found.max)}")
         tiles.append(_tile(name.replace("_", "-"), f"{label}, p99", text.duration_ms(found.p99), found.p99, *around))
-    per = text.NONE if per_event is None else f"{text.number(per_event)} µs"
     there = f" of {run.machine['cores']}" if run.machine.get("cores") else ""
     busy = f"{text.number(cores(run))}{there} cores busy"
     too_little = [] if per_event is not None else ["too little load to tell"]
-    tiles.append(_tile("cpu-per-event", "CPU per event", per, per_event, busy, *too_little))
+    tiles.append(_tile("cpu-per-event", "CPU per event", text.micros(per_event), per_event, busy, *too_little))
     return tag("section", tag("dl", tiles), class_="tiles", aria_label="The most important figures")
 
 
@@ -114,21 +99,3 @@ def _chart(chart: Chart) -> Element:
     figure = tag("figure", tag("figcaption", chart.caption), place)
     kind = "wide" if chart.is_wide else "third"
     return tag("section", tag("h2", chart.title, id=key), figure, class_=f"panel {kind}", aria_labelledby=key)
-
-
-def _without_script(charts: list[Chart]) -> Iterator[Element]:
-    if charts:
-        said = "The charts need JavaScript; all figures are in the tables too."
-        yield tag("noscript", tag("p", said, class_="notice"))
-
-
-def _tables(runs: Sequence[RunRecord]) -> Iterator[Element | None]:
-    yield parts.pages(runs)
-    if len(runs) == 1:
-        column = [parts.latencies(runs[0]), parts.ledger(runs[0]), parts.workers(runs[0])]
-        yield tag("div", [element for element in column if element is not None], class_="column half")
-        yield parts.settings(runs[0])
-    else:
-        yield parts.differing_settings(*runs)
-    yield from (parts.making(run, side) for run, side in sides(runs))
-    yield parts.windows(runs)

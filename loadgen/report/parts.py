@@ -1,8 +1,4 @@
-"""What a manifest says about a run's making, ready to be shown: settings, the machine, how to prove the run.
-
-In: a run. Out: rows of name and value, and command lines.
-
-The parts of the page below its verdict: figures, thresholds, ledgers, settings.
+"""The parts of the page below its verdict: figures, thresholds, ledgers, settings, the machine, how to prove the run.
 
 In: one run, or two that are compared. Out: elements, or None where there is nothing to say. Every figure stands here as
 text: the charts are a second look.
@@ -10,6 +6,7 @@ text: the charts are a second look.
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -19,7 +16,7 @@ from loadgen.config import RunSettings
 from loadgen.config.names import OWN_SINKS
 from loadgen.config.shape_files import in_short
 from loadgen.errors import LoadgenError
-from loadgen.record import RunRecord, ThresholdRecord, WindowRecord
+from loadgen.record import RunRecord, ThresholdRecord
 from loadgen.report import text
 from loadgen.report.figures import LATENCIES, MEANINGS, PERCENTILES, TOLERANCE, differences, percentiles_of, sides
 from loadgen.report.html import Child, bars, exact, fold, pairs, panel, table, tag
@@ -261,7 +258,7 @@ def windows(runs: Sequence[RunRecord]) -> Element | None:
 
 
 def _windows(run: RunRecord, side: str) -> Element:
-    rows = [[of(window) for of in COLUMNS.values()] for window in run.history]
+    rows = [[_exactly(attrgetter(path)(window)) for path in COLUMNS.values()] for window in run.history]
     title = f"Run {side}" if side else "Windows"
     return fold(f"{title}: {len(rows):,} rows", table(list(COLUMNS), rows, title, 0))
 
@@ -270,24 +267,16 @@ def _exactly(value: float | None) -> str:
     return text.NONE if value is None else f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
-def _percentile(latency: str, key: str) -> Callable[[WindowRecord], str]:
-    return lambda window: _exactly(getattr(getattr(window, f"{latency}_ms"), key))
-
-
-def _plain(name: str) -> Callable[[WindowRecord], str]:
-    return lambda window: _exactly(getattr(window, name))
-
-
-COLUMNS: dict[str, Callable[[WindowRecord], str]] = {
-    "from (s)": _plain("start_s"),
-    "to (s)": _plain("end_s"),
-    "scheduled": _plain("scheduled"),
-    **{name: _plain(name) for name in OUTCOMES},
-    "in flight": _plain("in_flight"),
-    "active": _plain("active"),
-    "CPU (s)": _plain("cpu_s"),
+COLUMNS = {
+    "from (s)": "start_s",
+    "to (s)": "end_s",
+    "scheduled": "scheduled",
+    **{name: name for name in OUTCOMES},
+    "in flight": "in_flight",
+    "active": "active",
+    "CPU (s)": "cpu_s",
     **{
-        f"{label.lower()} {key} (ms)": _percentile(name, key)
+        f"{label.lower()} {key} (ms)": f"{name}_ms.{key}"
         for name, label in LATENCIES.items()
         for key in ("p50", "p90", "p99", "max")
     },

@@ -30,6 +30,11 @@ def rate(value_per_s: float | None) -> str:
     return NONE if value_per_s is None else f"{value_per_s:,.1f}/s"
 
 
+def micros(value_us: float | None) -> str:
+    """12.35 µs."""
+    return NONE if value_us is None else f"{number(value_us)} µs"
+
+
 def duration_ms(value_ms: float | None) -> str:
     """In the unit that suits: 850 µs, 12.1 ms, 4.25 s, 2 min 5 s."""
     if value_ms is None:
