@@ -10,15 +10,18 @@ counts combinations; `figures` computes the metrics from these; `output` writes 
 import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from loadgen.analyze import charts, output
+from loadgen.analyze.console import note_gaps, progress
+from loadgen.analyze.figures import ListeningFigures, figures_of
+from loadgen.analyze.files import Interval, batches
+from loadgen.analyze.tally import CombinationCounts, EventReading
 from loadgen.config import AnalyzeSettings
-from loadgen.terminal import say, say_json
-
-if TYPE_CHECKING:
-    from loadgen.analyze.figures import ListeningFigures
-    from loadgen.analyze.tally import EventReading
-    from loadgen.terminal import Terminal
+from loadgen.errors import NotThere
+from loadgen.formats import known_formats
+from loadgen.terminal import Terminal, say, say_json
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 
@@ -26,18 +29,12 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 def main(settings: AnalyzeSettings) -> int:
     """Read, count, write and print.
 
-    Args:
-        settings: complete and valid.
-
     Returns:
         The exit code: 0 if every file was read, 1 if not or if no line is an event.
 
     Raises:
         LoadgenError: there is nothing to read, or the output cannot be written.
     """
-    from loadgen.analyze import charts, output
-    from loadgen.terminal import Terminal
-
     began_s = time.time()
     terminal = Terminal(settings.quiet)
     output.prepare(settings.out)
@@ -45,24 +42,28 @@ def main(settings: AnalyzeSettings) -> int:
         threading.Thread(target=charts.prepare, name="charts", daemon=True).start()
     figures, reading, reading_s = read(settings, terminal)
     stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime(began_s))
-    summary = figures.as_json() | _about(reading, reading_s)
+    summary: dict[str, Any] = figures.as_json() | {
+        "files": reading.n_files,
+        "bytes": reading.done_bytes,
+        "failed_files": reading.failed,
+        "reading_s": round(reading_s, 3),
+    }
     report = _write(settings, stamp, figures, summary)
     elapsed_s = round(time.time() - began_s, 3)
     if settings.json_summary:
         say_json(summary | {"elapsed_s": elapsed_s})
     else:
         say(report)
-    _close(settings, figures, reading, terminal, stamp)
-    return EXIT_FAILED if reading.failed or _n_non_events(settings, figures) else EXIT_DONE
-
-
-def _n_non_events(settings: AnalyzeSettings, figures: "ListeningFigures") -> int:
-    """The number of lines, if none is an event; 0 for an interval, outside of which there may be events."""
+    # where no line is an event, all may lie outside of an interval
     is_all = settings.since_ms is None and settings.until_ms is None
-    return figures.unreadable if is_all and not figures.events else 0
+    n_non_events = figures.unreadable if is_all and not figures.events else 0
+    note_gaps(terminal, reading.failed, figures.events, n_non_events)
+    if not settings.quiet:
+        terminal.note(f"written: {settings.out}/music_stats_{stamp}*")
+    return EXIT_FAILED if reading.failed or n_non_events else EXIT_DONE
 
 
-def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[ListeningFigures, EventReading, float]":
+def read(settings: AnalyzeSettings, terminal: Terminal) -> tuple[ListeningFigures, EventReading, float]:
     """Read everything and count.
 
     Returns:
@@ -71,15 +72,6 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[ListeningFig
     Raises:
         LoadgenError: there is nothing to read, or not enough memory and disk.
     """
-    from pathlib import Path
-
-    from loadgen.analyze.console import progress
-    from loadgen.analyze.figures import figures_of
-    from loadgen.analyze.files import Interval, batches
-    from loadgen.analyze.tally import CombinationCounts
-    from loadgen.errors import NotThere
-    from loadgen.formats import known_formats
-
     known = known_formats(settings.format, note=terminal.note)
     interval = Interval(settings.since_ms, settings.until_ms)
     found = batches(settings.stores, interval)
@@ -99,45 +91,19 @@ def read(settings: AnalyzeSettings, terminal: "Terminal") -> "tuple[ListeningFig
 
 def _nothing(settings: AnalyzeSettings) -> str:
     """The message if there is no file."""
+    of_time, step = " of that time", "give an earlier --since or a later --until"
     if settings.since_ms is None and settings.until_ms is None:
+        of_time = ""
         step = "make events with loadgen run --duration 1m, or name another store: loadgen analyze STORE"
-        return f"there is no file of events in {', '.join(settings.stores)}; {step}"
-    step = "give an earlier --since or a later --until"
-    return f"there is no file of events of that time in {', '.join(settings.stores)}; {step}"
+    return f"there is no file of events{of_time} in {', '.join(settings.stores)}; {step}"
 
 
-def _about(reading: "EventReading", reading_s: float) -> dict[str, Any]:
-    """The part of --json about what was read."""
-    return {
-        "files": reading.n_files,
-        "bytes": reading.done_bytes,
-        "failed_files": reading.failed,
-        "reading_s": round(reading_s, 3),
-    }
-
-
-def _write(settings: AnalyzeSettings, stamp: str, figures: "ListeningFigures", summary: dict[str, Any]) -> str:
+def _write(settings: AnalyzeSettings, stamp: str, figures: ListeningFigures, summary: dict[str, Any]) -> str:
     """Write all files; returns the report."""
-    from loadgen.analyze import output
-    from loadgen.analyze.output import report_of, tables_of
-
-    report = report_of(figures, f"loadgen analyze {' '.join(settings.stores)}", settings.top)
-    files = {f"_{name}.csv": text.encode() for name, text in tables_of(figures).items()}
+    report = output.report_of(figures, f"loadgen analyze {' '.join(settings.stores)}", settings.top)
+    files = {f"_{name}.csv": text.encode() for name, text in output.tables_of(figures).items()}
     output.write(settings.out, stamp, {".txt": report.encode(), ".json": output.as_json(summary), **files})
     if settings.charts:
-        from loadgen.analyze.charts import charts_of
-
-        pictures = {f"_{name}.png": content for name, content in charts_of(figures).items()}
+        pictures = {f"_{name}.png": content for name, content in charts.charts_of(figures).items()}
         output.write(settings.out, stamp, pictures)
     return report
-
-
-def _close(
-    settings: AnalyzeSettings, figures: "ListeningFigures", reading: "EventReading", terminal: "Terminal", stamp: str
-) -> None:
-    """Print on stderr what is wrong, and where the files are."""
-    from loadgen.analyze.console import note_gaps
-
-    note_gaps(terminal, reading.failed, figures.events, _n_non_events(settings, figures))
-    if not settings.quiet:
-        terminal.note(f"written: {settings.out}/music_stats_{stamp}*")

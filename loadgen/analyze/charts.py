@@ -5,10 +5,8 @@ syllables that no font has are romanised, other letters become a question mark, 
 never read as mathematics.
 """
 
-import io
 import re
 import unicodedata
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -18,12 +16,12 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from loadgen.analyze import drawing
+from loadgen.analyze.drawing import BASE, BLUE, INK
 from loadgen.analyze.figures import BIN_S, Count, ListeningFigures
 from loadgen.analyze.output import plain
 from loadgen.event import DAY_MS
 
-BASE = "DejaVu Sans"
-"""Comes with matplotlib."""
 LIKED = ("Noto Sans CJK", "Noto Sans", "Source Han Sans", "WenQuanYi", "Hiragino Sans", "Malgun Gothic", "Yu Gothic")
 """Prefixes of preferred fonts; among others, the one with most of the letters wins."""
 _NO_LETTERS = ("Last Resort", "Adobe Blank")
@@ -144,13 +142,12 @@ NAME = 28
 """The longest name, in letters; Korean and Japanese ones count as two."""
 CELL = 0.0105
 """The width of a letter, as a share of the picture."""
-BLUE, LIGHT, GREY, INK = "#2563a8", "#a9c6e6", "#d8dde3", "#1f2933"
+LIGHT = "#a9c6e6"
+NOTHING = "nothing to draw: no event tells this"
 
 
 def charts_of(figures: ListeningFigures) -> dict[str, bytes]:
     """Name of the chart → PNG."""
-    import matplotlib
-
     lists = (figures.genres, figures.platforms, figures.actions, figures.top_artists)
     letters = letters_of(plain(one.name) for counts in lists for one in counts[:N_BARS])
     drawings: dict[str, Callable[[Any], None]] = {
@@ -161,9 +158,7 @@ def charts_of(figures: ListeningFigures) -> dict[str, bytes]:
         "durations": lambda axes: _durations(axes, figures),
         "over_time": lambda axes: _over_time(axes, figures),
     }
-    with matplotlib.rc_context(
-        {"font.family": list(letters.fonts), "text.parse_math": False, "axes.unicode_minus": False}
-    ):
+    with drawing.style(letters.fonts):
         return {name: _png(draw) for name, draw in drawings.items()}
 
 
@@ -174,20 +169,11 @@ def prepare() -> None:
 
 
 def _png(draw: Callable[[Any], None]) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 5), dpi=110)
-    FigureCanvasAgg(figure)
+    figure = drawing.figure_of(9, 5, 110)
     axes = figure.add_axes((0.1, 0.13, 0.87, 0.75))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=INK)
+    drawing.frame(axes)
     draw(axes)
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)
-        figure.savefig(file, format="png")
-    return file.getvalue()
+    return drawing.png(figure)
 
 
 def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str, letters: Letters) -> None:
@@ -196,7 +182,7 @@ def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str, letters: Le
     more = len(counts) - len(shown)
     _title(axes, f"{title} by {unit}" + (f" ({len(shown)} of {len(counts)})" if shown and more > 0 else ""))
     if not shown:
-        return _nothing(axes)
+        return drawing.nothing(axes, NOTHING)
     values = [getattr(one, unit) for one in shown]
     bars = axes.barh(range(len(shown)), values, color=BLUE, height=0.72)
     axes.bar_label(bars, [f"{value:,}" for value in values], padding=4, color=INK, fontsize=9)
@@ -210,17 +196,16 @@ def _bars(axes: Any, title: str, counts: Sequence[Count], unit: str, letters: Le
     axes.set_ylim(max(len(shown), 5) - 0.4, -0.6)
     axes.set_xlim(0, max(values) * 1.12)
     axes.set_xlabel(unit)
-    axes.xaxis.set_major_locator(_whole())
-    axes.xaxis.set_major_formatter(_thousands)
+    _count_on(axes.xaxis)
     axes.tick_params(axis="y", length=0)
-    return _grid(axes, "x")
+    return drawing.grid(axes, "x")
 
 
 def _durations(axes: Any, figures: ListeningFigures) -> None:
     bins = figures.duration_bins
     _title(axes, "Lengths of the tracks started")
     if not any(bins):
-        return _nothing(axes)
+        return drawing.nothing(axes, NOTHING)
     middle = [(place + 0.5) * BIN_S / 60 for place in range(len(bins))]
     axes.bar(middle, bins, width=BIN_S / 60 * 0.92, color=BLUE)
     ends = range(len(bins) * BIN_S // 60 + 1)
@@ -228,20 +213,19 @@ def _durations(axes: Any, figures: ListeningFigures) -> None:
     axes.set_xticks(ends, [f"{end}" + ("+" if end == last else "") for end in ends])
     axes.set_xlabel("minutes")
     axes.set_ylabel("plays")
-    axes.yaxis.set_major_locator(_whole())
-    axes.yaxis.set_major_formatter(_thousands)
+    _count_on(axes.yaxis)
     if figures.durations_s.p50 is not None:
         p50 = figures.durations_s.p50
         text = f"median {int(p50) // 60}:{int(p50) % 60:02}"
         axes.annotate(text, (0.99, 0.95), xycoords="axes fraction", ha="right", va="top", color=INK)
-    return _grid(axes, "y")
+    return drawing.grid(axes, "y")
 
 
 def _over_time(axes: Any, figures: ListeningFigures) -> None:
     """Events, and plays, which are a part of them, in front."""
     _title(axes, f"Events over time, each {_step(figures.step_min)}")
     if not figures.over_time:
-        return _nothing(axes)
+        return drawing.nothing(axes, NOTHING)
     from matplotlib import dates
 
     edges, events, plays = _steps(figures)
@@ -249,15 +233,14 @@ def _over_time(axes: Any, figures: ListeningFigures) -> None:
     axes.stairs(plays, edges, fill=True, color=BLUE, label="of these, tracks started")
     axes.set_ylim(0, max(events) * 1.08)
     axes.set_ylabel("events")
-    axes.yaxis.set_major_locator(_whole())
-    axes.yaxis.set_major_formatter(_thousands)
+    _count_on(axes.yaxis)
     locator: Any = dates.AutoDateLocator(tz=UTC, minticks=2, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     formatter: Any = dates.ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
     axes.set_xlabel("UTC")
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
-    return _grid(axes, "y")
+    return drawing.grid(axes, "y")
 
 
 def _steps(figures: ListeningFigures) -> tuple[list[float], list[int], list[int]]:
@@ -274,28 +257,12 @@ def _title(axes: Any, text: str) -> None:
     axes.set_title(text, loc="left", color=INK, fontsize=13, pad=12)
 
 
-def _nothing(axes: Any) -> None:
-    """Show a sentence instead of empty axes."""
-    axes.set_axis_off()
-    axes.text(
-        0.5, 0.5, "nothing to draw: no event tells this", ha="center", va="center", color=INK, transform=axes.transAxes
-    )
-
-
-def _grid(axes: Any, along: str) -> None:
-    axes.grid(axis=along, color=GREY, linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _whole() -> Any:
-    """Ticks at whole numbers, because there is no half event."""
+def _count_on(axis: Any) -> None:
+    """Put ticks at whole numbers, because there is no half event, with separators of thousands."""
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(nbins=7, integer=True)
-
-
-def _thousands(value: float, _position: int) -> str:
-    return f"{value:,.0f}"
+    axis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def _step(minutes: int) -> str:

@@ -10,7 +10,7 @@ because hdfs_native's fsspec has no deadline and no read-ahead.
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -21,9 +21,9 @@ from fsspec import AbstractFileSystem
 
 from loadgen.errors import NotThere
 from loadgen.event import DAY_MS
-from loadgen.store import Store, StoredFile, open_store
+from loadgen.store import Store, open_store
 from loadgen.store.json_lines import is_document, is_named_by_loadgen, why_not_lines
-from loadgen.store.layout import BatchName, day_of, published, uncovered
+from loadgen.store.layout import BatchName, day_of, published_of, uncovered
 from loadgen.store.local import LocalStore
 
 PACKED = ("", ".gz", ".zst")
@@ -109,21 +109,11 @@ class Folder:
 
     def files(self) -> list[File]:
         """The files to read now, by day. Raises StoreError."""
-        listed = _Listed(list(self.store.files(self.prefix)))
-        dated = [File(self.store, file.path, file.length_bytes, file.day) for file in published(listed)]  # type: ignore[arg-type]  # only `files` is called
-        loose = [file for file in listed.files() if day_of(file.path) is None and file.path.endswith(ENDINGS)]
+        listed = list(self.store.files(self.prefix))
+        dated = [File(self.store, file.path, file.length_bytes, file.day) for file in published_of(listed)]
+        loose = [file for file in listed if day_of(file.path) is None and file.path.endswith(ENDINGS)]
         loose = [file for file in loose if not is_document(self.store, file.path)]
         return [*uncovered((File(self.store, file.path, file.length_bytes) for file in loose), File.folder), *dated]
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """The files of a store, listed once."""
-
-    found: list[StoredFile]
-
-    def files(self) -> list[StoredFile]:
-        return self.found
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,12 +244,9 @@ class Remotes:
             return f"{store.url.rstrip('/')}/{path}"
         if store.url not in self._names:
             name = f"store{len(self._names)}"
-            self._connection.register_filesystem(_StoreFiles(store, name, self._add))
+            self._connection.register_filesystem(_StoreFiles(store, name, self))
             self._names[store.url] = name
         return f"{self._names[store.url]}://{path}"
-
-    def _add(self, n_bytes: int) -> None:
-        self.n_bytes += n_bytes
 
 
 def escaped(path: str) -> str:
@@ -270,12 +257,12 @@ def escaped(path: str) -> str:
 class _Counted:
     """A file that counts the bytes read."""
 
-    def __init__(self, file: BinaryIO, add: Callable[[int], None]) -> None:
-        self._file, self._add = file, add
+    def __init__(self, file: BinaryIO, remotes: Remotes) -> None:
+        self._file, self._remotes = file, remotes
 
     def read(self, n_bytes: int = -1) -> bytes:
         data = self._file.read(n_bytes)
-        self._add(len(data))
+        self._remotes.n_bytes += len(data)
         return data
 
     def __getattr__(self, name: str) -> Any:
@@ -287,18 +274,13 @@ class _StoreFiles(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no ty
 
     cachable = False
 
-    def __init__(self, store: Store, name: str, add: Callable[[int], None]) -> None:
+    def __init__(self, store: Store, name: str, remotes: Remotes) -> None:
         super().__init__()
-        self._add = add
-        self.protocol = name
-        self._store = store
-
-    def _open(self, path: str, mode: str = "rb", **_: Any) -> Any:
-        return _Counted(self._store.open(self._inner(path)), self._add)
+        self._store, self.protocol, self._remotes = store, name, remotes
 
     def open(self, path: str, mode: str = "rb", **_: Any) -> Any:
         """The file for reading."""
-        return self._open(path)
+        return _Counted(self._store.open(self._inner(path)), self._remotes)
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Name, length and kind of a file."""

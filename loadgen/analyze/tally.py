@@ -310,5 +310,10 @@ class CombinationCounts:
 def _raise_if_no_room(error: duckdb.Error) -> None:
     """Raise an error if memory and disk are full, which is not the fault of a file."""
     if isinstance(error, duckdb.OutOfMemoryException):
-        step = "free some, or name a larger disk (--out, or TMPDIR); or look at less at a time with --since and --until"
-        raise LoadgenError(f"there is too little room for what does not fit into memory: {error}; {step}") from error
+        raise no_room(error, "free some, or name a larger disk (--out, or TMPDIR)") from error
+
+
+def no_room(error: duckdb.Error, step: str) -> LoadgenError:
+    """The error to show if memory and disk are full."""
+    said = f"there is too little room for what does not fit into memory: {error}"
+    return LoadgenError(f"{said}; {step}; or look at less at a time with --since and --until")

@@ -10,14 +10,27 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
+import duckdb
+
+from loadgen.analyze.console import note_gaps, progress
+from loadgen.analyze.files import Interval, batches
+from loadgen.analyze.tally import no_room
 from loadgen.config import RealismSettings
-
-if TYPE_CHECKING:
-    from loadgen.realism.facts import Facts
-    from loadgen.realism.observed import ObservedListening
-    from loadgen.terminal import Terminal
+from loadgen.config.settings.shared import DEFAULT_STORE
+from loadgen.errors import NotThere
+from loadgen.formats import known_formats
+from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.realism import report
+from loadgen.realism.curves import PICTURE_MARK
+from loadgen.realism.facts import Facts
+from loadgen.realism.observed import ObservedListening, seen_in
+from loadgen.realism.statistics import statistics_of
+from loadgen.realism.targets import Sample, load_targets
+from loadgen.report import may_replace
+from loadgen.terminal import Terminal, say, say_json
+from loadgen.verifier.topic import TopicSource
 
 EXIT_PASSED, EXIT_NOT_PASSED = 0, 1
 
@@ -25,51 +38,35 @@ EXIT_PASSED, EXIT_NOT_PASSED = 0, 1
 def main(settings: RealismSettings) -> int:
     """Read, compute, judge and print.
 
-    Args:
-        settings: complete and valid.
-
     Returns:
         The exit code: 0 if no target fails; 1 if one does, if no target can be judged, or if a file was not read.
 
     Raises:
         LoadgenError: the targets are wrong, there is nothing to read, or the report cannot be written.
     """
-    from loadgen.realism import report
-    from loadgen.realism.statistics import statistics_of
-    from loadgen.realism.targets import Sample, load_targets
-    from loadgen.terminal import Terminal, say, say_json
-
     targets = load_targets(settings.targets)
     terminal = Terminal(settings.quiet)
-    _check_report(settings, terminal)
+    if settings.report:
+        may_replace(settings.report, terminal.note, PICTURE_MARK.encode())
     began_s = time.monotonic()
     seen, failed = look(settings, terminal)
     judged = report.judge(targets.targets, statistics_of(seen), sample := Sample.of(seen))
     extent = report.extent_of(int(seen.events.sum()), sample)
     if settings.report:
-        from loadgen.realism.report import write
-
-        write(settings.report, report.RealismReport(extent, judged, tuple(failed)), seen, targets.curves)
+        report.write(settings.report, report.RealismReport(extent, judged, tuple(failed)), seen, targets.curves)
     if settings.json_summary:
         say_json(report.as_list(judged))
     else:
         say(report.text_of(judged, f"loadgen realism: {extent}"))
-    _close(settings, seen, failed, terminal, time.monotonic() - began_s)
+    note_gaps(terminal, failed, seen.events.sum())
+    if not settings.quiet:
+        terminal.note(f"read and computed in {time.monotonic() - began_s:.1f} s")
+        if settings.report:
+            terminal.note(f"written: {settings.report}")
     return EXIT_PASSED if report.none_failed(judged) and not failed else EXIT_NOT_PASSED
 
 
-def _check_report(settings: RealismSettings, terminal: "Terminal") -> None:
-    """Check before the reading that --report replaces no other file. Raises OutputUnwritable."""
-    if settings.report:
-        from loadgen.files import has_mark, replaces_own
-        from loadgen.realism.curves import PICTURE_MARK
-        from loadgen.report import PAGE_MARK
-
-        if replaces_own(settings.report, "--report", lambda path: has_mark(path, PAGE_MARK, PICTURE_MARK)):
-            terminal.note(f"--report {settings.report}: replaces the file that was there")
-
-
-def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[ObservedListening, dict[str, str]]":
+def look(settings: RealismSettings, terminal: Terminal) -> tuple[ObservedListening, dict[str, str]]:
     """Read everything.
 
     Returns:
@@ -78,14 +75,6 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[ObservedList
     Raises:
         LoadgenError: there is nothing to read, or not enough memory and disk.
     """
-    import duckdb
-
-    from loadgen.analyze.files import Interval
-    from loadgen.errors import LoadgenError
-    from loadgen.formats import known_formats
-    from loadgen.realism.facts import Facts
-    from loadgen.realism.observed import seen_in
-
     known = known_formats(settings.format, note=terminal.note)
     with tempfile.TemporaryDirectory(prefix="loadgen_realism_") as spill:
         facts = Facts(Interval(settings.since_ms, settings.until_ms), Path(spill), known)
@@ -94,20 +83,12 @@ def look(settings: RealismSettings, terminal: "Terminal") -> "tuple[ObservedList
             facts.finish()
             return seen_in(facts), facts.reading.failed
         except duckdb.OutOfMemoryException as error:
-            step = "set TMPDIR to a folder on a larger disk, or look at less at a time with --since and --until"
-            raise LoadgenError(
-                f"there is too little room for what does not fit into memory: {error}; {step}"
-            ) from error
+            raise no_room(error, "set TMPDIR to a folder on a larger disk") from error
         finally:
             facts.close()
 
 
-def _read_files(settings: RealismSettings, facts: "Facts", terminal: "Terminal") -> None:
-    from loadgen.analyze.console import progress
-    from loadgen.analyze.files import batches
-    from loadgen.config.settings.shared import DEFAULT_STORE
-    from loadgen.errors import NotThere
-
+def _read_files(settings: RealismSettings, facts: Facts, terminal: Terminal) -> None:
     stores = settings.stores or (DEFAULT_STORE,)
     found = batches(stores, facts.interval)
     if not found:
@@ -117,27 +98,9 @@ def _read_files(settings: RealismSettings, facts: "Facts", terminal: "Terminal")
         facts.read(found)
 
 
-def _read_topic(settings: RealismSettings, facts: "Facts", terminal: "Terminal") -> None:
-    from loadgen.analyze.console import progress
-    from loadgen.kafka.options import KafkaSettings, options_of
-    from loadgen.verifier.topic import TopicSource
-
+def _read_topic(settings: RealismSettings, facts: Facts, terminal: Terminal) -> None:
     options = options_of(settings.kafka_option, settings.kafka_config)
     source = TopicSource(KafkaSettings(str(settings.brokers), settings.topic, options, reading=True))
     with progress(terminal, "reading", source.share):
         for block in source.blocks():
             facts.take(cast(Sequence[bytes], block.content))
-
-
-def _close(
-    settings: RealismSettings, seen: "ObservedListening", failed: dict[str, str], terminal: "Terminal", elapsed_s: float
-) -> None:
-    """Print on stderr what is wrong, and where the report is."""
-    from loadgen.analyze.console import note_gaps
-
-    note_gaps(terminal, failed, seen.events.sum())
-    if settings.quiet:
-        return
-    terminal.note(f"read and computed in {elapsed_s:.1f} s")
-    if settings.report:
-        terminal.note(f"written: {settings.report}")

@@ -3,14 +3,14 @@
 In: `ObservedListening`, points. Out: PNG, drawn by matplotlib without a screen.
 """
 
-import io
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from loadgen.analyze import drawing
+from loadgen.analyze.drawing import BLUE, INK, RED
 from loadgen.realism.observed import FIRST_POSITIONS, ObservedListening
 from loadgen.realism.statistics import NIGHT, Days
 from loadgen.realism.targets import Curve, Point
@@ -18,8 +18,8 @@ from loadgen.realism.targets import Curve, Point
 Draw = Callable[[Any, ObservedListening], bool]
 """Draws into axes; returns whether there was something to draw."""
 Points = Mapping[Curve, tuple[Point, ...]]
-BLUE, LIGHT, RED, GREY, INK = "#2563a8", "#8fb4da", "#c2410c", "#d8dde3", "#1f2933"
-PICTURE_MARK = b"loadgen realism"
+LIGHT = "#8fb4da"
+PICTURE_MARK = "loadgen realism"
 """The first bytes of a picture."""
 SKIP_S = 240
 """The end of the curve of skips, seconds."""
@@ -32,14 +32,7 @@ MIDDLE = 0.55
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A curve that these events tell.
-
-    Attributes:
-        key: which one.
-        title: what it is.
-        words: what it shows, for who cannot see it.
-        png: the drawing.
-    """
+    """A curve that these events tell; `words` say what it shows to those who cannot see it."""
 
     key: Curve
     title: str
@@ -49,62 +42,31 @@ class Picture:
 
 def picture_of(seen: ObservedListening, points: Points) -> bytes:
     """All curves as one PNG."""
-    with _style():
-        figure = _figure(15, 9, 100)
-        for axes, (name, draw) in zip(figure.subplots(2, 3).flat, _drawings().items(), strict=True):
-            if not _drawn(axes, draw, seen, points.get(name, ())):
-                _nothing(axes)
-        return _png(figure)
+    with drawing.style():
+        figure = drawing.figure_of(15, 9, 100, "constrained")
+        for axes, (name, draw) in zip(figure.subplots(2, 3).flat, CURVES.items(), strict=True):
+            if not drawn(axes, draw, seen, points.get(name, ())):
+                drawing.nothing(axes, "not told by these events")
+        return drawing.png(figure, PICTURE_MARK)
 
 
 def pictures_of(seen: ObservedListening, points: Points) -> Iterator[Picture]:
     """A picture of each curve that these events tell."""
-    with _style():
-        for name, draw in _drawings().items():
-            figure = _figure(4.4, 3.4, 160)
+    with drawing.style():
+        for name, draw in CURVES.items():
+            figure = drawing.figure_of(4.4, 3.4, 160, "constrained")
             axes, published = figure.subplots(), points.get(name, ())
-            if _drawn(axes, draw, seen, published):
+            if drawn(axes, draw, seen, published):
                 title = axes.get_title(loc="left")
                 axes.set_title("", loc="left")
-                yield Picture(name, title, _words(axes, title, published), _png(figure))
+                yield Picture(name, title, _words(axes, title, published), drawing.png(figure, PICTURE_MARK))
 
 
-def _drawings() -> dict[Curve, Draw]:
-    return {
-        "day": _day,
-        "sessions": _sessions,
-        "hazard": _hazard,
-        "zipf": _zipf,
-        "skips": _skips,
-        "positions": _positions,
-    }
-
-
-def _style() -> AbstractContextManager[None]:
-    from matplotlib import rc_context
-
-    return rc_context({"font.family": "DejaVu Sans", "text.parse_math": False, "axes.unicode_minus": False})
-
-
-def _figure(width: float, height: float, dpi: int) -> Any:
-    """An empty figure, which is drawn without a screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Any) -> bytes:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": PICTURE_MARK.decode()})
-    return file.getvalue()
-
-
-def _drawn(axes: Any, draw: Draw, seen: ObservedListening, published: tuple[Point, ...]) -> bool:
-    """Draw a curve and its points, where there is a curve."""
-    _frame(axes)
+def drawn(axes: Any, draw: Draw, seen: ObservedListening, published: tuple[Point, ...]) -> bool:
+    """Draw a curve and its points; returns whether there is a curve."""
+    drawing.frame(axes)
+    drawing.grid(axes)
+    axes.margins(y=0.1)
     is_told = draw(axes, seen)
     if is_told:
         _points(axes, published)
@@ -212,21 +174,17 @@ def _more_ticks(axes: Any) -> None:
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
 
 
-def _frame(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color=GREY, linewidth=0.8)
-    axes.margins(y=0.1)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK)
-
-
 def _name(axes: Any, title: str, x: str, y: str) -> None:
     axes.set_title(title, loc="left", color=INK, fontsize=12)
     axes.set_xlabel(x, color=INK)
     axes.set_ylabel(y, color=INK)
 
 
-def _nothing(axes: Any) -> None:
-    """Show a sentence instead of empty axes."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, "not told by these events", ha="center", va="center", color=INK, transform=axes.transAxes)
+CURVES: dict[Curve, Draw] = {
+    "day": _day,
+    "sessions": _sessions,
+    "hazard": _hazard,
+    "zipf": _zipf,
+    "skips": _skips,
+    "positions": _positions,
+}

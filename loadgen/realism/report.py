@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from loadgen import __version__
 from loadgen.config.values import say_duration
-from loadgen.errors import OutputUnwritable
-from loadgen.files import reason, write_whole
+from loadgen.files import unwritable, write_whole
 from loadgen.realism.curves import Picture, Points, picture_of, pictures_of
 from loadgen.realism.observed import ObservedListening
 from loadgen.realism.statistics import Value
 from loadgen.realism.targets import Number, Sample, Target
+from loadgen.report import html
 from loadgen.report.html import Child, document, exact, panel, table, tag
 
 DAY_S = 86_400
@@ -30,13 +29,7 @@ WIDTH = 29
 
 @dataclass(frozen=True, slots=True)
 class TargetResult:
-    """A target, and what was found.
-
-    Attributes:
-        target: what events are held against.
-        values: one for each of its numbers.
-        is_enough: whether there are as many listeners and days as the target needs.
-    """
+    """A target, a value for each of its numbers, and whether there are as many listeners and days as it needs."""
 
     target: Target
     values: tuple[Value, ...]
@@ -69,13 +62,7 @@ class TargetResult:
 
 @dataclass(frozen=True, slots=True)
 class RealismReport:
-    """The words of a page.
-
-    Attributes:
-        extent: the numbers of events, listeners and days.
-        judged: every target.
-        unread: files that could not be read.
-    """
+    """The words of a page: how much was read, every target, and the files that could not be read."""
 
     extent: str
     judged: Sequence[TargetResult]
@@ -139,23 +126,15 @@ def verdict(judged: Sequence[TargetResult]) -> str:
     untold = len(gated) - len(passed) - len(failed) - len(few)
     text = f"{len(passed)} of {len(gated)} targets pass"
     text += f", {untold} cannot be told from these events" if untold else ""
-    text += f", {len(few)} need more data ({_most(few)} for all)" if few else ""
+    if few:
+        listeners, days = (max(getattr(one.target, name) for one in few) for name in ("listeners", "days"))
+        text += f", {len(few)} need more data (≥ {listeners:,} listeners, {days:g} days for all)"
     return text + (f"; these do not: {', '.join(one.target.name for one in failed)}" if failed else "")
 
 
-def _most(few: Sequence[TargetResult]) -> str:
-    listeners, days = (max(getattr(one.target, name) for one in few) for name in ("listeners", "days"))
-    return f"≥ {listeners:,} listeners, {days:g} days"
-
-
 def _heading(one: TargetResult) -> str:
-    return f"{_mark(one)} {one.target.name}" + (f": {one.target.needs}" if one.lacks_data else "")
-
-
-def _mark(one: TargetResult) -> str:
-    if not one.target.is_gated:
-        return "·"
-    return {True: "✓", False: "✗", None: "?"}[one.passed]
+    mark = {True: "✓", False: "✗", None: "?"}[one.passed] if one.target.is_gated else "·"
+    return f"{mark} {one.target.name}" + (f": {one.target.needs}" if one.lacks_data else "")
 
 
 def _line(one: TargetResult, number: Number, value: Value) -> str:
@@ -175,15 +154,10 @@ def shown(value: float | None) -> str:
 
 
 HEAD = ("Target", "Statistic", "Result", "Value", "Low", "High", "Published, and source")
-MARKS = {"passed": "✓", "failed": "✗", "open": "?"}
 
 
 def write(path: Path, report: RealismReport, seen: ObservedListening, points: Points) -> None:
-    """Write a file: .png, or a page.
-
-    Raises:
-        OutputUnwritable: it cannot be written, or the disk is full.
-    """
+    """Write a file: .png, or a page. Raises OutputUnwritable."""
     if path.suffix.lower() == ".png":
         content = picture_of(seen, points)
     else:
@@ -191,35 +165,21 @@ def write(path: Path, report: RealismReport, seen: ObservedListening, points: Po
     try:
         write_whole(path, content)
     except OSError as error:
-        raise OutputUnwritable(f"cannot write {str(path)!r}: {reason(error)}; give another --report") from error
+        raise unwritable(path, error) from error
 
 
 def page_of(report: RealismReport, pictures: Iterable[Picture]) -> str:
     """The page: the verdict, the curves, a row for each number of each target."""
-    return document("loadgen realism", _body(report, pictures))
-
-
-def _body(report: RealismReport, pictures: Iterable[Picture]) -> Iterator[Element]:
-    yield tag("a", "Skip to the figures", class_="skip", href="#figures")
     title = tag("h1", "Events against published figures")
-    yield tag("header", tag("p", "Realism report", class_="kind"), title, tag("p", report.extent, class_="hint"))
-    parts = [_verdict(report), *map(_picture, pictures), _targets(report.judged)]
-    yield tag("main", parts, id="figures", tabindex="-1")
-    made = f"Made by loadgen {__version__} from these events. This page asks no network for anything."
-    yield tag("footer", tag("p", made))
+    header = (tag("p", "Realism report", class_="kind"), title, tag("p", report.extent, class_="hint"))
+    main = (_verdict(report), *map(_picture, pictures), _targets(report.judged))
+    return document("loadgen realism", header, main, "these events")
 
 
 def _verdict(report: RealismReport) -> Element:
-    state = _state(report)
-    title, *others = verdict(report.judged).split("; ", 1)
-    said = [title[0].upper() + title[1:], *(other[0].upper() + other[1:] for other in others)]
+    said = [part[0].upper() + part[1:] for part in verdict(report.judged).split("; ", 1)]
     said += [f"Could not be read: {name}" for name in report.unread]
-    rows = [tag("li", tag("span", "•", class_="hint"), tag("span", words)) for words in said[1:]]
-    mark = tag("span", MARKS[state], class_="mark", aria_hidden="true")
-    heading = tag("h2", said[0], id="verdict-title")
-    listed = tag("ul", rows) if rows else None
-    place = {"id": "verdict", "data_state": state, "aria_labelledby": "verdict-title"}
-    return tag("section", mark, tag("div", heading, listed), class_="panel wide verdict", **place)
+    return html.verdict("verdict", _state(report), said[0], [("hint", "•", words) for words in said[1:]])
 
 
 def _state(report: RealismReport) -> str:

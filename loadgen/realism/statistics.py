@@ -7,7 +7,8 @@ computed. Those by local hour and weekday use only days that the events cover co
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from operator import sub
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,20 +55,16 @@ class Days:
 
     def evening_over_night(self) -> float | None:
         """See targets.toml."""
-        hours = self.by_hour()
-        return None if hours is None or not hours[NIGHT].sum() else float(hours[EVENING].mean() / hours[NIGHT].mean())
+        return _of_known(lambda hours: _ratio(hours[EVENING].mean(), hours[NIGHT].mean()), self.by_hour())
 
     def extreme_hour(self, lowest: bool) -> float | None:
         """The hour, 0..23, with the fewest or the most plays."""
-        hours = self.by_hour()
-        return None if hours is None else float(hours.argmin() if lowest else hours.argmax())
+        return _of_known(np.argmin if lowest else np.argmax, self.by_hour())
 
     def morning_weekday_over_weekend(self) -> float | None:
         """See targets.toml."""
-        weekday, weekend = self.by_hour(weekend=False), self.by_hour(weekend=True)
-        if weekday is None or weekend is None or not weekend[MORNING].sum():
-            return None
-        return float(weekday[MORNING].sum() / weekend[MORNING].sum())
+        days = (self.by_hour(weekend=is_weekend) for is_weekend in (False, True))
+        return _of_known(lambda weekday, weekend: _ratio(weekday[MORNING].sum(), weekend[MORNING].sum()), *days)
 
     def over_friday(self, day: int) -> float | None:
         """Plays on an average day of this weekday, relative to Friday's."""
@@ -98,6 +95,7 @@ def _average(
 
 Ints = npt.NDArray[np.int64]
 Value = float | None
+TEENS, THIRTIES = (13, 19), (30, 39)
 AGE_GROUPS = ((16, 24), (25, 34), (35, 44), (45, 54), (55, 64))
 N_MEGA, N_TOP, N_FAMOUS = 8, 50, 500
 """Artists per tier, the most played first; used if no event names a tier."""
@@ -113,6 +111,11 @@ def _plain(value: Value) -> Value:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
+def _of_known(compute: Callable[..., Value], *values: Any) -> Value:
+    """The result of a function; None if one of its values is."""
+    return None if any(value is None for value in values) else compute(*values)
+
+
 def _ratio(part: float, whole: float) -> Value:
     return float(part) / float(whole) if whole else None
 
@@ -125,8 +128,7 @@ def _paid(seen: ObservedListening, low: int = -1, high: int = 1000) -> Value:
 
 def _paid_at(seen: ObservedListening, group: int) -> Value:
     """The share of paying listeners in a group relative to the second group."""
-    here, there = (_paid(seen, *AGE_GROUPS[number]) for number in (group, 1))
-    return None if here is None or not there else here / there
+    return _of_known(_ratio, *(_paid(seen, *AGE_GROUPS[number]) for number in (group, 1)))
 
 
 def _paid_steps_down(seen: ObservedListening) -> Value:
@@ -139,16 +141,6 @@ def _paid_steps_down(seen: ObservedListening) -> Value:
 def _per_day(seen: ObservedListening) -> npt.NDArray[np.float64] | None:
     days = (seen.last_ms - seen.first_ms) / DAY_MS
     return seen.plays / days if days > 0 and len(seen.plays) else None
-
-
-def _plays_mean(seen: ObservedListening) -> Value:
-    plays = _per_day(seen)
-    return None if plays is None else float(plays.mean())
-
-
-def _plays_median(seen: ObservedListening) -> Value:
-    plays = _per_day(seen)
-    return None if plays is None else float(np.median(plays))
 
 
 def _over_median(seen: ObservedListening, share: float) -> Value:
@@ -190,18 +182,10 @@ def _hazard_falls(seen: ObservedListening) -> Value:
     return later / early if early and later is not None else None
 
 
-def _session_mean(seen: ObservedListening) -> Value:
-    return _ratio(float((seen.sizes * np.arange(1, len(seen.sizes) + 1)).sum()), float(seen.sizes.sum()))
-
-
 def _session_median(seen: ObservedListening) -> Value:
     if not seen.sizes.sum():
         return None
     return float(np.searchsorted(np.cumsum(seen.sizes), seen.sizes.sum() / 2) + 1)
-
-
-def _n_next(seen: ObservedListening) -> int:
-    return int(seen.skips["n"].sum())
 
 
 def _skipped(seen: ObservedListening, which: npt.NDArray[np.bool_]) -> Value:
@@ -212,11 +196,6 @@ def _skipped(seen: ObservedListening, which: npt.NDArray[np.bool_]) -> Value:
 
 def _skipped_at_age(seen: ObservedListening, low: int, high: int) -> Value:
     return _skipped(seen, (seen.skips["age"] >= low) & (seen.skips["age"] <= high))
-
-
-def _teens_less_thirties(seen: ObservedListening) -> Value:
-    teens, thirties = _skipped_at_age(seen, 13, 19), _skipped_at_age(seen, 30, 39)
-    return None if teens is None or thirties is None else teens - thirties
 
 
 def _played(seen: ObservedListening, share: float) -> Value:
@@ -233,11 +212,6 @@ def _slope(counts: Ints, first: int, last: int) -> Value:
     return float(np.polyfit(np.log(rank), np.log(counts[first - 1 : last]), 1)[0])
 
 
-def _flatter(seen: ObservedListening) -> Value:
-    body, head = _slope(seen.artists, 10, 1000), _slope(seen.artists, 1, 100)
-    return None if body is None or head is None else head - body
-
-
 def _tier(seen: ObservedListening, tier: int) -> Value:
     if seen.tier_plays.sum():
         return _ratio(seen.tier_plays[tier], seen.tier_plays.sum())
@@ -250,10 +224,6 @@ def _quantile(values: npt.NDArray[np.float64], share: float) -> Value:
     return float(np.quantile(values, share)) if len(values) else None
 
 
-def _per_play(seen: ObservedListening, kind: int) -> Value:
-    return _ratio(seen.events[kind], seen.events[PLAY])
-
-
 STATISTICS: dict[str, Callable[[ObservedListening, Days], Value]] = {
     "paid_listeners": lambda seen, _: _paid(seen),
     "paid_16_24": lambda seen, _: _paid_at(seen, 0),
@@ -262,27 +232,29 @@ STATISTICS: dict[str, Callable[[ObservedListening, Days], Value]] = {
     "paid_55_64": lambda seen, _: _paid_at(seen, 4),
     "paid_steps_down": lambda seen, _: _paid_steps_down(seen),
     "paid_plays": lambda seen, _: _ratio(seen.paid_plays[1], seen.paid_plays.sum()),
-    "plays_mean": lambda seen, _: _plays_mean(seen),
-    "plays_median": lambda seen, _: _plays_median(seen),
+    "plays_mean": lambda seen, _: _of_known(np.mean, _per_day(seen)),
+    "plays_median": lambda seen, _: _of_known(np.median, _per_day(seen)),
     "plays_p90_p50": lambda seen, _: _over_median(seen, 0.9),
     "plays_p95_p50": lambda seen, _: _over_median(seen, 0.95),
     "plays_top_fifth": lambda seen, _: _top(seen.plays, 0.2),
     "plays_gini": lambda seen, _: _gini(seen.plays),
-    "session_mean": lambda seen, _: _session_mean(seen),
+    "session_mean": lambda seen, _: _ratio((seen.sizes * np.arange(1, len(seen.sizes) + 1)).sum(), seen.sizes.sum()),
     "session_median": lambda seen, _: _session_median(seen),
     "session_single": lambda seen, _: _hazard(seen, 1),
     "hazard_10": lambda seen, _: _hazard(seen, 10),
     "hazard_17_19": lambda seen, _: _hazard_later(seen),
     "hazard_falls": lambda seen, _: _hazard_falls(seen),
     "session_20_of_10": lambda seen, _: _ratio(_at_least(seen, 20), _at_least(seen, 10)),
-    "skip_5_s": lambda seen, _: _ratio(seen.next_s[:5].sum(), _n_next(seen)),
-    "skip_30_s": lambda seen, _: _ratio(seen.next_s[:30].sum(), _n_next(seen)),
-    "skip_end": lambda seen, _: _ratio(seen.next_s.sum(), _n_next(seen)),
+    "skip_5_s": lambda seen, _: _ratio(seen.next_s[:5].sum(), seen.skips["n"].sum()),
+    "skip_30_s": lambda seen, _: _ratio(seen.next_s[:30].sum(), seen.skips["n"].sum()),
+    "skip_end": lambda seen, _: _ratio(seen.next_s.sum(), seen.skips["n"].sum()),
     "skip_first": lambda seen, _: _skipped(seen, seen.skips["position"] == 1),
     "skip_fourth_on": lambda seen, _: _skipped(seen, seen.skips["position"] == 4),
-    "skip_teens": lambda seen, _: _skipped_at_age(seen, 13, 19),
-    "skip_thirties": lambda seen, _: _skipped_at_age(seen, 30, 39),
-    "skip_teens_less_thirties": lambda seen, _: _teens_less_thirties(seen),
+    "skip_teens": lambda seen, _: _skipped_at_age(seen, *TEENS),
+    "skip_thirties": lambda seen, _: _skipped_at_age(seen, *THIRTIES),
+    "skip_teens_less_thirties": lambda seen, _: _of_known(
+        sub, *(_skipped_at_age(seen, *ages) for ages in (TEENS, THIRTIES))
+    ),
     "skip_free": lambda seen, _: _skipped(seen, seen.skips["level"] == 0),
     "skip_paid": lambda seen, _: _skipped(seen, seen.skips["level"] == 1),
     "played_p25": lambda seen, _: _played(seen, 0.25),
@@ -299,7 +271,7 @@ STATISTICS: dict[str, Callable[[ObservedListening, Days], Value]] = {
     "artists_gini": lambda seen, _: _gini(seen.artists),
     "zipf_10_1000": lambda seen, _: _slope(seen.artists, 10, 1000),
     "zipf_1_100": lambda seen, _: _slope(seen.artists, 1, 100),
-    "zipf_flatter": lambda seen, _: _flatter(seen),
+    "zipf_flatter": lambda seen, _: _of_known(sub, _slope(seen.artists, 1, 100), _slope(seen.artists, 10, 1000)),
     "tier_mega": lambda seen, _: _tier(seen, 0),
     "tier_top": lambda seen, _: _tier(seen, 1),
     "tier_famous": lambda seen, _: _tier(seen, 2),
@@ -308,10 +280,10 @@ STATISTICS: dict[str, Callable[[ObservedListening, Days], Value]] = {
     "mainstream_p50": lambda seen, _: _quantile(seen.mainstream, 0.5),
     "mainstream_p90": lambda seen, _: _quantile(seen.mainstream, 0.9),
     "repeats": lambda seen, _: None if not seen.paired else 1 - seen.pairs / seen.paired,
-    "likes": lambda seen, _: _per_play(seen, LIKE),
-    "dislikes": lambda seen, _: _per_play(seen, DISLIKE),
+    "likes": lambda seen, _: _ratio(seen.events[LIKE], seen.events[PLAY]),
+    "dislikes": lambda seen, _: _ratio(seen.events[DISLIKE], seen.events[PLAY]),
     "likes_over_dislikes": lambda seen, _: _ratio(seen.events[LIKE], seen.events[DISLIKE]),
-    "playlist_adds": lambda seen, _: _per_play(seen, ADD),
+    "playlist_adds": lambda seen, _: _ratio(seen.events[ADD], seen.events[PLAY]),
     "length_mean_s": lambda seen, _: _ratio(seen.length_ms / 1000, seen.n_lengths),
     "plays_of_events": lambda seen, _: _ratio(seen.events[PLAY], seen.events.sum()),
 }

@@ -5,7 +5,7 @@ object of both runs (`loadgen compare`). `figures` and `verdict` say what is in 
 `parts` and `page` show it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,18 @@ def check_report(path: Path) -> None:
     check_writable(path.parent)
     if path.is_dir():
         raise unwritable(path, IsADirectoryError(21, "Is a directory"))
+
+
+def may_replace(path: Path, note: Callable[[str], None], *marks: bytes) -> None:
+    """Say that --report replaces a file that loadgen wrote: a page, or what begins with one of these marks.
+
+    Raises:
+        OutputUnwritable: another file is there.
+    """
+    from loadgen.files import has_mark, replaces_own
+
+    if replaces_own(path, "--report", lambda path: has_mark(path, PAGE_MARK, *marks)):
+        note(f"--report {path}: replaces the file that was there")
 
 
 def write_page(path: Path, runs: "Sequence[RunRecord]") -> None:

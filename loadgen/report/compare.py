@@ -15,9 +15,8 @@ from rich.text import Text
 
 from loadgen.config import CompareSettings
 from loadgen.config.thresholds import Regression
-from loadgen.files import has_mark, replaces_own
 from loadgen.record import RunRecord, read
-from loadgen.report import PAGE_MARK, text, write_page
+from loadgen.report import may_replace, text, write_page
 from loadgen.report.figures import FIGURES, TOLERANCE, Difference, differences
 from loadgen.report.parts import differing
 from loadgen.report.verdict import outcome, passed
@@ -41,8 +40,7 @@ def main(settings: CompareSettings) -> int:
     a, b = (read(path) for path in settings.runs)
     terminal = Terminal()
     if settings.report is not None:
-        if replaces_own(settings.report, "--report", lambda path: has_mark(path, PAGE_MARK)):
-            terminal.note(f"--report {settings.report}: replaces the file that was there")
+        may_replace(settings.report, terminal.note)
         write_page(settings.report, [a, b])
     if settings.json_summary:
         say_json(as_json(a, b))

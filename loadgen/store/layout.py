@@ -7,10 +7,12 @@ A compacted batch file has the range of offsets of those that it replaces, which
 batch whose range lies inside that of another one of the same source and partition is left out of listings.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Literal, Protocol, Self, TypeVar
 
 from loadgen.store import Store, StoredFile
@@ -162,22 +164,24 @@ def published(store: Store, since_day: int | None = None, until_day: int | None 
     Raises:
         StoreError: it cannot be listed.
     """
-    found = []
-    for file in _listed(store, since_day, until_day):
-        day = day_of(file.path)
-        if day is not None and (since_day is None or since_day <= day) and (until_day is None or day <= until_day):
-            batch = BatchName.parse(file.path.rpartition("/")[2])
-            found.append(PublishedFile(file.path, file.length_bytes, day, batch))
-    return list(uncovered(sorted(found, key=_order), lambda file: file.day))
-
-
-def _listed(store: Store, since_day: int | None, until_day: int | None) -> Iterator[StoredFile]:
-    """At least all files of these days."""
     if since_day is None or until_day is None or until_day - since_day >= _MOST_DAYS:
-        yield from store.files()
+        listed = store.files()
     else:
-        for day in range(since_day, until_day + 1):
-            yield from store.files(day_folder(day))
+        listed = chain.from_iterable(store.files(day_folder(day)) for day in range(since_day, until_day + 1))
+    first, last = -math.inf if since_day is None else since_day, math.inf if until_day is None else until_day
+    return [file for file in published_of(listed) if first <= file.day <= last]
+
+
+def published_of(listed: Iterable[StoredFile]) -> list[PublishedFile]:
+    """The files to read among these, in the order of `published`."""
+    found = []
+    for file in listed:
+        day = day_of(file.path)
+        if day is not None:
+            found.append(
+                PublishedFile(file.path, file.length_bytes, day, BatchName.parse(file.path.rpartition("/")[2]))
+            )
+    return list(uncovered(sorted(found, key=_order), lambda file: file.day))
 
 
 def _rank(batch: BatchName) -> tuple[int, int, str]:

@@ -12,7 +12,8 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from loadgen.analyze import charts
-from loadgen.analyze.charts import BASE, Letters, _bars, charts_of, letters_of
+from loadgen.analyze.charts import Letters, _bars, charts_of, letters_of
+from loadgen.analyze.drawing import BASE
 from loadgen.analyze.figures import Count
 from tests.analyze.test_output import counts, figures
 

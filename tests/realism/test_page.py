@@ -7,6 +7,7 @@ from html import unescape
 import numpy as np
 import pytest
 
+from loadgen.analyze import drawing
 from loadgen.realism import curves
 from loadgen.realism.curves import Picture, pictures_of
 from loadgen.realism.observed import ObservedListening
@@ -150,11 +151,11 @@ def test_a_day_without_plays_at_night_has_no_picture() -> None:
 
 @pytest.mark.parametrize("sizes", [[500], [400, 100], [400, 90, 10], [50, 40, 30, 20] * 30])
 def test_the_axes_of_short_curves_have_plain_numbers_and_several(sizes: list[int]) -> None:
-    with curves._style():
-        figure = curves._figure(4.4, 3.4, 160)
+    with drawing.style():
+        figure = drawing.figure_of(4.4, 3.4, 160, "constrained")
         axes = figure.subplots()
-        assert curves._drawn(
-            axes, curves._sessions, replace(NOTHING, sizes=np.array(sizes)), SHIPPED.curves["sessions"]
+        assert curves.drawn(
+            axes, curves.CURVES["sessions"], replace(NOTHING, sizes=np.array(sizes)), SHIPPED.curves["sessions"]
         )
         figure.canvas.draw()
         low, high = axes.get_xlim()
@@ -165,10 +166,10 @@ def test_the_axes_of_short_curves_have_plain_numbers_and_several(sizes: list[int
 
 
 def test_a_published_points_label_stands_on_the_side_that_has_room() -> None:
-    with curves._style():
-        axes = curves._figure(4.4, 3.4, 160).subplots()
+    with drawing.style():
+        axes = drawing.figure_of(4.4, 3.4, 160, "constrained").subplots()
         points = SHIPPED.curves["sessions"]
-        curves._drawn(axes, curves._sessions, replace(NOTHING, sizes=np.array([400, 90, 10])), points)
+        curves.drawn(axes, curves.CURVES["sessions"], replace(NOTHING, sizes=np.array([400, 90, 10])), points)
         sides = {note.get_text(): (note.xy[0], note.get_horizontalalignment()) for note in axes.texts}
         middles = {
             text: axes.transAxes.inverted().transform(axes.transData.transform((x, 1.0)))[0]
