@@ -7,7 +7,7 @@ can be read is no event: its `ts_ms` is NULL.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,10 @@ def connect(memory_bytes: int = 512 << 20, spill: Path | None = None) -> duckdb.
 
 
 def rows_of_lines(
-    connection: duckdb.DuckDBPyConnection, lines: bytes, columns: Sequence[str] = tuple(ROW)
+    connection: duckdb.DuckDBPyConnection,
+    lines: bytes,
+    columns: Sequence[str] = tuple(ROW),
+    known: KnownFormats = OWN,
 ) -> "pa.Table":
     """The events in these lines of JSON, in order, with these columns of ROW and MORE; what is no event is left out.
 
@@ -111,9 +114,10 @@ def rows_of_lines(
         connection: from `connect`, or a cursor of it; not one that another thread uses at the same time.
         lines: whole lines, each ending in a newline; the last may lack it.
         columns: with `ts_ms` among them.
+        known: the formats of the records.
     """
     with as_file(connection, lines) as path:
-        rows = f"SELECT * FROM ({select(from_json([path]), columns)}) WHERE ts_ms IS NOT NULL"
+        rows = f"SELECT * FROM ({select(from_json([path], known=known), columns)}) WHERE ts_ms IS NOT NULL"
         found: pa.Table = connection.sql(rows).to_arrow_table()
         return found
 
@@ -148,6 +152,11 @@ def aliases(fields: Mapping[str, str], known: KnownFormats) -> dict[str, list[st
         if same is not None and field.name not in OWN.by_name:
             found.setdefault(same, []).append(field.name)
     return found
+
+
+def read_columns(known: KnownFormats, fields: Mapping[str, str] = FIELDS) -> list[str]:
+    """The names of all columns from which `from_table` reads these fields."""
+    return [*fields, *chain.from_iterable(aliases(fields, known).values())]
 
 
 def from_json(paths: Sequence[str], fields: Mapping[str, str] = FIELDS, known: KnownFormats = OWN) -> str:

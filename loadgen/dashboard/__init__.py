@@ -28,11 +28,18 @@ def main(settings: DashboardSettings) -> int:
         LoadgenError: the port is taken, or an option or URL is wrong; not for a store or topic that does not answer.
     """
     from loadgen.dashboard.feed import Link, origin_of, place_of
+    from loadgen.formats import known_formats
     from loadgen.hosts import listen
 
     origin = origin_of(settings)
+
+    def note(text: str) -> None:
+        if not settings.quiet:
+            _note(text)
+
+    known_formats(settings.format, note=note)  # says what cannot be used; another process reads
     with listen(settings.host, settings.port) as bound:
-        link = Link(origin, lambda text: None if settings.quiet else _note(text))
+        link = Link(origin, note)
         link.start()
         try:
             from loadgen.dashboard.answers import Answers

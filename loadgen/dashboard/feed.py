@@ -26,6 +26,7 @@ from loadgen.dashboard.aggregates import Aggregates, Latency
 from loadgen.dashboard.reading import CHUNK_BYTES, Content
 from loadgen.dashboard.rows import EventPiece, Normaliser
 from loadgen.errors import LoadgenError, described
+from loadgen.formats import OWN, KnownFormats, known_formats
 from loadgen.kafka.consumer_options import check_consumer_options
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.signals import held_back, ignore
@@ -82,6 +83,7 @@ class Origin:
     store: str | None = None
     kafka: KafkaSettings | None = None
     begin: Begin = "recent"
+    formats: tuple[str, ...] = ()
 
 
 class LiveSource(Protocol):
@@ -110,6 +112,7 @@ class DashboardFeed:
         send: Callable[[bytes], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        known: KnownFormats = OWN,
     ) -> None:
         """Begin.
 
@@ -118,9 +121,10 @@ class DashboardFeed:
             send: takes a snapshot, as JSON.
             clock: seconds, monotonic.
             now: seconds since 1970; the latency is measured against it.
+            known: the formats of the records.
         """
         self._source, self._send, self._clock, self._now = source, send, clock, now
-        self._normaliser = Normaliser()
+        self._normaliser = Normaliser(known)
         self._aggregates = Aggregates()
         self._lines: list[bytes] = []
         self._n_bytes = 0
@@ -183,7 +187,7 @@ class DashboardFeed:
             self._send(orjson.dumps(self.snapshot()))
 
 
-def source_of(origin: Origin) -> LiveSource:
+def source_of(origin: Origin, known: KnownFormats = OWN) -> LiveSource:
     """The source, not connected yet. Raises UsageError for a wrong URL."""
     if origin.kafka is not None:
         from loadgen.dashboard.topic import TopicEvents
@@ -191,14 +195,15 @@ def source_of(origin: Origin) -> LiveSource:
         return TopicEvents(origin.kafka, origin.begin)
     from loadgen.dashboard.stored import StoredEvents
 
-    return StoredEvents(open_store(origin.store or ""))
+    return StoredEvents(open_store(origin.store or ""), known=known)
 
 
 def read_and_count(pipe: Connection, origin: Origin) -> None:
     """Read and count until the other end of the pipe is closed."""
     ignore()  # a signal may reach both processes: the answering one ends this one
-    source = source_of(origin)
-    feed = DashboardFeed(source, pipe.send_bytes)
+    known = known_formats(origin.formats)
+    source = source_of(origin, known)
+    feed = DashboardFeed(source, pipe.send_bytes, known=known)
     try:
         while not pipe.poll(TURN_S):
             feed.turn()
@@ -338,11 +343,11 @@ def origin_of(settings: DashboardSettings) -> Origin:
     """
     if settings.brokers is None:
         open_store(settings.store or "").close()
-        return Origin(store=settings.store)
+        return Origin(store=settings.store, formats=settings.format)
     options = options_of(settings.kafka_option, settings.kafka_config)
     kafka = KafkaSettings(settings.brokers, settings.topic, options, reading=True)
     check_consumer_options(kafka, DASHBOARD_GROUP)
-    return Origin(kafka=kafka, begin=settings.begin)
+    return Origin(kafka=kafka, begin=settings.begin, formats=settings.format)
 
 
 def place_of(settings: DashboardSettings) -> dict[str, str | None]:

@@ -114,6 +114,7 @@ class FileReading:
 
     Attributes:
         path: of the file.
+        columns: those of Parquet that are read, besides `raw`.
         position: bytes (of Parquet: row groups) that were returned, or are in `rest`.
         rest: the start of a line that ends in the next member or frame of a compressed file.
         tail: the last bytes before `position`, as they are in the file.
@@ -122,6 +123,7 @@ class FileReading:
     """
 
     path: str
+    columns: tuple[str, ...] = tuple(FIELDS)
     position: int = 0
     rest: bytes = b""
     tail: bytes = b""
@@ -212,7 +214,7 @@ class FileReading:
     def _tables(self, store: Store, opened: BinaryIO) -> Iterator[pa.Table]:
         try:
             parquet = pq.ParquetFile(opened)
-            names = [name for name in (*FIELDS, "raw") if name in parquet.schema_arrow.names]
+            names = [name for name in (*self.columns, "raw") if name in parquet.schema_arrow.names]
             while self.position < parquet.num_row_groups:
                 table = parquet.read_row_group(self.position, columns=names)
                 self.position += 1

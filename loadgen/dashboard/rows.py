@@ -12,8 +12,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from loadgen.analyze.events import FIELDS, RECORD_BYTES, ROW, connect, from_table, rows_of_lines, select
+from loadgen.analyze.events import RECORD_BYTES, ROW, connect, from_table, read_columns, rows_of_lines, select
 from loadgen.event import UInt64s
+from loadgen.formats import OWN, KnownFormats
 from loadgen.store.read import lines_of_texts
 from loadgen.store.table import RAW
 
@@ -44,8 +45,9 @@ class EventPiece:
 class Normaliser:
     """Turns records into pieces; belongs to one thread."""
 
-    def __init__(self) -> None:
-        """Open a database in memory."""
+    def __init__(self, known: KnownFormats = OWN) -> None:
+        """Open a database in memory; known: the formats of the records."""
+        self._known = known
         self._connection = connect(MEMORY_BYTES)
         self._connection.execute("SET threads = 1")  # leaves a core to the answering process
 
@@ -55,7 +57,7 @@ class Normaliser:
         Halves the lines to find those that make DuckDB refuse all of them, such as one of more than 16 MB."""
         n_lines = _count_lines(lines)
         try:
-            return [self._piece(rows_of_lines(self._connection, lines, COLUMNS), n_lines)]
+            return [self._piece(rows_of_lines(self._connection, lines, COLUMNS, self._known), n_lines)]
         except duckdb.Error:
             if n_lines <= 1:
                 return [self._piece(_no_rows(), n_lines)]
@@ -74,8 +76,8 @@ class Normaliser:
         return [self._of_rows(table.drop_columns([RAW]).filter(is_row)), *chain.from_iterable(of_texts)]
 
     def _of_rows(self, table: pa.Table) -> EventPiece:
-        records = table.select([name for name in FIELDS if name in table.column_names])
-        query = select(from_table("records", records.column_names), COLUMNS)
+        records = table.select([name for name in read_columns(self._known) if name in table.column_names])
+        query = select(from_table("records", records.column_names, known=self._known), COLUMNS)
         self._connection.register("records", records)
         try:
             rows = self._connection.sql(query).to_arrow_table()

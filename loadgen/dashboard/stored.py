@@ -28,9 +28,11 @@ from typing import NamedTuple
 
 import orjson
 
+from loadgen.analyze.events import read_columns
 from loadgen.dashboard.feed import RESET, Reset, SourceState
 from loadgen.dashboard.reading import READABLE, Content, FileReading, Rewritten
 from loadgen.errors import NotThere, StoreError, StoreUnreachable
+from loadgen.formats import OWN, KnownFormats
 from loadgen.store import Store, StoredFile
 from loadgen.store.json_lines import why_not_lines
 from loadgen.store.layout import BatchName, day_folder, day_of
@@ -184,9 +186,10 @@ class StoredEvents:
 
     unread: int | None = None
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin; connects later."""
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic, known: KnownFormats = OWN) -> None:
+        """Begin; connects later; known: the formats of the records."""
         self.state = SourceState()
+        self._columns = tuple(read_columns(known))
         self.name = store.url
         self._store, self._clock = store, clock
         self._lister = Lister(store, clock)
@@ -281,12 +284,12 @@ class StoredEvents:
             else:
                 lane.add(batch.name, NOT_KNOWN)
                 self._lister.add_recent_day(batch.key[0])
-                self._started[path] = _Started(batch, FileReading(path))
+                self._started[path] = _Started(batch, FileReading(path, self._columns))
                 yield batch.file.length_bytes, self._started[path].reading
 
     def _grown(self, others: list[tuple[int, StoredFile]]) -> Iterator[tuple[int, FileReading]]:
         for day, file in others:
-            reading = self._growing.setdefault(file.path, FileReading(file.path))
+            reading = self._growing.setdefault(file.path, FileReading(file.path, self._columns))
             if file.length_bytes == reading.length_bytes:
                 continue
             self._lister.add_recent_day(day)

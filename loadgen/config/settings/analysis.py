@@ -237,6 +237,7 @@ class DashboardSettings(Settings):
             WHERE_FROM,
         ),
     ] = Field(default_factory=_default_store)
+    format: shared.ReadFormats = ()
 
     flow: Annotated[
         Path | None,
