@@ -56,7 +56,6 @@ def check_writable(folder: str | os.PathLike[str], next_step: str | None = None)
     """Find out early whether files can be written in a folder, which is made where missing.
 
     Args:
-        folder: which.
         next_step: what to do where they cannot, instead of the usual advice.
 
     Raises:
@@ -89,9 +88,7 @@ def replaces_own(path: Path, what: str, is_own: Callable[[Path], bool], instead:
     """Whether a file is there that loadgen wrote, and may replace.
 
     Args:
-        path: of the file.
         what: the flag that names it.
-        is_own: tells whether loadgen wrote a file.
         instead: what to do with a file of others.
 
     Raises:

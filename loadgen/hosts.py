@@ -40,11 +40,7 @@ def listen(host: str, port: int, other: str = "--port P (0 is any free one) or -
 
 
 def hosts_for(host: str) -> tuple[str, ...] | None:
-    """The names in Host headers that are accepted; None for all, if other machines may reach the server.
-
-    Args:
-        host: the address of the server.
-    """
+    """The names in Host headers that are accepted; None for all, if other machines may reach the server."""
     try:
         is_loopback = ip_address(host).is_loopback
     except ValueError:
@@ -60,9 +56,5 @@ def without_port(host: str) -> str:
 
 
 def is_own_origin(origin: str | None, host: str | None) -> bool:
-    """Whether a request comes from the server's own page, or from no page.
-
-    Args:
-        origin, host: these headers of the request, or None.
-    """
+    """Whether a request comes from the server's own page, or from no page."""
     return origin is None or (host is not None and urlsplit(origin).netloc.lower() == host.lower())

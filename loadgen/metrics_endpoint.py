@@ -141,7 +141,6 @@ def serve(collector: MetricCollector, host: str, port: int) -> WSGIServer:
     """Start the endpoint in a thread of its own.
 
     Args:
-        collector: what to expose.
         host, port: where to listen; port 0 is any free one. On loopback, only requests to it are answered.
 
     Returns:

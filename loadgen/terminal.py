@@ -41,12 +41,7 @@ def say_json(value: dict[str, Any] | list[Any]) -> None:
 
 
 class Terminal:
-    """A console with a live line below what it prints.
-
-    Attributes:
-        console: Rich's, for tables and the like.
-        quiet: whether only problems and results are wanted.
-    """
+    """A console with a live line below what it prints."""
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
         """Begin; writes to stderr where no stream is given."""

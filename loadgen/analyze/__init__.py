@@ -99,7 +99,6 @@ def _nothing(settings: AnalyzeSettings) -> str:
 
 
 def _write(settings: AnalyzeSettings, stamp: str, figures: ListeningFigures, summary: dict[str, Any]) -> str:
-    """Write all files; returns the report."""
     report = output.report_of(figures, f"loadgen analyze {' '.join(settings.stores)}", settings.top)
     files = {f"_{name}.csv": text.encode() for name, text in output.tables_of(figures).items()}
     output.write(settings.out, stamp, {".txt": report.encode(), ".json": output.as_json(summary), **files})

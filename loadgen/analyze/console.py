@@ -23,8 +23,6 @@ def progress(terminal: Terminal, what: str, share: Callable[[], float]) -> Itera
     """Show the progress of the work in the `with` block.
 
     Args:
-        terminal: where.
-        what: a short name of the work.
         share: returns the share that is done, 0..1; called by another thread.
     """
     done = threading.Event()

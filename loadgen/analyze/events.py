@@ -165,7 +165,6 @@ def from_json(paths: Sequence[str], fields: Mapping[str, str] = FIELDS, known: K
     Args:
         paths: the files.
         fields: what is read of a record, by the names that loadgen's formats have.
-        known: the formats of the records.
     """
     others = aliases(fields, known)
     read = {**fields, **{other: fields[name] for name, found in others.items() for other in found}}
@@ -211,7 +210,6 @@ def from_table(
         name: of the table, or what SQL reads of files.
         present: its columns.
         fields: what is read of a record, by the names that loadgen's formats have.
-        known: the formats of the records.
         beside_texts: whether there are rows of `raw` too, the texts of records that are not exactly one of the formats.
             They are left out, as they are to be read as lines: SQL would hold many long texts at once. They are told by
             the columns that each format fills, because a look at `raw` itself would read all texts.

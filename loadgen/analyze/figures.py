@@ -66,20 +66,16 @@ class ListeningFigures:
     """The listening metrics of some events.
 
     Attributes:
-        events, plays: their numbers.
         unreadable: lines or rows that are not events.
         listeners, artists, tracks, sessions: the numbers of different ones.
         first_ms, last_ms: the earliest and the latest time, milliseconds since 1970 (UTC); None without events.
-        genres, platforms, actions, countries: all of them.
         top_artists, top_tracks: the most played.
-        top_by_tier: tier → its most played artists.
         durations_s: lengths of the tracks started, seconds.
         played_s: their sum.
         duration_bins: plays by length in bins of BIN_S; the last one is open.
         hours: events by hour of the day (UTC), 24 numbers.
         step_min: the step of over_time, minutes.
         over_time: time (milliseconds since 1970), events, plays; without empty steps.
-        session_events, session_minutes: the lengths of sessions.
         skip_share: the share of the tracks started that cut the one before short; None if unknown.
     """
 
@@ -159,14 +155,12 @@ def figures_of(ask: Ask, top: int) -> ListeningFigures:
 
 
 def _counts(ask: Ask, name: str, table: str, by_plays: bool = False) -> list[Count]:
-    """The counts of each value."""
     rows = ask(f"SELECT {name}, sum(events), sum(plays) FROM {table} WHERE {name} IS NOT NULL GROUP BY {name}")
     found = [Count(text, int(events), int(plays)) for text, events, plays in rows]
     return sorted(found, key=lambda one: (-one.plays if by_plays else -one.events, -one.events, one.name.encode()))
 
 
 def _top(ask: Ask, names: str, where: str, top: int) -> list[Count]:
-    """The most played."""
     rows = ask(
         f"SELECT sum(events), sum(plays), {names} FROM tracks WHERE {where} GROUP BY {names} HAVING sum(plays) > 0 "
         f"ORDER BY sum(plays) DESC, {', '.join(f'{name} NULLS FIRST' for name in names.split(', '))} LIMIT {top}"

@@ -58,8 +58,6 @@ class File:
     """A file to read.
 
     Attributes:
-        store, path: its location.
-        length_bytes: its length.
         day: of its folder, days since 1970; None outside of such folders.
     """
 
@@ -100,7 +98,6 @@ class Folder:
     """A store, or a part of one, or a folder of loose files.
 
     Attributes:
-        store: the store.
         prefix: a folder in it; empty for all.
     """
 
@@ -121,7 +118,6 @@ class FilesBatch:
     """Files that are read together: of a folder, whole days.
 
     Attributes:
-        files: at least one.
         folder: where they were listed; None for files named by the user.
         others: files of the same days that other batches read, by `shown`.
     """
@@ -177,7 +173,6 @@ def batches(names: Iterable[str], interval: Interval) -> list[FilesBatch]:
 
 
 def _place(name: str) -> File | Folder:
-    """The file or folder of a name."""
     store = open_store(name)
     if not isinstance(store, LocalStore):
         return _remote(name)
@@ -203,7 +198,6 @@ def _remote(url: str) -> File | Folder:
 
 
 def _folder(name: str) -> Folder:
-    """A store, or a folder in it."""
     inside = _IN_STORE.fullmatch(name)
     return Folder(open_store(inside[1]), inside[2]) if inside else Folder(open_store(name))
 
@@ -228,7 +222,6 @@ class Remotes:
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Start empty."""
         self._connection = connection
         self._names: dict[str, str] = {}
         self.n_bytes = 0

@@ -26,13 +26,7 @@ NONE = "–"
 
 
 def report_of(figures: ListeningFigures, title: str, top: int) -> str:
-    """The report.
-
-    Args:
-        figures: the metrics.
-        title: what was read.
-        top: the length of lists of names.
-    """
+    """The report."""
     parts = (_totals, _sessions, _durations, _hours, lambda f: _lists(f, top), lambda f: _tiers(f, top))
     lines = chain([plain(title), "=" * min(len(title), 100)], *(["", *part(figures)] for part in parts))
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -170,7 +164,6 @@ def write(folder: Path, stamp: str, files: Mapping[str, Bytes]) -> None:
     """Write files.
 
     Args:
-        folder: an existing folder.
         stamp: YYYYMMDD_HHMMSS.
         files: the end of the file's name, after the stamp → content.
 

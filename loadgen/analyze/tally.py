@@ -76,7 +76,6 @@ def grouping(facts: str, interval: Interval) -> str:
 
     Args:
         facts: a source with the columns of FACTS and `minute`.
-        interval: the events to count.
     """
     keys = [key for some in COMBINATIONS.values() for key in some]
     kind = " + ".join(f"{1 << place} * grouping({some[0]})" for place, some in enumerate(COMBINATIONS.values()))
@@ -129,10 +128,6 @@ class CombinationCounts:
     """Counts combinations, batch by batch.
 
     Attributes:
-        reading: the progress.
-        connection: the database.
-        interval: the events to count.
-        known: the formats of the records.
         fields: the fields read of a record, see `events.FIELDS`.
     """
 
@@ -142,9 +137,7 @@ class CombinationCounts:
         """Begin.
 
         Args:
-            interval: the events to count.
             spill: an empty folder for what does not fit into memory; None if all must fit.
-            known: the formats of the records.
         """
         self.known = known
         self.reading = EventReading()

@@ -161,7 +161,6 @@ class _Bar:
         self._shown: Any = None
 
     def __call__(self, share: float, doing: str) -> None:
-        """Show the share (0..1) that is done."""
         if self._shown is None:
             from rich.console import Console
             from rich.progress import Progress

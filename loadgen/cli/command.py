@@ -94,7 +94,6 @@ class Command(Generic[S]):
     """A command of the program.
 
     Attributes:
-        settings: its class of settings.
         positional: the field of the positional arguments, or None.
         spellings: every flag, including hidden ones.
     """
@@ -178,7 +177,6 @@ class Command(Generic[S]):
             return exit_code(reason_of(number, is_early=not settings.goes_on))
 
     def _dry(self, resolved: Resolved[S]) -> str:
-        """The output of --dry-run."""
         settings: Any = resolved.settings
         expected = self._expects(settings) if self._expects else {}
         return as_json(resolved, expected) if settings.json_summary else as_toml(resolved, expected)
@@ -236,7 +234,6 @@ class Command(Generic[S]):
         return any(item in self.spellings for item in (value if isinstance(value, list) else [value]))
 
     def _positionals(self, words: list[tuple[str, bool]]) -> dict[str, Any]:
-        """The positional field with its value."""
         plain = [word for word, is_flag in words if not is_flag]
         if not self.positional or not plain:
             return {}

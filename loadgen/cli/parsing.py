@@ -133,12 +133,7 @@ def renamed(flag: str, known: Sequence[str]) -> str | None:
 
 
 def instead(flag: str, known: Sequence[str]) -> str | None:
-    """What to do instead of another program's flag, or None for an unknown one.
-
-    Args:
-        flag: as written, with the dashes.
-        known: every flag of the command.
-    """
+    """What to do instead of another program's flag, or None for an unknown one."""
     word = flag.lstrip("-")
     if word in _OURS:
         commands = [

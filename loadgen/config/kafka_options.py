@@ -76,7 +76,6 @@ def problem(name: str, value: str, origin: str = "") -> str | None:
     """What is wrong with an option, on one line, or None. The value of a secret is never shown.
 
     Args:
-        name: the option.
         value: as librdkafka would get it.
         origin: "from --kafka-option" …
     """

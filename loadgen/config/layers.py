@@ -41,10 +41,8 @@ class GivenValues:
     """The values of all layers so far, each setting from its highest layer.
 
     Attributes:
-        kind: the command's class of settings.
         values: field name → the value as given.
         origins: field name → "from --users", "from LOADGEN_USERS" …
-        problems: one line each.
     """
 
     kind: type[Settings]
@@ -68,7 +66,6 @@ class GivenValues:
         return {name for group in self.kind.one_of if named and group not in named for name in group}
 
     def _take_options(self, name: str, kind: type[Options], value: Any, origin: str) -> None:
-        """Merge options by name."""
         try:
             options = kind.parsed(value)
         except BadValue as bad:
@@ -180,7 +177,6 @@ class Resolved(Generic[S]):
     """Settings and their origins.
 
     Attributes:
-        settings: complete and valid.
         origins: field name → "default", "from --users" …
         notes: lines for the user about values that may be misunderstood.
     """
@@ -200,10 +196,8 @@ def resolve(
     """The settings of a command.
 
     Args:
-        kind: the command's class of settings.
         flags: field name → text, list of texts or boolean, of the flags that were given.
         environment: variables; only those that begin with LOADGEN_ count.
-        problems: those of the command line, reported with the others.
         now_ms: the meaning of `now`, milliseconds since 1970; None is the clock.
 
     Raises:
@@ -364,7 +358,6 @@ def environment(given: Mapping[str, str], options: Options) -> dict[str, str]:
     """The environment of a child: this process's without settings, which are passed by flags, but with its options.
 
     Args:
-        given: this process's environment.
         options: may hold passwords, and so never stand on a command line.
     """
     kept = {name: value for name, value in given.items() if not name.startswith(PREFIX) or name in OTHER_VARIABLES}

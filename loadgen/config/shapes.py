@@ -62,11 +62,7 @@ class Phase:
     """A phase of a shape.
 
     Attributes:
-        kind: see the module.
         start, end: the rates at its start and its end; of a sine, the rates between which it swings.
-        length: its duration.
-        n_steps: of `steps`.
-        period: of a sine.
         points: of a series: seconds after the phase's start, ascending from 0; and rates, of the same unit as `start`.
         is_held: whether a series holds each rate until the next point; else it is interpolated.
     """
@@ -109,8 +105,6 @@ class ShapeSpec:
     """A complete shape.
 
     Attributes:
-        name: its name for the user.
-        phases: in order.
         repeats: whether it starts over in a longer run; else the last rate is held.
     """
 
@@ -158,9 +152,7 @@ def spec_of(content: Mapping[Any, Any], name: str, read_points: ReadPoints) -> S
     """The shape of a table with `phase` and perhaps `repeat` and `name`.
 
     Args:
-        content: of a file, or of a setting.
         name: used if the table has none.
-        read_points: reads the file of a series.
 
     Raises:
         BadValue: with the phase and the key.

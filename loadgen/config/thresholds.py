@@ -85,10 +85,7 @@ class Threshold:
     """A metric and its limit: factor, or factor * reference.
 
     Attributes:
-        expr: as the user wrote it.
-        figure, op: the metric and the comparison.
         factor: seconds, events per second or a number, by the metric's kind; without unit if there is a reference.
-        reference: another metric, or None.
         over_s: length of the rolling window, whole seconds; None for the whole run.
         abort: whether the run ends when it is broken.
     """
@@ -240,9 +237,7 @@ class Regression:
     """A change that fails a comparison.
 
     Attributes:
-        expr: as the user wrote it.
         key: the metric's name in comparisons.
-        op: the comparison of the change with the limit.
         limit: as a share of A's value: 0.1 is +10%.
     """
 

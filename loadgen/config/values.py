@@ -42,7 +42,6 @@ class BadValue(ValueError):
 
     Attributes:
         rule: reads on from the setting's name: "must be 1..256".
-        next_step: what to write instead.
         secret: the value must not be shown.
     """
 

@@ -18,9 +18,6 @@ from loadgen.terminal import say_json
 def main(settings: DashboardSettings) -> int:
     """Serve the page until a signal.
 
-    Args:
-        settings: complete and valid.
-
     Returns:
         The exit code: 0 after SIGTERM or SIGHUP, 130 after Ctrl-C.
 

@@ -35,7 +35,6 @@ class Groups:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self.n_events = 0
         self.others = 0
         self._counts: dict[str, int] = {}
@@ -72,7 +71,6 @@ class Distinct:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self._large = np.empty(0, np.uint64)
         self._small = np.empty(0, np.uint64)
 
@@ -129,7 +127,6 @@ class Newest:
     """The N_NEWEST events of the latest times; of equal times, those that arrived later."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._events: list[dict[str, Any]] = []
         self._n_seen = 0
 
@@ -174,7 +171,6 @@ class Buckets:
     Exact in any order: an event that lies before them when it arrives would also do so later.
 
     Attributes:
-        width_s: seconds.
         newest: the newest event's bucket, numbered since 1970.
         counts: int64[N_BUCKETS], events; the last is that of `newest`.
     """
@@ -208,7 +204,6 @@ class Timeline:
 
     Attributes:
         first_ms: the start of the first bucket that has an event, milliseconds since 1970; None without events.
-        bucket_s: the width of a bucket.
         counts: events of each bucket; the last, of the newest event, may still grow.
         n_before: events before the first bucket.
     """
@@ -226,7 +221,6 @@ class TimeBuckets:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self._n_events = 0
         self._levels = [Buckets(width_s) for width_s in WIDTHS_S]
 
@@ -267,8 +261,6 @@ class LatencyPercentiles(NamedTuple):
     """Latencies of the events that were read in the last minute.
 
     Attributes:
-        n_events: their number.
-        p50_ms, p99_ms: milliseconds.
         is_plausible: whether the events' times look like those of the wall clock.
     """
 
@@ -292,7 +284,6 @@ class Latency:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self._seconds: deque[_SecondOfAges] = deque()
 
     def add(self, times_ms: Int64s, now_s: float) -> None:
@@ -300,7 +291,6 @@ class Latency:
 
         Args:
             times_ms: int64, the events' own times, milliseconds since 1970.
-            now_s: seconds since 1970.
         """
         if len(times_ms) == 0:
             return
@@ -345,12 +335,10 @@ class Aggregates:
     """The metrics of all events so far.
 
     Attributes:
-        n_events: events.
         n_unreadable: records that are not events.
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self.n_events = 0
         self.n_unreadable = 0
         self._listeners, self._artists, self._tracks = Distinct(), Distinct(), Distinct()

@@ -30,10 +30,7 @@ class Flow:
     Attributes:
         sent: events that the topic has acknowledged.
         stored: events that are stored and published.
-        lag: consumer lag, messages.
         is_timed: whether an event's time is the wall-clock time at which it was due, so that its latency is known.
-        is_over: whether the pipeline has ended.
-        written_s: when this was written, seconds since 1970.
     """
 
     sent: int | None
@@ -75,9 +72,7 @@ class Answers:
         """Begin.
 
         Args:
-            latest: returns the latest snapshot and state.
             place: where events come from, for /health: `store`, `topic`, `brokers`.
-            clock: seconds, monotonic; ages the cache.
             now: seconds since 1970; the lag is measured against it.
             flow: the file in which a pipeline publishes its progress.
         """

@@ -57,7 +57,6 @@ class SourceState:
     """The state of a source.
 
     Attributes:
-        status: see `Status`.
         reason: why, in a sentence for the user; empty if all is well.
         share: the share, 0..1, of the data found at the start that is read; None once that is done.
     """
@@ -117,9 +116,7 @@ class DashboardFeed:
         """Begin.
 
         Args:
-            source: what to read.
             send: takes a snapshot, as JSON.
-            clock: seconds, monotonic.
             now: seconds since 1970; the latency is measured against it.
             known: the formats of the records.
         """
@@ -246,14 +243,6 @@ class Link:
         target: Callable[[Connection, Origin], None] = read_and_count,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin.
-
-        Args:
-            origin: where events come from.
-            note: prints a message.
-            target: what the reading process runs.
-            clock: seconds, monotonic.
-        """
         self._origin, self._note, self._target, self._clock = origin, note, target, clock
         self._latest = Latest()
         self._received_s = clock()

@@ -80,7 +80,6 @@ class PlayDurations:
     """Counts plays by how long they were listened to."""
 
     def __init__(self) -> None:
-        """No play yet."""
         self._counts = np.zeros(MOST_S + 1, np.int64)
         self._sum_s = 0.0
         self._n_given_up = self._n_seen = 0
@@ -140,7 +139,6 @@ class PlayDurations:
         self._sum_s += float(durations_s.sum())
 
     def _keep(self, marks: Marks) -> None:
-        """Keep the latest MOST_OPEN of these open plays."""
         n_too_many = len(marks) - MOST_OPEN
         if n_too_many > 0:
             self._n_given_up += n_too_many

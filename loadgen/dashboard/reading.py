@@ -113,13 +113,11 @@ class FileReading:
     """How far a file was read.
 
     Attributes:
-        path: of the file.
         columns: those of Parquet that are read, besides `raw`.
         position: bytes (of Parquet: row groups) that were returned, or are in `rest`.
         rest: the start of a line that ends in the next member or frame of a compressed file.
         tail: the last bytes before `position`, as they are in the file.
         length_bytes: the file's length when it was last read to its end; -1 before.
-        n_rows: rows of Parquet that were returned.
     """
 
     path: str

@@ -68,7 +68,6 @@ def app_of(answers: Answers, host: str) -> App:
     """The application.
 
     Args:
-        answers: builds the answers.
         host: the address of the server; on loopback, only requests that name it are answered.
     """
 
@@ -100,11 +99,9 @@ class Guard:
     """Adds the headers to every answer, and refuses requests to another host."""
 
     def __init__(self, app: App, hosts: tuple[str, ...] | None) -> None:
-        """Wrap an application."""
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -121,7 +121,6 @@ class ReadSpans:
     """The disjoint spans of offsets that were read of one day, topic and Kafka partition."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._spans: list[ReadSpan] = []
 
     def covers(self, batch: BatchName) -> bool:
@@ -179,8 +178,6 @@ class StoredEvents:
     """Reads a store.
 
     Attributes:
-        state: the state of the store.
-        name: the store's URL.
         unread: None, because a store has no messages.
     """
 
@@ -329,7 +326,6 @@ class StoredEvents:
             n_done += n_left
 
     def _read(self, reading: FileReading, length: int) -> Iterator[Content]:
-        """Read a file as far as it is whole."""
         started = self._started.get(reading.path)
         try:
             yield from reading.contents(self._store)
@@ -351,7 +347,6 @@ class StoredEvents:
                 self._finish(started)
 
     def _finish(self, started: _Started) -> None:
-        """Note that a batch file was read to its end."""
         batch, reading = started.batch, started.reading
         size = reading.n_rows if reading.is_parquet else batch.file.length_bytes
         self._spans_of[batch.key].add(batch.name, size)

@@ -41,13 +41,10 @@ class TopicEvents:
     """Reads a topic.
 
     Attributes:
-        state: the state of the topic.
-        name: the topic, in words.
         unread: messages not read yet, as of the brokers' latest answer; None before it.
     """
 
     def __init__(self, kafka: KafkaSettings, begin: Begin, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin; connects later."""
         self.state = SourceState()
         self.name = f"topic {kafka.topic} on {kafka.brokers}"
         self._kafka, self._begin, self._clock = kafka, begin, clock
@@ -146,7 +143,6 @@ class TopicEvents:
             yield _lines(messages)
 
     def _count(self, messages: list[Message]) -> None:
-        """Remember the next offset of each partition."""
         partitions = np.fromiter(map(Message.partition, messages), np.int64, len(messages))
         offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
         for partition in np.unique(partitions).tolist():

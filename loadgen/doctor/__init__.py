@@ -16,9 +16,6 @@ EXIT_DONE, EXIT_FAILED = 0, 1
 def main(settings: DoctorSettings) -> int:
     """Check everything and print the findings.
 
-    Args:
-        settings: complete and valid.
-
     Returns:
         The exit code: 0 all that was asked for works, 1 something does not; stopped: 128 + the signal's number.
 

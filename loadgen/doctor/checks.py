@@ -49,9 +49,6 @@ class Finding:
     """What a check has found.
 
     Attributes:
-        name: of the check, for programs.
-        mark: how it is.
-        said: the same in a line of words.
         next_step: what to do about it; empty where there is nothing to be done.
     """
 
@@ -203,7 +200,6 @@ class Folders:
     """The folders of a file system, which a store does not care about; each function raises StoreError or OSError.
 
     Attributes:
-        is_there: whether a folder is there.
         remove_all: removes a folder with all in it, if it is there.
         remove_empty: removes an empty folder.
     """
@@ -240,7 +236,6 @@ class Scratch:
     """A folder inside the store that no reader looks into.
 
     Attributes:
-        url: of the folder.
         has_answered: whether the store has taken a file.
     """
 

@@ -29,11 +29,7 @@ KAFKA_S, TOPIC_S, REGISTRY_S, STORE_S, MAKE_S, COUNT_S, REMOVE_S = 16.0, 12.0, 1
 
 
 class Doctor:
-    """One visit.
-
-    Attributes:
-        found: what was found so far.
-    """
+    """One visit."""
 
     def __init__(self, settings: DoctorSettings) -> None:
         """Nothing is looked at yet; raises UsageError for options or a URL that are none."""
@@ -170,7 +166,6 @@ class Doctor:
         )
 
     def _topic(self, kafka: KafkaSettings | None, cluster: Cluster | None, stack: ExitStack) -> KafkaSettings:
-        """A topic of the doctor's own."""
         if kafka is None or cluster is None:
             broker = stack.enter_context(EmbeddedBroker(self._mark))
             return KafkaSettings(broker.address, self._mark, dict(AT_ONCE))

@@ -33,7 +33,6 @@ class SentMarks:
     """Delivery of the marked events.
 
     Attributes:
-        n_delivered: events that the broker took.
         skew_s: how far the broker's clock is ahead; None if unknown.
         wait_s: from the first send to the last report.
     """

@@ -75,10 +75,6 @@ def create_topic(
     It keeps events of the past, too, for a week after they arrive: Kafka goes by their own time, and would delete them.
 
     Args:
-        settings: where.
-        partitions: of the topic.
-        replication_factor: copies of each.
-        timeout_s: how long to try.
         or_fewer: make fewer copies where there are fewer brokers.
         behind_ms: how far behind the clock the first event is.
 

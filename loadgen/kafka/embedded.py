@@ -23,16 +23,13 @@ class EmbeddedBroker:
 
     Attributes:
         address: "127.0.0.1:PORT,…", for --brokers.
-        n_partitions: of the topic.
     """
 
     def __init__(self, topic: str, partitions: int = N_PARTITIONS, *, n_brokers: int = 1) -> None:
         """Start it, and make the topic.
 
         Args:
-            topic: its name.
             partitions: the number wanted; librdkafka's test broker always makes N_PARTITIONS, see n_partitions.
-            n_brokers: all in this process.
 
         Raises:
             SinkError: it does not start.

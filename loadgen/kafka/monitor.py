@@ -45,7 +45,6 @@ class Monitor:
     """Listens to one client.
 
     Attributes:
-        stats: see `BrokerStats`.
         last_errors: the last few complaints, oldest first.
         texts: the last text of each error code so far (KafkaError.code()).
         fatal: the error after which the client will deliver nothing more; None while all is well.
@@ -82,7 +81,6 @@ class Monitor:
             self.fatal = error
 
     def _note(self, text: str) -> None:
-        """Keep a text, once."""
         text = hide_secrets(ORIGIN.sub("", text), self._options)
         if text in self.last_errors:
             self.last_errors.remove(text)

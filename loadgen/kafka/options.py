@@ -31,8 +31,6 @@ class KafkaSettings:
     """Where to produce to or to read from, and how.
 
     Attributes:
-        brokers: "HOST:PORT,…".
-        topic: its name.
         options: librdkafka's own, by name; they replace the defaults. May hold secrets, so it is not in the repr.
         reading: the topic is read; messages then name other next steps.
     """

@@ -40,8 +40,6 @@ class TopicProblem:
     """What does not suit a run.
 
     Attributes:
-        said: what it is, and what comes of it.
-        step: what to do.
         is_fatal: no event would be delivered.
     """
 

@@ -44,7 +44,6 @@ def reader_config(settings: KafkaSettings, name: str, *, or_earliest: bool = Fal
     """The configuration of a reader that reads partitions to their ends.
 
     Args:
-        settings: where the topic is.
         name: of the program's part; librdkafka wants a group, which is never joined.
         or_earliest: begin with the earliest message where the first one asked for was deleted; else it is an error.
     """
@@ -65,7 +64,6 @@ def list_offsets(
         admin: asks. On a consumer's own connections the request would wait behind its fetches.
         partitions: of one topic.
         which: EARLIEST or LATEST.
-        timeout_s: longest wait.
         isolation: COMMITTED ends before the first transaction that is open.
 
     Raises:
@@ -92,7 +90,6 @@ class TopicReader:
     """Reads single partitions from given offsets.
 
     Attributes:
-        monitor: errors and statistics of librdkafka.
         started: the partitions that are being read by `start`.
         unread: the partitions that `read` has not read to their ends.
     """
@@ -103,8 +100,6 @@ class TopicReader:
         """Connect to nothing yet.
 
         Args:
-            settings: where the topic is.
-            config: of the consumer.
             isolation: which end of a partition is meant, see `list_offsets`.
         """
         self.started: set[int] = set()
@@ -218,7 +213,6 @@ class TopicReader:
         """The same, but what goes wrong is tried again until a deadline; see `unread`.
 
         Args:
-            starts, ends: see `read`.
             deadline_s: time.monotonic().
         """
         for polled in self._polled(starts, ends):

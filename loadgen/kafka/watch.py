@@ -38,7 +38,6 @@ class TopicWatch:
         """Ask nothing yet.
 
         Args:
-            kafka: how to reach the topic.
             topic_id: its UUID; None takes the first that the brokers report, "" is a broker without UUIDs.
             ask: returns the topic's UUID, or None where the brokers do not answer, and raises TopicMissing.
         """

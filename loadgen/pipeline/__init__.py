@@ -12,9 +12,6 @@ from loadgen.config import PipelineSettings
 def main(settings: PipelineSettings) -> int:
     """Run to the end and print the result.
 
-    Args:
-        settings: complete and valid.
-
     Returns:
         The exit code: 0 if every event sent is stored once, 1 if not; after a signal, see `loadgen.signals`.
 

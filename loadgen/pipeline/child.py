@@ -32,7 +32,6 @@ class Child:
     """A process that ends with this one.
 
     Attributes:
-        began_s: when it was started, monotonic.
         log: the file with its output.
     """
 
@@ -40,9 +39,7 @@ class Child:
         """Start it.
 
         Args:
-            words: the arguments of `loadgen`.
             log: its output is appended to this file.
-            environment: its environment.
         """
         command = [sys.executable, "-m", "loadgen.pipeline.child", str(os.getpid()), *words]
         self.began_s, self.log = time.monotonic(), log
@@ -122,9 +119,6 @@ class PipelinePart:
         name: "producer", "consumer" or "dashboard".
         begin: starts a process; its argument counts the incarnations from 0.
         is_over: whether an ended process has completed its work.
-        note: prints a message.
-        child: the process of the latest incarnation.
-        n_incarnations: processes started so far.
         n_quick: quick ends in a row.
         next_s: the time of the next start, monotonic, while WAITING.
         error: why the part was given up.

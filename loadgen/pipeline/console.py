@@ -67,8 +67,6 @@ class RestartCounter:
     """A counter that starts at 0 with each incarnation of a part.
 
     Attributes:
-        incarnation: the latest one.
-        latest: its value.
         before: the sum of the earlier incarnations.
         is_known: whether any value was read.
     """
@@ -105,8 +103,6 @@ class PipelineMetrics:
     """The progress of a pipeline.
 
     Attributes:
-        sent: events delivered to the topic.
-        stored: events stored.
         lag: consumer lag, messages; None if unknown.
     """
 
@@ -135,7 +131,6 @@ class PipelineConsole:
     """Prints the progress of a pipeline."""
 
     def __init__(self, settings: PipelineSettings) -> None:
-        """Begin."""
         self._terminal = Terminal(settings.quiet)
         self._settings = settings
         self._shown_s = time.monotonic()

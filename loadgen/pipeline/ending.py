@@ -100,7 +100,6 @@ class DrainWaiter:
         """Begin.
 
         Args:
-            context: the pipeline.
             ends: one past the last offset of each Kafka partition.
             timeout_s: the longest time without progress.
         """

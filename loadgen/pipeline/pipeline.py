@@ -51,12 +51,8 @@ def producer_words(
     """The command line of a producer.
 
     Args:
-        settings: the pipeline's.
-        brokers: "HOST:PORT,…".
         incarnation: counts from 0; each has another seed, so that no event is repeated.
         left_s: seconds of events that are left; None: until stopped.
-        metrics_port: the port of its metrics.
-        manifest: the path of its manifest.
     """
     ends = ["--continuous"] if left_s is None else ["--duration", f"{left_s:.3f}s"]
     rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate!r}/s"
@@ -102,7 +98,6 @@ class Pipeline:
     """Runs the three parts."""
 
     def __init__(self, settings: PipelineSettings, context: PipelineContext, console: PipelineConsole) -> None:
-        """Begin; the parts are started by `run`."""
         self._settings, self._context, self._console = settings, context, console
         self._reserved = [reserve_port(PRODUCER_PORT), reserve_port(CONSUMER_PORT)]
         self._producer = PipelinePart("producer", self._begin_producer, self._is_produced, self._note)
@@ -307,7 +302,6 @@ class Pipeline:
             return None
 
     def _stay(self) -> None:
-        """Serve the page until a signal."""
         self._note(f"the dashboard is still there, until Ctrl-C: {self._console.url}")
         while not self._signals and self._dashboard.state is not PartState.GIVEN_UP:
             self._turn_dashboard()

@@ -34,12 +34,8 @@ class PipelineContext:
 
     Attributes:
         folder: for the manifests and logs of this pipeline.
-        kafka: the brokers and the topic.
-        n_partitions: of the topic.
         source: the topic's identity in the store.
         begins: Kafka partition → the offset before which there is no event of this pipeline.
-        store: where the events are stored.
-        group: of the consumer.
         is_shared: whether others may produce to the topic, because the brokers are not the pipeline's own.
     """
 
@@ -57,9 +53,7 @@ def prepare(settings: PipelineSettings, embedded_address: str | None, note: Call
     """Check everything, concurrently.
 
     Args:
-        settings: of the pipeline.
         embedded_address: of the test broker, if there is one.
-        note: prints a message.
 
     Raises:
         LoadgenError: all obstacles.

@@ -137,7 +137,6 @@ class Facts(CombinationCounts):
     fields: ClassVar[Mapping[str, str]] = {name: events.FIELDS[name] for name in _NAMED} | {"age": "UTINYINT"}
 
     def __init__(self, interval: Interval, spill: Path | None, known: KnownFormats = OWN) -> None:
-        """Begin; see `CombinationCounts`."""
         super().__init__(interval, spill, known)
         self._pending: list[bytes] = []
 

@@ -63,7 +63,6 @@ class Sample:
     """The extent of the events.
 
     Attributes:
-        n_listeners: listeners with an event.
         days: from the first event to the last.
     """
 

@@ -32,10 +32,8 @@ class Time:
     """The axis of time, in a unit that suits the longest run.
 
     Attributes:
-        per_unit_s: seconds.
         short, long: the unit's names.
         most: where it ends, in that unit.
-        marks: stretches that are marked: stalls, the warm-up.
     """
 
     per_unit_s: float
@@ -106,11 +104,9 @@ def line(
     """A line.
 
     Args:
-        name: in the legend.
         xs, ys: of equal length; None is a gap.
         colour: of the style sheet.
         unit: of what is shown under the pointer.
-        dash: Plotly's word.
         fill: whether the space below is filled.
         hidden: until the reader touches its name in the legend.
     """
@@ -211,11 +207,9 @@ class Chart:
     """A chart.
 
     Attributes:
-        key: the id of its place on the page.
         title, caption: what it is, and how to read it.
         summary: the same in words, for screen readers.
         figure: what Plotly draws: {"data": […], "layout": {…}}.
-        is_wide: whether it wants the page's whole width.
     """
 
     key: str
@@ -335,7 +329,6 @@ def _gauge(
     unit: str,
     of: Callable[[WindowRecord], float],
 ) -> Chart:
-    """A chart of one figure of each window."""
     found = {side: [of(window) for window in run.history] for run, side in sides(runs)}
     data = [
         time.line(run, side or title.lower(), found[side], RUNS[side], unit, fill=not side) for run, side in sides(runs)

@@ -35,11 +35,7 @@ class ReportFigure:
     """A figure of a run.
 
     Attributes:
-        key: its name for programs.
-        label: its name for people.
         of: its value; None where the run does not say it.
-        shown: the value in words.
-        better: in which direction.
         is_exact: whether it counts what went wrong, so that no change is noise.
         is_rare: whether it is not worth mentioning when it is zero.
     """

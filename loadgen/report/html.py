@@ -80,9 +80,6 @@ def table(
     """A table that scrolls by itself where it is too wide.
 
     Args:
-        head: the titles of its columns.
-        rows: a cell for each column.
-        label: its name for screen readers.
         n_texts: columns at the beginning that are texts; the others are numbers.
         n_last: columns at the end that are texts too.
     """

@@ -34,7 +34,6 @@ class Statement:
 
     Attributes:
         kind: "good" and "bad" are promises, kept and broken; "warn" is worth a look, "hint" is worth knowing.
-        words: the sentence.
     """
 
     kind: Literal["good", "bad", "warn", "hint"]

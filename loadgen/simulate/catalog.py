@@ -60,7 +60,6 @@ class CatalogSettings:
 
     Attributes:
         n_tracks: MIN_TRACKS..MAX_TRACKS.
-        seed: the catalogue's own.
     """
 
     n_tracks: int = 800_000
@@ -105,8 +104,6 @@ def open_catalog(settings: CatalogSettings, cache_dir: Path, progress: Progress 
     """Open the catalogue; build it first where the cache has none, or a damaged one.
 
     Args:
-        settings: which catalogue.
-        cache_dir: see `cache_folder`.
         progress: told about the building; not called where there is nothing to build.
 
     Raises:

@@ -91,7 +91,6 @@ def typical_lengths_ms(usual: Floats, weight: Floats, rng: np.random.Generator) 
     Args:
         usual: float64[n], each track's usual length relative to the average.
         weight: float64[n], plays; weighted by them the mean is 205 s.
-        rng: the catalogue's generator.
     """
     length_s = usual * np.exp(_LENGTH_SPREAD * rng.standard_normal(len(usual)))
     length_s *= _MEAN_LENGTH_S / np.average(length_s, weights=weight)

@@ -68,7 +68,6 @@ class Contents:
         tracks, artists: tables of the schemas TRACKS and ARTISTS.
         genres: names in the order of their codes.
         first_names, last_names: parts of the listeners' user names, ASCII, lower case.
-        origin: where it came from, in words.
     """
 
     tracks: pa.Table
@@ -94,9 +93,7 @@ class Catalog:
     """An opened catalogue; tracks and length_ms lie in the mapped file.
 
     Attributes:
-        path: the file.
         digest: 32 hex digits, equal for equal contents, whatever the machine.
-        origin: where it came from, in words.
         genres: names in the order of their codes.
         tracks, artists: tables of the schemas TRACKS and ARTISTS, one chunk per column.
         artist_tier: uint8[n_artists], positions in event.TIERS, ascending.
@@ -207,7 +204,6 @@ def load(path: Path | str, checked_digest: str = "") -> Catalog:
     """Open a catalogue's file.
 
     Args:
-        path: the file.
         checked_digest: where this run has opened the file already, as in the coordinator: what it found. A worker then
             saves the 50 ms that the digest of 800,000 tracks takes.
 

@@ -64,8 +64,6 @@ class Imported:
     """What an import has done.
 
     Attributes:
-        path: the catalogue's own file.
-        n_artists, n_tracks: how many are in it.
         n_left_out: rows that are not; left_out: why, a row may be in several.
     """
 
@@ -81,7 +79,6 @@ def import_catalog(path: Path, cache_dir: Path, name: str, *, strict: bool = Fal
 
     Args:
         path: ends in .parquet or .csv.
-        cache_dir: see `cache_folder`.
         name: what `--catalog NAME` will say: letters, digits, dots, dashes, underscores.
         strict: whether a row that cannot be taken refuses the file; else it is left out, and counted.
 

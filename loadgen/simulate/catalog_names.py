@@ -180,10 +180,8 @@ class Namer:
     """Composes all texts of a catalogue.
 
     Args:
-        vocabulary: words and patterns.
         voice: uint8[n_artists], positions in the vocabulary's voices.
         genre: uint8[n_artists], positions in its genres.
-        rng: the catalogue's generator.
     """
 
     def __init__(self, vocabulary: Vocabulary, voice: Codes, genre: Codes, rng: np.random.Generator) -> None:

@@ -139,7 +139,6 @@ class Wrong:
     """Rows that break a rule.
 
     Attributes:
-        rule: what must be.
         rows: int64, which ones; at least one.
         got: what the first of them has.
     """
@@ -159,7 +158,6 @@ class LeftOut:
     where: str
 
     def __str__(self) -> str:
-        """In words."""
         return f"{self.rule}, got {self.got} in {self.n_rows:,} row{'s' * (self.n_rows > 1)} ({self.where})"
 
 
@@ -168,7 +166,6 @@ class TableSource:
     """A table as it was read.
 
     Attributes:
-        path: the file, for messages.
         table: its columns, in any type; CSV columns are strings.
         lines: int64, where each row is in the file.
         unit: what `lines` count: "line" or "row".

@@ -26,7 +26,6 @@ class StoredFile:
 
     Attributes:
         path: relative to the store's root.
-        length_bytes: its length.
         modified_s: seconds since 1970 (UTC), by the store's clock.
     """
 

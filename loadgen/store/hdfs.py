@@ -57,7 +57,6 @@ def in_words(doing: str, error: BaseException) -> StoreError:
 
     Args:
         doing: what was tried with what, such as "read 'hdfs://…/a'".
-        error: as hdfs_native raised it.
     """
     java = _JAVA.search(str(error))
     name, text = java.groups() if java else (type(error).__name__, str(error))
@@ -283,7 +282,6 @@ class HdfsWriter:
     """
 
     def __init__(self, store: HdfsStore, path: str, inner: "RawFileWriter") -> None:
-        """Take over a file that has just been made."""
         self._store, self._path = store, path
         self._inner: RawFileWriter | None = inner
         self._is_broken = False

@@ -35,7 +35,6 @@ def why_not_lines(store: Store, path: str) -> str | None:
     """What is wrong with a whole file, or None where it may hold JSON lines.
 
     Args:
-        store: where it is.
         path: its name says how it is compressed; Parquet is not looked at.
     """
     return None if path.endswith(".parquet") else what_else(_head(store, path), f"{store.url}/{path}")
@@ -57,7 +56,6 @@ def what_else(head: bytes, shown: str) -> str | None:
 
     Args:
         head: its first bytes, decompressed.
-        shown: its name for a person.
     """
     found = next((what for is_it, what in _KINDS if is_it(head)), None)
     return None if found is None else f"{shown} is not JSON lines (one object a line): {found.format(file=shown)}"

@@ -56,11 +56,9 @@ class BatchName:
 
     Attributes:
         stamp_s: when it was made, whole seconds since 1970 (UTC).
-        partition: Kafka's.
         first: the first Kafka offset of the range that it stands for; not every one in it need be in this file.
         last: the last one, inclusive.
         source: 8 hexadecimal digits, the tag of the topic.
-        suffix: what kind of file it is.
     """
 
     stamp_s: int
@@ -117,8 +115,6 @@ class PublishedFile:
     """A file that readers may rely on.
 
     Attributes:
-        path: relative to the store's root.
-        length_bytes: its length.
         day: of its folder, days since 1970.
         batch: what its name says; None where it is not ours, such as one that `loadgen run --folder` wrote.
     """
@@ -157,7 +153,6 @@ def published(store: Store, since_day: int | None = None, until_day: int | None 
     """The files to read, by day, source, partition, first offset and path; those of others come first in a day.
 
     Args:
-        store: where they are.
         since_day: the first day, days since 1970.
         until_day: the last day, inclusive.
 

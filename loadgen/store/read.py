@@ -84,7 +84,6 @@ def read_lines(
     """The lines of a .jsonl, .jsonl.gz or .jsonl.zst file, many at a time.
 
     Args:
-        store: where it is.
         file: which one; its name says how it is compressed.
         chunk_bytes: about so much comes at a time, more where one line is longer.
         cut_off: for files whose writer may have been killed: called where the end is cut off in mid-line or in
@@ -133,7 +132,6 @@ def kept_texts(store: Store, path: str, row_groups: Sequence[int], most_bytes: i
     """The records that a Parquet file keeps as text (column `raw`), as lines, about CHUNK_BYTES at a time.
 
     Args:
-        store, path: where it is.
         row_groups: those that have such records.
         most_bytes: of a record; a longer one is no event, and a line that is no JSON stands for it.
 

@@ -32,8 +32,6 @@ class RequiredMessage:
 
     Attributes:
         rule: "consume needs a broker".
-        next_step: how to fix it.
-        example: a valid value.
     """
 
     rule: str
@@ -49,7 +47,6 @@ class Flag:
         key: its name in files; --key and LOADGEN_KEY follow from it.
         metavar: the placeholder of the value in the help; empty for a boolean flag.
         help: one or two sentences; a default that is a number or a text is appended.
-        panel: its part of the help.
         short: another spelling of the flag: "-b".
         is_positional: whether it is given by position, as FILE…, not by a flag.
         needed: the message if it is missing; for a setting without a default.
