@@ -148,7 +148,7 @@ def test_a_reading_process_that_dies_is_started_anew(monkeypatch: pytest.MonkeyP
     link = Link(Origin(store="x"), notes.append, _dies)
     link.start()
     try:
-        wait_for(lambda: sum("it is started anew" in note for note in notes) >= 2)
+        wait_for(lambda: sum("it is started again" in note for note in notes) >= 2)
         assert link.latest().snapshot["name"] == "x"
     finally:
         link.close()
@@ -171,8 +171,8 @@ def test_what_a_reading_process_met_is_told_and_it_is_tried_again_later_each_tim
     link._receive()
     assert waited == [0.1]  # twice as long, although it had said something
     assert link.latest().state.reason == (
-        "the reading process failed: ValueError: two words (raised at loadgen/x.py:1, in f); it is started anew, "
-        "and reads all again"
+        "the reading process failed: ValueError: two words (raised at loadgen/x.py:1, in f); it is started again, "
+        "and reads everything again"
     )
     link.close()
 
