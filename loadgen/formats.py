@@ -55,7 +55,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _IDS = {Source.USER_ID, Source.SESSION_ID, Source.ITEM}
 _TIME_NAMES: dict[Source | Drawn, str] = {Source.TIME_MS: "ts", Source.TIME_ISO: "timestamp"}
 TIMES = (Source.TIME_MS, Source.TIME_ISO)
-_INTEGERS = {
+INTEGERS = {
     Source.TIME_MS,
     Source.USER_ID,
     Source.SESSION_ID,
@@ -98,12 +98,17 @@ class Field:
         """The type of its values."""
         if isinstance(self.source, Drawn):
             return self.source.type
-        return "integer" if self.source in _INTEGERS else "float" if self.source is Source.LENGTH else "text"
+        return "integer" if self.source in INTEGERS else "float" if self.source is Source.LENGTH else "text"
 
     @property
     def is_nullable(self) -> bool:
         """Whether it can be null where it is present."""
         return self.source in OF_TRACK and not set(self.pages or Page) <= set(TRACK_PAGES)
+
+    @property
+    def is_optional(self) -> bool:
+        """Whether a record can be without a value for it: null, or not there."""
+        return self.pages is not None or self.is_nullable
 
     @property
     def is_keyed(self) -> bool:

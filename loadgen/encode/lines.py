@@ -1,7 +1,8 @@
-"""A batch of events to lines of JSON and their hashes: static pieces gathered, numbers cast, all joined at once.
+"""A batch of events to records and their hashes: static pieces gathered, numbers encoded, all joined at once.
 
-An `EventBatch` goes in; a binary array with one line per event (ending in a newline) and a uint64 hash per event come
-out. Each line equals orjson.dumps of the same record; fields and their order are those of the `Format`.
+An `EventBatch` goes in; a binary array with one record per event and a uint64 hash per event come out. Fields and their
+order are those of the `Format`, their bytes those of the `Encoding`: a line of JSON equals orjson.dumps of the record.
+The hash is of the values, and the same in every encoding.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +14,9 @@ import pyarrow as pa
 
 from loadgen.drawn import Drawn
 from loadgen.encode import text
+from loadgen.encode.binary import join, literal, packed
 from loadgen.encode.drawn import DrawnValues, drawn_values
+from loadgen.encode.encoding import Encoding, encoded
 from loadgen.encode.layout import Piece, layout_of, track_pieces
 from loadgen.encode.tracks import ABSENT, NULL, TrackParts
 from loadgen.encode.values import (
@@ -95,34 +98,36 @@ class Encoder:
         listeners: Listeners,
         user_names: UserNames,
         key: np.uint64 = NO_KEY,
+        encoding: Encoding = text.JSON_LINES,
     ) -> None:
         """Make the tables to gather from.
 
         Args:
-            wire_format: what the lines look like.
-            tracks: the parts of this format.
+            wire_format: which fields the records have.
+            tracks: the parts of this format and encoding.
             labels: the words behind the codes.
             listeners: the shard's listeners; a batch's `row` points into them.
             user_names: gives the user names of user ids.
             key: of the hashes, see fingerprint.run_key.
+            encoding: how values become bytes.
         """
         self._tracks, self._labels, self._listeners, self._key = tracks, labels, listeners, key
-        self._user_names, self._iso_times = user_names, text.IsoTimes()
+        self._user_names, self._encoding = user_names, encoding
         self._page_of_kind = np.array([page for page, _, _ in kinds_among(labels.pages)])
         self._values, self._codes = axis_values(labels), listener_codes(listeners)
         self._drawn = drawn_values(wire_format, listeners, labels.pages)
-        layout = layout_of(wire_format)
-        self._pieces = [make for piece in layout for make in self._makers(piece, track_pieces(wire_format))]
-        self._terms = list(self._makers_of_terms(wire_format))
+        layout, of_tracks = layout_of(wire_format, encoding), track_pieces(wire_format, encoding)
+        self._pieces = [make for piece in layout for make in self._makers(piece, of_tracks)]
+        self._terms = list(self._makers_of_terms(wire_format, of_tracks))
 
     def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
-        """The lines of the events, each ending in a newline, and their hashes."""
+        """The records of the events, and their hashes."""
         events = _Events(batch, len(self._tracks.genre) - 2, self._labels.pages)
-        lines = text.join(*(texts for make in self._pieces for texts in make(events)))
+        records = join(*(texts for make in self._pieces for texts in make(events)))
         total = np.zeros(len(batch), np.uint64)
         for terms in self._terms:
             total += terms(events)
-        return lines, mix(total)
+        return records, mix(total)
 
     def _makers(self, piece: Piece, of_tracks: list[Piece]) -> Iterator[Make]:
         if piece.kind == "table":
@@ -131,19 +136,19 @@ class Encoder:
         if piece.kind == "drawn":
             yield self._of_drawn(piece)
             return
-        before, after = text.literal(piece.before), text.literal(piece.after)
+        before, after = literal(piece.before), literal(piece.after)
         if piece.kind == "track":
             pages = self._pages_with(piece.fields[0][1])
             if piece in of_tracks:
                 texts = self._tracks.pieces[of_tracks.index(piece)]
                 yield lambda events: [texts.take(pa.array(events.track_rows(pages)))]
             else:
-                genres = text.join(before, self._genre_texts(piece.fields[0][0]))
+                genres = join(before, self._genre_texts(*piece.fields[0]))
                 yield lambda events: [genres.take(pa.array(self._tracks.genre[events.track_rows(pages)]))]
         else:
             if piece.before:
                 yield lambda _: [before]
-            yield self._of_event(*piece.fields[0])
+            yield self._of_event(*piece.fields[0]) if piece.kind == "event" else self._numbers(piece.fields)
         if piece.after:
             yield lambda _: [after]
 
@@ -154,70 +159,83 @@ class Encoder:
         """The texts of drawn values with all that is around them; the last is that of the pages without the field."""
         key, field = piece.fields[0]
         values = self._drawn[field.name]
-        before, after = text.literal(piece.before), text.literal(piece.after)
-        texts = text.join(before, text.literal(key), text.dumped(values.values.to_pylist()), after)
-        texts = pa.concat_arrays([texts, pa.array([(piece.before + piece.after).encode()], pa.binary())])
+        before, after = literal(piece.before), literal(piece.after)
+        texts = join(before, encoded(self._encoding, key, field, values.values), after)
+        absent = piece.before + self._encoding.absent(field) + piece.after
+        texts = pa.concat_arrays([texts, pa.array([absent], pa.binary())])
         return lambda events: [texts.take(pa.array(events.drawn(values)))]
 
-    def _genre_texts(self, key: str) -> pa.BinaryArray:
-        values = [*text.strings(pa.array(self._labels.genres)).to_pylist(), b"null"]
-        return pa.array([*(key.encode() + value for value in values), b""])
+    def _genre_texts(self, key: bytes, field: Field) -> pa.BinaryArray:
+        genres = encoded(self._encoding, key, field, pa.array(self._labels.genres, pa.string()))
+        others = [self._encoding.null(key, field), self._encoding.absent(field)]
+        return pa.concat_arrays([genres, pa.array(others, pa.binary())])
 
-    def _of_event(self, key: str, field: Field) -> Make:
-        """The text of a field that is made for each event; with its key where only some pages have it."""
-        makers: dict[Source | Drawn, Make] = {
-            Source.TIME_MS: lambda events: [text.integers(events.batch.ts_ms)],
-            Source.TIME_ISO: lambda events: list(self._iso_times.pieces(events.batch.ts_ms)),
-            Source.USER_ID: lambda events: [text.integers(events.batch.user_id)],
-            Source.SESSION_ID: lambda events: [text.integers(events.batch.session_id)],
-            Source.ITEM: lambda events: [text.integers(events.batch.item)],
-            Source.USER_NAME: lambda events: [self._user_names(events.batch.user_id).cast(pa.binary())],
-        }
-        make = makers[field.source]
+    def _of_event(self, key: bytes, field: Field) -> Make:
+        """The bytes of a field that are made for each event; with all around them where only some pages have it."""
+        encoding = self._encoding
+        if field.source is Source.USER_NAME:
+            make = self._names(key, field)
+        else:
+            column = _column_of(field)
+            make = lambda events: encoding.pieces(key, field, column(events.batch))  # noqa: E731
         if field.pages is None:
             return make
-        pages, quote = self._pages_with(field), text.literal('"' if field.type == "text" else "")
+        before, after = map(literal, encoding.around(key, field))
+        pages, absent = self._pages_with(field), literal(encoding.absent(field))
 
         def some(events: _Events) -> list[Texts]:
-            texts = text.join(text.literal(key), quote, *make(events), quote)
-            return [pa.compute.if_else(pa.array(pages[events.batch.page]), texts, text.literal(""))]
+            texts = join(before, *make(events), after)
+            return [pa.compute.if_else(pa.array(pages[events.batch.page]), texts, absent)]
 
         return some
 
+    def _names(self, key: bytes, field: Field) -> Make:
+        names = join(*self._encoding.pieces(key, field, self._user_names(self._listeners.user_id)))
+        return lambda events: [names.take(pa.array(events.batch.row))]
+
+    def _numbers(self, fields: list[tuple[bytes, Field]]) -> Make:
+        columns = [(key, field, _column_of(field)) for key, field in fields]
+
+        def make(events: _Events) -> list[Texts]:
+            runs = [self._encoding.runs(key, field, column(events.batch)) for key, field, column in columns]
+            return [packed([run for found in runs for run in found])]
+
+        return make
+
     def _tables(self, piece: Piece) -> Iterator[Make]:
         """Tables of the texts of neighbouring fields, as few as MAX_TABLE allows."""
-        groups: list[list[tuple[str, Field]]] = []
+        groups: list[list[tuple[bytes, Field]]] = []
         for one in piece.fields:
             if groups and self._size([*groups[-1], one]) <= MAX_TABLE:
                 groups[-1].append(one)
             else:
                 groups.append([one])
         for at, group in enumerate(groups):
-            before = piece.before if at == 0 else ""
-            yield self._table(before, group, piece.after if at == len(groups) - 1 else "")
+            before = piece.before if at == 0 else b""
+            yield self._table(before, group, piece.after if at == len(groups) - 1 else b"")
 
-    def _axes(self, fields: list[tuple[str, Field]]) -> dict[Axis, int]:
+    def _axes(self, fields: list[tuple[bytes, Field]]) -> dict[Axis, int]:
         """The axes on which these fields depend, each with its length; the kind of event, where it is one, is last."""
         axes = {axis: len(values) for axis, values in (self._values[field.source] for _, field in fields)}
         if any(field.pages is not None for _, field in fields):
             axes[Axis.KIND] = len(self._page_of_kind)
         return dict(sorted(axes.items(), key=lambda item: item[0] is Axis.KIND))
 
-    def _size(self, fields: list[tuple[str, Field]]) -> int:
+    def _size(self, fields: list[tuple[bytes, Field]]) -> int:
         return int(np.prod(list(self._axes(fields).values())))
 
-    def _table(self, before: str, fields: list[tuple[str, Field]], after: str) -> Make:
+    def _table(self, before: bytes, fields: list[tuple[bytes, Field]], after: bytes) -> Make:
         axes = self._axes(fields)
         places = dict(zip(axes, np.indices(tuple(axes.values())).reshape(len(axes), -1), strict=True))
-        texts: list[Texts] = [text.literal(before)]
+        texts: list[Texts] = [literal(before)]
         for key, field in fields:
             axis, values = self._values[field.source]
-            part = text.join(text.literal(key), text.encoded(values)).take(pa.array(places[axis]))
+            part = encoded(self._encoding, key, field, values).take(pa.array(places[axis]))
             if field.pages is not None:
                 has_field = self._pages_with(field)[self._page_of_kind][places[Axis.KIND]]
-                part = pa.compute.if_else(pa.array(has_field), part, text.literal(""))
+                part = pa.compute.if_else(pa.array(has_field), part, literal(self._encoding.absent(field)))
             texts.append(part)
-        table = text.join(*texts, text.literal(after))
+        table = join(*texts, literal(after))
         code = self._code_of_listener(axes)
         if code is None:
             return lambda events: [table.take(pa.array(events.kinds))]
@@ -234,7 +252,7 @@ class Encoder:
             code = place if code is None else code * np.int32(axes[axis]) + place
         return code
 
-    def _makers_of_terms(self, wire_format: Format) -> Iterator[Terms]:
+    def _makers_of_terms(self, wire_format: Format, of_tracks: list[Piece]) -> Iterator[Terms]:
         """What the hash of an event is the sum of."""
         of_listener, of_kind = np.zeros(len(self._listeners), np.uint64), np.zeros(len(self._page_of_kind), np.uint64)
         for field in wire_format.fields:
@@ -250,7 +268,7 @@ class Encoder:
         yield _of_rows(of_listener)
         if of_kind.any():
             yield lambda events: of_kind[events.kinds]
-        yield from self._terms_of_tracks(wire_format)
+        yield from self._terms_of_tracks(wire_format, of_tracks)
         yield from self._terms_of_events(wire_format)
 
     def _terms_of_drawn(self, field: Field) -> Terms:
@@ -269,8 +287,7 @@ class Encoder:
             return hash_texts(field.name, self._user_names(self._listeners.user_id))
         return np.zeros(len(self._listeners), np.uint64)
 
-    def _terms_of_tracks(self, wire_format: Format) -> Iterator[Terms]:
-        of_tracks = track_pieces(wire_format)
+    def _terms_of_tracks(self, wire_format: Format, of_tracks: list[Piece]) -> Iterator[Terms]:
         for piece, hashes in zip(of_tracks, self._tracks.hashes, strict=True):
             yield self._gathered(hashes, piece.fields[0][1])
         in_pieces = {field.name for piece in of_tracks for _, field in piece.fields}
@@ -295,6 +312,11 @@ class Encoder:
 
     def _integers(self, name: str, column: str) -> Terms:
         return lambda events: hash_integers(name, getattr(events.batch, column), self._key)
+
+
+def _column_of(field: Field) -> Callable[[EventBatch], pa.Array]:
+    column = "user_id" if field.source is Source.USER_ID else _COLUMNS[field.source]
+    return lambda batch: pa.array(getattr(batch, column))
 
 
 def _of_rows(terms: UInt64s) -> Terms:

@@ -3,6 +3,8 @@
 Columns of pyarrow or NumPy go in, pyarrow binary arrays come out.
 """
 
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,21 +13,16 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.drawn import Drawn
+from loadgen.encode.binary import Run, join, literal
 from loadgen.event import Int64s
+from loadgen.formats import Field, Source
 
 MS_PER_SECOND = 1000
 SECONDS_PER_DAY = 86_400
+ISO_BYTES = 32
+"""Of a time as ISO 8601."""
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
-
-
-def literal(text: str) -> pa.Scalar:
-    """A constant piece of a line."""
-    return pa.scalar(text.encode(), pa.binary())
-
-
-def join(*pieces: pa.Array | pa.Scalar) -> pa.BinaryArray:
-    """Concatenate the pieces of each line."""
-    return pc.binary_join_element_wise(*pieces, literal(""))
 
 
 def integers(values: npt.NDArray[np.integer[Any]]) -> pa.BinaryArray:
@@ -47,7 +44,7 @@ def strings(values: pa.Array | pa.ChunkedArray) -> pa.BinaryArray:
 
 def quoted(values: pa.Array) -> pa.BinaryArray:
     """Strings between quotes, for those known to hold nothing that JSON escapes."""
-    return join(literal('"'), values.cast(pa.string()).cast(pa.binary()), literal('"'))
+    return join(literal(b'"'), values.cast(pa.string()).cast(pa.binary()), literal(b'"'))
 
 
 def dumped(values: list[Any]) -> pa.BinaryArray:
@@ -71,6 +68,59 @@ def encoded(values: pa.Array) -> pa.BinaryArray:
     return integers(values.to_numpy())
 
 
+@dataclass(frozen=True)
+class Json:
+    """Records as JSON objects.
+
+    Attributes:
+        opening, closing: around each record; a line ends in a newline.
+    """
+
+    opening: bytes = b""
+    closing: bytes = b"}\n"
+    numbers = frozenset[Source | Drawn]()
+
+    def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
+        """JSON packs nothing."""
+        raise NotImplementedError
+
+    def key(self, at: int, field: Field) -> bytes:
+        """The name of the field, with the comma or brace in front of it."""
+        return f'{"," if at else "{"}"{field.name}":'.encode()
+
+    def around(self, key: bytes, field: Field) -> tuple[bytes, bytes]:
+        """Key and quotes."""
+        if field.source is Source.TIME_ISO:
+            return b"", b'"'
+        quote = b'"' if field.source is Source.USER_NAME else b""
+        return key + quote, quote
+
+    def pieces(self, key: bytes, field: Field, values: pa.Array) -> list[pa.BinaryArray]:
+        """The JSON of the values; user names need no escapes."""
+        if isinstance(field.source, Drawn):
+            return [dumped(values.to_pylist())]
+        if field.source is Source.TIME_ISO:
+            return list(iso_times().pieces(values.to_numpy(), key + b'"'))
+        return [values.cast(pa.binary()) if field.source is Source.USER_NAME else encoded(values)]
+
+    def null(self, key: bytes, field: Field) -> bytes:
+        """Its key, and null."""
+        return key + b"null"
+
+    def absent(self, field: Field) -> bytes:
+        """Nothing."""
+        return b""
+
+
+JSON_LINES = Json()
+
+
+@cache
+def iso_times() -> "IsoTimes":
+    """The one of this process."""
+    return IsoTimes()
+
+
 class IsoTimes:
     """ISO 8601 with microseconds and offset, in UTC: 2025-07-03T14:30:15.123000+00:00."""
 
@@ -79,14 +129,16 @@ class IsoTimes:
         self._clock = pa.array([f"T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}.".encode() for s in clock.tolist()])
         self._fraction = pa.array([f"{ms:03}000+00:00".encode() for ms in range(MS_PER_SECOND)])
 
-    def pieces(self, ts_ms: Int64s) -> tuple[pa.BinaryArray, pa.BinaryArray, pa.BinaryArray]:
-        """Date, clock and fraction of each time, to be joined."""
+    def pieces(self, ts_ms: Int64s, before: bytes) -> tuple[pa.BinaryArray, pa.BinaryArray]:
+        """Seconds, behind constant bytes, and fraction of each time; neighbours with the same seconds share them."""
         seconds_since, ms = np.divmod(ts_ms, MS_PER_SECOND)
+        is_first = np.ones(len(ts_ms), np.bool_)
+        np.not_equal(seconds_since[1:], seconds_since[:-1], out=is_first[1:])
+        moments = join(literal(before), *self._moments(seconds_since[is_first]))
+        return moments.take(pa.array(np.cumsum(is_first) - 1)), self._fraction.take(pa.array(ms))
+
+    def _moments(self, seconds_since: Int64s) -> tuple[pa.BinaryArray, pa.BinaryArray]:
         day, second = np.divmod(seconds_since, SECONDS_PER_DAY)
         first_day, day_row = np.unique(day, return_inverse=True)
         dates = pa.array(first_day.astype("datetime64[D]").astype(str).astype(bytes).tolist(), pa.binary())
-        return (
-            dates.take(pa.array(day_row)),
-            self._clock.take(pa.array(second)),
-            self._fraction.take(pa.array(ms)),
-        )
+        return dates.take(pa.array(day_row)), self._clock.take(pa.array(second))

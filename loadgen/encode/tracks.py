@@ -16,6 +16,8 @@ import pyarrow as pa
 from loadgen.digest import digest_of_runs
 from loadgen.drawn import Drawn
 from loadgen.encode import text
+from loadgen.encode.binary import join, literal
+from loadgen.encode.encoding import Encoding, encoded
 from loadgen.encode.layout import Piece, track_pieces
 from loadgen.encode.values import Codes, terms_of
 from loadgen.event import TIERS, UInt64s
@@ -60,29 +62,32 @@ class TrackParts:
     genre: npt.NDArray[np.uint16]
 
 
-def open_track_parts(catalog: TrackSource, wire_format: Format, *, is_checked: bool = False) -> TrackParts:
+def open_track_parts(
+    catalog: TrackSource, wire_format: Format, encoding: Encoding = text.JSON_LINES, *, is_checked: bool = False
+) -> TrackParts:
     """Open the parts kept beside the catalogue, and make them first where they are missing or damaged.
 
     Args:
         catalog: the catalogue.
         wire_format: which format they serve; formats with the same fields of tracks share a file.
+        encoding: of the records.
         is_checked: whether this run has opened them already; their digest is then not computed again.
     """
-    pieces = track_pieces(wire_format)
+    pieces = track_pieces(wire_format, encoding)
     texts = [(piece.before, [(key, one.source) for key, one in piece.fields]) for piece in pieces]
-    layout = blake2b(repr(texts).encode(), digest_size=4).hexdigest()
+    layout = blake2b(repr((type(encoding).__name__, texts)).encode(), digest_size=4).hexdigest()
     path = catalog.path.with_name(f"{catalog.path.stem}-{layout}-v{FILE_VERSION}-{catalog.digest[:12]}.arrow")
     try:
         return _load(path, is_checked)
     except (OSError, ValueError):  # pyarrow's own are ValueErrors, too
-        _save(make_track_parts(catalog, wire_format), path)
+        _save(make_track_parts(catalog, wire_format, encoding), path)
         return _load(path, is_checked=True)
 
 
-def make_track_parts(catalog: TrackSource, wire_format: Format) -> TrackParts:
+def make_track_parts(catalog: TrackSource, wire_format: Format, encoding: Encoding = text.JSON_LINES) -> TrackParts:
     """Encode and hash every track of the catalogue."""
     values = track_values(catalog)
-    made = [_piece(piece, values) for piece in track_pieces(wire_format)]
+    made = [_piece(piece, values, encoding) for piece in track_pieces(wire_format, encoding)]
     genre = np.append(catalog.tracks["genre"].to_numpy().astype(np.uint16), len(catalog.genres) + np.arange(2))
     return TrackParts(tuple(piece for piece, _ in made), tuple(hashes for _, hashes in made), genre.astype(np.uint16))
 
@@ -105,19 +110,20 @@ def track_values(catalog: TrackSource) -> Values:
     }
 
 
-def _piece(piece: Piece, values: Values) -> tuple[pa.BinaryArray, UInt64s]:
-    """The text of the piece for each track, at NULL and at ABSENT, and its hashes."""
-    texts: list[pa.Array | pa.Scalar] = [text.literal(piece.before)]
+def _piece(piece: Piece, values: Values, encoding: Encoding) -> tuple[pa.BinaryArray, UInt64s]:
+    """The bytes of the piece for each track, at NULL and at ABSENT, and its hashes."""
+    texts: list[pa.Array | pa.Scalar] = [literal(piece.before)]
     hashes = np.zeros(len(values[Source.TITLE][0]), np.uint64)
     for key, field in piece.fields:
         found, codes = values[field.source]
-        of_values, terms = text.encoded(found), terms_of(field, found)
-        texts += [text.literal(key), of_values if codes is None else of_values.take(pa.array(codes))]
+        of_values, terms = encoded(encoding, key, field, found), terms_of(field, found)
+        texts.append(of_values if codes is None else of_values.take(pa.array(codes)))
         hashes += terms if codes is None else terms[codes]
-    null = piece.before + "".join(f"{key}null" for key, _ in piece.fields)
-    ends = pa.array([null.encode(), piece.before.encode()], pa.binary())
+    null = piece.before + b"".join(encoding.null(key, field) for key, field in piece.fields)
+    absent = piece.before + b"".join(encoding.absent(field) for _, field in piece.fields)
     no_track = np.add.reduce([hash_null(field.name) for _, field in piece.fields])
-    return pa.concat_arrays([text.join(*texts), ends]), np.append(hashes, [no_track, np.uint64(0)])
+    ends = pa.array([null, absent], pa.binary())
+    return pa.concat_arrays([join(*texts), ends]), np.append(hashes, [no_track, np.uint64(0)])
 
 
 def _save(parts: TrackParts, path: Path) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 import loadgen.runner.worker  # noqa: F401
 from loadgen.encode import text
+from loadgen.encode.binary import join
 from loadgen.event import Labels
 from loadgen.simulate.population import user_names
 
@@ -24,7 +25,7 @@ _LABELS = Labels(("Seoul, KR",), ("KR",), ("Spotify",), ("Mobile",), ("Pop",), (
 
 
 def _use_everything() -> None:
-    text.join(text.strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1)))
+    join(text.strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1), b""))
     pa.array([b"a"]).take(pa.array([0]))
     user_names(np.arange(1), 1, _LABELS)
 
