@@ -1,0 +1,82 @@
+"""Records as Protobuf messages, as protobuf's own library writes them with the schema of encode/schemas.py.
+
+A tag stands in front of every value. A field that every record has is left out where it is zero or empty, as proto3
+says; one that can be null or absent is there with any value, and left out otherwise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from loadgen.drawn import FieldType
+from loadgen.encode.binary import (
+    Run,
+    doubles,
+    integers_of,
+    lengths_of,
+    packed,
+    tagged,
+    varints,
+)
+from loadgen.encode.text import ISO_BYTES, iso_times
+from loadgen.event import UInt64s
+from loadgen.formats import INTEGERS, Field, Source
+
+_VARINT, _FIXED_64, _LENGTH = 0, 1, 2
+_WIRE_TYPES: dict[FieldType, int] = {"integer": _VARINT, "float": _FIXED_64, "text": _LENGTH}
+
+
+@dataclass(frozen=True)
+class Protobuf:
+    """Records as the bytes of a message whose fields are numbered in the order of the format, from 1.
+
+    Attributes:
+        opening: before each record.
+    """
+
+    opening: bytes = b""
+    closing: bytes = b""
+    numbers = frozenset(INTEGERS)
+
+    def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
+        """Tag and integer."""
+        unsigned = integers_of(values).view(np.uint64)
+        return _shown(field, unsigned, tagged(key, varints(unsigned)))
+
+    def key(self, at: int, field: Field) -> bytes:
+        """The tag."""
+        tag = np.array([(at + 1) << 3 | _WIRE_TYPES[field.type]], np.uint64)
+        found: bytes = packed(varints(tag))[0].as_py()
+        return found
+
+    def around(self, key: bytes, field: Field) -> tuple[bytes, bytes]:
+        """Nothing: the tag is part of the value, as both may be left out."""
+        return b"", b""
+
+    def pieces(self, key: bytes, field: Field, values: pa.Array) -> list[pa.BinaryArray]:
+        """Tag and value, of texts with the length in between."""
+        if field.source is Source.TIME_ISO:
+            return list(iso_times().pieces(integers_of(values), key + bytes([ISO_BYTES])))
+        if field.type == "text":
+            lengths = lengths_of(values)
+            return [packed(_shown(field, lengths, tagged(key, varints(lengths)))), values.cast(pa.binary())]
+        if field.type == "float":
+            run = doubles(values.to_numpy())
+            return [packed(_shown(field, run[0], tagged(key, [run])))]
+        return [packed(self.runs(key, field, values))]
+
+    def null(self, key: bytes, field: Field) -> bytes:
+        """Nothing."""
+        return b""
+
+    def absent(self, field: Field) -> bytes:
+        """Nothing."""
+        return b""
+
+
+def _shown(field: Field, values: UInt64s, runs: list[Run]) -> list[Run]:
+    """These runs, without those of zeros where the field has no presence of its own."""
+    if field.is_optional or values.all():
+        return runs
+    return [(words, np.where(values == 0, np.uint8(0), lengths)) for words, lengths in runs]
