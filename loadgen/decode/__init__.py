@@ -1,0 +1,1 @@
+"""Avro and Protobuf to columns: all records of an array are read at once, field by field."""

@@ -1,0 +1,143 @@
+"""Avro records to columns.
+
+In: records without a schema, and the schema that wrote them: a record of fields that have one value each, or null.
+Out: a table: integers as int64, floats as float64, texts and enums as string, bytes and fixed as binary, times as
+timestamps.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from loadgen.decode.columns import UTC_MS, UTC_US, Decoded, mask_of, rows_where, scattered, strings
+from loadgen.decode.cursor import ALL, Bools, Cursor, Rows
+from loadgen.event import Int64s
+
+_TIMES = {"timestamp-millis": UTC_MS, "timestamp-micros": UTC_US}
+_NUMBERS: dict[str, Callable[[Cursor, Rows, str], npt.NDArray[Any]]] = {
+    "int": Cursor.integers,
+    "long": Cursor.integers,
+    "enum": Cursor.integers,
+    "float": Cursor.floats,
+    "double": Cursor.doubles,
+    "boolean": Cursor.bytes,
+}
+_SPANS = {"string", "bytes", "fixed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of a writer's schema.
+
+    Attributes:
+        name: of the field.
+        type: of its values: a primitive type of Avro, enum or fixed; "null" where it has none.
+        time: the Arrow type of a time; None for other values.
+        symbols: of an enum; size: of a fixed, in bytes.
+        branches: of its union, the types in order; empty where it has no union.
+    """
+
+    name: str
+    type: str
+    time: pa.DataType | None = None
+    symbols: tuple[str, ...] = ()
+    size: int = 0
+    branches: tuple[str, ...] = ()
+
+
+def columns_of(schema: str) -> tuple[Column, ...]:
+    """The fields of a schema.
+
+    Args:
+        schema: JSON text.
+
+    Raises:
+        ValueError: it is none, or has fields with several values.
+    """
+    found = json.loads(schema)
+    if not isinstance(found, dict) or found.get("type") != "record":
+        raise ValueError(f"an Avro schema of events must be a record, got {str(found)[:80]}")
+    named: dict[str, dict[str, Any]] = {}
+    return tuple(_column(field["name"], field["type"], named) for field in found["fields"])
+
+
+def _column(name: str, of_type: Any, named: dict[str, dict[str, Any]]) -> Column:
+    branches = of_type if isinstance(of_type, list) else []
+    values = [one for one in branches or [of_type] if one != "null"]
+    if len(values) > 1:
+        raise ValueError(f"field {name} must have values of one type and null, got {of_type}")
+    found: Any = values[0] if values else "null"
+    found = named.get(found, {"type": found}) if isinstance(found, str) else found
+    if "name" in found:
+        named[found["name"]] = found
+    kind = found["type"]
+    if kind not in {*_NUMBERS, *_SPANS, "null"}:
+        raise ValueError(f"field {name} must have a single value, got the type {kind}")
+    time = _TIMES.get(found.get("logicalType", "")) if kind == "long" else None
+    order = tuple("null" if one == "null" else kind for one in branches)
+    return Column(name, kind, time, tuple(found.get("symbols", ())), found.get("size", 0), order)
+
+
+def decode(records: pa.Array, columns: tuple[Column, ...], skip: int | Int64s = 0) -> Decoded:
+    """Decode records.
+
+    Args:
+        records: binary or large binary, none null.
+        columns: of the schema that wrote them.
+        skip: how many bytes at the start of each are no part of it: one number, or int64[n].
+    """
+    cursor = Cursor(records, skip)
+    found = {column.name: _read(cursor, column) for column in columns}
+    cursor.finish()
+    return Decoded.of(found, cursor)
+
+
+def _read(cursor: Cursor, column: Column) -> pa.Array:
+    n, rows = len(cursor.at), _rows_with_value(cursor, column)
+    if column.type == "null":
+        return pa.nulls(n)
+    is_there = mask_of(rows, n)
+    if column.type in _SPANS:
+        starts, lengths = cursor.spans(rows, _lengths(cursor, column, rows), column.name)
+        spans = scattered(starts, rows, n), scattered(lengths, rows, n)
+        if column.type == "string":
+            return strings(cursor, spans, is_there, column.name)
+        return cursor.binary(*spans, is_there)
+    values = scattered(_NUMBERS[column.type](cursor, rows, column.name), rows, n)
+    return _typed(cursor, column, values, is_there)
+
+
+def _rows_with_value(cursor: Cursor, column: Column) -> Rows:
+    """The records whose union has a value, not null."""
+    if not column.branches:
+        return ALL
+    branch = cursor.integers(ALL, column.name)
+    is_wrong = (branch < 0) | (branch >= len(column.branches))
+    cursor.fail(ALL, is_wrong, f"has a branch that its schema lacks in {column.name}")
+    values = np.array([kind != "null" for kind in column.branches])
+    return rows_where(values[np.where(is_wrong, 0, branch)] & ~is_wrong)
+
+
+def _lengths(cursor: Cursor, column: Column, rows: Rows) -> Int64s:
+    if column.type == "fixed":
+        return np.full(len(cursor.at[rows]), column.size)
+    return cursor.integers(rows, column.name)
+
+
+def _typed(cursor: Cursor, column: Column, values: npt.NDArray[Any], is_there: Bools) -> pa.Array:
+    mask = None if is_there.all() else ~is_there
+    if column.time is not None:
+        return pa.array(values, mask=mask).cast(column.time)
+    if column.type == "boolean":
+        cursor.fail(ALL, values > 1, f"has a boolean that is neither true nor false as {column.name}")
+        return pa.array(values == 1, mask=mask)
+    if column.type != "enum":
+        return pa.array(values, mask=mask)
+    is_wrong = is_there & ((values < 0) | (values >= len(column.symbols)))
+    cursor.fail(ALL, is_wrong, f"has a symbol that its schema lacks as {column.name}")
+    return pa.array(column.symbols, pa.string()).take(pa.array(np.where(is_wrong, 0, values), mask=mask))

@@ -1,0 +1,44 @@
+"""The wire format of a schema registry: which schema wrote each message, and where its record begins.
+
+A message begins with a zero byte and the id of its schema in four bytes, big-endian. In Protobuf a list of indexes
+follows: which message of the schema it is.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from loadgen.decode.cursor import ALL, Cursor
+from loadgen.event import Int64s
+
+HEADER_BYTES = 5
+NO_SCHEMA = -1
+_INDEXES = "its message indexes"
+
+
+def schema_ids(messages: pa.Array) -> Int64s:
+    """The id of the schema of each message; NO_SCHEMA where it has no header.
+
+    Args:
+        messages: binary or large binary, none null.
+    """
+    cursor = Cursor(messages)
+    words = cursor.words(ALL)
+    ids = (words >> np.uint64(8)).astype(np.uint32).byteswap().astype(np.int64)
+    is_framed = ((words & np.uint64(0xFF)) == 0) & (cursor.ends - cursor.at >= HEADER_BYTES)
+    return np.where(is_framed, ids, NO_SCHEMA)
+
+
+def header_lengths(messages: pa.Array) -> Int64s:
+    """How many bytes header and indexes have of each Protobuf message that is the first of its schema; else NO_SCHEMA.
+
+    Args:
+        messages: binary or large binary with headers, none null.
+    """
+    cursor = Cursor(messages, HEADER_BYTES)
+    starts = cursor.at - HEADER_BYTES
+    n_indexes = cursor.integers(ALL, _INDEXES)
+    one = np.flatnonzero(n_indexes == 1)  # 1, 0 is written as 0 alone, but may be written out
+    index = np.zeros(len(starts), np.int64)
+    index[one] = cursor.integers(one, _INDEXES)
+    is_first = cursor.is_good & ((n_indexes == 0) | (n_indexes == 1)) & (index == 0)
+    return np.where(is_first, cursor.at - starts, NO_SCHEMA)
