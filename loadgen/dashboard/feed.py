@@ -12,18 +12,18 @@ import multiprocessing
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
 from loadgen.config import DashboardSettings
 from loadgen.dashboard.aggregates import Aggregates, Latency
-from loadgen.dashboard.reading import CHUNK_BYTES, Content
+from loadgen.dashboard.reading import CHUNK_BYTES
 from loadgen.dashboard.rows import EventPiece, Normaliser
 from loadgen.errors import LoadgenError, described
 from loadgen.formats import OWN, KnownFormats, known_formats
@@ -31,6 +31,10 @@ from loadgen.kafka.consumer_options import check_consumer_options
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.signals import held_back, ignore
 from loadgen.store import open_store
+
+if TYPE_CHECKING:  # each is imported by the process that reads it
+    from loadgen.dashboard.stored import StoredEvents
+    from loadgen.dashboard.topic import TopicEvents
 
 Status = Literal["starting", "waiting", "reading", "ok", "stale"]
 """starting: not asked yet · waiting: nothing there yet · reading: catching up · ok: up to date · stale: the source is
@@ -85,29 +89,12 @@ class Origin:
     formats: tuple[str, ...] = ()
 
 
-class LiveSource(Protocol):
-    """What a feed reads: `StoredEvents` or `TopicEvents`."""
-
-    state: SourceState
-    name: str
-
-    @property
-    def unread(self) -> int | None:
-        """The number of messages not read yet; None if unknown, or if the source has no messages."""
-
-    def contents(self) -> Iterator[Content | Reset]:
-        """What is new. May wait a little; a source that does not answer is reported by `state`, not raised."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-
 class DashboardFeed:
     """Reads and counts the events of a source, and sends snapshots."""
 
     def __init__(
         self,
-        source: LiveSource,
+        source: "StoredEvents | TopicEvents",
         send: Callable[[bytes], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
@@ -184,7 +171,7 @@ class DashboardFeed:
             self._send(orjson.dumps(self.snapshot()))
 
 
-def source_of(origin: Origin, known: KnownFormats = OWN) -> LiveSource:
+def source_of(origin: Origin, known: KnownFormats = OWN) -> "StoredEvents | TopicEvents":
     """The source, not connected yet. Raises UsageError for a wrong URL."""
     if origin.kafka is not None:
         from loadgen.dashboard.topic import TopicEvents

@@ -23,7 +23,7 @@ everything is counted from the beginning. A removed file stays counted.
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import orjson
@@ -125,13 +125,13 @@ class ReadSpans:
 
     def covers(self, batch: BatchName) -> bool:
         """Whether a file that was read contains this one."""
-        place = bisect_right(self._spans, batch.first, key=_first)
+        place = bisect_right(self._spans, batch.first, key=lambda span: span.first)
         return place > 0 and batch.last <= self._spans[place - 1].last
 
     def inside(self, batch: BatchName) -> list[ReadSpan]:
         """The files that were read and that this one contains."""
-        begin = bisect_left(self._spans, batch.first, key=_first)
-        end = bisect_right(self._spans, batch.last, key=_first)
+        begin = bisect_left(self._spans, batch.first, key=lambda span: span.first)
+        end = bisect_right(self._spans, batch.last, key=lambda span: span.first)
         return [span for span in self._spans[begin:end] if span.last <= batch.last]
 
     def add(self, batch: BatchName, size: int) -> None:
@@ -143,10 +143,6 @@ class ReadSpans:
     def drop(self, batch: BatchName) -> None:
         """Remove a file that could not be read."""
         self._spans = [span for span in self._spans if (span.first, span.last) != (batch.first, batch.last)]
-
-
-def _first(span: ReadSpan) -> int:
-    return span.first
 
 
 SHRUNK_S = 10.0
@@ -166,11 +162,6 @@ class _Batch:
     file: StoredFile
     name: BatchName
     key: Key
-
-
-@dataclass(frozen=True, slots=True)
-class _Started:
-    batch: _Batch
     reading: FileReading
 
 
@@ -220,7 +211,7 @@ class StoredEvents:
 
     def _start_over(self) -> None:
         self._whole: set[str] = set()
-        self._started: dict[str, _Started] = {}
+        self._started: dict[str, _Batch] = {}
         self._spans_of: dict[Key, ReadSpans] = {}
         self._growing: dict[str, FileReading] = {}
         self._since_s: dict[str, float] = {}
@@ -230,18 +221,21 @@ class StoredEvents:
     def _round(self, listed: Listed) -> Iterator[Content]:
         files = [(day, file) for day, file in listed.files if file.path.endswith(READABLE)]
         if listed.is_full and not files:
-            self.state = self._empty()
+            gone, empty = f"{self.name} is gone, or empty", f"nothing is stored in {self.name} yet"
+            self.state = SourceState("stale", gone) if self._is_any_known else SourceState("waiting", empty)
             return
         if files and self._is_any_known and not any(self._is_known(day, file.path) for day, file in files):
-            self._other_store(listed)
+            if listed.is_full:
+                raise Rewritten(self.name)
+            self._lister.hurry()  # to be sure that none of the files that were read is there
             return
-        batches, others = _split_batches(files, self._whole)
+        batches, others = self._split(files)
         doubtful: list[_Batch] = []
         todo = [*self._new_batches(batches, doubtful, listed.is_full), *self._grown(others)]
         yield from self._read_all(todo)
         if listed.is_full:
             yield from self._ends_of_lines(others)
-            self._prune(listed)
+            self._whole &= {file.path for _, file in listed.files}  # offsets of removed files stay known
         self._settle(doubtful, listed.is_full)
         if files or self.state.status in ("ok", "reading"):
             self.state = SourceState("ok", self._problem_text())
@@ -254,16 +248,21 @@ class StoredEvents:
         lane = self._spans_of.get((day, *name.origin)) if name else None
         return name is not None and lane is not None and (lane.covers(name) or bool(lane.inside(name)))
 
-    def _other_store(self, listed: Listed) -> None:
-        """None of the files that were read is there: list everything, then raise Rewritten."""
-        if listed.is_full:
-            raise Rewritten(self.name)
-        self._lister.hurry()
-
-    def _empty(self) -> SourceState:
-        if self._is_any_known:
-            return SourceState("stale", f"{self.name} is gone, or empty")
-        return SourceState("waiting", f"nothing is stored in {self.name} yet")
+    def _split(self, files: list[tuple[int, StoredFile]]) -> tuple[list[_Batch], list[tuple[int, StoredFile]]]:
+        """The batch files that were not read to their end, and all other files."""
+        batches, others = [], []
+        for day, file in files:
+            if file.path in self._whole:
+                continue
+            name = BatchName.parse(file.path.rpartition("/")[2])
+            if name is None:
+                others.append((day, file))
+            elif file.path in self._started:
+                batches.append(replace(self._started[file.path], file=file))
+            else:
+                reading = FileReading(file.path, self._columns)
+                batches.append(_Batch(file, name, (day, *name.origin), reading))
+        return batches, others
 
     def _new_batches(
         self, batches: list[_Batch], doubtful: list[_Batch], is_full: bool
@@ -273,7 +272,7 @@ class StoredEvents:
             path, lane = batch.file.path, self._spans_of.setdefault(batch.key, ReadSpans())
             if path in self._started:
                 if is_full or path not in self._problems:
-                    yield batch.file.length_bytes, self._started[path].reading
+                    yield batch.file.length_bytes, batch.reading
             elif lane.covers(batch.name):
                 self._whole.add(path)
             elif lane.inside(batch.name):
@@ -281,8 +280,8 @@ class StoredEvents:
             else:
                 lane.add(batch.name, NOT_KNOWN)
                 self._lister.add_recent_day(batch.key[0])
-                self._started[path] = _Started(batch, FileReading(path, self._columns))
-                yield batch.file.length_bytes, self._started[path].reading
+                self._started[path] = batch
+                yield batch.file.length_bytes, batch.reading
 
     def _grown(self, others: list[tuple[int, StoredFile]]) -> Iterator[tuple[int, FileReading]]:
         for day, file in others:
@@ -293,7 +292,8 @@ class StoredEvents:
             if reading.is_parquet and reading.length_bytes >= 0:
                 raise Rewritten(file.path)
             if not reading.is_parquet and file.length_bytes < reading.position:
-                self._wait_for(file.path)
+                if self._clock() - self._since_s.setdefault(file.path, self._clock()) > SHRUNK_S:
+                    raise Rewritten(file.path)
                 continue
             self._since_s.pop(file.path, None)
             if not self._is_refused(file, reading):
@@ -306,11 +306,6 @@ class StoredEvents:
             return False
         self._problems[file.path], reading.length_bytes = why, file.length_bytes
         return True
-
-    def _wait_for(self, path: str) -> None:
-        """Raise Rewritten for a file that stays shorter than what was read of it."""
-        if self._clock() - self._since_s.setdefault(path, self._clock()) > SHRUNK_S:
-            raise Rewritten(path)
 
     def _read_all(self, todo: list[tuple[int, FileReading]]) -> Iterator[Content]:
         left = [length if reading.is_parquet else length - reading.position for length, reading in todo]
@@ -346,19 +341,17 @@ class StoredEvents:
             if started is not None:
                 self._finish(started)
 
-    def _finish(self, started: _Started) -> None:
-        batch, reading = started.batch, started.reading
-        size = reading.n_rows if reading.is_parquet else batch.file.length_bytes
+    def _finish(self, batch: _Batch) -> None:
+        size = batch.reading.n_rows if batch.reading.is_parquet else batch.file.length_bytes
         self._spans_of[batch.key].add(batch.name, size)
-        self._whole.add(reading.path)
-        del self._started[reading.path]
+        self._whole.add(batch.file.path)
+        del self._started[batch.file.path]
 
-    def _gone(self, started: _Started) -> None:
+    def _gone(self, batch: _Batch) -> None:
         """A batch file was removed between listing and reading, by compaction: its messages come within another one."""
-        batch, reading = started.batch, started.reading
-        if reading.position:
-            raise Rewritten(reading.path)
-        del self._started[reading.path]
+        if batch.reading.position:
+            raise Rewritten(batch.file.path)
+        del self._started[batch.file.path]
         self._spans_of[batch.key].drop(batch.name)
         self._lister.hurry()
 
@@ -397,31 +390,11 @@ class StoredEvents:
             return batch.file.length_bytes
         return sum(table.num_rows for table in parquet_tables(self._store, batch.file))
 
-    def _prune(self, listed: Listed) -> None:
-        """Drop the names of removed files; their offsets stay known."""
-        self._whole &= {file.path for _, file in listed.files}
-
     def _problem_text(self) -> str:
         if not self._problems:
             return ""
         first = next(iter(self._problems.values()))
         return first if len(self._problems) == 1 else f"{len(self._problems)} files cannot be read; one: {first}"
-
-
-def _split_batches(
-    files: list[tuple[int, StoredFile]], whole: set[str]
-) -> tuple[list[_Batch], list[tuple[int, StoredFile]]]:
-    """The batch files that were not read to their end, and all other files."""
-    batches, others = [], []
-    for day, file in files:
-        if file.path in whole:
-            continue
-        name = BatchName.parse(file.path.rpartition("/")[2])
-        if name is None:
-            others.append((day, file))
-        else:
-            batches.append(_Batch(file, name, (day, *name.origin)))
-    return batches, others
 
 
 def _widest_first(batch: _Batch) -> tuple[Key, int, int, int, str]:
