@@ -66,6 +66,8 @@ ORPHANS_S = 8.0
 """Longer than the workers of a killed coordinator flush (3 s) and close (3 s)."""
 LOOK_S = 0.5
 QUIET_S = 5.0
+UNKNOWN = -1
+"""The number of missing messages while the store does not answer."""
 Turn = Callable[[], None]
 """Called a few times a second while waiting: restarts other parts and prints progress."""
 
@@ -93,49 +95,37 @@ def end_orphans(children: Sequence[Child], turn: Turn) -> None:
         child.kill()
 
 
-class DrainWaiter:
-    """Waits until everything before the given offsets is stored."""
+def drained(
+    context: PipelineContext, ends: Mapping[int, int], timeout_s: float, consumer: PipelinePart, turn: Turn
+) -> bool:
+    """Wait until everything before these offsets is stored.
 
-    def __init__(self, context: PipelineContext, ends: Mapping[int, int], timeout_s: float) -> None:
-        """Begin.
+    Args:
+        ends: one past the last offset of each Kafka partition.
+        timeout_s: the longest time without progress.
 
-        Args:
-            ends: one past the last offset of each Kafka partition.
-            timeout_s: the longest time without progress.
-        """
-        self._context, self._ends, self._timeout_s = context, ends, timeout_s
-        self._n_missing = -1
-
-    def wait(self, consumer: PipelinePart, turn: Turn) -> bool:
-        """Wait. Returns whether everything is stored, judged by offsets."""
-        progress_s = time.monotonic()
-        while consumer.state is not PartState.GIVEN_UP:
-            left = self._missing()
-            n_missing = sum(self._ends[number] - offset for number, offset in left.items()) if left is not None else -1
-            if n_missing == 0:
-                return True
-            now_s = time.monotonic()
-            if n_missing not in (-1, self._n_missing):
-                self._n_missing, progress_s = n_missing, now_s
-            elif left and now_s - progress_s > QUIET_S and not has_messages(self._context.kafka, left, self._ends):
-                return True
-            if time.monotonic() - progress_s > self._timeout_s:
-                return False
-            self._pause(turn)
-        return False
-
-    def _missing(self) -> dict[int, int] | None:
-        """See `missing`; None if the store does not answer."""
-        context = self._context
-        try:
-            return missing(stored_offsets(context.store, context.source, context.n_partitions), self._ends)
-        except StoreError:
-            return None
-
-    def _pause(self, turn: Turn) -> None:
-        until_s = time.monotonic() + LOOK_S
-        while time.monotonic() < until_s:
+    Returns:
+        Whether everything is stored, judged by offsets.
+    """
+    n_before, progress_s = UNKNOWN, time.monotonic()
+    while consumer.state is not PartState.GIVEN_UP:
+        left: dict[int, int] = {}
+        n_missing = UNKNOWN
+        with suppress(StoreError):
+            left = missing(stored_offsets(context.store, context.source, context.n_partitions), ends)
+            n_missing = sum(ends[number] - offset for number, offset in left.items())
+        if n_missing == 0:
+            return True
+        now_s = time.monotonic()
+        if n_missing not in (UNKNOWN, n_before):
+            n_before, progress_s = n_missing, now_s
+        elif left and now_s - progress_s > QUIET_S and not has_messages(context.kafka, left, ends):
+            return True
+        if time.monotonic() - progress_s > timeout_s:
+            return False
+        while time.monotonic() < now_s + LOOK_S:
             turn()
+    return False
 
 
 def verify(

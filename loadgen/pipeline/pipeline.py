@@ -20,12 +20,7 @@ from loadgen.kafka.topic_reader import end_offsets
 from loadgen.kafka.watch import TopicWatch
 from loadgen.pipeline.child import Child, PartState, PipelinePart
 from loadgen.pipeline.console import PipelineConsole, PipelineMetrics, reserve_port
-from loadgen.pipeline.ending import (
-    DrainWaiter,
-    end_orphans,
-    end_part,
-    verify,
-)
+from loadgen.pipeline.ending import drained, end_orphans, end_part, verify
 from loadgen.pipeline.prepare import PipelineContext
 from loadgen.record import RunRecord, read
 from loadgen.signals import exit_code, listening, reason_of
@@ -100,9 +95,9 @@ class Pipeline:
     def __init__(self, settings: PipelineSettings, context: PipelineContext, console: PipelineConsole) -> None:
         self._settings, self._context, self._console = settings, context, console
         self._reserved = [reserve_port(PRODUCER_PORT), reserve_port(CONSUMER_PORT)]
-        self._producer = PipelinePart("producer", self._begin_producer, self._is_produced, self._note)
-        self._consumer = PipelinePart("consumer", self._begin_consumer, _never, self._note)
-        self._dashboard = PipelinePart("dashboard", self._begin_dashboard, _never, self._note)
+        self._producer = PipelinePart("producer", self._begin_producer, self._is_produced, self._console.note)
+        self._consumer = PipelinePart("consumer", self._begin_consumer, lambda _: False, self._console.note)
+        self._dashboard = PipelinePart("dashboard", self._begin_dashboard, lambda _: False, self._console.note)
         self._watch = TopicWatch(context.kafka, context.source.topic_id)
         self._producers: list[Child] = []
         self._metrics, self._scraped_s = PipelineMetrics(), 0.0
@@ -168,7 +163,7 @@ class Pipeline:
                 return "error"
             if self._producer.state is PartState.ENDED:
                 return "duration"
-        self._note("stopping: storing what was sent; once more ends at once")
+        self._console.note("stopping: storing what was sent; once more ends at once")
         return reason_of(self._signals[0], is_early=not self._settings.goes_on)
 
     def _turn(self) -> None:
@@ -193,9 +188,6 @@ class Pipeline:
         with suppress(OSError):
             flow.write(self._flow_file)
 
-    def _note(self, message: str) -> None:
-        self._console.note(message)
-
     def _problem(self, message: str) -> None:
         self._problems.append(message)
         self._console.end_line()
@@ -205,12 +197,10 @@ class Pipeline:
 
     def _begin_producer(self, incarnation: int) -> Child:
         manifest = self._manifest_path(incarnation)
-        words = producer_words(
-            self._settings, self._context.kafka.brokers, incarnation, self._left_s(), self._ports[0], manifest
-        )
-        child = self._child("producer", words)
-        self._producers.append(child)
-        return child
+        brokers, left_s = self._context.kafka.brokers, self._left_s()
+        words = producer_words(self._settings, brokers, incarnation, left_s, self._ports[0], manifest)
+        self._producers.append(self._child("producer", words))
+        return self._producers[-1]
 
     def _begin_consumer(self, incarnation: int) -> Child:
         """On the test broker each incarnation has its own group, so that it need not wait for the old one to expire."""
@@ -278,8 +268,7 @@ class Pipeline:
         except BrokerUnreachable as error:
             self._problem(str(error))
             return
-        drain = DrainWaiter(self._context, ends, self._settings.drain_timeout_s)
-        if not drain.wait(self._consumer, self._turn):
+        if not drained(self._context, ends, self._settings.drain_timeout_s, self._consumer, self._turn):
             self._problem(
                 f"not everything that was sent is stored in {self._context.store.url}; what is missing stays in topic "
                 f"{self._context.kafka.topic} while that keeps it; "
@@ -302,7 +291,7 @@ class Pipeline:
             return None
 
     def _stay(self) -> None:
-        self._note(f"the dashboard is still there, until Ctrl-C: {self._console.url}")
+        self._console.note(f"the dashboard is still there, until Ctrl-C: {self._console.url}")
         while not self._signals and self._dashboard.state is not PartState.GIVEN_UP:
             self._turn_dashboard()
 
@@ -324,12 +313,10 @@ class Pipeline:
     def _say_json(self, report: VerifyReport | None, reason: str) -> None:
         records = self._records()
         found = report.as_json() if report else {"verdict": None, "expected": None, "found": None}
+        outcomes = ("delivered", "failed", "dropped")
         summary: dict[str, Any] = {
             **{name: found.get(name) for name in ("verdict", "expected", "found", *KINDS, "notes")},
-            **{
-                name: sum(getattr(record.summary, name) for record in records)
-                for name in ("delivered", "failed", "dropped")
-            },
+            **{name: sum(getattr(record.summary, name) for record in records) for name in outcomes},
             "restarts": {part.name: part.restarts for part in self._parts},
             "elapsed_s": round(time.monotonic() - self._began_s, 3),
             "exit_reason": reason,
@@ -341,7 +328,3 @@ class Pipeline:
             "manifests": [record.path for record in records],
         }
         say_json(summary)
-
-
-def _never(_child: Child) -> bool:
-    return False

@@ -66,7 +66,7 @@ def prepare(settings: PipelineSettings, embedded_address: str | None, note: Call
         topic = pool.submit(_topic, settings, kafka, group, note)
         others = [
             pool.submit(check_store, store, new_writer_id()),
-            pool.submit(_check_port, settings),
+            pool.submit(lambda: listen(settings.host, settings.port, "--port P or --host").close()),
             pool.submit(check_memory, settings.users, settings.workers, available_bytes()),
         ]
     _raise_all([topic.exception(), *(other.exception() for other in others)])
@@ -98,11 +98,6 @@ def _topic(settings: PipelineSettings, kafka: KafkaSettings, group: str, note: C
         if n_copies < settings.replication_factor:
             note(f"topic {kafka.topic} is made with replication factor {n_copies}: there are no more brokers")
     return check_topic(kafka)
-
-
-def _check_port(settings: PipelineSettings) -> None:
-    """Check that the dashboard can listen. Raises LoadgenError."""
-    listen(settings.host, settings.port, "--port P or --host").close()
 
 
 def _new_folder() -> Path:
