@@ -55,17 +55,16 @@ class Doctor:
         with ExitStack() as stack:
             try:
                 kafka, cluster = self._kafka()
-                self._registry(stack)
+                self._say(self._registry(stack))
                 has_store = self._store(stack)
-                self._through(kafka, cluster, has_store, stack)
+                self._say(self._through(kafka, cluster, has_store, stack))
             finally:
                 ignore()  # nothing keeps it from clearing up
         self._say(clock(self._sent.skew_s, self._sent.wait_s) if self._sent else clock(None, 0.0))
         self._say(checks.port(self._settings.port))
 
     def conclude(self) -> None:
-        """The last line, and the object for programs."""
-
+        """Print the last line, or the object for programs."""
         n_bad = sum(found.mark is Mark.BAD for found in self.found)
         if not self._settings.quiet:
             elapsed_s = time.monotonic() - self._began_s
@@ -102,19 +101,17 @@ class Doctor:
             self._say(self._guarded("topic", "topic", lambda: looked_at(kafka, cluster), TOPIC_S))
         return kafka, cluster
 
-    def _registry(self, stack: ExitStack) -> None:
+    def _registry(self, stack: ExitStack) -> Finding:
         """The schema registry, where there is one to try."""
         url = self._settings.schema_registry
         if url is None:
-            self._say(untried("registry", "schema registry: not asked for; --schema-registry URL checks yours"))
-            return
+            return untried("registry", "schema registry: not asked for; --schema-registry URL checks yours")
         try:
             trial = RegistryTrial(RegistrySettings(url, self._registry_options), self._token)
         except LoadgenError as error:
-            self._say(bad("registry", "schema registry", error))
-            return
+            return bad("registry", "schema registry", error)
         stack.callback(lambda: self._remove(trial.remove, trial.has_registered))
-        self._say(self._guarded("registry", "schema registry", trial.tried, REGISTRY_S))
+        return self._guarded("registry", "schema registry", trial.tried, REGISTRY_S)
 
     def _store(self, stack: ExitStack) -> bool:
         """The store, where there is one to try; returns whether events can be stored."""
@@ -133,37 +130,31 @@ class Doctor:
         except LoadgenError as error:
             return bad(name, what, error)
 
-    def _through(self, kafka: KafkaSettings | None, cluster: Cluster | None, has_store: bool, stack: ExitStack) -> None:
+    def _through(
+        self, kafka: KafkaSettings | None, cluster: Cluster | None, has_store: bool, stack: ExitStack
+    ) -> Finding:
         """Events all the way through, as far as the way is open."""
         name = f"{N_EVENTS} events"
         if not has_store or (kafka is not None and cluster is None):
-            self._say(untried("through", f"{name}: could not be sent through, see above"))
-            return
+            return untried("through", f"{name}: could not be sent through, see above")
         began_s = time.monotonic()
         try:
             topic = self._topic(kafka, cluster, stack)
         except LoadgenError as error:
             why = f"{name}: not sent through, a topic of the doctor's own cannot be made ({error})"
-            self._say(untried("through", why))
-            return
+            return untried("through", why)
         try:
             n_found = self._send_through(topic, kafka is not None, stack)
         except LoadgenError as error:
-            self._say(bad("through", name, error, "try loadgen run, consume and analyze one by one"))
-            return
+            return bad("through", name, error, "try loadgen run, consume and analyze one by one")
         if n_found != N_EVENTS:
             said = LoadgenError(f"sent, but {n_found} are stored")
-            self._say(bad("through", name, said, "keep the consumer's log, and report it"))
-            return
+            return bad("through", name, said, "keep the consumer's log, and report it")
         where = "a test broker in memory" if kafka is None else f"a topic of their own on {topic.brokers}"
         into = "a temporary folder" if self._scratch is None else "the store"
         elapsed_s = time.monotonic() - began_s
-        self._say(
-            good(
-                "through",
-                f"{name}: produced, consumed, stored and counted, by {where} and {into}, in {elapsed_s:.1f} s",
-            )
-        )
+        said_all = f"{name}: produced, consumed, stored and counted, by {where} and {into}, in {elapsed_s:.1f} s"
+        return good("through", said_all)
 
     def _topic(self, kafka: KafkaSettings | None, cluster: Cluster | None, stack: ExitStack) -> KafkaSettings:
         if kafka is None or cluster is None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import unquote
 
 from loadgen.config.masks import hidden
@@ -95,9 +95,6 @@ class Store(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file; one that is not there is fine."""
-
-    def fsspec(self) -> Any:
-        """An fsspec file system for libraries that read by it (DuckDB, pyarrow), rooted at the store."""
 
     def close(self) -> None:
         """Let go of connections. Closing twice is allowed."""

@@ -16,7 +16,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from hdfs_native import Client, FileStatus, WriteOptions
 
@@ -170,14 +170,6 @@ class HdfsStore:
         """Remove a file, if it is there."""
         full = self._full(path)
         self.ask(f"remove {path!r}", lambda client: client.delete(full))
-
-    def fsspec(self) -> Any:
-        """An fsspec file system, rooted at the store; its calls have no deadline."""
-        from fsspec.implementations.dirfs import DirFileSystem
-        from hdfs_native.fsspec import HdfsFileSystem
-
-        self._connected("read")  # so that the port is known
-        return DirFileSystem(self._root, HdfsFileSystem(self._host, self._port, **OPTIONS))
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -17,7 +17,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from loadgen.errors import AlreadyThere, NotThere, StoreError, StoreFull, StoreRefused
 from loadgen.files import Bytes, reason, write_all
@@ -104,13 +104,6 @@ class LocalStore:
         full = self._full(path)
         with _in_words("remove", full), suppress(FileNotFoundError):
             os.unlink(full)
-
-    def fsspec(self) -> Any:
-        """An fsspec file system, rooted at the store."""
-        from fsspec.implementations.dirfs import DirFileSystem
-        from fsspec.implementations.local import LocalFileSystem
-
-        return DirFileSystem(self._root, LocalFileSystem())
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -115,9 +115,6 @@ class FailingStore:
         self.disk.entries.pop(path, None)
         self.watch("after", "remove", path)
 
-    def fsspec(self) -> Any:
-        raise AssertionError("no test reads by fsspec")
-
     def close(self) -> None:
         """There is nothing to let go of."""
 

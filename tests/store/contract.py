@@ -13,7 +13,6 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
@@ -263,16 +262,6 @@ class StoreContract:
         tables = list(parquet_tables(store, published(store)[0]))
         assert [len(part) for part in tables] == [4_000, 4_000, 2_000]
         assert pa.concat_tables(tables) == table
-
-    def test_libraries_read_it_by_fsspec(self, store: Store) -> None:
-        buffer = io.BytesIO()
-        pq.write_table(pa.table({"n": [1, 2, 3]}), buffer)
-        write_all(store, {"d/1.parquet": buffer.getvalue(), "d/2.parquet": buffer.getvalue(), "d/x": b"text"})
-        files = store.fsspec()
-        with files.open("d/x", "rb") as file:
-            assert file.read() == b"text"
-        table = ds.dataset(["d/1.parquet", "d/2.parquet"], filesystem=files, format="parquet").to_table()
-        assert table["n"].to_pylist() == [1, 2, 3, 1, 2, 3]
 
     def test_closing_twice_is_allowed(self, store: Store) -> None:
         store.length("a")
