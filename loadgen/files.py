@@ -1,10 +1,7 @@
-"""What can go wrong with a file, said in words and found out early; and whole writes.
+"""Whole writes, what can go wrong with a file, found out early and said in words; and compression in pieces.
 
-In: paths, file descriptors, bytes, OSErrors. Out: everything written, or the reason and the next step for the user.
-
-Compression in pieces that can each be read alone, and streams that read many of them.
-
-In: bytes, file names, files. Out: gzip members or zstd frames; what they held.
+In: paths, file descriptors, bytes, OSErrors. Out: everything written, or the reason and the next step for the user;
+gzip members or zstd frames that can each be read alone, and streams that read many of them.
 """
 
 import errno

@@ -7,7 +7,6 @@ which adds what the operating system knows of this process. No event costs a met
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from socketserver import ThreadingMixIn
 from threading import BoundedSemaphore, Thread, Timer
 from typing import Any, Protocol
@@ -38,14 +37,6 @@ class MetricCollector(Protocol):
 
     def collect(self) -> Iterable[Any]:
         """Metric families, as prometheus_client asks for them."""
-
-
-def own_version() -> str:
-    """The version of this program."""
-    try:
-        return version("loadgen")
-    except PackageNotFoundError:  # run from a folder that was never installed
-        return "unknown"
 
 
 def family(metric: Metric, values: Mapping[tuple[str, ...], float]) -> Any:

@@ -1,11 +1,7 @@
-"""Results on stdout: text, or one JSON object.
+"""Results on stdout, as text or one JSON object; and what every command shows a person on stderr.
 
-In: what a command found. Out: nothing more to do: its reader may stop early, and is not answered with a
-traceback.
-
-What every command shows a person, all of it on stderr: notes, settings, one live line; and how figures are written.
-
-In: text and figures. Out: on a terminal a line that changes in place; elsewhere log lines, each a line however long.
+In: text and figures. Out: on a terminal a line that changes in place; elsewhere log lines, each a line however long. A
+reader of stdout that stops early causes no traceback.
 """
 
 import os
@@ -100,6 +96,6 @@ def percentiles(histogram: Histogram | Sparse) -> str:
     return "–" if found["p50"] is None else f"{found['p50']:,.1f} / {found['p99']:,.1f} / {found['max']:,.1f} ms"
 
 
-def utc(ms: int) -> str:
+def utc(ms: int, timespec: str = "seconds") -> str:
     """A time as a person reads it: 2026-11-22T10:15:00Z."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

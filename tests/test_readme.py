@@ -12,7 +12,7 @@ import typer
 
 from loadgen.cli import COMMANDS, app
 from loadgen.cli.commands import WITH_SETTINGS
-from loadgen.config.settings import Flag
+from loadgen.config.settings.base import Flag
 from loadgen.config.shape_files import NAMED
 from loadgen.errors import UsageError
 

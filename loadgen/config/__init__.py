@@ -7,20 +7,12 @@ resolves flags, variables and file; `masks` hides passwords in messages.
 
 from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.layers import Resolved, resolve
-from loadgen.config.settings import (
-    AnalyzeSettings,
-    CompactSettings,
-    CompareSettings,
-    ConsumeSettings,
-    DashboardSettings,
-    DoctorSettings,
-    Impairments,
-    PipelineSettings,
-    RealismSettings,
-    RunSettings,
-    Settings,
-    VerifySettings,
-)
+from loadgen.config.settings.analysis import AnalyzeSettings, CompareSettings, DashboardSettings, RealismSettings
+from loadgen.config.settings.base import Settings
+from loadgen.config.settings.check import DoctorSettings, VerifySettings
+from loadgen.config.settings.consume import CompactSettings, ConsumeSettings
+from loadgen.config.settings.pipeline import PipelineSettings
+from loadgen.config.settings.run import Impairments, RunSettings
 from loadgen.config.values import ShardOf
 
 __all__ = [

@@ -85,7 +85,8 @@ def problem(name: str, value: str, origin: str = "") -> str | None:
         return f"Kafka has no option {name!r}{where}; {_instead_of(name)}"
     if found.type == "callback":
         return f"Kafka option {name} cannot be set as text{where}; leave it out"
-    rule, step = _CHECKS.get(found.type, _no_rule)(found, value)
+    check = _CHECKS.get(found.type)
+    rule, step = check(found, value) if check else ("", "")
     return f"Kafka option {name} must be {rule}, got {hidden(repr(value[:80]))}{where}; {step}" if rule else None
 
 
@@ -98,10 +99,6 @@ def _instead_of(name: str) -> str:
     if near in java:
         return f"did you mean the Java client's {near}? Then {java[str(near)]}"
     return f"did you mean {near}?" if near else f"see CONFIGURATION.md of librdkafka {VERSION}"
-
-
-def _no_rule(_found: Property, _value: str) -> tuple[str, str]:
-    return "", ""
 
 
 def _check_number(found: Property, value: str) -> tuple[str, str]:

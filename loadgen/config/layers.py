@@ -124,14 +124,9 @@ def _value_line(item: Any, cause: Any, given: GivenValues) -> str:
         got = shown(item["input"]) if isinstance(item["loc"][-1], int) else got  # one of several
         return f"{subject} {cause.rule}, got {got} ({origin}); {cause.next_step}"
     if item["type"] == "extra_forbidden":
-        known = _sub_names(given.kind, name)
+        known = list(getattr(given.kind.model_fields[name].annotation, "model_fields", ()))
         return unknown(f"name in {key}:", str(item["loc"][1]), known, "take it out") + f" ({origin})"
     return f"{key}: {item['msg']}, got {got} ({origin}); see loadgen {given.kind.command} --help"
-
-
-def _sub_names(kind: type[Settings], name: str) -> list[str]:
-    annotation: Any = kind.model_fields[name].annotation
-    return list(getattr(annotation, "model_fields", ()))
 
 
 def _contradiction_line(problem: Problem, given: GivenValues) -> str:

@@ -29,7 +29,6 @@ from typing import Any
 
 from loadgen.config.values import BadValue, duration, nearest
 
-OPS = ("<=", ">=", "==", "!=", "<", ">")
 LATENCIES = {name: name for name in ("ack", "intended_to_ack", "schedule_lag")} | {"latency": "intended_to_ack"}
 COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
 RATES = ("rate", "target")

@@ -246,17 +246,13 @@ def day(value: Any, now_ms: int | None = None) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         found: int | None = value if 0 <= value <= (_LAST_DAY - _EPOCH).days else None
     else:
-        found = _day_of_moment(value, now_ms)
+        try:
+            found = moment_ms(value, now_ms) // int(1000 * _DURATION_UNITS_S["d"])
+        except BadValue:
+            found = None
     if found is None:
         raise BadValue("must be a day between 1970 and 2200", "write for example 2026-03-01, now or -1d")
     return found
-
-
-def _day_of_moment(value: Any, now_ms: int | None) -> int | None:
-    try:
-        return moment_ms(value, now_ms) // int(1000 * _DURATION_UNITS_S["d"])
-    except BadValue:
-        return None
 
 
 def choice(*names: str) -> Parser:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from rich.table import Table
 
-from loadgen import metrics
+from loadgen import __version__, metrics
 from loadgen.consume.partition import Partition
 from loadgen.consume.partition_writer import Published
 from loadgen.histogram import Histogram
@@ -211,10 +211,10 @@ class ConsumeCollector:
 
     def collect(self) -> Iterator[Any]:
         """Metric families, as prometheus_client asks for them."""
-        from loadgen.metrics_endpoint import family, histogram, own_version  # a consumer without metrics needs none
+        from loadgen.metrics_endpoint import family, histogram  # a consumer without metrics needs none
 
         totals = self.totals
-        yield family(metrics.CONSUMER_INFO, {(own_version(), self.topic, self.group): 1})
+        yield family(metrics.CONSUMER_INFO, {(__version__, self.topic, self.group): 1})
         yield family(metrics.CONSUMER_LAG, {(str(number),): lag for number, lag in totals.lags.items()})
         yield family(metrics.UNSTORED, {(str(number),): count for number, count in totals.unstored.items()})
         yield histogram(metrics.PUBLISH, {(): totals.publish_s})

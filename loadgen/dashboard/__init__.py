@@ -43,18 +43,15 @@ def main(settings: DashboardSettings) -> int:
             from loadgen.dashboard.server import app_of, serve
 
             app = app_of(Answers(link.latest, place_of(settings), flow=settings.flow), settings.host)
-            _say_where(settings, bound.getsockname()[1])
+            port = bound.getsockname()[1]
+            where = url(settings.host, port)
+            _note(f"dashboard: {where}")
+            if settings.json_summary:
+                say_json({"url": where, "port": port})
             number = serve(app, bound)
         finally:
             link.close()
     return exit_code(reason_of(number, is_early=False))
-
-
-def _say_where(settings: DashboardSettings, port: int) -> None:
-    where = url(settings.host, port)
-    _note(f"dashboard: {where}")
-    if settings.json_summary:
-        say_json({"url": where, "port": port})
 
 
 def _note(text: str) -> None:

@@ -7,7 +7,6 @@ process of its own and cannot see that in the store. Out: JSON, as bytes.
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import orjson
 
 from loadgen import __version__
 from loadgen.files import write_whole
+from loadgen.terminal import utc
 
 if TYPE_CHECKING:  # a pipeline imports `Flow` without what the reading process needs
     from loadgen.dashboard.feed import Latest
@@ -127,14 +127,8 @@ class Answers:
         return {
             **latest.state.as_json(),
             **self._place,
-            "last_event": None if newest_ms is None else _iso(newest_ms),
+            "last_event": None if newest_ms is None else utc(newest_ms, "milliseconds"),
             "lag_s": None if newest_ms is None else round(self._now() - newest_ms / 1000, 3),
             "events": figures.get("totals", {}).get("events", 0),
             "version": __version__,
         }
-
-
-def _iso(time_ms: int) -> str:
-    """ISO 8601, UTC, milliseconds."""
-    moment = datetime.fromtimestamp(time_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -26,8 +26,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-import orjson
-
 from loadgen.analyze.events import read_columns
 from loadgen.dashboard.feed import RESET, Reset, SourceState
 from loadgen.dashboard.reading import READABLE, Content, FileReading, Rewritten
@@ -36,7 +34,7 @@ from loadgen.formats import OWN, KnownFormats
 from loadgen.store import Store, StoredFile
 from loadgen.store.json_lines import why_not_lines
 from loadgen.store.layout import BatchName, day_folder, day_of
-from loadgen.store.read import parquet_tables
+from loadgen.store.read import is_record, parquet_tables
 
 FULL_EVERY_S, FULL_SHARE = 2.0, 20.0
 QUICK_EVERY_S, QUICK_SHARE = 1.0, 5.0
@@ -366,7 +364,7 @@ class StoredEvents:
                 continue
             if self._clock() - self._since_s.setdefault(file.path, self._clock()) > UNENDED_S:
                 line = reading.last_line(self._store)
-                if _is_json(line):
+                if is_record(line):
                     reading.take(line)
                     yield line + b"\n"
 
@@ -400,10 +398,3 @@ class StoredEvents:
 def _widest_first(batch: _Batch) -> tuple[Key, int, int, int, str]:
     name = batch.name
     return batch.key, name.first, -name.last, -name.stamp_s, name.suffix
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(line), dict)
-    except orjson.JSONDecodeError:
-        return False

@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection
 
-from loadgen.config.masks import hidden
 from loadgen.errors import UsageError
 from loadgen.kafka.errors import METADATA_S, REFUSALS, refused, unreachable
 from loadgen.kafka.monitor import Monitor, admin_client
-from loadgen.kafka.options import KafkaSettings, usage_error
+from loadgen.kafka.options import KafkaSettings, chosen_options, usage_error
 
 Begin = Literal["earliest", "latest"]
 
@@ -69,14 +68,7 @@ def consumer_config(settings: KafkaSettings, group: str) -> dict[str, str]:
     Raises:
         UsageError: an option that loadgen must choose itself, or an auto.offset.reset that means nothing here.
     """
-    given = {ALIASES.get(name, name): value for name, value in settings.options.items()}
-    problems = [
-        f"Kafka option {name} is not yours to set, got {hidden(repr(given[name]))}: {why}"
-        for name, why in REFUSED.items()
-        if name in given
-    ]
-    if problems:
-        raise UsageError("\n".join(problems))
+    given = chosen_options(settings, ALIASES, REFUSED)
     begin_of(settings)
     config = {**DEFAULTS, **given, **CHOSEN, "bootstrap.servers": settings.brokers, "group.id": group}
     if config.get("group.protocol", "classic").lower() == "consumer":

@@ -5,14 +5,14 @@ file in a message.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 
 from loadgen.config.kafka_options import KafkaOptions
-from loadgen.config.masks import is_secret
+from loadgen.config.masks import hidden, is_secret
 from loadgen.config.options import Options, is_option_name
 from loadgen.errors import UsageError
 
@@ -49,6 +49,27 @@ def client_config(settings: KafkaSettings) -> dict[str, str]:
         if name.startswith(CLIENT_PREFIXES) or name in CLIENT_OPTIONS
     }
     return {**mine, "bootstrap.servers": settings.brokers}
+
+
+def chosen_options(settings: KafkaSettings, aliases: Mapping[str, str], refused: Mapping[str, str]) -> dict[str, str]:
+    """The user's options, each by one name.
+
+    Args:
+        aliases: another name of an option → the one that loadgen uses.
+        refused: an option that loadgen must choose itself → why, and what to do.
+
+    Raises:
+        UsageError: one of them is given.
+    """
+    given = {aliases.get(name, name): value for name, value in settings.options.items()}
+    problems = [
+        f"Kafka option {name} is not yours to set, got {hidden(repr(given[name]))}: {why}"
+        for name, why in refused.items()
+        if name in given
+    ]
+    if problems:
+        raise UsageError("\n".join(problems))
+    return given
 
 
 def options_of(given: Options, file: Path | None) -> dict[str, str]:

@@ -6,10 +6,8 @@ watermarks (see sink/in_flight.py).
 
 from confluent_kafka import KafkaException, Producer
 
-from loadgen.config.masks import hidden
-from loadgen.errors import UsageError
 from loadgen.kafka.monitor import Monitor
-from loadgen.kafka.options import KafkaSettings, usage_error
+from loadgen.kafka.options import KafkaSettings, chosen_options, usage_error
 
 DEFAULTS = {
     "linger.ms": "20",
@@ -50,19 +48,10 @@ def producer_config(settings: KafkaSettings) -> dict[str, str]:
     Raises:
         UsageError: an option that loadgen must choose itself.
     """
-    chosen = {ALIASES.get(name, name): value for name, value in settings.options.items()}
-    problems = _not_theirs(chosen)
-    if problems:
-        raise UsageError("\n".join(problems))
+    is_ours = settings.options.get("partitioner", "").startswith("murmur2")
+    refused = {name: why for name, why in REFUSED.items() if not (name == "partitioner" and is_ours)}
+    chosen = chosen_options(settings, ALIASES, refused)
     return {**DEFAULTS, **_without_guarantees(chosen), **chosen, "bootstrap.servers": settings.brokers}
-
-
-def _not_theirs(chosen: dict[str, str]) -> list[str]:
-    return [
-        f"Kafka option {name} is not yours to set, got {hidden(repr(chosen[name]))}: {REFUSED[name]}"
-        for name in REFUSED
-        if name in chosen and not (name == "partitioner" and chosen[name].startswith("murmur2"))
-    ]
 
 
 def _is_true(value: str) -> bool:

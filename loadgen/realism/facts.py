@@ -47,15 +47,12 @@ def local_quarters(zone: int, quarters: Ints) -> Ints:
     """The local time of these moments in a zone; both in quarters of an hour since 1970."""
     days, place = np.unique(quarters // DAY_QUARTERS, return_inverse=True)
     found: Ints = quarters + np.array([_offset(zone, int(day) * DAY_QUARTERS) for day in days], np.int64)[place]
-    for day in [int(day) for day in days if _is_changed(zone, int(day))]:
+    for day in days.tolist():
+        if _offset(zone, day * DAY_QUARTERS) == _offset(zone, (day + 1) * DAY_QUARTERS):
+            continue  # the clocks do not change on this UTC day
         at = np.flatnonzero(quarters // DAY_QUARTERS == day)
         found[at] = [quarter + _offset(zone, quarter) for quarter in quarters[at].tolist()]
     return found
-
-
-def _is_changed(zone: int, day: int) -> bool:
-    """Whether the clocks change on this UTC day."""
-    return _offset(zone, day * DAY_QUARTERS) != _offset(zone, (day + 1) * DAY_QUARTERS)
 
 
 @cache

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from loadgen import metrics
+from loadgen import __version__, metrics
 from loadgen.ledger import Outcome
-from loadgen.metrics_endpoint import family, histogram, own_version
+from loadgen.metrics_endpoint import family, histogram
 from loadgen.runner.totals import Totals
 from loadgen.simulate.impair import KINDS
 
@@ -26,7 +26,7 @@ def info_of(plan: "Plan") -> tuple[str, ...]:
     """The labels of `metrics.RUN_INFO`, in order; nothing of it is ever secret."""
     settings = plan.settings
     rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate:g}"
-    told = (plan.run_id, own_version(), settings.format, settings.seed, settings.shard)
+    told = (plan.run_id, __version__, settings.format, settings.seed, settings.shard)
     shape = settings.curve or "none"
     return tuple(map(str, (*told, settings.users, settings.workers, rate, shape)))
 

@@ -136,13 +136,9 @@ def _genres_and_voices(vocabulary: Vocabulary, rng: np.random.Generator) -> tupl
     return genre.astype(np.uint8), voice.astype(np.uint8)
 
 
-def _no_progress(done: float, doing: str) -> None:
-    """Report no progress."""
-
-
 def build_contents(n_tracks: int, seed: int, progress: Progress | None = None) -> Contents:
     """The whole catalogue; the same for the same arguments (and version of Faker)."""
-    tell = progress or _no_progress
+    tell = progress or (lambda _done, _doing: None)
     tell(0.0, "reading the vocabularies")
     vocabulary = load_vocabulary()
     rng = np.random.default_rng(seed)

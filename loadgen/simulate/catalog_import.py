@@ -131,14 +131,15 @@ def contents_of(source: TableSource) -> Contents:
     names, artist = _coded(source.texts(artist_column))
     if len(names) > _MAX_ARTISTS:
         source.refuse(f"there must be at most {_MAX_ARTISTS:,} artists", f"{len(names):,}", "split the file")
-    title = source.texts(title_column)
+    title, album_column = source.texts(title_column), source.find(_ALBUM)
+    album = title if album_column is None else pc.coalesce(source.texts(album_column), title)
     genres, genre = _genres(source)
     figures = _figures(source)
     weight = figures.pop("weight")
     plays = np.bincount(artist, weights=weight).astype(np.float64)
     tier = _tiers(source, artist, plays)
     order, place_of = _order(tier, plays)
-    columns = {"title": title, "artist": place_of[artist], "album": _albums(source, title), "genre": genre, **figures}
+    columns = {"title": title, "artist": place_of[artist], "album": album, "genre": genre, **figures}
     rows = np.lexsort((-weight, columns["artist"]))
     tracks = pa.table({name: columns[name] for name in TRACKS.names}).take(pa.array(rows)).cast(TRACKS)
     artists = _artists(names.take(pa.array(order)), tracks, tier[order], plays[order])
@@ -188,11 +189,6 @@ def _genres(source: TableSource) -> tuple[tuple[str, ...], Codes]:
     new_code = np.full(len(names), MAX_GENRES - 1)
     new_code[often] = np.arange(MAX_GENRES - 1)
     return (*names.take(pa.array(often)).to_pylist(), "Other"), new_code[code].astype(np.uint8)
-
-
-def _albums(source: TableSource, title: pa.StringArray) -> pa.StringArray:
-    column = source.find(_ALBUM)
-    return title if column is None else pc.coalesce(source.texts(column), title)
 
 
 def _figures(source: TableSource) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def is_document(store: Store, path: str) -> bool:
     if not path.endswith(".json"):
         return False
     head = _head(store, path)
-    return _is_printed(head) and _TIME.search(head) is None
+    return _PRINTED.match(head) is not None and _TIME.search(head) is None
 
 
 def what_else(head: bytes, shown: str) -> str | None:
@@ -68,14 +68,6 @@ def _head(store: Store, path: str) -> bytes:
         head: bytes = (decompressed(opened, how) if how else opened).read(HEAD_BYTES)
         return head
     return b""
-
-
-def _is_array(head: bytes) -> bool:
-    return _ARRAY.match(head) is not None
-
-
-def _is_printed(head: bytes) -> bool:
-    return _PRINTED.match(head) is not None
 
 
 def _is_in_one_line(head: bytes) -> bool:
@@ -104,9 +96,9 @@ def _is_utf16(head: bytes) -> bool:
     return head[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head
 
 
-_KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
-    (_is_array, "it is a JSON array; convert it with: jq -c '.[]' '{file}' > events.jsonl"),
-    (_is_printed, "its JSON is printed over several lines; convert it with: jq -c . '{file}' > events.jsonl"),
+_KINDS: tuple[tuple[Callable[[bytes], object], str], ...] = (
+    (_ARRAY.match, "it is a JSON array; convert it with: jq -c '.[]' '{file}' > events.jsonl"),
+    (_PRINTED.match, "its JSON is printed over several lines; convert it with: jq -c . '{file}' > events.jsonl"),
     (_is_in_one_line, "all objects stand in one line; convert it with: jq -c . '{file}' > events.jsonl"),
     (_has_commas, "its lines end in commas; convert it with: sed 's/,$//' '{file}' > events.jsonl"),
     (_is_utf16, "it is UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 '{file}' > events.jsonl"),

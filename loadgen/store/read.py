@@ -104,7 +104,7 @@ def read_lines(
                 rest = []
             rest.append(piece[end:])
     last = b"".join(rest)
-    if last and cut_off is not None and not _is_record(last):
+    if last and cut_off is not None and not is_record(last):
         cut_off()
     elif last:
         yield last + b"\n"
@@ -178,7 +178,8 @@ def damaged(store: Store, path: str, error: Exception) -> StoreError:
     return StoreError(f"cannot read {path!r} in {store.url}: {why.strip('; ')}; is it damaged, or not whole?")
 
 
-def _is_record(line: bytes) -> bool:
+def is_record(line: bytes) -> bool:
+    """Whether a line is JSON."""
     try:
         orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.config import resolve
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings, resolve
 from loadgen.config.shape_files import MAX_FILE_BYTES, NAMED, shape_spec
 from loadgen.config.shapes import MAX_POINTS, ShapeSpec
 from loadgen.config.values import BadValue

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from loadgen import __version__
 from loadgen.consume.totals import ConsumeCollector, ConsumeTotals, summary
 from loadgen.metrics import CONSUME_METRICS, PROCESS_METRICS
-from loadgen.metrics_endpoint import expose, own_version
+from loadgen.metrics_endpoint import expose
 from tests.scrape import scrape, served
 
 
@@ -75,7 +76,7 @@ def test_the_values_are_those_of_the_totals(collector: ConsumeCollector, url: st
 def test_the_labels_say_what_is_consumed_and_as_whom(url: str) -> None:
     (sample,) = scrape(url)["loadgen_consumer_info"].samples
     assert (sample.value, sample.labels["topic"], sample.labels["group"]) == (1, "songs", "keepers")
-    assert sample.labels["version"] == own_version()
+    assert sample.labels["version"] == __version__
 
 
 def test_a_scrape_before_the_first_event_is_answered(url: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from loadgen.config.settings import ConsumeSettings, RunSettings
+from loadgen.config import ConsumeSettings, RunSettings
 from tests.deploy.files import ALERTS, RECORDED, ROOT, RULE_FILES, RULE_TESTS, RULES, SERVICES, load
 from tests.deploy.promql import is_balanced, known_labels, labels_of, unknown
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from loadgen.cli.commands import CONSUME, DASHBOARD, RUN
-from loadgen.config import KafkaOptions, PipelineSettings, resolve
+from loadgen.config import ConsumeSettings, KafkaOptions, PipelineSettings, resolve
 from loadgen.config.layers import environment
-from loadgen.config.settings import ConsumeSettings
 from loadgen.pipeline.pipeline import consumer_words, dashboard_words, is_timed, producer_words
 
 SETTINGS = PipelineSettings.model_validate(

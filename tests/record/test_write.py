@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings
 from loadgen.errors import OutputUnwritable
 from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.histogram import Sparse

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings
 from loadgen.runner.console import RunConsole
 from loadgen.runner.messages import Plan
 from loadgen.runner.prepare import prepare

@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings
 from loadgen.errors import BrokerUnreachable, LoadgenError
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner import Ended

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings
 from loadgen.event import EventBatch
 from loadgen.extensions import name_of
 from loadgen.kafka.options import KafkaSettings

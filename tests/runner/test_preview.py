@@ -12,8 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from loadgen.config import resolve
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings, resolve
 from loadgen.runner import main
 from loadgen.runner.preview import HEIGHT, WIDTH, as_text, shown_s
 from loadgen.simulate.feed import offered

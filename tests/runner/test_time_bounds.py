@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings
 from loadgen.kafka.topic_config import TimeBounds
 from loadgen.runner.time_bounds import natural_per_s, time_bounds
 from loadgen.simulate.catalog_file import load

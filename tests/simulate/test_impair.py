@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.config.settings import Impairments
+from loadgen.config import Impairments
 from loadgen.event import SESSIONS_PER_LISTENER, EventBatch
 from loadgen.rng import keys_of
 from loadgen.simulate.impair import KINDS, LATE_MEAN_S, MARKS, MAX_HELD, Impairer, OutgoingBatch, n_impaired, unimpaired

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.config.settings import RunSettings
+from loadgen.config import RunSettings
 from loadgen.config.shape_files import NAMED, shape_spec
 from loadgen.simulate.feed import offered
 from loadgen.simulate.pacers import PacerShape

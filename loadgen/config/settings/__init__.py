@@ -4,11 +4,11 @@
 """
 
 from loadgen.config.settings.analysis import AnalyzeSettings, CompareSettings, DashboardSettings, RealismSettings
-from loadgen.config.settings.base import Flag, Settings
+from loadgen.config.settings.base import Settings
 from loadgen.config.settings.check import DoctorSettings, VerifySettings
 from loadgen.config.settings.consume import CompactSettings, ConsumeSettings
 from loadgen.config.settings.pipeline import PipelineSettings
-from loadgen.config.settings.run import Impairments, RunSettings
+from loadgen.config.settings.run import RunSettings
 
 ALL: tuple[type[Settings], ...] = (
     RunSettings,
@@ -23,20 +23,3 @@ ALL: tuple[type[Settings], ...] = (
     RealismSettings,
 )
 """The classes of all commands that have settings."""
-
-__all__ = [
-    "ALL",
-    "AnalyzeSettings",
-    "CompactSettings",
-    "CompareSettings",
-    "ConsumeSettings",
-    "DashboardSettings",
-    "DoctorSettings",
-    "Flag",
-    "Impairments",
-    "PipelineSettings",
-    "RealismSettings",
-    "RunSettings",
-    "Settings",
-    "VerifySettings",
-]

@@ -196,10 +196,6 @@ class CompareSettings(Settings):
             yield Problem("report must be another file than the runs", values, "name another file: compared.html")
 
 
-def _default_store(given: dict[str, Any]) -> str | None:
-    return None if given.get("brokers") else shared.DEFAULT_STORE
-
-
 class DashboardSettings(Settings):
     """The settings of `loadgen dashboard`.
 
@@ -236,7 +232,7 @@ class DashboardSettings(Settings):
             "is --brokers.",
             WHERE_FROM,
         ),
-    ] = Field(default_factory=_default_store)
+    ] = Field(default_factory=lambda given: None if given.get("brokers") else shared.DEFAULT_STORE)
     format: shared.ReadFormats = ()
 
     flow: Annotated[

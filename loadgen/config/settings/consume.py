@@ -25,10 +25,6 @@ from loadgen.config.settings.base import (
 HOW_LONG = "How much at once, how long"
 
 
-def _default_continuous(given: dict[str, Any]) -> bool:
-    return given.get("until_idle_s") is None
-
-
 class ConsumeSettings(Settings):
     """The settings of `loadgen consume`.
 
@@ -99,7 +95,7 @@ class ConsumeSettings(Settings):
     ] = None
     continuous: Annotated[
         bool, Flag("continuous", "", "Go on until stopped. Default, unless there is --until-idle.", HOW_LONG)
-    ] = Field(default_factory=_default_continuous)
+    ] = Field(default_factory=lambda given: given.get("until_idle_s") is None)
 
     config: shared.Config = None
     json_summary: shared.JsonSummary = False

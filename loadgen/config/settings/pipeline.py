@@ -15,14 +15,6 @@ from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOver
 THROUGH = "Which way the events go"
 
 
-def _default_continuous(given: dict[str, Any]) -> bool:
-    return given.get("duration_min") is None
-
-
-def _default_stay() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
 class PipelineSettings(Settings):
     """The settings of `loadgen pipeline`.
 
@@ -37,7 +29,7 @@ class PipelineSettings(Settings):
     ] = None
     continuous: Annotated[
         shared.Continuous, FlagOverride("Go on until Ctrl-C. Default, unless there is --duration.")
-    ] = Field(default_factory=_default_continuous)
+    ] = Field(default_factory=lambda given: given.get("duration_min") is None)
     rate: Annotated[
         shared.Rate, FlagOverride("Events per second: natural, max (not without --brokers), or a number.")
     ] = "natural"
@@ -82,7 +74,7 @@ class PipelineSettings(Settings):
     stay: Annotated[
         bool,
         Flag("stay", "", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", shared.PAGE),
-    ] = Field(default_factory=_default_stay)
+    ] = Field(default_factory=lambda: sys.stdin is not None and sys.stdin.isatty())
 
     drain_timeout_s: Annotated[
         shared.DrainTimeout, FlagOverride("Longest wait at the end in which nothing more is stored.", AROUND)
