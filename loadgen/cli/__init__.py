@@ -16,7 +16,7 @@ from loadgen.cli import catalog
 from loadgen.cli.command import examples
 from loadgen.cli.commands import WITH_SETTINGS
 from loadgen.config.masks import hidden, without_logins
-from loadgen.config.values import nearest
+from loadgen.config.values import did_you_mean
 from loadgen.errors import NO_MEMORY, LoadgenError, lacks_memory
 from loadgen.files import reason
 from loadgen.signals import exit_code_of, listening, stop
@@ -109,10 +109,8 @@ def _usage_line(error: typer.TyperException, words: Sequence[str]) -> str:
     if words[0] == flag.partition("=")[0] and knows:
         return f"a command comes first, got {flag}; write loadgen {knows[0].settings.command} {flag} …"
     if not words[0].startswith("-") and words[0] not in COMMANDS:
-        near = nearest(words[0], COMMANDS)
-        return f"unknown command {hidden(repr(words[0][:80]))}; " + (
-            f"did you mean {near}?" if near else f"one of {', '.join(COMMANDS)}"
-        )
+        step = did_you_mean(words[0], COMMANDS, f"one of {', '.join(COMMANDS)}")
+        return f"unknown command {hidden(repr(words[0][:80]))}; {step}"
     context: Any = getattr(error, "ctx", None)
     path = context.command_path if context else "loadgen"
     return f"{without_logins(error.format_message()).rstrip('.')}; see {path} --help"

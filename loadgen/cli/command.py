@@ -22,7 +22,7 @@ from loadgen.config.layers import OPTIONS
 from loadgen.config.masks import MASK, hidden, is_secret, without_login
 from loadgen.config.settings import ALL
 from loadgen.config.shape_files import in_short
-from loadgen.config.values import nearest, say_duration
+from loadgen.config.values import did_you_mean, say_duration
 from loadgen.signals import exit_code, reason_of
 
 S = TypeVar("S", bound=Settings)
@@ -254,10 +254,9 @@ class Command(Generic[S]):
 
     def _unknown_flag(self, flag: str) -> str:
         others = [f"loadgen {kind.command}" for kind in ALL if flag in spellings(kind)]
-        near = nearest(flag, self.spellings, "--")
         step = (
             renamed(flag, self.spellings)
             or (f"it belongs to {' and '.join(others)}" if others else instead(flag, self.spellings))
-            or (f"did you mean {near}?" if near else f"see loadgen {self.settings.command} --help")
+            or did_you_mean(flag, self.spellings, f"see loadgen {self.settings.command} --help", "--")
         )
         return f"unknown flag {without_login(repr(flag[:80]))}; {step}"

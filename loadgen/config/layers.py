@@ -27,7 +27,7 @@ from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Contradiction, Problem
 from loadgen.config.settings import ALL
 from loadgen.config.settings.base import Settings
-from loadgen.config.values import BadValue, bare_number, nearest
+from loadgen.config.values import BadValue, bare_number, did_you_mean
 from loadgen.errors import UsageError
 
 Layer = list[tuple[str, Any, str]]
@@ -142,10 +142,7 @@ def _contradiction_line(problem: Problem, given: GivenValues) -> str:
 
 def unknown(kind: str, word: str, known: Iterable[str], else_step: str, where: str = "", prefix: str = "") -> str:
     """The line for an unknown word, with the nearest known one."""
-    near = nearest(word, known, prefix)
-    return f"unknown {kind} {without_login(repr(word[:80]))}{where}; " + (
-        f"did you mean {near}?" if near else else_step
-    )
+    return f"unknown {kind} {without_login(repr(word[:80]))}{where}; {did_you_mean(word, known, else_step, prefix)}"
 
 
 def shown(value: Any) -> str:
@@ -347,6 +344,26 @@ def read_toml(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{file} is not TOML: {reason}; write lines such as users = 50000") from None
+
+
+def problem_lines(what: str, error: ValidationError) -> Iterator[str]:
+    """A line for each problem of a file's content, or for each line of a rule for all of it: place, rule, value."""
+    problems = error.errors(include_url=False, include_context=False)
+    for problem in problems:
+        place, rule = problem["loc"], problem["msg"].removeprefix("Value error, ")
+        if not place:
+            yield from (f"{what}: {line}" for line in rule.splitlines())
+        elif not any(len(one["loc"]) > len(place) and one["loc"][: len(place)] == place for one in problems):
+            # a list counts as empty if all its items are wrong
+            yield f"{what}: {'.'.join(map(str, place))}: {rule}, got {_short(problem['input'])}; mend this value"
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4,300 digits has no text
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def environment(given: Mapping[str, str], options: Options) -> dict[str, str]:

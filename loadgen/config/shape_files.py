@@ -14,7 +14,7 @@ from typing import Any
 from loadgen.config import names
 from loadgen.config.masks import hidden
 from loadgen.config.shapes import MAX_POINTS, Points, ShapeSpec, checked_points, spec_of, within
-from loadgen.config.values import BadValue, nearest
+from loadgen.config.values import BadValue, did_you_mean
 
 NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "constant": ("R throughout", {"phase": [{"kind": "hold", "at": 1, "for": "100%"}]}),
@@ -63,8 +63,8 @@ def shape_spec(value: Any) -> ShapeSpec:
         return shape_spec({"name": value, **NAMED[value][1]})
     if isinstance(value, str) and value.lower().endswith((".toml", ".csv")):
         return _of_file(names.path(value))
-    near = nearest(value, NAMED) if isinstance(value, str) else None
-    raise BadValue(f"must be {', '.join(NAMED)} or a .toml or .csv file", f"did you mean {near}?" if near else _STEP)
+    step = did_you_mean(value, NAMED, _STEP) if isinstance(value, str) else _STEP
+    raise BadValue(f"must be {', '.join(NAMED)} or a .toml or .csv file", step)
 
 
 def in_short(public: dict[str, Any]) -> str | dict[str, Any]:

@@ -206,10 +206,8 @@ def _check_keys(table: Any, known: tuple[str, ...]) -> None:
         raise BadValue("must be a table", 'write for example kind = "hold", at = 1, for = 30')
     for key in table:
         if key not in known:
-            near = values.nearest(str(key), known)
-            raise BadValue(
-                f"must have no key {str(key)[:40]!r}", f"did you mean {near}?" if near else f"known: {', '.join(known)}"
-            )
+            step = values.did_you_mean(str(key), known, f"known: {', '.join(known)}")
+            raise BadValue(f"must have no key {str(key)[:40]!r}", step)
 
 
 def _phase(table: Any, before: Level, read_points: ReadPoints) -> Phase:

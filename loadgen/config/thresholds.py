@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from loadgen.config.values import BadValue, duration, nearest
+from loadgen.config.values import BadValue, did_you_mean, duration
 
 LATENCIES = {name: name for name in ("ack", "intended_to_ack", "schedule_lag")} | {"latency": "intended_to_ack"}
 COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
@@ -165,7 +165,7 @@ def figure_named(text: str) -> Figure:
         percent = _percent(call[1])
         if percent is not None:
             return Figure(call[1], of, percent / 100)
-    raise BadValue("must name figures that there are", _did_you_mean(text))
+    raise BadValue("must name figures that there are", _nearest(text))
 
 
 def _percent(text: str) -> float | None:
@@ -177,7 +177,7 @@ def _percent(text: str) -> float | None:
     return percent if 0 < percent < 100 else None
 
 
-def _did_you_mean(text: str) -> str:
+def _nearest(text: str) -> str:
     if text.startswith(("p100(", "p0(")):
         return f"a percentile is between 0 and 100: the largest is max({text.partition('(')[2]}"
     if text in ("mean", "max") or _percent(text) is not None:
@@ -185,9 +185,9 @@ def _did_you_mean(text: str) -> str:
     if text in LATENCIES:
         return f"say which figure of it: p99({text}), mean({text}) or max({text})"
     calls = [f"{name}({of})" for of in LATENCIES for name in ("p50", "p90", "p95", "p99", "p999", "mean", "max")]
-    near = nearest(text, [*COUNTS, *RATES, *GAUGES, *calls])
     known = f"pNN, mean or max of {', '.join(LATENCIES)}; {', '.join((*COUNTS, *RATES, *GAUGES))}"
-    return f"there is no {text[:40]!r}: " + (f"did you mean {near}?" if near else f"there are {known}")
+    step = did_you_mean(text, [*COUNTS, *RATES, *GAUGES, *calls], f"there are {known}")
+    return f"there is no {text[:40]!r}: {step}"
 
 
 def _value(text: str, figure: Figure) -> tuple[float, Figure | None]:

@@ -5,6 +5,7 @@ the setting. A bad value raises BadValue with the rule and what to write instead
 """
 
 import difflib
+import math
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -73,6 +74,12 @@ def nearest(word: str, known: Iterable[str], prefix: str = "") -> str | None:
     return bare[found[0]] if found else None
 
 
+def did_you_mean(word: str, known: Iterable[str], otherwise: str, prefix: str = "") -> str:
+    """The next step for an unknown word: the nearest known one, or something else."""
+    near = nearest(word, known, prefix)
+    return f"did you mean {near}?" if near else otherwise
+
+
 def read_number(value: Any) -> Decimal | None:
     """A number from 50000, 50_000, 0.5, 50k, 1.5M, 2e6 or a Python number; None when it is none."""
     if isinstance(value, bool):
@@ -83,46 +90,35 @@ def read_number(value: Any) -> Decimal | None:
     return Decimal(match[1].replace("_", "")) * _FACTORS[match[2].lower()] if match else None
 
 
-def _bounded(number: Decimal | None, low: float, high: float) -> bool:
-    return number is not None and low <= number <= high
+def _number(
+    read: Callable[[Any], Decimal | None], low: float, high: float, rule: str, example: str, kind: type
+) -> Parser:
+    """A parser of numbers low..high, which are whole if `kind` is int."""
+
+    def parse(value: Any) -> Any:
+        number = read(value)
+        if number is None or not low <= number <= high or (kind is int and number != int(number)):
+            raise BadValue(rule, f"write for example {example}")
+        return kind(number)
+
+    return parse
 
 
 def count(low: int, high: int, example: str) -> Parser:
     """A parser of whole numbers low..high: 50000, 50_000, 50k, 1.5M."""
-
-    def parse(value: Any) -> int:
-        number = read_number(value)
-        if number is None or not _bounded(number, low, high) or number != int(number):
-            raise BadValue(f"must be a whole number {low:,}..{high:,}", f"write for example {example}")
-        return int(number)
-
-    return parse
+    return _number(read_number, low, high, f"must be a whole number {low:,}..{high:,}", example, int)
 
 
 def positive(high: float, example: str) -> Parser:
     """A parser of numbers above 0, up to high."""
-
-    def parse(value: Any) -> float:
-        number = read_number(value)
-        if number is None or not _bounded(number, 0, high) or number == 0:
-            raise BadValue(f"must be a number above 0, at most {high:,.0f}", f"write for example {example}")
-        return float(number)
-
-    return parse
+    rule = f"must be a number above 0, at most {high:,.0f}"
+    return _number(read_number, math.ulp(0.0), high, rule, example, float)
 
 
 def size(low_bytes: int, high_bytes: int, example: str) -> Parser:
     """A parser of sizes in bytes: 131072, 64k, 128M, 1.5GiB; k, M, G and T are powers of 1024."""
-
-    def parse(value: Any) -> int:
-        found = size_bytes(value)
-        if found is None or not low_bytes <= found <= high_bytes or found != int(found):
-            raise BadValue(
-                f"must be a size of {_say_size(low_bytes)} to {_say_size(high_bytes)}", f"write for example {example}"
-            )
-        return int(found)
-
-    return parse
+    rule = f"must be a size of {_say_size(low_bytes)} to {_say_size(high_bytes)}"
+    return _number(size_bytes, low_bytes, high_bytes, rule, example, int)
 
 
 def size_bytes(value: Any) -> Decimal | None:
@@ -261,8 +257,8 @@ def choice(*names: str) -> Parser:
     def parse(value: Any) -> str:
         if isinstance(value, str) and value in names:
             return value
-        near = nearest(value, names) if isinstance(value, str) else None
-        step = f"did you mean {near}?" if near else f"write for example {names[0]}"
+        word = value if isinstance(value, str) else ""
+        step = did_you_mean(word, names, f"write for example {names[0]}")
         raise BadValue(f"must be one of {', '.join(names)}", step)
 
     return parse

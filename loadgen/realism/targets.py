@@ -4,7 +4,6 @@ In: a path (or None for the included file). Out: targets, or one UsageError that
 """
 
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from loadgen.config.layers import read_toml
-from loadgen.config.values import nearest
+from loadgen.config.layers import problem_lines, read_toml
+from loadgen.config.values import did_you_mean
 from loadgen.errors import UsageError
 from loadgen.event import DAY_MS
 from loadgen.realism.observed import ObservedListening
@@ -26,8 +25,7 @@ Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 def _known(name: str) -> str:
     if name not in STATISTICS:
-        near = nearest(name, STATISTICS)
-        raise ValueError("unknown statistic; " + (f"did you mean {near}?" if near else "see the shipped targets.toml"))
+        raise ValueError(f"unknown statistic; {did_you_mean(name, STATISTICS, 'see the shipped targets.toml')}")
     return name
 
 
@@ -143,29 +141,9 @@ def checked(content: dict[str, Any], path: Path | None) -> Targets:
     try:
         return Targets.model_validate(content)
     except ValidationError as error:
-        raise UsageError("\n".join(_described(path, error))) from None
+        raise UsageError("\n".join(problem_lines(f"targets file {path}", error))) from None
 
 
 def shipped() -> dict[str, Any]:
     """The content of the shipped file."""
     return tomllib.loads(resources.files("loadgen.realism").joinpath("targets.toml").read_text("utf-8"))
-
-
-def _described(path: Path | None, error: ValidationError) -> Iterator[str]:
-    """One line per problem: the place, the rule, the value."""
-    problems = error.errors(include_url=False, include_context=False)
-    for problem in problems:
-        n = len(problem["loc"])
-        if any(len(one["loc"]) > n and one["loc"][:n] == problem["loc"] for one in problems):
-            continue  # a list counts as empty if all its items are wrong
-        where = ".".join(str(part) for part in problem["loc"]) or "the file"
-        rule = problem["msg"].removeprefix("Value error, ")
-        yield f"targets file {path}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
-
-
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more than 4,300 digits has no text
-        return f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."

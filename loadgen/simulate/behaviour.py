@@ -7,7 +7,6 @@ of the same name.
 
 import os
 import tomllib
-from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from importlib import resources
@@ -25,6 +24,7 @@ from pydantic import (
 )
 
 from loadgen import extensions
+from loadgen.config.layers import problem_lines
 from loadgen.config.names import Profile
 from loadgen.errors import UsageError
 from loadgen.event import PAGES, Page, Pages
@@ -259,7 +259,7 @@ class Behaviour(Section):
         try:
             return cls.of(_merged(content, changes))
         except ValidationError as error:
-            raise UsageError("\n".join(_described(what, error))) from None
+            raise UsageError("\n".join(problem_lines(what, error))) from None
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> Self:
@@ -327,22 +327,3 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         known = base.get(name)
         merged[name] = {**known, **section} if isinstance(known, dict) and isinstance(section, dict) else section
     return merged
-
-
-def _described(what: str, error: ValidationError) -> Iterator[str]:
-    """One line per problem: where, the rule, what was found."""
-    for problem in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in problem["loc"]) or "the file"
-        rule = problem["msg"].removeprefix("Value error, ")
-        if not problem["loc"]:
-            yield from (f"{what}: {line}" for line in rule.splitlines())
-            continue
-        yield f"{what}: {where}: {rule}, got {_short(problem['input'])}; mend this value"
-
-
-def _short(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more than 4,300 digits has no text
-        return f"a {type(value).__name__}"
-    return text if len(text) <= 80 else f"{text[:77]}..."
