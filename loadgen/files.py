@@ -68,11 +68,7 @@ def check_writable(folder: str | os.PathLike[str], next_step: str | None = None)
 
 
 def has_mark(path: Path, *marks: bytes) -> bool:
-    """Whether one of these stands in the first bytes of a file.
-
-    Raises:
-        OutputUnwritable: it cannot be read.
-    """
+    """Whether one of these stands in the first bytes of a file. Raises OutputUnwritable: it cannot be read."""
     try:
         with path.open("rb") as file:
             head = file.read(4096)

@@ -55,11 +55,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to read.
-
-    Attributes:
-        day: of its folder, days since 1970; None outside of such folders.
-    """
+    """A file to read; `day`: of its folder, days since 1970; None outside of such folders."""
 
     store: Store
     path: str
@@ -95,11 +91,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A store, or a part of one, or a folder of loose files.
-
-    Attributes:
-        prefix: a folder in it; empty for all.
-    """
+    """A store, or a part of one, or a folder of loose files; `prefix`: a folder in it; empty for all."""
 
     store: Store
     prefix: str = ""

@@ -72,11 +72,7 @@ ADDED_UP = {
 
 
 def grouping(facts: str, interval: Interval) -> str:
-    """The SQL that counts all combinations at once.
-
-    Args:
-        facts: a source with the columns of FACTS and `minute`.
-    """
+    """The SQL that counts all combinations at once; `facts`: a source with the columns of FACTS and `minute`."""
     keys = [key for some in COMBINATIONS.values() for key in some]
     kind = " + ".join(f"{1 << place} * grouping({some[0]})" for place, some in enumerate(COMBINATIONS.values()))
     counts = ", ".join(f"{sql} AS {name}" for name, sql in COUNTS.items())
@@ -125,20 +121,12 @@ class EventReading:
 
 
 class CombinationCounts:
-    """Counts combinations, batch by batch.
-
-    Attributes:
-        fields: the fields read of a record, see `events.FIELDS`.
-    """
+    """Counts combinations, batch by batch; `fields`: the fields read of a record, see `events.FIELDS`."""
 
     fields: ClassVar[Mapping[str, str]] = events.FIELDS
 
     def __init__(self, interval: Interval, spill: Path | None, known: KnownFormats = OWN) -> None:
-        """Begin.
-
-        Args:
-            spill: an empty folder for what does not fit into memory; None if all must fit.
-        """
+        """Begin; `spill`: an empty folder for what does not fit into memory; None if all must fit."""
         self.known = known
         self.reading = EventReading()
         self.interval = interval

@@ -102,11 +102,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class ShapeSpec:
-    """A complete shape.
-
-    Attributes:
-        repeats: whether it starts over in a longer run; else the last rate is held.
-    """
+    """A complete shape; `repeats`: whether it starts over in a longer run; else the last rate is held."""
 
     name: str
     phases: tuple[Phase, ...]

@@ -287,11 +287,7 @@ class Latency:
         self._seconds: deque[_SecondOfAges] = deque()
 
     def add(self, times_ms: Int64s, now_s: float) -> None:
-        """Record events that were read now.
-
-        Args:
-            times_ms: int64, the events' own times, milliseconds since 1970.
-        """
+        """Record events that were read now; `times_ms`: int64, the events' own times, milliseconds since 1970."""
         if len(times_ms) == 0:
             return
         ages_s = now_s - times_ms / 1000
@@ -332,11 +328,7 @@ PLAYS = pa.array(STARTS)
 
 
 class Aggregates:
-    """The metrics of all events so far.
-
-    Attributes:
-        n_unreadable: records that are not events.
-    """
+    """The metrics of all events so far; `n_unreadable`: records that are not events."""
 
     def __init__(self) -> None:
         self.n_events = 0

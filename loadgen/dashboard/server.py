@@ -65,11 +65,7 @@ LOG_EVERY_S = 60.0
 
 
 def app_of(answers: Answers, host: str) -> App:
-    """The application.
-
-    Args:
-        host: the address of the server; on loopback, only requests that name it are answered.
-    """
+    """The application; `host`: the address of the server; on loopback, only requests that name it are answered."""
 
     async def figures(request: Request) -> Response:
         return _json(answers.figures())

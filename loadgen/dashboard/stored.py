@@ -164,11 +164,7 @@ class _Batch:
 
 
 class StoredEvents:
-    """Reads a store.
-
-    Attributes:
-        unread: None, because a store has no messages.
-    """
+    """Reads a store; `unread`: None, because a store has no messages."""
 
     unread: int | None = None
 

@@ -38,11 +38,7 @@ GONE = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 
 
 class TopicEvents:
-    """Reads a topic.
-
-    Attributes:
-        unread: messages not read yet, as of the brokers' latest answer; None before it.
-    """
+    """Reads a topic; `unread`: messages not read yet, as of the brokers' latest answer; None before it."""
 
     def __init__(self, kafka: KafkaSettings, begin: Begin, clock: Callable[[], float] = time.monotonic) -> None:
         self.state = SourceState()

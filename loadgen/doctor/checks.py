@@ -46,11 +46,7 @@ class Mark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check has found.
-
-    Attributes:
-        next_step: what to do about it; empty where there is nothing to be done.
-    """
+    """What a check has found; `next_step`: what to do about it; empty where there is nothing to be done."""
 
     name: str
     mark: Mark
@@ -233,11 +229,7 @@ def _remove_tree(path: str) -> None:
 
 
 class Scratch:
-    """A folder inside the store that no reader looks into.
-
-    Attributes:
-        has_answered: whether the store has taken a file.
-    """
+    """A folder inside the store that no reader looks into; `has_answered`: whether the store has taken a file."""
 
     def __init__(self, url: str, token: str) -> None:
         """Name it; raises UsageError where the URL is none."""

@@ -52,11 +52,7 @@ def events(mark: str, now_ms: int) -> list[bytes]:
 
 
 def produce(kafka: KafkaSettings, mark: str) -> SentMarks:
-    """Send the events.
-
-    Raises:
-        LoadgenError: the broker does not take all of them.
-    """
+    """Send the events. Raises LoadgenError: the broker does not take all of them."""
     monitor = Monitor(kafka.options)
     config: dict[str, Any] = {**client_config(kafka), "acks": "all", **monitor.callbacks()}
     stamps: list[int] = []

@@ -19,11 +19,7 @@ N_PARTITIONS = 4
 
 
 class EmbeddedBroker:
-    """A small Kafka cluster inside this process.
-
-    Attributes:
-        address: "127.0.0.1:PORT,…", for --brokers.
-    """
+    """A small Kafka cluster inside this process; `address`: "127.0.0.1:PORT,…", for --brokers."""
 
     def __init__(self, topic: str, partitions: int = N_PARTITIONS, *, n_brokers: int = 1) -> None:
         """Start it, and make the topic.

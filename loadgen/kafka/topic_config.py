@@ -37,11 +37,7 @@ SMALL_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class TopicProblem:
-    """What does not suit a run.
-
-    Attributes:
-        is_fatal: no event would be delivered.
-    """
+    """What does not suit a run; `is_fatal`: no event would be delivered."""
 
     said: str
     step: str

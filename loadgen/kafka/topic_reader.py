@@ -74,11 +74,7 @@ def list_offsets(
 
 
 def end_offsets(settings: KafkaSettings, n_partitions: int) -> dict[int, int]:
-    """The offset behind the last committed message of each partition.
-
-    Raises:
-        BrokerUnreachable: no answer.
-    """
+    """The offset behind the last committed message of each partition. Raises BrokerUnreachable: no answer."""
     partitions = [TopicPartition(settings.topic, number) for number in range(n_partitions)]
     try:
         return list_offsets(admin_client(settings), partitions)
@@ -97,11 +93,7 @@ class TopicReader:
     def __init__(
         self, settings: KafkaSettings, config: Mapping[str, Any], isolation: IsolationLevel = COMMITTED
     ) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            isolation: which end of a partition is meant, see `list_offsets`.
-        """
+        """Connect to nothing yet; `isolation`: which end of a partition is meant, see `list_offsets`."""
         self.started: set[int] = set()
         self.unread: set[int] = set()
         self._paused: set[int] = set()

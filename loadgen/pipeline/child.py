@@ -29,18 +29,10 @@ TAIL_BYTES = 4000
 
 
 class Child:
-    """A process that ends with this one.
-
-    Attributes:
-        log: the file with its output.
-    """
+    """A process that ends with this one; `log`: the file with its output."""
 
     def __init__(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        """Start it.
-
-        Args:
-            log: its output is appended to this file.
-        """
+        """Start it; `log`: its output is appended to this file."""
         command = [sys.executable, "-m", "loadgen.pipeline.child", str(os.getpid()), *words]
         self.began_s, self.log = time.monotonic(), log
         with log.open("ab") as file:

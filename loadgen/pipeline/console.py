@@ -100,11 +100,7 @@ class RestartCounter:
 
 @dataclass(slots=True)
 class PipelineMetrics:
-    """The progress of a pipeline.
-
-    Attributes:
-        lag: consumer lag, messages; None if unknown.
-    """
+    """The progress of a pipeline; `lag`: consumer lag, messages; None if unknown."""
 
     sent: RestartCounter = field(default_factory=RestartCounter)
     stored: RestartCounter = field(default_factory=RestartCounter)

@@ -58,11 +58,7 @@ class Number(_Table):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The extent of the events.
-
-    Attributes:
-        days: from the first event to the last.
-    """
+    """The extent of the events; `days`: from the first event to the last."""
 
     n_listeners: int
     days: float

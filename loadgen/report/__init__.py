@@ -17,11 +17,7 @@ PAGE_MARK = b'<meta name="generator" content="loadgen'
 
 
 def check_report(path: Path) -> None:
-    """Find out before the run whether the page can be written there.
-
-    Raises:
-        OutputUnwritable: it cannot.
-    """
+    """Find out before the run whether the page can be written there. Raises OutputUnwritable: it cannot."""
     from loadgen.files import check_writable, unwritable
 
     check_writable(path.parent)

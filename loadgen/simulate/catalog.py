@@ -56,11 +56,7 @@ _SCRIPTS = {
 
 @dataclass(frozen=True, slots=True)
 class CatalogSettings:
-    """What a built catalogue depends on.
-
-    Attributes:
-        n_tracks: MIN_TRACKS..MAX_TRACKS.
-    """
+    """What a built catalogue depends on; `n_tracks`: MIN_TRACKS..MAX_TRACKS."""
 
     n_tracks: int = 800_000
     seed: int = 1
@@ -131,11 +127,7 @@ def build(settings: CatalogSettings, progress: Progress | None = None) -> Conten
 
 
 def imported_folder(cache_dir: Path, name: str) -> Path:
-    """The folder of the imported catalogue of this name.
-
-    Raises:
-        CatalogError: the name is not fit for a folder.
-    """
+    """The folder of the imported catalogue of this name. Raises CatalogError: the name is not fit for a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise CatalogError(
             f"a catalogue's name must begin with a letter or digit, then a-z A-Z 0-9 . _ -, got {name!r}; "
@@ -145,11 +137,7 @@ def imported_folder(cache_dir: Path, name: str) -> Path:
 
 
 def open_imported(name: str, cache_dir: Path) -> Catalog:
-    """Open the catalogue that was imported under this name.
-
-    Raises:
-        CatalogError: there is none, or it is damaged.
-    """
+    """Open the catalogue that was imported under this name. Raises CatalogError: there is none, or it is damaged."""
     found = [path for path in imported_folder(cache_dir, name).glob("*.arrow") if _IMPORTED.fullmatch(path.name)]
     if not found:
         known = ", ".join(sorted(path.name for path in (cache_dir / "imported").glob("*"))) or "none yet"

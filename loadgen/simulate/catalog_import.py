@@ -61,11 +61,7 @@ Codes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import has done.
-
-    Attributes:
-        n_left_out: rows that are not; left_out: why, a row may be in several.
-    """
+    """What an import has done; `n_left_out`: rows that are not; left_out: why, a row may be in several."""
 
     path: Path
     n_artists: int

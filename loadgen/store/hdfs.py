@@ -53,11 +53,7 @@ _UNREACHABLE = "are the NameNode and the DataNodes up, and the address right? Th
 
 
 def in_words(doing: str, error: BaseException) -> StoreError:
-    """The error to show.
-
-    Args:
-        doing: what was tried with what, such as "read 'hdfs://…/a'".
-    """
+    """The error to show; `doing`: what was tried with what, such as "read 'hdfs://…/a'"."""
     java = _JAVA.search(str(error))
     name, text = java.groups() if java else (type(error).__name__, str(error))
     what = re.split(r"\n|\\n", text, maxsplit=1)[0].strip() or name

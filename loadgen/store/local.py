@@ -183,11 +183,7 @@ def _in_words(command: str, path: str) -> Iterator[None]:
 
 
 def _status(path: str) -> os.stat_result | None:
-    """Of a file; None where it is not there.
-
-    Raises:
-        IsADirectoryError: a folder is there.
-    """
+    """Of a file; None where it is not there. Raises IsADirectoryError: a folder is there."""
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

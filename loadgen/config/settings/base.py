@@ -28,11 +28,7 @@ AROUND = "Around the run"
 
 @dataclass(frozen=True)
 class RequiredMessage:
-    """The message for a missing setting that has no default.
-
-    Attributes:
-        rule: "consume needs a broker".
-    """
+    """The message for a missing setting that has no default; `rule`: "consume needs a broker"."""
 
     rule: str
     next_step: str
