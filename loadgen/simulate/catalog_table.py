@@ -32,57 +32,6 @@ class BadLine(Exception):
     """The file cannot be understood from a line on; the text names the line, and says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class CsvRows:
-    """What is in a file.
-
-    Attributes:
-        table: string columns; an empty value is an empty string.
-        lines: int64, the line of the file where each row begins, counted from 1.
-        uneven: rows that do not have as many values as the header: their lines, and how many values.
-    """
-
-    table: pa.Table
-    lines: npt.NDArray[np.int64]
-    uneven: list[tuple[int, int]]
-
-
-def read_csv(path: Path) -> CsvRows:
-    """Read all rows.
-
-    Raises:
-        BadLine: a quote is not closed or stray, two columns have one name, or a line is not UTF-8.
-        OSError: the file cannot be read.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _rows_of(file, _delimiter_of(path))
-    except UnicodeDecodeError as problem:
-        raise BadLine(f"line {_first_line_not_utf8(path)} is not UTF-8; save the file as UTF-8") from problem
-
-
-def _rows_of(file: TextIO, delimiter: str) -> CsvRows:
-    rows = _numbered(file, delimiter)
-    _, names = next(rows, (1, []))
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadLine(f"line 1 names the column {twice!r} twice; rename one")
-    schema = pa.schema([(name, pa.string()) for name in names])
-    batches, lines, uneven = [], [], []
-    held: list[list[str]] = []
-    for line, row in rows:
-        if len(row) != len(names):
-            uneven.append((line, len(row)))
-            continue
-        held.append(row)
-        lines.append(line)
-        if len(held) == ROWS_AT_ONCE:
-            batches.append(_batch(schema, held))
-            held = []
-    batches.append(_batch(schema, held))
-    return CsvRows(pa.Table.from_batches(batches, schema), np.array(lines, np.int64), uneven)
-
-
 def _batch(schema: pa.Schema, rows: list[list[str]]) -> pa.RecordBatch:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.record_batch([pa.array(column, pa.string()) for column in columns], schema)
@@ -317,11 +266,35 @@ def _read_parquet(path: Path) -> TableSource:
 
 def _read_csv(path: Path) -> TableSource:
     """All columns as text: what a column holds is judged here, with line numbers, not guessed from its beginning."""
-    found = read_csv(path)
-    source = TableSource(path, found.table, found.lines, "line")
-    if not found.uneven:
-        return source
-    lines = [line for line, _ in found.uneven[: _SHOWN_ROWS + 1]]
-    rule = f"each row must have a value for each of {len(found.table.column_names)} columns"
-    uneven = LeftOut(rule, f"{found.uneven[0][1]}", len(found.uneven), where("line", lines))
-    return replace(source, left_out=(uneven,), n_left_out=len(found.uneven))
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _of_rows(path, _numbered(file, _delimiter_of(path)))
+    except UnicodeDecodeError as problem:
+        raise BadLine(f"line {_first_line_not_utf8(path)} is not UTF-8; save the file as UTF-8") from problem
+
+
+def _of_rows(path: Path, rows: Iterator[tuple[int, list[str]]]) -> TableSource:
+    _, names = next(rows, (1, []))
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadLine(f"line 1 names the column {twice!r} twice; rename one")
+    schema = pa.schema([(name, pa.string()) for name in names])
+    batches, lines = [], []
+    uneven: list[tuple[int, int]] = []
+    held: list[list[str]] = []
+    for line, row in rows:
+        if len(row) != len(names):
+            uneven.append((line, len(row)))
+            continue
+        held.append(row)
+        lines.append(line)
+        if len(held) == ROWS_AT_ONCE:
+            batches.append(_batch(schema, held))
+            held = []
+    table = pa.Table.from_batches([*batches, _batch(schema, held)], schema)
+    left_out = []
+    if uneven:
+        shown = where("line", [line for line, _ in uneven[: _SHOWN_ROWS + 1]])
+        rule = f"each row must have a value for each of {len(names)} columns"
+        left_out.append(LeftOut(rule, f"{uneven[0][1]}", len(uneven), shown))
+    return TableSource(path, table, np.array(lines, np.int64), "line", tuple(left_out), len(uneven))
