@@ -80,31 +80,8 @@ THRESHOLD_BROKEN = Metric(
 )
 SIMULATED_TIME = Metric("loadgen_simulated_timestamp_seconds", "gauge", "Time of the latest event, seconds since 1970.")
 
-RUN_METRICS = (
-    RUN_INFO,
-    RUN_START,
-    ELAPSED,
-    EVENTS_SCHEDULED,
-    EVENTS_PLANNED,
-    EVENTS,
-    IMPAIRED,
-    REPEATED,
-    BYTES,
-    IN_FLIGHT,
-    ACK,
-    INTENDED_TO_ACK,
-    SCHEDULE_LAG,
-    ACTIVE_USERS,
-    TARGET_RATE,
-    ACHIEVED_RATE,
-    ROUND_TRIP,
-    WORKER_UP,
-    WORKER_RESTARTS,
-    WORKER_CPU,
-    WORKER_TIME,
-    THRESHOLD_BROKEN,
-    SIMULATED_TIME,
-)
+RUN_METRICS = tuple(one for one in tuple(globals().values()) if isinstance(one, Metric))
+"""All metrics above."""
 
 CONSUMER_INFO = Metric(
     "loadgen_consumer_info", "gauge", "Always 1: the labels say what is consumed.", ("version", "topic", "group")
@@ -130,21 +107,8 @@ LAST_EVENT = Metric(
     "loadgen_last_event_timestamp_seconds", "gauge", "Time of the latest event read, seconds since 1970; NaN before."
 )
 
-CONSUME_METRICS = (
-    CONSUMER_INFO,
-    CONSUMER_ELAPSED,
-    CONSUMER_LAG,
-    UNSTORED,
-    CONSUMED,
-    PUBLISHED_EVENTS,
-    PUBLISHED_FILES,
-    PUBLISHED_BYTES,
-    PUBLISH,
-    DEAD_LETTERS,
-    REBALANCES,
-    STORE_RETRIES,
-    LAST_EVENT,
-)
+CONSUME_METRICS = tuple(one for one in tuple(globals().values()) if isinstance(one, Metric) and one not in RUN_METRICS)
+"""All metrics between `RUN_METRICS` and here."""
 
 PROCESS_METRICS = (
     Metric("process_cpu_seconds", "counter", "Total user and system CPU time spent in seconds."),
