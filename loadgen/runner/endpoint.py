@@ -19,7 +19,7 @@ from loadgen.simulate.impair import KINDS
 
 if TYPE_CHECKING:
     from loadgen.runner.messages import Plan
-    from loadgen.runner.team import Team, WorkerHandle
+    from loadgen.runner.team import Team
 
 
 def info_of(plan: "Plan") -> tuple[str, ...]:
@@ -29,29 +29,6 @@ def info_of(plan: "Plan") -> tuple[str, ...]:
     told = (plan.run_id, __version__, settings.format, settings.seed, settings.shard)
     shape = settings.curve or "none"
     return tuple(map(str, (*told, settings.users, settings.workers, rate, shape)))
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """One worker, all its incarnations.
-
-    Attributes:
-        name: its number.
-        up: whether it makes events now.
-        restarts: how often it was started again.
-        cpu_s: CPU time.
-    """
-
-    name: str
-    up: bool
-    restarts: int
-    cpu_s: float
-
-    @classmethod
-    def of(cls, member: "WorkerHandle") -> "WorkerState":
-        """The state of this member of the team."""
-        cpu_s = sum(incarnation.cpu_s for incarnation in member.incarnations())
-        return cls(str(member.index), member.ready and not member.done, len(member.finalized), cpu_s)
 
 
 @dataclass(slots=True, eq=False)  # the registry wants to hash it
@@ -65,7 +42,7 @@ class RunCollector:
         broken: threshold, as it was written → whether it is broken by now.
         totals, elapsed_s: the latest that the coordinator handed over.
         start_s: the schedule's zero, seconds since 1970; nan before.
-        workers: as they were when the totals came.
+        workers: number → whether it makes events, restarts, and CPU seconds, as they were when the totals came.
     """
 
     team: "Team"
@@ -75,13 +52,20 @@ class RunCollector:
     totals: Totals = field(default_factory=Totals)
     elapsed_s: float = 0.0
     start_s: float = math.nan
-    workers: list[WorkerState] = field(default_factory=list)
+    workers: dict[tuple[str], tuple[float, int, float]] = field(default_factory=dict)
     _most: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def watch(self, totals: Totals, elapsed_s: float) -> None:
         """Take the latest totals."""
         self.totals, self.elapsed_s = totals, elapsed_s
-        self.workers = [WorkerState.of(member) for member in self.team.members]
+        self.workers = {
+            (str(member.index),): (
+                float(member.ready and not member.done),
+                len(member.finalized),
+                sum(incarnation.cpu_s for incarnation in member.incarnations()),
+            )
+            for member in self.team.members
+        }
         if math.isnan(self.start_s) and elapsed_s > 0:
             self.start_s = time.time() - elapsed_s
 
@@ -130,10 +114,9 @@ class RunCollector:
         yield histogram(metrics.SCHEDULE_LAG, {(): totals.schedule_lag_s})
 
     def _of_workers(self, totals: Totals) -> Iterator[Any]:
-        workers, spent = self.workers, totals.seconds
-        yield family(metrics.WORKER_UP, {(worker.name,): float(worker.up) for worker in workers})
-        yield family(metrics.WORKER_RESTARTS, {(worker.name,): worker.restarts for worker in workers})
-        yield family(metrics.WORKER_CPU, {(worker.name,): worker.cpu_s for worker in workers})
+        for place, metric in enumerate((metrics.WORKER_UP, metrics.WORKER_RESTARTS, metrics.WORKER_CPU)):
+            yield family(metric, {labels: state[place] for labels, state in self.workers.items()})
+        spent = totals.seconds
         yield family(metrics.WORKER_TIME, {(name,): getattr(spent, name) for name in spent.__slots__})
 
     def _never_less(self, metric: metrics.Metric, values: Mapping[tuple[str, ...], float]) -> Any:

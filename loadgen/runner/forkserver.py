@@ -23,7 +23,11 @@ def start_fork_server() -> None:
     Raises:
         LoadgenError: the limit of open files or of address space is too low for a run.
     """
-    _check_open_files()
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_FILES:
+        raise LoadgenError(
+            f"a run needs at least {LEAST_FILES} open files, and the system allows {allowed}; raise `ulimit -n`"
+        )
     check_address_space()  # the server itself has no way to report it
     context().set_forkserver_preload(PRELOADED)
     with held_back():  # workers inherit the mask
@@ -33,11 +37,3 @@ def start_fork_server() -> None:
 def context() -> ForkServerContext:
     """How workers are started."""
     return multiprocessing.get_context("forkserver")
-
-
-def _check_open_files() -> None:
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed != resource.RLIM_INFINITY and allowed < LEAST_FILES:
-        raise LoadgenError(
-            f"a run needs at least {LEAST_FILES} open files, and the system allows {allowed}; raise `ulimit -n`"
-        )

@@ -1,4 +1,4 @@
-"""What the coordinator and its workers say to each other over their pipe.
+"""The messages between the coordinator and its workers.
 
 coordinator → worker: Go, Drain, Written.      worker → coordinator: Ready, Samples, Snapshot (cumulative), Chunk.
 """
@@ -25,7 +25,7 @@ STUCK_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is decided before the workers start, the same for each of them.
+    """What is decided before the workers start, the same for each of them.
 
     Attributes:
         run_id: names the run's files and manifest.
@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a worker that died leaves to its successor.
+    """Where the successor of a worker that died goes on.
 
     Attributes:
         completed: sink name → int64[number of partitions], events that need not be sent again.
@@ -71,12 +71,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Start at this moment: the same for all workers.
-
-    Attributes:
-        t0_ns: time.monotonic_ns() of the schedule's zero.
-        t0_wall_ms: the same moment, milliseconds since 1970.
-    """
+    """Start; the schedule's zero is the same for all workers: time.monotonic_ns(), and ms since 1970."""
 
     t0_ns: int
     t0_wall_ms: int
@@ -91,24 +86,12 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The shard is built.
-
-    Attributes:
-        n_listeners: in this worker's shard.
-        events_per_s: expected at speed 1, simulated.
-    """
-
-    n_listeners: int
-    events_per_s: float
+    """The shard is built, and its first batch made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The first events of a worker, as sent.
-
-    Attributes:
-        lines: (ts_ms, line) of at most three.
-    """
+    """The first events of a worker, as sent: (ts_ms, line) of at most three."""
 
     lines: list[tuple[int, bytes]]
 
@@ -160,7 +143,7 @@ class Seconds:
 
 @dataclass(slots=True)
 class Activity:
-    """When a worker saw its first sink deliver; times are time.monotonic_ns(), 0 where there is none.
+    """When a worker saw deliveries of its first sink; times are time.monotonic_ns(), 0 where there is none.
 
     Attributes:
         n_delivered: events delivered.
@@ -194,7 +177,7 @@ class Activity:
         self.seen_ns = now_ns
 
     def look_up(self, now_ns: int) -> None:
-        """Nothing was due until now, since there is no schedule and the next events were only being made."""
+        """Nothing was due until now: without a schedule, the next events were only being made."""
         self.seen_ns = now_ns
 
     def taken(self) -> "Activity":
@@ -224,7 +207,7 @@ class Snapshot:
         at_ns: time.monotonic_ns() of this snapshot.
         impaired: events spoilt on purpose so far, by kind.
         seconds: where its wall-clock time went.
-        slow_s: of the time with a full queue, that in which the broker took long to answer.
+        slow_s: the part of `seconds.full` in which the broker answered late.
         activity: when it saw deliveries.
         round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
         ended_ns: time.monotonic_ns() of the last delivery report; 0 before the end.

@@ -1,9 +1,9 @@
-"""The one loop that sends events: due → room → send → reports, for a worker of a run and for a process of Locust.
+"""The one loop that sends events, for a worker of a run and for a process of Locust.
 
     turn:  next batch → drop what is too late → send what is due, has room and is allowed → counts
 
-A source of batches and sinks go in; counts and snapshots come out. The loop is open: it never waits for completions.
-The shell around it has the pipe or the lease, and decides when the next turn comes.
+In: a source of batches, and sinks. Out: counts and snapshots. The loop is open: it never waits for completions. The
+worker or engine around it has the pipe or the lease, and decides when the next turn comes.
 """
 
 import time
@@ -49,7 +49,7 @@ class BatchSource(Protocol):
 
 @dataclass(slots=True)
 class SendCounts:
-    """What a loop has done so far.
+    """What a loop has sent so far.
 
     Attributes:
         progress: events planned by virtual shard, and events accepted; written before the events are sent.
@@ -78,13 +78,7 @@ class SendCounts:
         return cls(progress, impaired=impaired, simulated_ms=plan.simulation.start_ms, served_ns=served_ns)
 
     def plan(self, outgoing: OutgoingBatch, part: slice, virtual_shard: npt.NDArray[np.integer[Any]]) -> None:
-        """Count events that are planned from now on.
-
-        Args:
-            outgoing: their batch.
-            part: of it, with a start and a stop.
-            virtual_shard: of each event of the part.
-        """
+        """Count a part of a batch as planned, given the virtual shard of each of its events."""
         self._planned += np.bincount(virtual_shard, minlength=N_VIRTUAL_SHARDS)
         self.n_planned += part.stop - part.start
         if part.stop > part.start:
@@ -171,8 +165,8 @@ class SendLoop:
 
         Args:
             source: of the batches.
-            outputs: sinks, each with what it has from a predecessor; activity is that of the first.
-            counts, seconds: see the attributes; carried on.
+            counts, seconds: see the attributes.
+            outputs: sinks, each with its resume filter; `activity` is that of the first.
             max_lag_s: events later than this are dropped; None where there is no schedule.
             on_send: called with what has been sent.
         """
@@ -227,7 +221,7 @@ class SendLoop:
         Args:
             tick_s: at least: what becomes due meanwhile is sent together, because each send has a fixed cost.
             most_s: at most.
-            idle: waits for this many seconds, or until there is a message for the shell.
+            idle: waits for this many seconds, or until a message arrives.
         """
         next_due_ns = int(self._batch.encoded.due_ns[self._batch.at]) if self._batch else NO_LIMIT
         until_due_s = (min(next_due_ns, self._end_ns) - time.monotonic_ns()) / NS_PER_S
@@ -245,12 +239,7 @@ class SendLoop:
         self.activity.see(now_ns, tally.count(Outcome.DELIVERED), tally.in_flight)
 
     def finish(self, now_ns: int, most: int) -> None:
-        """Send once more what is due of the current batch, drop what finds no room, and discard the rest.
-
-        Args:
-            now_ns: time.monotonic_ns().
-            most: events that may be planned in all, beside those that are dropped.
-        """
+        """Send once more what is due of the current batch and allowed, drop what finds no room, discard the rest."""
         if self._batch is not None and self._max_lag_s is not None:
             n_due = self._batch.n_due(now_ns)
             n_now = self._send_due(self._batch, n_due, most)
@@ -271,11 +260,7 @@ class SendLoop:
         return self._batch.n_due(until_ns) if self._batch else 0
 
     def snapshot(self, now_ns: int, active: int, cpu_s: float, scheduled: float, scheduled_ns: int) -> Snapshot:
-        """The totals so far; they go on changing with the loop.
-
-        Args:
-            now_ns, active, cpu_s, scheduled, scheduled_ns: what the loop does not know, see `Snapshot`.
-        """
+        """The totals so far, which go on changing with the loop; for the arguments see `Snapshot`."""
         sinks, counts = [sink for sink, _ in self._outputs], self.counts
         return Snapshot(
             tallies={sink.name: sink.tally for sink in sinks},

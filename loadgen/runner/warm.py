@@ -23,13 +23,8 @@ from loadgen.simulate.population import user_names
 
 _LABELS = Labels(("Seoul, KR",), ("KR",), ("Spotify",), ("Mobile",), ("Pop",), ("mina",), ("kim",))
 
-
-def _use_everything() -> None:
-    join(text.strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1), b""))
-    pa.array([b"a"]).take(pa.array([0]))
-    user_names(np.arange(1), 1, _LABELS)
-
-
-_use_everything()
+join(text.strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1), b""))
+pa.array([b"a"]).take(pa.array([0]))
+user_names(np.arange(1), 1, _LABELS)
 gc.collect()
 gc.freeze()  # what is here now stays shared between the workers

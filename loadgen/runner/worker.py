@@ -69,17 +69,17 @@ def run_worker(assignment: ShardAssignment, connection: Connection, slot: Progre
             worker.abandon()
     except Exception as error:  # of any kind: only the coordinator can report it
         with suppress(BrokenPipeError, ConnectionResetError):
-            connection.send(_last_word(worker, error, assignment.index))
+            connection.send(_last_snapshot(worker, error, assignment.index))
 
 
-def _last_word(worker: "Worker | None", error: Exception, index: int) -> Snapshot:
-    """What a worker has to say that an exception ends."""
-    try:
-        last = worker.give_up() if worker else empty_snapshot()
-    except Exception:  # it is in no state to sum up; the first exception is the one to tell
-        last = empty_snapshot()
-    said = error if isinstance(error, LoadgenError) else _failure(error, index)
-    last.done, last.error, last.error_kind = True, str(said), type(said).__name__
+def _last_snapshot(worker: "Worker | None", error: Exception, index: int) -> Snapshot:
+    """The last snapshot of a worker that an exception ends."""
+    last = empty_snapshot()
+    if worker:
+        with suppress(Exception):  # it is in no state to sum up; the first exception is the one to report
+            last = worker.give_up()
+    failure = error if isinstance(error, LoadgenError) else _failure(error, index)
+    last.done, last.error, last.error_kind = True, str(failure), type(failure).__name__
     return last
 
 
@@ -104,24 +104,14 @@ class Batches:
     """
 
     def __init__(self, stream: ShardStream, filters: Sequence[ResumeFilter], seconds: Seconds) -> None:
-        """Make none yet.
-
-        Args:
-            stream: the worker's events.
-            filters: one for each sink: what need not be made again.
-            seconds: where the time that the worker waits for a batch is counted.
-        """
+        """Make none yet; `seconds` counts the time that the worker waits for a batch."""
         self._stream, self._filters, self._seconds = stream, filters, seconds
         self._thread = ThreadPoolExecutor(1, "batches")
         self._ahead: Future[Batch | None] | None = None
         self.is_over = False
 
-    def warm_up(self, paced: bool) -> None:
-        """Make the first batch: after the start it would make the first events late."""
-        self._stream.warm_up(N_WARM if paced else 1)
-
     def start(self, schedule: Schedule, go: Go) -> None:
-        """From now on it is known when events are due: the first batch is made."""
+        """Make the first batch: it is known when events are due."""
         self._stream.start(schedule, go.t0_ns, go.t0_wall_ms)
         self._is_paced = schedule.paced
         self._make_ahead()
@@ -160,7 +150,7 @@ class Worker:
         catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
         events = EventStream(settings, plan.simulation, catalog, plan.model, is_checked=True)
         stream = events.part(self._owned)
-        self._shard, user_ids = stream.shard, stream.shard.listeners.user_id
+        self._stream, user_ids = stream, stream.shard.listeners.user_id
         self._sinks = open_sinks(assignment, user_ids, connection)
         outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint)) for sink in self._sinks]
         self._batches = Batches(stream, [filter for _, filter in outputs], seconds := Seconds())
@@ -177,9 +167,12 @@ class Worker:
 
     def run(self) -> None:
         """Build, wait for the start, produce until the end, drain."""
-        self._batches.warm_up(not self._settings.unpaced)
-        self._connection.send(Ready(len(self._shard.listeners), self._shard.events_per_s))
-        order = self._first_order()
+        self._stream.warm_up(1 if self._settings.unpaced else N_WARM)  # after the start the first events would be late
+        self._connection.send(Ready())
+        try:
+            order: ToWorker = self._connection.recv()
+        except (EOFError, OSError) as gone:
+            raise CoordinatorGone from gone
         if isinstance(order, Go):
             self._start(order)
             self._has_offered_all = self._produce()
@@ -188,15 +181,8 @@ class Worker:
             self._drain_order = order
         self._drain(self._drain_order.timeout_s)
 
-    def _first_order(self) -> ToWorker:
-        try:
-            order: ToWorker = self._connection.recv()
-        except (EOFError, OSError) as gone:
-            raise CoordinatorGone from gone
-        return order
-
     def abandon(self) -> None:
-        """The coordinator is gone: give in-flight events a moment, then end."""
+        """End without a coordinator, after a short wait for events in flight."""
         for sink in self._sinks:
             with suppress(LoadgenError):
                 sink.flush(min(ALONE_S, self._settings.drain_timeout_s))
@@ -204,7 +190,7 @@ class Worker:
                 sink.close()
 
     def give_up(self) -> Snapshot:
-        """Something has failed for good: close all sinks, so that every event has an outcome, and sum up."""
+        """Close all sinks after an error, so that every event has an outcome, and sum up."""
         for sink in self._sinks:
             with suppress(Exception):
                 sink.close()
@@ -235,7 +221,7 @@ class Worker:
 
     def _drain(self, timeout_s: float) -> None:
         """Wait for what is in flight, close the sinks, send the last snapshot."""
-        self._loop.drain(timeout_s, self._go_on)
+        self._loop.drain(timeout_s, self._answer)
         ended_ns = time.monotonic_ns()
         for sink in self._sinks:
             sink.close()
@@ -246,13 +232,13 @@ class Worker:
         last.done, last.ended_ns, last.offered_all = True, ended_ns, self._has_offered_all
         self._connection.send(last)
 
-    def _go_on(self) -> None:
-        """While it is waited for what is in flight: acknowledge what is written, and report."""
+    def _answer(self) -> None:
+        """Read what the coordinator has sent, and report."""
         self._told_to_drain()
         self._report()
 
     def _told_to_drain(self) -> bool:
-        """Read what the coordinator has said; whether it was "drain"."""
+        """Read what the coordinator has sent; whether it was "drain"."""
         try:
             while self._connection.poll():
                 message = self._connection.recv()
@@ -279,7 +265,7 @@ class Worker:
         """The totals so far."""
         now_ns = time.monotonic_ns()
         scheduled_ns = min(now_ns, self._end_ns)
-        active, cpu_s = self._shard.active(self._shard.now_ms), time.process_time() - self._idle_cpu_s
+        active, cpu_s = self._stream.shard.active(self._stream.shard.now_ms), time.process_time() - self._idle_cpu_s
         return self._loop.snapshot(now_ns, active, cpu_s, self._scheduled(scheduled_ns), scheduled_ns)
 
     def _scheduled(self, until_ns: int) -> float:

@@ -97,9 +97,7 @@ def test_a_worker_says_that_it_is_ready_shows_its_first_events_and_ends_with_its
     events: int, n_samples: int
 ) -> None:
     told = run(plan_of(events=events))
-    ready = told.messages[0]
-    assert isinstance(ready, Ready)
-    assert ready.n_listeners == 200
+    assert isinstance(told.messages[0], Ready)
     times = [orjson.loads(line)["ts"] for line in told.samples]
     assert len(times) == n_samples
     assert times == sorted(times)
