@@ -9,7 +9,7 @@ split over shards, and how many a batch has, changes none of them.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,9 +20,11 @@ from loadgen.encode.lines import Encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.tracks import TrackParts, open_track_parts
 from loadgen.errors import UsageError
-from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels
+from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels, UInt32s
 from loadgen.fingerprint import run_key
 from loadgen.formats import Format
+from loadgen.kafka.message import MessageSpec
+from loadgen.kafka.partition import hash_of_ids, hash_of_keys
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
@@ -130,6 +132,11 @@ class EventStream:
     def wire_format(self) -> Format:
         """What the events look like."""
         return self.settings.wire_format
+
+    @cached_property
+    def messages(self) -> MessageSpec:
+        """The keys and headers of its Kafka messages."""
+        return MessageSpec.of(self.settings)
 
     @cached_property
     def parts(self) -> TrackParts:
@@ -275,7 +282,27 @@ class ShardStream:
         lines, hashes = malform(*self._encoder.encode(batch), outgoing.marked("malform"))
         virtual_shard = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
         due_ns = outgoing.due_ns if self.schedule else np.zeros(len(batch), np.int64)
-        return EncodedBatch(lines, batch.row, batch.user_id, batch.ts_ms, batch.page, virtual_shard, hashes, due_ns)
+        key, key_hash = self._keys(batch)
+        headers = self._stream.messages.headers_of(partial(self._arrow.column, batch=batch), len(batch))
+        return EncodedBatch(
+            lines, batch.user_id, batch.ts_ms, batch.page, virtual_shard, hashes, due_ns, key_hash, key, headers
+        )
+
+    def key_hashes(self, batch: EventBatch) -> UInt32s:
+        """What the partitions of these events in Kafka follow from: that of the listener where there is no key."""
+        return self._keys(batch)[1]
+
+    @cached_property
+    def _hash_of_row(self) -> UInt32s:
+        return hash_of_ids(self.shard.listeners.user_id)
+
+    def _keys(self, batch: EventBatch) -> tuple[pa.BinaryArray | None, UInt32s]:
+        of_listener, messages = self._hash_of_row[batch.row], self._stream.messages
+        if messages.has_plain_key:
+            return None, of_listener
+        keys = messages.keys_of(partial(self._arrow.column, batch=batch), batch.user_id)
+        is_null = keys.is_null().to_numpy(zero_copy_only=False)
+        return keys, np.where(is_null, of_listener, hash_of_keys(keys))
 
     def to_arrow(self, batch: EventBatch) -> pa.RecordBatch:
         """Events of this stream as a record batch."""

@@ -5,6 +5,7 @@ checked, not whether the name leads anywhere.
 """
 
 import re
+import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -220,6 +221,33 @@ def topic(value: Any) -> str:
         return value
     rule = "must be 1..249 of the letters a-z A-Z 0-9 . _ - and not . or .."
     raise BadValue(rule, "write for example music-streaming-events")
+
+
+def message_key(value: Any) -> str:
+    """What the keys of messages are: user, session, artist, track, none, or the name of a field."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.-]{0,63}", value, re.ASCII):
+        return value
+    rule = "must be user, session, artist, track, none or the name of a field"
+    raise BadValue(rule, "write for example session")
+
+
+def headers(value: Any) -> tuple[str, ...]:
+    """Headers NAME=VALUE of messages: a list, or a text with one on each line."""
+    return tuple(_header(part) for part in _parts(value))
+
+
+def _header(value: Any) -> str:
+    rule, step = "must be NAME=VALUE, and fields in it in braces", "write for example trace={sessionId}-{itemInSession}"
+    name, equals, text = value.partition("=") if isinstance(value, str) else ("", "", "")
+    if not name or not equals or not is_utf8(value):
+        raise BadValue(rule, step)
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError:
+        raise BadValue(rule, step) from None
+    if any(field == "" or form or conversion for _, field, form, conversion in parts):
+        raise BadValue(rule, step)
+    return str(value)
 
 
 def group(value: Any) -> str:

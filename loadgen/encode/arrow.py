@@ -59,10 +59,11 @@ class ArrowEncoder:
         """A row for each event, in order; null where its record has no such field or no value for it."""
         kinds = kinds_of(batch, self._pages)
         return pa.RecordBatch.from_arrays(
-            [self._column(field, batch, kinds) for field in self._fields], schema=self.schema
+            [self.column(field, batch, kinds) for field in self._fields], schema=self.schema
         )
 
-    def _column(self, field: Field, batch: EventBatch, kinds: Codes) -> pa.Array:
+    def column(self, field: Field, batch: EventBatch, kinds: Codes | None = None) -> pa.Array:
+        """One of its columns; kinds: of the events, where they are known."""
         is_absent = self._is_absent(field, batch)
         if field.name in self._drawn:
             drawn = self._drawn[field.name]
@@ -72,7 +73,10 @@ class ArrowEncoder:
             return values.take(pa.array(batch.track if codes is None else codes[batch.track], mask=is_absent))
         if field.source in self._few:
             axis, values = self._few[field.source]
-            codes = kinds if axis is Axis.KIND else self._codes[axis][batch.row]
+            if axis is Axis.KIND:
+                codes = kinds_of(batch, self._pages) if kinds is None else kinds
+            else:
+                codes = self._codes[axis][batch.row]
             return values.take(pa.array(codes, mask=is_absent))
         if field.source is Source.USER_NAME:
             return self._user_names.take(pa.array(batch.row, mask=is_absent))

@@ -1,11 +1,12 @@
 """The sinks of one worker, and what of its events they already hold from a predecessor that died."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import numpy as np
 
-from loadgen.event import EventBatch, Int64s, UInt16s, rank_within
+from loadgen.event import EventBatch, Int64s, UInt8s, UInt16s, UInt32s, rank_within
 from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.messages import Checkpoint, Chunk, Plan
 from loadgen.sink import EncodedBatch, Sink
@@ -27,32 +28,30 @@ def sink_names(plan: Plan) -> list[str]:
     return [*(name for name, is_wanted in wanted.items() if is_wanted), *plan.sinks]
 
 
-def open_sinks(assignment: ShardAssignment, user_ids: Int64s, connection: Connection) -> list[Sink]:
+def open_sinks(assignment: ShardAssignment, n_rows: int, connection: Connection) -> list[Sink]:
     """Open the sinks of a worker, in the order of `sink_names`; a Producer is created here, inside the process.
 
     Raises:
         SinkError: one of them refuses to start.
     """
-    return [_open(name, assignment, user_ids, connection) for name in sink_names(assignment.plan)]
+    return [_open(name, assignment, n_rows, connection) for name in sink_names(assignment.plan)]
 
 
-def _open(name: str, assignment: ShardAssignment, user_ids: Int64s, connection: Connection) -> Sink:
-    plan, checkpoint, n_rows = assignment.plan, assignment.checkpoint, len(user_ids)
+def _open(name: str, assignment: ShardAssignment, n_rows: int, connection: Connection) -> Sink:
+    plan, checkpoint = assignment.plan, assignment.checkpoint
     machine = plan.settings.shard.index
     completed, before = checkpoint.completed.get(name), checkpoint.progress.get(name)
     if name == "kafka":
         assert plan.kafka is not None
-        return KafkaSink(plan.kafka, user_ids, completed, before=before, topic_ends=plan.topic_ends)
+        return KafkaSink(plan.kafka, completed, before=before, topic_ends=plan.topic_ends)
     if name == "stream":
-        return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), n_rows, completed, before)
+        return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), completed, before)
     if name == "files":
         assert plan.settings.folder is not None
         compress = None if plan.settings.compress == "none" else plan.settings.compress
         writer = f"{plan.run_id}_m{machine}w{assignment.index}"
         resume = checkpoint.file_bytes if checkpoint.completed else None
-        return DateFolderSink(
-            plan.settings.folder, writer, compress, n_rows=n_rows, completed=completed, before=before, resume=resume
-        )
+        return DateFolderSink(plan.settings.folder, writer, compress, completed=completed, before=before, resume=resume)
     context = SinkContext(name, n_rows, plan.run_id, machine, assignment.index, completed=completed, progress=before)
     return start_sink(plan.sinks[name] if name in plan.sinks else NullSink(), context)
 
@@ -68,17 +67,19 @@ class ResumeFilter:
 
     Attributes:
         left: int64[number of partitions], events still to be held back, the first of each partition.
-        partition_of_row: uint16, the partition of each listener.
+        partitions: the sink's, see `Sink`.
+        key_hashes: of some events, see `ShardStream`.
     """
 
     left: Int64s
-    partition_of_row: UInt16s
+    partitions: Callable[[UInt32s, UInt8s], UInt16s]
+    key_hashes: Callable[[EventBatch], UInt32s]
 
     @classmethod
-    def of(cls, sink: Sink, checkpoint: Checkpoint) -> "ResumeFilter":
+    def of(cls, sink: Sink, checkpoint: Checkpoint, key_hashes: Callable[[EventBatch], UInt32s]) -> "ResumeFilter":
         """What this sink must not be given again."""
         none = np.zeros(len(sink.completed), np.int64)
-        return cls(checkpoint.completed.get(sink.name, none).copy(), sink.partition_of_row)
+        return cls(checkpoint.completed.get(sink.name, none).copy(), sink.partitions, key_hashes)
 
     def is_done(self, batch: EventBatch) -> bool:
         """Whether every event of the batch is completed."""
@@ -89,13 +90,14 @@ class ResumeFilter:
         self.left -= self._counts(batch)
 
     def _counts(self, batch: EventBatch) -> Int64s:
-        return np.bincount(self.partition_of_row[batch.row], minlength=len(self.left))
+        return np.bincount(self.partitions(self.key_hashes(batch), batch.page), minlength=len(self.left))
 
     def unsent(self, lines: EncodedBatch) -> EncodedBatch:
         """Those of the next events that are not completed."""
         if not self.left.any():
             return lines
-        ranks, counts = rank_within(self.partition_of_row[lines.row], len(self.left))
-        keep = ranks >= self.left[self.partition_of_row[lines.row]]
+        partition = self.partitions(lines.key_hash, lines.page)
+        ranks, counts = rank_within(partition, len(self.left))
+        keep = ranks >= self.left[partition]
         self.left = np.maximum(self.left - counts, 0)
         return lines.take(np.flatnonzero(keep))

@@ -16,6 +16,7 @@ from loadgen.extensions import check_portable, name_of
 from loadgen.files import check_writable
 from loadgen.formats import Format
 from loadgen.kafka.check import check_topic, create_topic
+from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.producer_options import check_options
 from loadgen.kafka.topic_config import check_config, check_times
@@ -64,6 +65,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         LoadgenError: the first thing that stands in the way.
     """
     _check_pace(settings)
+    MessageSpec.of(settings)
     sinks = {name_of(sink): make_sink(sink) for sink in settings.sink}
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)

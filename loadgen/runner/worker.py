@@ -150,9 +150,9 @@ class Worker:
         catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
         events = EventStream(settings, plan.simulation, catalog, plan.model, is_checked=True)
         stream = events.part(self._owned)
-        self._stream, user_ids = stream, stream.shard.listeners.user_id
-        self._sinks = open_sinks(assignment, user_ids, connection)
-        outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint)) for sink in self._sinks]
+        self._stream = stream
+        self._sinks = open_sinks(assignment, len(stream.shard.listeners), connection)
+        outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint, stream.key_hashes)) for sink in self._sinks]
         self._batches = Batches(stream, [filter for _, filter in outputs], seconds := Seconds())
         counts = SendCounts.of(plan, progress, assignment.checkpoint.served_ns)
         max_lag_s = None if settings.unpaced else settings.max_lag_s

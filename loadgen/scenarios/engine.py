@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from loadgen.errors import LoadgenError, WorkerFailed, described
-from loadgen.event import Int64s
+from loadgen.event import EventBatch, Int64s, UInt32s
 from loadgen.runner.assignment import make_schedule
 from loadgen.runner.messages import Checkpoint, Plan, Seconds, Snapshot
 from loadgen.runner.outputs import ResumeFilter
@@ -77,6 +77,10 @@ class OnlineListeners:
             self._owned, self.population
         )
 
+    def key_hashes(self, batch: EventBatch) -> UInt32s:
+        """See `ShardStream.key_hashes`."""
+        return self._stream.key_hashes(batch)
+
     def start(self, t0_ns: int) -> None:
         """Let the schedule begin at this moment."""
         self._t0_ns = t0_ns
@@ -135,9 +139,8 @@ class Engine:
         self.stopping = False
         self.latest: Snapshot | None = None
         self.source = OnlineListeners(plan, shard, seconds := Seconds())
-        user_ids = self.source.population.listeners.user_id
-        self._sink = KafkaSink(plan.kafka, user_ids, topic_ends=plan.topic_ends)
-        outputs = [(self._sink, ResumeFilter.of(self._sink, Checkpoint()))]
+        self._sink = KafkaSink(plan.kafka, topic_ends=plan.topic_ends)
+        outputs = [(self._sink, ResumeFilter.of(self._sink, Checkpoint(), self.source.key_hashes))]
         max_lag_s = None if plan.settings.unpaced else plan.settings.max_lag_s
         self._loop = SendLoop(self.source, outputs, SendCounts.of(plan, WorkerProgress()), seconds, max_lag_s)
         self._error: LoadgenError | None = None

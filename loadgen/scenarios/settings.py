@@ -18,9 +18,9 @@ from loadgen.errors import UsageError
 from loadgen.scenarios.engine import EngineShard
 
 TAKEN_OVER = (
-    "brokers", "topic", "create_topic", "partitions", "replication_factor", "kafka_option", "kafka_config", "format",
-    "field", "speed", "rate", "start_ms", "timestamps", "seed", "tracks", "catalog", "behaviour", "max_lag_s",
-    "threshold", "warm_up_s", "drain_timeout_s",
+    "brokers", "topic", "create_topic", "partitions", "replication_factor", "kafka_option", "kafka_config", "key",
+    "key_type", "header", "format", "field", "speed", "rate", "start_ms", "timestamps", "seed", "tracks", "catalog",
+    "behaviour", "max_lag_s", "threshold", "warm_up_s", "drain_timeout_s",
 )  # fmt: skip
 """Fields of RunSettings that are options here, too."""
 DEFAULTS = {"brokers": "embedded", "timestamps": "wall"}
@@ -28,7 +28,7 @@ DEFAULTS = {"brokers": "embedded", "timestamps": "wall"}
 LISTENERS = 100_000
 MAX_COHORT = 100_000
 IN_WEB_UI = ("topic", "speed", "rate", "seed")
-_MANY = ("field", "kafka_option", "threshold")
+_MANY = ("field", "header", "kafka_option", "threshold")
 
 
 def add_options(parser: ArgumentParser) -> None:

@@ -4,6 +4,7 @@
 or stdout for all workers), `simple` is the base of sinks of others and finds them, its `NullSink` counts only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loadgen.event import Int32s, Int64s, UInt8s, UInt16s, UInt64s
+from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s, UInt64s
 from loadgen.ledger import Tally
 from loadgen.progress import Progress
 
@@ -22,35 +23,44 @@ class EncodedBatch:
 
     Attributes:
         lines: pyarrow binary array, one JSON object per event, each ending in a newline.
-        row: int32, position of the listener in the shard's arrays.
         user_id: int64.
         ts_ms: int64, the event's own time: the Kafka timestamp, and the day of the date folder (UTC).
         page: uint8, a code of the run's `Pages`.
         virtual_shard: uint16, the virtual shard of the listener.
         hash: uint64, the fingerprint's hash of the whole event.
         due_ns: int64, time.monotonic_ns() at which the schedule asks for the event.
+        key_hash: uint32, what the partition of the Kafka key follows from, see kafka/partition.py.
+        key: pyarrow binary array, the Kafka keys, null where an event has none; None: each is the user id in digits.
+        headers: pyarrow struct array, a binary field for each header of the Kafka messages; None: they have none.
     """
 
     lines: pa.BinaryArray
-    row: Int32s
     user_id: Int64s
     ts_ms: Int64s
     page: UInt8s
     virtual_shard: UInt16s
     hash: UInt64s
     due_ns: Int64s
+    key_hash: UInt32s
+    key: pa.BinaryArray | None = None
+    headers: pa.StructArray | None = None
 
     def __len__(self) -> int:
         return len(self.ts_ms)
 
     def __getitem__(self, part: slice) -> Self:
         """A run of events, without copying."""
-        return type(self)(*(getattr(self, field.name)[part] for field in fields(self)))
+        return self._each(lambda column: column[part])
 
     def take(self, positions: npt.NDArray[np.integer[Any]]) -> Self:
         """The events at these positions, in that order."""
-        columns = [getattr(self, field.name) for field in fields(self)]
-        return type(self)(columns[0].take(pa.array(positions)), *(column[positions] for column in columns[1:]))
+        rows = pa.array(positions)
+        return self._each(lambda column: column[positions] if isinstance(column, np.ndarray) else column.take(rows))
+
+    def _each(self, part_of: Callable[[Any], Any]) -> Self:
+        columns = (getattr(self, field.name) for field in fields(self))
+        parts: list[Any] = [None if column is None else part_of(column) for column in columns]
+        return type(self)(*parts)
 
     def buffer(self) -> memoryview:
         """All lines as one piece of memory, without copying."""
@@ -84,16 +94,15 @@ class Sink(Protocol):
         """The outcomes so far; cumulative."""
 
     @property
-    def partition_of_row(self) -> UInt16s:
-        """uint16[number of listeners], the partition of each listener of the shard."""
-
-    @property
     def completed(self) -> Int64s:
         """int64[number of partitions], events of each that ended, in order: a prefix of what was sent."""
 
     @property
     def progress(self) -> Progress:
         """The same by virtual shard, and which events did not arrive: the sink's part of the manifest."""
+
+    def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
+        """The partition of each of some events: uint16[n]; key_hash, page: see `EncodedBatch`."""
 
     def room(self) -> int:
         """How many events `send` takes now without dropping any; 0 while the place is full."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from loadgen.event import DAY_MS, Int64s
+from loadgen.event import DAY_MS, Int64s, UInt8s, UInt16s, UInt32s
 from loadgen.files import Bytes, Compression, compressed, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
@@ -52,7 +52,6 @@ class DateFolderSink:
         writer_name: str,
         compress: Compression | None = None,
         *,
-        n_rows: int,
         completed: Int64s | None = None,
         before: Progress | None = None,
         resume: dict[str, int] | None = None,
@@ -64,7 +63,6 @@ class DateFolderSink:
             folder: the root of the date folders; made where missing.
             writer_name: unique to the run and the worker, such as `20261122-101500-ab12_w03`.
             compress: None, "gz" or "zst"; each piece of about 1 MB can be read alone.
-            n_rows: the number of the shard's listeners.
             completed: int64[1], from the predecessor's snapshot; None for a fresh start.
             before: `progress` of the same snapshot.
             resume: `marks()` of the same snapshot; files of this writer are cut back to it, others of its are removed.
@@ -74,7 +72,6 @@ class DateFolderSink:
             OutputUnwritable: a predecessor's file cannot be cut back.
         """
         self.tally = Tally()
-        self.partition_of_row = np.zeros(n_rows, np.uint16)
         self.completed = np.zeros(1, np.int64) if completed is None else completed.copy()
         self._progress = Progress.start(1, before)
         self._folder = Path(folder)
@@ -93,6 +90,10 @@ class DateFolderSink:
     def progress(self) -> Progress:
         """See `Sink`."""
         return self._progress.flush()
+
+    def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
+        """There is one."""
+        return np.zeros(len(key_hash), np.uint16)
 
     def room(self) -> int:
         """There is always room: a full disk is an error, and a slow one makes `send` slow."""

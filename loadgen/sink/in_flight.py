@@ -27,7 +27,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from loadgen.event import Int64s, UInt8s, UInt16s, UInt64s
 from loadgen.ledger import Outcome, Tally
@@ -113,17 +112,16 @@ class SentBatch:
 
     Attributes:
         sent: see `SentColumns`.
-        user_id, ts_ms: int64; they identify an event in the topic.
+        ts_ms: int64, the time of each event.
         end_bytes: int64, bytes of the values up to and including each event.
-        lines, order: the lines as they came, and the position there of each event; kept where an event may have to be
+        events, order: the batch as it came, and the position there of each event; kept where an event may have to be
             sent again.
     """
 
     sent: SentColumns
-    user_id: Int64s
     ts_ms: Int64s
     end_bytes: Int64s
-    lines: pa.BinaryArray | None = None
+    events: EncodedBatch | None = None
     order: Int64s | None = None
 
     @classmethod
@@ -131,14 +129,20 @@ class SentBatch:
         """A batch that is sent now, in its own order, newlines included."""
         end_bytes = np.cumsum(batch.line_bytes())
         n_bytes = int(end_bytes[-1]) if len(batch) else 0
-        return cls(SentColumns.of(batch, n_bytes), batch.user_id, batch.ts_ms, end_bytes)
+        return cls(SentColumns.of(batch, n_bytes), batch.ts_ms, end_bytes)
 
     @classmethod
     def sorted_by(cls, order: Int64s, batch: EncodedBatch) -> Self:
         """A batch (at least one event) that is sent now, in this order, as messages: without newlines."""
         end_bytes = np.cumsum(batch.line_bytes()[order] - 1)
         sent = SentColumns.of(batch, 0).take(order, int(end_bytes[-1]))
-        return cls(sent, batch.user_id[order], batch.ts_ms[order], end_bytes, batch.lines, order)
+        return cls(sent, batch.ts_ms[order], end_bytes, batch, order)
+
+    def in_order(self, positions: Int64s) -> tuple[EncodedBatch, Int64s]:
+        """The batch as it came, and where there the events at these positions are; of a batch that was sorted."""
+        assert self.events is not None
+        assert self.order is not None
+        return self.events, self.order[positions]
 
     def bytes_of(self, start: int, stop: int) -> int:
         """Bytes of the values start:stop."""

@@ -2,8 +2,9 @@
 
     batch → sorted by partition → produce, event by event → reports → InFlight → tally
 
-In: batches; key = the user id's decimal digits, value = the line without its newline, timestamp = the event's own
-time; a listener's partition is computed once, as the Java client would. Out: a tally, and `completed` per partition.
+In: batches; value = the line without its newline, timestamp = the event's own time, key and headers = those of the
+batch (without a key, the user id's decimal digits); the partition is the one that the Java client would choose.
+Out: a tally, and `completed` per partition.
 How events are counted without a report for each: in_flight.py. What is left at the end: readback.py.
 
 A producer belongs to the process that made it: make the sink inside the worker.
@@ -23,11 +24,11 @@ import orjson
 import pyarrow as pa
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from loadgen.event import Int64s, UInt16s
+from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s
 from loadgen.kafka.errors import METADATA_S, n_partitions_of, stopped, unreachable
 from loadgen.kafka.monitor import BrokerStats, Monitor
 from loadgen.kafka.options import KafkaSettings, usage_error
-from loadgen.kafka.partition import murmur2_partitions
+from loadgen.kafka.partition import partitions_of
 from loadgen.kafka.producer_options import counts_by_watermark, producer_config
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
@@ -80,7 +81,7 @@ class ProducerLike(Protocol):
     """The part of confluent_kafka.Producer that is used; tests put a scripted one in its place."""
 
     def produce(self, *message: Any) -> None:
-        """(topic, value, key, partition, callback, on_delivery, timestamp)."""
+        """(topic, value, key, partition, callback, on_delivery, timestamp, headers)."""
 
     def poll(self, timeout: float) -> int:
         """Serve callbacks."""
@@ -98,7 +99,7 @@ class KafkaSink:
     """Produces to one topic, by one producer at a time.
 
     Attributes:
-        name, tally, partition_of_row, completed, progress: see `Sink`.
+        name, tally, completed, progress: see `Sink`.
         state: see `SinkState`.
     """
 
@@ -107,7 +108,6 @@ class KafkaSink:
     def __init__(
         self,
         settings: KafkaSettings,
-        user_ids: Int64s,
         completed: Int64s | None = None,
         *,
         before: Progress | None = None,
@@ -119,7 +119,6 @@ class KafkaSink:
 
         Args:
             settings: where and how.
-            user_ids: int64, the shard's listeners by row.
             completed: int64[n_partitions], from a predecessor's snapshot; None for a fresh start.
             before: `progress` of the same snapshot.
             n_partitions: of the topic; None asks the broker.
@@ -139,10 +138,9 @@ class KafkaSink:
         self._line_bytes = float(FIRST_GUESS_BYTES)
         self.state = SinkState.HEALTHY
         self._new_producer()
-        n_partitions = n_partitions or self._ask_partitions()
-        self.partition_of_row: UInt16s = murmur2_partitions(user_ids, n_partitions)
-        self._in_flight = InFlight(n_partitions, completed, before)
-        for partition in range(n_partitions):
+        self._n_partitions = n_partitions or self._ask_partitions()
+        self._in_flight = InFlight(self._n_partitions, completed, before)
+        for partition in range(self._n_partitions):
             self._in_flight.last_offset[partition] = (topic_ends or {}).get(partition, NO_OFFSET + 1) - 1
 
     @property
@@ -169,6 +167,10 @@ class KafkaSink:
     def last_errors(self) -> list[str]:
         """The last few complaints of librdkafka, oldest first, without secrets."""
         return list(self._monitor.last_errors)
+
+    def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
+        """See `Sink`."""
+        return partitions_of(key_hash, self._n_partitions)
 
     def room(self) -> int:
         """How many events `send` takes now; 0 while the producer's queue is full, or is replaced."""
@@ -357,15 +359,14 @@ class KafkaSink:
 
     def _produce_batch(self, lines: EncodedBatch) -> None:
         """Sort events (at least one) by partition and give them to the producer."""
-        partitions = self.partition_of_row[lines.row]
+        partitions = self.partitions(lines.key_hash, lines.page)
         order = np.argsort(partitions, kind="stable")
         partitions, batch = partitions[order], SentBatch.sorted_by(order, lines)
         runs = [SentRun(number, batch, start, stop) for number, start, stop in partition_runs(partitions)]
         for run in runs:
             self._in_flight.accept(run)
-        n_events, keys, values = len(lines), _keys_of(batch.user_id), _values_of(lines.lines, order)
-        columns = values, keys, partitions.tolist(), self._callbacks(runs), [None] * n_events, batch.ts_ms.tolist()
-        self._produce(runs, np.arange(n_events), *columns)
+        n_events, positions = len(lines), np.arange(len(lines))
+        self._produce(runs, positions, _columns(batch, positions, partitions.tolist(), self._callbacks(runs)))
         self._line_bytes = batch.sent.n_bytes / n_events
 
     def _send_again(self, partition: int, is_there: Bools) -> None:
@@ -383,23 +384,19 @@ class KafkaSink:
     def _produce_again(self, run: SentRun, positions: Int64s) -> None:
         """Give the producer events of a run that another one was given before, by their positions in the batch."""
         batch, n_events = run.batch, len(positions)
-        assert batch.lines is not None
-        assert batch.order is not None
         callbacks: list[Report | None] = [partial(self._on_report, run, at) for at in positions.tolist()]
         if self._by_watermark and positions[-1] == run.stop - 1:
             callbacks = [*[None] * (n_events - 1), partial(self._on_watermark, run)]
-        values, keys = _values_of(batch.lines, batch.order[positions]), _keys_of(batch.user_id[positions])
-        columns = values, keys, [run.partition] * n_events, callbacks, [None] * n_events
-        self._produce([run], positions, *columns, batch.ts_ms[positions].tolist())
+        self._produce([run], positions, _columns(batch, positions, [run.partition] * n_events, callbacks))
 
     def _skip(self, batch: EncodedBatch, outcome: Outcome) -> None:
-        partitions = self.partition_of_row[batch.row]
+        partitions = self.partitions(batch.key_hash, batch.page)
         order = np.argsort(partitions, kind="stable")
         pages, virtual_shard = batch.page[order], batch.virtual_shard[order]
         for partition, start, stop in partition_runs(partitions[order]):
             self._in_flight.skip(partition, pages[start:stop], virtual_shard[start:stop], outcome)
 
-    def _produce(self, runs: list[SentRun], positions: Int64s, *columns: Sequence[Any]) -> None:
+    def _produce(self, runs: list[SentRun], positions: Int64s, columns: list[Sequence[Any]]) -> None:
         """One call per event without a Python loop; it stops where the producer refuses one, and goes on behind it.
 
         Args:
@@ -502,9 +499,9 @@ class KafkaSink:
         gap, runs = self._in_flight.gaps.get(partition), self._in_flight.in_doubt(partition, until)
         start_offset = gap.start_offset if gap else max(0, int(self._in_flight.last_offset[partition]) + 1)
         positions = [run.positions_in_doubt() for run in runs]
-        user_id = [run.batch.user_id[rows] for run, rows in zip(runs, positions, strict=True)]
+        value_hash = [_value_hashes(run.batch, rows) for run, rows in zip(runs, positions, strict=True)]
         ts_ms = [run.batch.ts_ms[rows] for run, rows in zip(runs, positions, strict=True)]
-        return Doubt(start_offset, np.concatenate(user_id), np.concatenate(ts_ms))
+        return Doubt(start_offset, np.concatenate(value_hash), np.concatenate(ts_ms))
 
 
 def _values_of(lines: pa.BinaryArray, order: Int64s) -> list[bytes]:
@@ -527,6 +524,32 @@ def _values_of(lines: pa.BinaryArray, order: Int64s) -> list[bytes]:
     return values
 
 
-def _keys_of(user_ids: Int64s) -> list[bytes]:
-    """The decimal digits of each id; orjson prints a whole array in a tenth of the time that str takes."""
-    return orjson.dumps(user_ids, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+def _columns(
+    batch: SentBatch, positions: Int64s, partitions: list[int], callbacks: list[Report | None]
+) -> list[Sequence[Any]]:
+    """The arguments of `produce` after the topic, each one value per event, of the events at these positions."""
+    events, order = batch.in_order(positions)
+    nothing = [None] * len(positions)
+    columns = [_values_of(events.lines, order), _keys_of(events, order), partitions, callbacks, nothing]
+    headers = [] if events.headers is None else [_headers_of(events.headers.take(pa.array(order)))]
+    return [*columns, batch.ts_ms[positions].tolist(), *headers]
+
+
+def _keys_of(events: EncodedBatch, order: Int64s) -> list[bytes | None]:
+    """The keys; orjson prints a whole array of ids in a tenth of the time that str takes."""
+    if events.key is not None:
+        keys: list[bytes | None] = events.key.take(pa.array(order)).to_pylist()
+        return keys
+    return [*orjson.dumps(events.user_id[order], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")]
+
+
+def _headers_of(headers: pa.StructArray) -> list[list[tuple[str, bytes]]]:
+    names = [field.name for field in headers.type]
+    values = (column.to_pylist() for column in headers.flatten())
+    return [list(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _value_hashes(batch: SentBatch, positions: Int64s) -> Int64s:
+    """Python's own hash of each value, which is the same in all of a process."""
+    events, order = batch.in_order(positions)
+    return np.fromiter(map(hash, _values_of(events.lines, order)), np.int64, len(positions))

@@ -1,6 +1,6 @@
 """Looks into the topic for events of which no delivery report tells.
 
-In: per partition, where to begin, and the keys and timestamps of the events in doubt. Out: which of them are there.
+In: per partition, where to begin, and the values and timestamps of the events in doubt. Out: which of them are there.
 Used when a producer is closed with something in flight: a batch may be in the log although its acknowledgement never
 came.
 """
@@ -29,11 +29,11 @@ class Doubt:
 
     Attributes:
         start_offset: they are at this offset or later.
-        user_id, ts_ms: int64, in the order of sending.
+        value_hash: int64, Python's own hash of each value. ts_ms: int64. Both in the order of sending.
     """
 
     start_offset: int
-    user_id: Int64s
+    value_hash: Int64s
     ts_ms: Int64s
 
 
@@ -68,15 +68,15 @@ class _Search:
         self.found = np.zeros(len(doubt.ts_ms), np.bool_)
         self.next_offset = doubt.start_offset
         self.is_complete = False
-        self._positions: defaultdict[tuple[bytes, int], deque[int]] = defaultdict(deque)
-        for position, event in enumerate(zip(doubt.user_id.tolist(), doubt.ts_ms.tolist(), strict=True)):
-            self._positions[b"%d" % event[0], event[1]].append(position)
+        self._positions: defaultdict[tuple[int, int], deque[int]] = defaultdict(deque)
+        for position, event in enumerate(zip(doubt.value_hash.tolist(), doubt.ts_ms.tolist(), strict=True)):
+            self._positions[event].append(position)
 
     def take(self, message: Message) -> None:
         """Tick off the event that this message is, if it is in doubt."""
         self.next_offset = (message.offset() or 0) + 1
         kind, ts_ms = message.timestamp()
-        waiting = self._positions.get((message.key() or b"", ts_ms)) if kind == TIMESTAMP_CREATE_TIME else None
+        waiting = self._positions.get((hash(message.value() or b""), ts_ms)) if kind == TIMESTAMP_CREATE_TIME else None
         if waiting:
             self.found[waiting.popleft()] = True
 

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from loadgen.errors import LoadgenError, SinkError, UsageError, described
-from loadgen.event import Int64s
+from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s
 from loadgen.extensions import check_portable, make, name_of
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
@@ -64,14 +64,13 @@ class SimpleSink(ABC):
 
     Attributes:
         context: what it was started with.
-        name, tally, partition_of_row, completed, progress: see `Sink`.
+        name, tally, completed, progress: see `Sink`.
     """
 
     def start(self, context: SinkContext) -> None:
         """Begin empty; a subclass that opens something does so here, and calls this first."""
         self.context, self.name = context, context.name
         self.tally = Tally()
-        self.partition_of_row = np.zeros(context.n_rows, np.uint16)
         self.completed = np.zeros(1, np.int64) if context.completed is None else context.completed.copy()
         self._progress = Progress.start(1, context.progress)
 
@@ -86,6 +85,10 @@ class SimpleSink(ABC):
     def progress(self) -> Progress:
         """See `Sink`."""
         return self._progress.flush()
+
+    def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
+        """There is one."""
+        return np.zeros(len(key_hash), np.uint16)
 
     def room(self) -> int:
         """There is always room: a slow place makes `write` slow."""

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from loadgen.errors import ReaderGone, SinkError
-from loadgen.event import Int64s
+from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s
 from loadgen.files import Bytes, compressed, compression_of, unwritable, write_all
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
@@ -41,7 +41,6 @@ class StreamSink:
     def __init__(
         self,
         hand_over: Callable[[memoryview, int], None],
-        n_rows: int,
         completed: Int64s | None = None,
         before: Progress | None = None,
     ) -> None:
@@ -50,11 +49,9 @@ class StreamSink:
         Args:
             hand_over: takes a chunk of whole lines and the number of its events; may block while the coordinator is
                 busy; OSError means that the coordinator is gone.
-            n_rows: the number of the shard's listeners.
             completed: int64[1], what a predecessor had completed; None for a fresh start.
             before: `progress` of the same snapshot.
         """
-        self.partition_of_row = np.zeros(n_rows, np.uint16)
         self._hand_over = hand_over
         self._in_flight = InFlight(1, completed, before)
         self._chunks: deque[SentRun] = deque()
@@ -73,6 +70,10 @@ class StreamSink:
     def progress(self) -> Progress:
         """See `Sink`."""
         return self._in_flight.progress()
+
+    def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
+        """There is one."""
+        return np.zeros(len(key_hash), np.uint16)
 
     def room(self) -> int:
         """How many events `send` takes; 0 while the coordinator has much to write."""

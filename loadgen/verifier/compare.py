@@ -10,8 +10,9 @@ with different seeds have different keys and cannot be added up: their events ar
 """
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,13 @@ import numpy.typing as npt
 from loadgen.errors import ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt64s
 from loadgen.formats import OWN
-from loadgen.verifier.envelope import Addressing
+from loadgen.kafka.message import MessageSpec
+from loadgen.verifier.envelope import Addressing, Envelope
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import NO_LISTENER, HashedNames, NameLookup
-from loadgen.verifier.observed import Reader
+from loadgen.verifier.observed import ObservedEvents, Reader
 from loadgen.verifier.regenerator import Regenerator, refs_of, texts_of, virtual_shard_of_refs
-from loadgen.verifier.source import EventSource
+from loadgen.verifier.source import EventSource, SourceBlock
 from loadgen.verifier.spill import N_BUCKETS, NOWHERE, Rows, Spill, may_be_absent, places_of, rows_of
 from loadgen.verifier.unmatched import Unmatched, displaced_by_identity, listener_of, look_at, unit_of
 
@@ -122,8 +124,13 @@ class Comparison:
         self.key, self._has_one_key = np.uint64(min(keys, default=0)), len(keys) <= 1
         self._is_coarse = isinstance(names, HashedNames)
         self._is_repartitioned, self._has_checked_partitions = is_repartitioned, False
-        n_partitions = frozenset(len(promise.progress.ended) for promise in promises if not is_repartitioned)
-        self._addressing = Addressing(n_partitions, by_user_id=not self._is_coarse)
+        messages = [MessageSpec.of(promise.settings) for promise in promises]
+        self._has_plain_keys = all(one.has_plain_key for one in messages)
+        self._is_split_by_key = not all(one.by_listener for one in messages)
+        n_partitions = [None if is_repartitioned else len(promise.progress.ended) for promise in promises]
+        self._addressings = {
+            Addressing(n, one, by_user_id=not self._is_coarse) for n, one in zip(n_partitions, messages, strict=True)
+        }
         self._counts, self._totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
         self._findings = Findings(n_expected=sum(int(promise.delivered.count.sum()) for promise in promises))
 
@@ -154,10 +161,10 @@ class Comparison:
         reader = Reader(self._names, self._timeless, self.key, self._known)
         n_before: Counter[int] = Counter()
         for block in self._source.blocks():
-            seen = reader.of_block(block)
+            seen = reader.of_block(block if self._has_plain_keys else replace(block, keys=None))
             if block.envelope is not None:
                 self._has_checked_partitions = not self._is_repartitioned
-                seen.alter(self._addressing.differs(block.envelope, seen.user_id, seen.time_ms))
+                seen.alter(self._has_other_envelope(block, block.envelope, seen))
             bucket = np.where(seen.user_id == NO_LISTENER, NOWHERE, seen.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
             self._counts += np.bincount(bucket, minlength=N_BUCKETS)
             np.add.at(self._totals, bucket, seen.hash)
@@ -170,10 +177,16 @@ class Comparison:
             self._findings.n_found += len(seen)
             self._progress("reading", self._findings.n_found, self._source.share())
 
+    def _has_other_envelope(self, block: SourceBlock, envelope: Envelope, seen: ObservedEvents) -> Bools:
+        """Which events have an envelope that none of the runs would have given them: bool[n]."""
+        values = cast(Sequence[bytes], block.content)
+        found = [one.differs(envelope, values, seen.user_id, seen.time_ms) for one in self._addressings]
+        return np.asarray(np.logical_and.reduce(found), np.bool_)
+
     def _n_split(self, spill: Spill) -> int:
         """Listeners whose events are in more than one Kafka partition: their order cannot be told."""
         topic, partition = self._source.partitions()
-        if self._has_checked_partitions or len(np.unique(partition[partition >= 0])) < 2:
+        if self._has_checked_partitions or self._is_split_by_key or len(np.unique(partition[partition >= 0])) < 2:
             return 0
         n_topics, n_partitions, n_split = int(topic.max()) + 1, int(partition.max()) + 1, 0
         for bucket in range(N_VIRTUAL_SHARDS):

@@ -1,21 +1,25 @@
 """What Kafka keeps of an event besides its value: key, partition, timestamp, headers. They are part of the promise.
 
-A run sends each event with its listener's id in decimal digits as key, to the partition that the Java client would
-choose for that key, with the event's own time as timestamp, and without headers. In: these of messages, and what their
+A run sends each event with the key and the headers that its settings ask for (`MessageSpec`), to the partition that the
+Java client would choose for that key, with the event's own time as timestamp. In: these of messages, and what their
 values say. Out: which of the messages have others.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
-from loadgen.event import Int64s
-from loadgen.kafka.partition import murmur2_partitions
+from loadgen.event import Int64s, UInt32s
+from loadgen.formats import Field
+from loadgen.kafka.message import MessageSpec
+from loadgen.kafka.partition import hash_of_ids, hash_of_keys, partitions_of
 
 Bools = npt.NDArray[np.bool_]
 UNKNOWN = -1
@@ -29,13 +33,13 @@ class Envelope:
         partition: int64.
         key: pyarrow binary array; null where a message has none.
         timestamp_ms: int64, set by the producer; UNKNOWN where the topic sets it itself (LogAppendTime).
-        has_headers: bool.
+        headers: what a consumer gives for each: None, or a list of (name, value).
     """
 
     partition: Int64s
     key: pa.BinaryArray
     timestamp_ms: Int64s
-    has_headers: Bools
+    headers: Sequence[Any]
 
     @classmethod
     def of(cls, messages: Sequence[Message], partition: Int64s) -> "Envelope":
@@ -45,40 +49,109 @@ class Envelope:
             partition,
             pa.array(list(map(Message.key, messages)), pa.binary()),
             np.where(kind == TIMESTAMP_CREATE_TIME, times, UNKNOWN),
-            np.fromiter(map(bool, map(Message.headers, messages)), np.bool_, len(messages)),
+            list(map(Message.headers, messages)),
         )
+
+
+_TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "float": (float, int), "text": (str,)}
+_ARROW = {"integer": pa.int64(), "float": pa.float64(), "text": pa.string()}
+
+
+class _Fields:
+    """Some fields of the records of values.
+
+    Attributes:
+        is_known: bool, which values are records in which each of the fields is absent, null or of its type.
+    """
+
+    def __init__(self, values: Sequence[bytes], fields: tuple[Field, ...]) -> None:
+        self._records = [_record(value, fields) for value in values]
+        self.is_known: Bools = np.array([record is not None for record in self._records], np.bool_)
+
+    def column(self, field: Field) -> pa.Array:
+        """The values of a field; null where there is none."""
+        return pa.array([record and record.get(field.name) for record in self._records], _ARROW[field.type])
+
+
+def _record(value: bytes, fields: tuple[Field, ...]) -> dict[str, Any] | None:
+    try:
+        record = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
+    if type(record) is not dict:
+        return None
+    given = ((record.get(field.name), field.type) for field in fields)
+    return record if all(value is None or type(value) in _TYPES[kind] for value, kind in given) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """How the runs sent their events.
+    """How a run sent its events.
 
     Attributes:
-        n_partitions: how many the topic had; several where runs differ. Empty where any partition will do.
-        by_user_id: whether keys can be told from values: not where several runs name their listeners differently.
+        n_partitions: how many the topic had; None where any partition will do.
+        messages: keys and headers.
+        by_user_id: whether listeners can be told from values: not where several runs name them differently.
     """
 
-    n_partitions: frozenset[int]
+    n_partitions: int | None
+    messages: MessageSpec
     by_user_id: bool = True
 
-    def differs(self, envelope: Envelope, user_id: Int64s, time_ms: Int64s) -> Bools:
-        """Which events have another envelope than the runs gave them: bool[n].
+    def differs(self, envelope: Envelope, values: Sequence[bytes], user_id: Int64s, time_ms: Int64s) -> Bools:
+        """Which events have another envelope than the run gave them: bool[n].
 
         Args:
             envelope: of each event.
+            values: of each; keys and headers are not compared where a value is no record.
             user_id, time_ms: int64, what its value says; below zero where it does not, then it is not compared.
         """
-        wrong: Bools = envelope.has_headers | (
-            (envelope.timestamp_ms != UNKNOWN) & (time_ms >= 0) & (envelope.timestamp_ms != time_ms)
-        )
-        sender, is_id = ids_of(envelope.key)
-        wrong |= ~is_id
-        if self.by_user_id:
-            wrong |= (user_id >= 0) & (sender != user_id)
-        if self.n_partitions:
-            chosen = [murmur2_partitions(sender, n) == envelope.partition for n in self.n_partitions]
-            wrong |= ~np.logical_or.reduce(chosen)
+        wrong: Bools = (envelope.timestamp_ms != UNKNOWN) & (time_ms >= 0) & (envelope.timestamp_ms != time_ms)
+        messages = self.messages
+        fields = _Fields(values, messages.fields) if messages.fields else None
+        if messages.headers:
+            wrong |= self._has_other_headers(envelope, fields)
+        else:
+            wrong |= np.fromiter(map(bool, envelope.headers), np.bool_, len(envelope.headers))
+        others, hashes = self._of_ids(envelope, user_id) if messages.has_plain_key else self._of_keys(
+            envelope, fields, user_id
+        )  # fmt: skip
+        wrong |= others
+        if self.n_partitions is not None:
+            chosen = partitions_of(hashes, self.n_partitions)
+            has_any = ~self._is_listener(user_id) & envelope.key.is_null().to_numpy(zero_copy_only=False)
+            wrong |= (chosen != envelope.partition) & ~has_any
         return wrong
+
+    def _is_listener(self, user_id: Int64s) -> Bools:
+        return (user_id >= 0) & self.by_user_id
+
+    def _of_ids(self, envelope: Envelope, user_id: Int64s) -> tuple[Bools, UInt32s]:
+        """Which keys are not the digits of the listeners' ids, and the keys' hashes."""
+        sender, is_id = ids_of(envelope.key)
+        return ~is_id | (self._is_listener(user_id) & (sender != user_id)), hash_of_ids(sender)
+
+    def _of_keys(self, envelope: Envelope, fields: _Fields | None, user_id: Int64s) -> tuple[Bools, UInt32s]:
+        """Which keys are not those of the run, and their hashes; that of the listener where there is no key."""
+        is_null, listener = envelope.key.is_null().to_numpy(zero_copy_only=False), np.maximum(user_id, 0)
+        expected = self.messages.keys_of(fields.column, listener) if fields else self.messages.keys_of(_none, listener)
+        is_equal = pc.equal(expected, envelope.key).fill_null(False).to_numpy(zero_copy_only=False)
+        is_equal |= is_null & expected.is_null().to_numpy(zero_copy_only=False)
+        is_told = self._is_listener(user_id) if self.messages.key == "user" else np.ones(len(user_id), np.bool_)
+        is_told = fields.is_known if fields and isinstance(self.messages.key, Field) else is_told
+        return is_told & ~is_equal, np.where(is_null, hash_of_ids(listener), hash_of_keys(envelope.key))
+
+    def _has_other_headers(self, envelope: Envelope, fields: _Fields | None) -> Bools:
+        headers: Any = self.messages.headers_of(fields.column if fields else _none, len(envelope.headers))
+        names = [name for name, _ in self.messages.headers]
+        rows = zip(*(column.to_pylist() for column in headers.flatten()), strict=True)
+        pairs = zip(rows, envelope.headers, strict=True)
+        others = np.array([found != list(zip(names, row, strict=True)) for row, found in pairs], np.bool_)
+        return others & fields.is_known if fields else others
+
+
+def _none(field: Field) -> pa.Array:
+    raise KeyError(field.name)
 
 
 def ids_of(keys: pa.BinaryArray) -> tuple[Int64s, Bools]:

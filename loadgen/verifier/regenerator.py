@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loadgen.errors import CatalogError, ManifestError
-from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, Int32s, Int64s, UInt64s, rank_within
+from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, EventBatch, Int64s, UInt32s, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
-from loadgen.kafka.partition import murmur2_partitions
+from loadgen.kafka.partition import partitions_of
 from loadgen.simulate.catalog import cache_folder
 from loadgen.simulate.catalog_file import Catalog, load
 from loadgen.simulate.feed import (
@@ -196,7 +196,7 @@ class Regenerator:
         if self._keeps_a_clock and self.promise.t0_wall_ms is not None:
             stream.start(paced_schedule(self.promise.settings, owned, 0), 0, self.promise.t0_wall_ms)
         reached = np.zeros(N_VIRTUAL_SHARDS, np.int64)
-        open_events = _OpenEvents(self.promise, stream.shard.listeners.user_id)
+        open_events = _OpenEvents(self.promise, stream.key_hashes)
         while (reached < planned).any():
             outgoing = stream.next()
             if outgoing is None:
@@ -207,7 +207,7 @@ class Regenerator:
             ranks, counts = rank_within(virtual_shard, N_VIRTUAL_SHARDS)
             ranks += reached[virtual_shard]
             reached += counts
-            may_be_absent = open_events.next(outgoing.events.row, virtual_shard)
+            may_be_absent = open_events.next(outgoing.events, virtual_shard)
             rows = np.flatnonzero(ranks < planned[virtual_shard])
             if len(rows):
                 some = outgoing.take(rows)
@@ -242,18 +242,18 @@ class Regenerator:
 class _OpenEvents:
     """Tells of a run's events, in the order of sending, which of them may be absent."""
 
-    def __init__(self, promise: ManifestSpec, user_ids: Int64s) -> None:
+    def __init__(self, promise: ManifestSpec, key_hashes: Callable[[EventBatch], UInt32s]) -> None:
         self._progress = promise.progress
         self._n_partitions = len(self._progress.ended)
         self._is_any = bool(promise.undelivered.any())
-        self._partition_of_row = murmur2_partitions(user_ids, self._n_partitions)
+        self._key_hashes = key_hashes
         self._reached = np.zeros(self._n_partitions * N_VIRTUAL_SHARDS, np.int64)
 
-    def next(self, row: Int32s, virtual_shard: Int64s) -> Bools:
-        """Of the next events, by the rows of their listeners."""
+    def next(self, events: EventBatch, virtual_shard: Int64s) -> Bools:
+        """Of the next events."""
         if not self._is_any:
-            return np.zeros(len(row), np.bool_)
-        partition = self._partition_of_row[row]
+            return np.zeros(len(events), np.bool_)
+        partition = partitions_of(self._key_hashes(events), self._n_partitions)
         sequence = partition.astype(np.int64) * N_VIRTUAL_SHARDS + virtual_shard
         places, counts = rank_within(sequence, len(self._reached))
         places += self._reached[sequence]

@@ -13,7 +13,7 @@ import orjson
 from confluent_kafka import Message
 
 from loadgen.fingerprint import run_key
-from loadgen.kafka.partition import murmur2_partitions
+from loadgen.kafka.partition import hash_of_ids, partitions_of
 from loadgen.record import FingerprintRecord
 from tests.messages import value_of
 from tests.runner.program import adds_up
@@ -53,7 +53,7 @@ def assert_nothing_lost(summary: dict[str, Any], brokers: str, topic: str) -> No
 def _assert_placed(messages: list[Message]) -> None:
     """Each message has its listener's key and partition, its event's time, and its place in the listener's order."""
     records = [orjson.loads(value_of(message)) for message in messages]
-    partitions = murmur2_partitions(np.array([record["userId"] for record in records]), PARTITIONS)
+    partitions = partitions_of(hash_of_ids(np.array([record["userId"] for record in records])), PARTITIONS)
     last_ms: dict[int, int] = {}
     for message, record, partition in zip(messages, records, partitions, strict=True):
         assert message.key() == b"%d" % record["userId"]

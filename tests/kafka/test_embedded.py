@@ -10,14 +10,14 @@ from loadgen.kafka.check import check_topic
 from loadgen.kafka.embedded import N_PARTITIONS, EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings
 from loadgen.sink.kafka import KafkaSink
-from tests.sink.lines import make_lines, user_ids
+from tests.sink.lines import make_lines
 from tests.sink.topic import assert_ledger_equals_topic, read_topic
 
 
 def test_events_go_through_the_embedded_broker() -> None:
     with EmbeddedBroker("t") as broker:
         assert check_topic(KafkaSettings(broker.address, "t")) == broker.n_partitions == N_PARTITIONS
-        sink = KafkaSink(KafkaSettings(broker.address, "t"), user_ids())
+        sink = KafkaSink(KafkaSettings(broker.address, "t"))
         sink.send(make_lines(3000))
         sink.flush(10)
         assert sink.tally.counts()["delivered"] == 3000

@@ -11,7 +11,7 @@ from loadgen.kafka.monitor import N_KEPT, BrokerStats, Monitor
 from loadgen.kafka.options import KafkaSettings
 from loadgen.sink.kafka import KafkaSink
 from tests.mock_cluster import MockCluster
-from tests.sink.lines import make_lines, user_ids
+from tests.sink.lines import make_lines
 
 IDLE = {"p99": 0, "max": 0, "cnt": 0}
 
@@ -108,7 +108,7 @@ def test_nothing_is_printed_and_the_round_trip_is_measured(capfd: pytest.Capture
     with MockCluster(partitions=4) as cluster:
         capfd.readouterr()
         settings = KafkaSettings(cluster.address, "t", {"statistics.interval.ms": "50"})
-        sink = KafkaSink(settings, user_ids(), n_partitions=4)
+        sink = KafkaSink(settings, n_partitions=4)
         sink.send(make_lines(1000))
         sink.flush(10)
         for _ in range(20):

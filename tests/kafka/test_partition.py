@@ -1,10 +1,13 @@
 """The partition of a listener is the one that the Java client would choose."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
+from hypothesis import given
+from hypothesis import strategies as st
 
-from loadgen.kafka.partition import murmur2, murmur2_partitions
+from loadgen.kafka.partition import hash_of_ids, hash_of_keys, murmur2, partitions_of
 from tests.messages import key_of
 from tests.mock_cluster import MockCluster
 
@@ -40,6 +43,12 @@ def test_the_hash_of_ids_of_every_length_is_the_java_clients() -> None:
     assert murmur2(np.array(ids, np.int64)).tolist() == expected
 
 
+@given(st.lists(st.none() | st.binary(max_size=40), max_size=30), st.integers(0, 5))
+def test_the_hash_of_keys_of_any_bytes_is_the_java_clients(keys: list[bytes | None], start: int) -> None:
+    found = hash_of_keys(pa.array(keys, pa.binary())[start:])
+    assert found.tolist() == [java_murmur2(key or b"") & 0x7FFFFFFF for key in keys[start:]]
+
+
 def test_partitions_are_librdkafkas_own_choice() -> None:
     n_partitions, reports = 7, {}
     ids = [*range(300), *range(10**6, 10**6 + 100), 9_999_999]
@@ -52,23 +61,23 @@ def test_partitions_are_librdkafkas_own_choice() -> None:
             ))  # fmt: skip
         assert producer.flush(10) == 0
         del producer
-    assert [reports[number] for number in ids] == murmur2_partitions(np.array(ids), n_partitions).tolist()
+    assert [reports[number] for number in ids] == partitions_of(hash_of_ids(np.array(ids)), n_partitions).tolist()
 
 
 def test_many_chunks_give_what_single_ids_give() -> None:
     ids = np.arange(150_000, dtype=np.int64)
-    partitions = murmur2_partitions(ids, 12)
+    partitions = partitions_of(hash_of_ids(ids), 12)
     assert partitions.dtype == np.uint16
     for number in (0, 65_535, 65_536, 131_072, 149_999):
-        assert partitions[number] == murmur2_partitions(ids[number : number + 1], 12)[0]
+        assert partitions[number] == partitions_of(hash_of_ids(ids[number : number + 1]), 12)[0]
 
 
 @pytest.mark.parametrize("n_partitions", [0, -1, 65_537])
 def test_an_impossible_number_of_partitions_is_refused(n_partitions: int) -> None:
     with pytest.raises(ValueError, match=r"n_partitions must be 1\.\.65536"):
-        murmur2_partitions(np.arange(3), n_partitions)
+        partitions_of(np.arange(3, dtype=np.uint32), n_partitions)
 
 
 def test_a_negative_id_is_refused() -> None:
     with pytest.raises(ValueError, match="0 or more, got -1"):
-        murmur2_partitions(np.array([3, -1]), 4)
+        hash_of_ids(np.array([3, -1]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.config import RunSettings
-from loadgen.event import EventBatch
+from loadgen.event import EventBatch, UInt32s
 from loadgen.extensions import name_of
 from loadgen.kafka.options import KafkaSettings
 from loadgen.runner.messages import Checkpoint
@@ -26,17 +26,32 @@ rows = st.lists(st.integers(0, len(PARTITION_OF_ROW) - 1), max_size=80)
 
 def lines_of(numbers: list[int], row: list[int]) -> EncodedBatch:
     """Events with these numbers (their times) of these listeners."""
-    ts_ms, row_of = np.array(numbers, np.int64), np.array(row, np.int32)
+    ts_ms, user_id = np.array(numbers, np.int64), np.array(row, np.int64)
     page, virtual_shard = np.zeros(len(row), np.uint8), np.zeros(len(row), np.uint16)
     texts = pa.array([b'{"ts":%d}\n' % number for number in numbers], pa.binary())
     return EncodedBatch(
-        texts, row_of, row_of.astype(np.int64), ts_ms, page, virtual_shard, ts_ms.astype(np.uint64), ts_ms
+        texts, user_id, ts_ms, page, virtual_shard, ts_ms.astype(np.uint64), ts_ms, user_id.astype(np.uint32)
     )
 
 
 def batch_of(lines: EncodedBatch) -> EventBatch:
     zeros = np.zeros(len(lines), np.uint8)
-    return EventBatch(lines.ts_ms, lines.row, lines.user_id, lines.user_id, lines.row, zeros, zeros, lines.row, zeros)
+    row = lines.user_id.astype(np.int32)
+    return EventBatch(lines.ts_ms, row, lines.user_id, lines.user_id, row, zeros, zeros, row, zeros)
+
+
+def no_keys(batch: EventBatch) -> UInt32s:
+    """For a sink with one partition."""
+    return np.zeros(len(batch), np.uint32)
+
+
+def filter_of(left: list[int]) -> ResumeFilter:
+    """Of a sink whose partitions are PARTITION_OF_ROW of what is in place of the key's hash, the listener."""
+    return ResumeFilter(
+        np.array(left, np.int64),
+        lambda key_hash, page: PARTITION_OF_ROW[key_hash],
+        lambda batch: batch.user_id.astype(np.uint32),
+    )
 
 
 @given(rows, st.data())
@@ -49,7 +64,7 @@ def test_what_is_left_of_any_sequence_is_exactly_the_rest_of_each_partition(
         for number in range(N_PARTITIONS)
     ]
     expected = [at for at in range(len(row)) if partition[:at].count(partition[at]) >= completed[partition[at]]]
-    replay = ResumeFilter(np.array(completed, np.int64), PARTITION_OF_ROW)
+    replay = filter_of(completed)
     found: list[int] = []
     at = 0
     while at < len(row):
@@ -68,7 +83,7 @@ def test_what_is_left_of_any_sequence_is_exactly_the_rest_of_each_partition(
 
 
 def test_a_batch_is_done_only_when_each_of_its_partitions_is() -> None:
-    replay = ResumeFilter(np.array([1, 2, 0, 0]), PARTITION_OF_ROW)
+    replay = filter_of([1, 2, 0, 0])
     assert replay.is_done(batch_of(lines_of([0, 1, 2], [0, 1, 4])))
     assert not replay.is_done(batch_of(lines_of([0, 1, 2, 3], [0, 1, 4, 5])))
     assert not replay.is_done(batch_of(lines_of([0], [2])))
@@ -79,8 +94,8 @@ def test_a_first_life_holds_nothing_back_and_a_second_one_leaves_the_legacy_unto
     checkpoint = Checkpoint(completed={"null": np.array([3])})
     sink = NullSink()
     sink.start(SinkContext("null", 7))
-    assert not ResumeFilter.of(sink, Checkpoint()).left.any()
-    replay = ResumeFilter.of(sink, checkpoint)
+    assert not ResumeFilter.of(sink, Checkpoint(), no_keys).left.any()
+    replay = ResumeFilter.of(sink, checkpoint, no_keys)
     unsent = replay.unsent(lines_of([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]))
     assert unsent.ts_ms.tolist() == [3, 4]
     assert checkpoint.completed["null"].tolist() == [3]

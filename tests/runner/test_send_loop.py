@@ -58,7 +58,7 @@ def loop_of(t0_ns: int, max_lag_s: float | None = 60.0) -> tuple[SendLoop, Narro
     source = Made(t0_ns)
     sink = Narrow()
     sink.start(SinkContext("null", source.n_listeners))
-    outputs = [(sink, ResumeFilter.of(sink, Checkpoint()))]
+    outputs = [(sink, ResumeFilter.of(sink, Checkpoint(), lambda batch: np.zeros(len(batch), np.uint32)))]
     loop = SendLoop(source, outputs, SendCounts(WorkerProgress()), Seconds(), max_lag_s)
     loop.start(t0_ns)
     return loop, sink

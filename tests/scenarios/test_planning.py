@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loadgen.event import N_VIRTUAL_SHARDS
-from loadgen.kafka.partition import murmur2_partitions
+from loadgen.kafka.partition import hash_of_ids, partitions_of
 from loadgen.scenarios.planning import CapacityPlan, Costs, Machine, plan, table
 from loadgen.simulate.shard import Shard
 from tests.simulate.world import CATALOG, settings
@@ -60,10 +60,10 @@ def _largest_share(labels: "np.ndarray", n_labels: int) -> float:
 
 def test_partitions_get_equal_parts_as_far_as_there_are_many_listeners_for_each(events: "np.ndarray") -> None:
     found: CapacityPlan = plan(1e6)
-    partitions = murmur2_partitions(events, found.partitions)
+    partitions = partitions_of(hash_of_ids(events), found.partitions)
     assert _largest_share(partitions, found.partitions) < 1.05
     few = events[events < 50]
-    assert _largest_share(murmur2_partitions(few, found.partitions), found.partitions) > 1.5
+    assert _largest_share(partitions_of(hash_of_ids(few), found.partitions), found.partitions) > 1.5
 
 
 def test_shards_get_equal_parts(events: "np.ndarray") -> None:

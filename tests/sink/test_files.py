@@ -32,7 +32,7 @@ class Clock:
 
 
 def open_sink(folder: Path, compress: Compression | None = None, **more: Any) -> DateFolderSink:
-    return DateFolderSink(folder, "run_w00", compress, n_rows=USERS, **more)
+    return DateFolderSink(folder, "run_w00", compress, **more)
 
 
 def read(path: Path) -> bytes:

@@ -11,13 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadgen.errors import BrokerUnreachable, SinkError
+from loadgen.event import UInt16s
 from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Fingerprint
-from loadgen.sink import kafka
+from loadgen.sink import EncodedBatch, kafka
 from loadgen.sink.kafka import KafkaSink, SinkState
 from loadgen.sink.readback import Doubt
 from tests.sink.fake_producer import FakeProducer
-from tests.sink.lines import N_PAGES, hash_of, make_lines, user_ids
+from tests.sink.lines import N_PAGES, hash_of, make_lines
 
 N_PARTITIONS = 3
 LOG_UNREADABLE: dict[int, npt.NDArray[np.bool_]] = {}
@@ -27,7 +28,7 @@ def open_sink(producer: FakeProducer, **options: str) -> KafkaSink:
     named = {name.replace("_", "."): value for name, value in options.items()}
     chosen = KafkaSettings("fake:9092", "t", named)
     ends = dict.fromkeys(range(N_PARTITIONS), 0)
-    return KafkaSink(chosen, user_ids(), n_partitions=N_PARTITIONS, topic_ends=ends, connect=producer.connect)
+    return KafkaSink(chosen, n_partitions=N_PARTITIONS, topic_ends=ends, connect=producer.connect)
 
 
 @contextmanager
@@ -46,9 +47,13 @@ def readable(producer: FakeProducer) -> Iterator[None]:
 
 
 def found_in(log: list[tuple[bytes, bytes, int]], doubt: Doubt) -> npt.NDArray[np.bool_]:
-    there = {(key, ts_ms) for _, key, ts_ms in log[doubt.start_offset :]}
-    pairs = zip(doubt.user_id.tolist(), doubt.ts_ms.tolist(), strict=True)
-    return np.array([(b"%d" % user_id, ts_ms) in there for user_id, ts_ms in pairs], np.bool_)
+    there = {(hash(value), ts_ms) for value, _, ts_ms in log[doubt.start_offset :]}
+    pairs = zip(doubt.value_hash.tolist(), doubt.ts_ms.tolist(), strict=True)
+    return np.array([pair in there for pair in pairs], np.bool_)
+
+
+def partitions(sink: KafkaSink, lines: EncodedBatch) -> UInt16s:
+    return sink.partitions(lines.key_hash, lines.page)
 
 
 def fingerprint_of(log: list[list[tuple[bytes, bytes, int]]]) -> Fingerprint:
@@ -178,7 +183,7 @@ def test_what_a_stranded_producer_held_is_delivered_once_by_the_next_and_in_orde
         sink.close()
     assert sink.tally.counts() == {"planned": 240, "delivered": 240, "failed": 0, "dropped": 0, "unfinished": 0}
     for partition in range(N_PARTITIONS):
-        in_order = lines.take(np.flatnonzero(sink.partition_of_row[lines.row] == partition)).lines.to_pylist()
+        in_order = lines.take(np.flatnonzero(partitions(sink, lines) == partition)).lines.to_pylist()
         assert [value + b"\n" for value, _, _ in producer.log[partition]] == in_order
     assert_ledger_is_log(sink, producer)
 
@@ -212,9 +217,7 @@ def test_a_stranded_producer_is_replaced_while_a_partition_cannot_be_read_but_no
 @pytest.mark.parametrize("n_more", [0, 30])
 def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(first_lost: int, n_more: int) -> None:
     producer = FakeProducer(1, [first_lost, 0])
-    sink = KafkaSink(
-        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
-    )
+    sink = KafkaSink(KafkaSettings("fake:9092", "t"), n_partitions=1, topic_ends={0: 0}, connect=producer.connect)
     with readable(producer):
         sink.send(make_lines(60))
         sink.poll(0.0)
@@ -238,9 +241,7 @@ def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(firs
 
 def test_events_that_a_broker_forgets_fail_though_others_write_to_the_partition() -> None:
     producer = FakeProducer(1, [20])
-    sink = KafkaSink(
-        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
-    )
+    sink = KafkaSink(KafkaSettings("fake:9092", "t"), n_partitions=1, topic_ends={0: 0}, connect=producer.connect)
     with readable(producer):
         sink.send(make_lines(20))
         sink.poll(0.0)
@@ -255,9 +256,7 @@ def test_events_that_a_broker_forgets_fail_though_others_write_to_the_partition(
 
 def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read() -> None:
     producer = FakeProducer(1, [20])
-    sink = KafkaSink(
-        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
-    )
+    sink = KafkaSink(KafkaSettings("fake:9092", "t"), n_partitions=1, topic_ends={0: 0}, connect=producer.connect)
     sink.send(make_lines(20))
     sink.poll(0.0)
     producer.forgotten = 1
@@ -270,9 +269,7 @@ def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read() -> 
 
 def test_the_state_tells_what_the_sink_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
     producer, while_reading = FakeProducer(1, [20]), []
-    sink = KafkaSink(
-        KafkaSettings("fake:9092", "t"), user_ids(), n_partitions=1, topic_ends={0: 0}, connect=producer.connect
-    )
+    sink = KafkaSink(KafkaSettings("fake:9092", "t"), n_partitions=1, topic_ends={0: 0}, connect=producer.connect)
 
     def read_back(
         _settings: KafkaSettings, doubts: dict[int, Doubt], _timeout_s: float
@@ -317,13 +314,13 @@ def test_settled_counts_only_what_ended_without_a_gap_before_it() -> None:
     assert sink.completed.sum() == 0, "dropped events overtook those in flight"
     sink.poll(0)
     sink.poll(0)
-    assert sink.completed.tolist() == np.bincount(sink.partition_of_row[make_lines(150).row], minlength=3).tolist()
+    assert sink.completed.tolist() == np.bincount(partitions(sink, make_lines(150)), minlength=3).tolist()
 
 
 def test_a_successor_goes_on_from_what_its_predecessor_settled() -> None:
     completed = np.array([5, 0, 9])
     sink = KafkaSink(
-        KafkaSettings("fake:9092", "t"), user_ids(), completed,
+        KafkaSettings("fake:9092", "t"), completed,
         n_partitions=N_PARTITIONS, connect=FakeProducer(N_PARTITIONS, [10**6]).connect,
     )  # fmt: skip
     sink.send(make_lines(30))
@@ -443,7 +440,7 @@ def test_what_cannot_be_read_back_is_unfinished() -> None:
 def test_without_a_broker_to_ask_for_partitions_the_address_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka, "METADATA_S", 0.2)
     with pytest.raises(BrokerUnreachable, match=r"no broker answered at 127\.0\.0\.1:1 .*Connection refused"):
-        KafkaSink(KafkaSettings("127.0.0.1:1", "t"), user_ids())
+        KafkaSink(KafkaSettings("127.0.0.1:1", "t"))
 
 
 def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets() -> None:
@@ -453,7 +450,7 @@ def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets() ->
         KafkaSettings("fake:9092", "t"), np.arange(500), n_partitions=N_PARTITIONS,
         topic_ends={0: 0, 1: 80}, connect=producer.connect,
     )  # fmt: skip
-    rows_of_0 = np.flatnonzero(sink.partition_of_row[make_lines(300).row] == 0)
+    rows_of_0 = np.flatnonzero(partitions(sink, make_lines(300)) == 0)
     sink.send(make_lines(300).take(rows_of_0))
     sink.poll(0)
     sink.send(make_lines(300, 300))

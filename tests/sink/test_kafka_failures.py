@@ -13,7 +13,7 @@ from loadgen.errors import SinkError
 from loadgen.kafka.options import KafkaSettings
 from loadgen.sink.kafka import KafkaSink
 from tests.mock_cluster import MockCluster
-from tests.sink.lines import make_lines, user_ids
+from tests.sink.lines import make_lines
 from tests.sink.topic import assert_in_order, assert_ledger_equals_topic, read_topic, without_repeats
 
 NOT_LEADER, TIMED_OUT, NOT_ENOUGH_REPLICAS, ACCESS_DENIED, INVALID_RECORD = 6, 7, 19, 29, 87
@@ -29,7 +29,7 @@ PER_SEND = 1000
 
 def open_sink(cluster: MockCluster, **options: str) -> KafkaSink:
     named = {name.replace("_", "."): value for name, value in options.items()}
-    return KafkaSink(KafkaSettings(cluster.address, "t", {**QUICK, **named}), user_ids(), n_partitions=4)
+    return KafkaSink(KafkaSettings(cluster.address, "t", {**QUICK, **named}), n_partitions=4)
 
 
 def offer(sink: KafkaSink, n_events: int, at: dict[int, Callable[[], None]]) -> int:
@@ -108,7 +108,7 @@ def test_a_producer_that_has_lost_all_brokers_for_good_is_replaced(cluster: Mock
         return Producer(config, logger=logger)
 
     options = {**QUICK, "statistics.interval.ms": "100"}
-    sink = KafkaSink(KafkaSettings(cluster.address, "t", options), user_ids(), n_partitions=4, connect=connect)
+    sink = KafkaSink(KafkaSettings(cluster.address, "t", options), n_partitions=4, connect=connect)
 
     def lose_all_brokers() -> None:
         cluster.delay(8, 300)  # some of what is in flight will have arrived
@@ -189,7 +189,7 @@ def test_a_queue_that_is_fuller_than_thought_makes_the_sender_wait(cluster: Mock
     def connect(config: dict[str, Any], logger: logging.Logger) -> Producer:
         return Producer({**config, "queue.buffering.max.messages": "150"}, logger=logger)
 
-    sink = KafkaSink(KafkaSettings(cluster.address, "t", QUICK), user_ids(), n_partitions=4, connect=connect)
+    sink = KafkaSink(KafkaSettings(cluster.address, "t", QUICK), n_partitions=4, connect=connect)
     assert sink.room() > 3000
     sink.send(make_lines(3000))
     sink.flush(5)

@@ -19,16 +19,16 @@ def cluster() -> Iterator[MockCluster]:
 
 
 def put(cluster: MockCluster, events: list[tuple[int, int, int]]) -> None:
-    """Write (partition, user id, ts_ms)."""
+    """Write (partition, number of the value, ts_ms)."""
     producer = Producer({"bootstrap.servers": cluster.address, "log_level": 0})
-    for partition, user_id, ts_ms in events:
-        producer.produce("t", b"v", b"%d" % user_id, partition, timestamp=ts_ms)
+    for partition, number, ts_ms in events:
+        producer.produce("t", b"%d" % number, b"k", partition, timestamp=ts_ms)
     assert producer.flush(10) == 0
 
 
 def doubt(start_offset: int, events: list[tuple[int, int]]) -> Doubt:
-    user_id, ts_ms = zip(*events, strict=True)
-    return Doubt(start_offset, np.array(user_id), np.array(ts_ms))
+    number, ts_ms = zip(*events, strict=True)
+    return Doubt(start_offset, np.array([hash(b"%d" % one) for one in number]), np.array(ts_ms))
 
 
 def test_events_are_found_among_those_of_other_workers(cluster: MockCluster) -> None:

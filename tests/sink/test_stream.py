@@ -32,7 +32,7 @@ class Coordinator:
 
 def test_an_event_is_delivered_once_the_coordinator_has_written_it() -> None:
     coordinator = Coordinator()
-    sink = StreamSink(coordinator.take, USERS)
+    sink = StreamSink(coordinator.take)
     lines = make_lines(100)
     sink.send(lines)
     assert coordinator.chunks == [(bytes(lines.buffer()), 100)]
@@ -44,7 +44,7 @@ def test_an_event_is_delivered_once_the_coordinator_has_written_it() -> None:
 
 def test_large_sends_are_cut_into_chunks_of_whole_lines() -> None:
     coordinator = Coordinator()
-    sink = StreamSink(coordinator.take, USERS)
+    sink = StreamSink(coordinator.take)
     lines = make_lines(40_000)
     sink.send(lines)
     assert len(coordinator.chunks) > 1
@@ -54,7 +54,7 @@ def test_large_sends_are_cut_into_chunks_of_whole_lines() -> None:
 
 
 def test_there_is_no_room_while_the_coordinator_is_behind() -> None:
-    sink = StreamSink(Coordinator().take, USERS)
+    sink = StreamSink(Coordinator().take)
     for number in range(MAX_CHUNKS):
         assert sink.room() > 0
         sink.send(make_lines(1, number))
@@ -64,7 +64,7 @@ def test_there_is_no_room_while_the_coordinator_is_behind() -> None:
 
 
 def test_dropped_events_are_settled_behind_those_in_flight() -> None:
-    sink = StreamSink(Coordinator().take, USERS)
+    sink = StreamSink(Coordinator().take)
     sink.send(make_lines(10))
     sink.drop(make_lines(5, 10))
     assert (sink.tally.counts()["dropped"], sink.completed.tolist()) == (5, [0])
@@ -73,7 +73,7 @@ def test_dropped_events_are_settled_behind_those_in_flight() -> None:
 
 
 def test_what_the_coordinator_never_acknowledged_is_unfinished() -> None:
-    sink = StreamSink(Coordinator().take, USERS)
+    sink = StreamSink(Coordinator().take)
     sink.send(make_lines(10))
     sink.send(make_lines(7, 10))
     sink.acknowledge(10)
@@ -85,7 +85,7 @@ def test_what_the_coordinator_never_acknowledged_is_unfinished() -> None:
 
 def test_a_coordinator_that_is_gone_ends_the_worker_with_its_events_accounted_for() -> None:
     coordinator = Coordinator()
-    sink = StreamSink(coordinator.take, USERS)
+    sink = StreamSink(coordinator.take)
     coordinator.is_gone = True
     with pytest.raises(SinkError, match="coordinator takes no more lines"):
         sink.send(make_lines(10))
@@ -93,7 +93,7 @@ def test_a_coordinator_that_is_gone_ends_the_worker_with_its_events_accounted_fo
 
 
 def test_an_acknowledgement_of_another_chunk_is_a_mistake_in_the_program() -> None:
-    sink = StreamSink(Coordinator().take, USERS)
+    sink = StreamSink(Coordinator().take)
     sink.send(make_lines(10))
     with pytest.raises(ValueError, match="the oldest chunk has 10 events"):
         sink.acknowledge(9)

@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s
-from loadgen.kafka.partition import murmur2_partitions
+from loadgen.kafka.partition import hash_of_ids, partitions_of
 from loadgen.ledger import Fingerprint, Outcome
 from loadgen.progress import Progress
 from loadgen.verifier.compare import Comparison, Findings
@@ -93,7 +93,7 @@ class Found:
                 np.array([message.partition for message in messages]),
                 pa.array([message.key for message in messages], pa.binary()),
                 np.array([message.ts_ms for message in messages]),
-                np.array([message.has_headers for message in messages]),
+                [message.has_headers for message in messages],
             )
             places = places_of(number, np.arange(len(values)))
             yield SourceBlock(values, number, [message.key for message in messages].__getitem__, places, envelope)
@@ -139,7 +139,7 @@ def left_by(ending: str, place: str, planned: Planned, base: ManifestSpec, rng: 
     n_planned = (
         len(planned.lines) if ending == "clean" else int(rng.integers(len(planned.lines) // 2, len(planned.lines)))
     )
-    partition = murmur2_partitions(planned.user_id, n_partitions).astype(np.int64)
+    partition = partitions_of(hash_of_ids(planned.user_id), n_partitions).astype(np.int64)
     worker = planned.virtual_shard % n_workers
     progress = Progress.start(n_partitions)
     delivered, uncertain = np.zeros((2, n_planned), np.bool_)

@@ -111,7 +111,8 @@ def copied(source: str, target: str, **changed: Callable[[Message], Any]) -> Non
     producer = Producer({"bootstrap.servers": target, "log_level": 0, "acks": "all"})
     for message in sorted(messages, key=lambda one: (one.partition(), one.offset())):
         as_it_is = {
-            "key": message.key(), "partition": message.partition(), "timestamp": message.timestamp()[1], "headers": None
+            "key": message.key(), "partition": message.partition(), "timestamp": message.timestamp()[1],
+            "headers": message.headers(),
         }  # fmt: skip
         producer.produce(
             TOPIC, value=message.value(), **{**as_it_is, **{name: how(message) for name, how in changed.items()}}

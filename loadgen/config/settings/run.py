@@ -108,6 +108,9 @@ class RunSettings(Settings):
     replication_factor: shared.ReplicationFactor = 3
     kafka_option: Annotated[shared.KafkaOption, FlagOverride(panel=WHERE)] = Field(default_factory=KafkaOptions)
     kafka_config: Annotated[shared.KafkaConfig, FlagOverride(panel=WHERE)] = None
+    key: shared.MessageKey = "user"
+    key_type: shared.KeyType = "text"
+    header: shared.Headers = ()
     output: Annotated[
         Path | None, Flag("output", "PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE)
     ] = None

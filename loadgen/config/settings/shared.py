@@ -46,6 +46,30 @@ KafkaOption = Annotated[
 KafkaConfig = Annotated[
     Path | None, Flag("kafka-config", "FILE", "Properties file (K=V a line) of librdkafka options.", WHERE_FROM)
 ]
+MessageKey = Annotated[
+    str,
+    BeforeValidator(names.message_key),
+    Flag(
+        "key",
+        "user|session|artist|track|none|FIELD",
+        "Key of the Kafka messages: a field that every event has; events about no track have no artist or track. "
+        "Messages without a key go to the partition of their listener.",
+        WHERE,
+    ),
+]
+KeyType = Annotated[
+    Literal["text", "int64"], Flag("key-type", "text|int64", "Keys as text, or as 8 bytes (Kafka's Long).", WHERE)
+]
+Headers = Annotated[
+    tuple[str, ...],
+    BeforeValidator(names.headers),
+    Flag(
+        "header",
+        "NAME=VALUE",
+        "A header of the Kafka messages; {FIELD} in it is the value of a field; may be given many times.",
+        WHERE,
+    ),
+]
 SchemaRegistry = Annotated[
     str | None,
     or_none(names.registry),

@@ -1,0 +1,150 @@
+"""What a Kafka message has besides its value: the key and the headers, made of the fields of its event.
+
+Settings and the columns of some events go in, an array of keys and one of headers come out. A producer makes them of
+the events, `verify` of the values that it reads: both by the functions here.
+"""
+
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loadgen.config import RunSettings
+from loadgen.errors import UsageError
+from loadgen.event import Int64s
+from loadgen.formats import Field, Format, Source
+
+Columns = Callable[[Field], pa.Array]
+"""Gives the values of a field, null where a record has none."""
+Template: TypeAlias = tuple[str | Field, ...]
+"""Literal texts, and fields in whose place their values stand."""
+_KEY_SOURCES = {"session": Source.SESSION_ID, "artist": Source.ARTIST, "track": Source.TITLE}
+
+
+@dataclass(frozen=True)
+class MessageSpec:
+    """The keys and headers of a run's messages.
+
+    Attributes:
+        key: the field whose values are the keys, or the listener's id; None: messages have no keys.
+        is_int64: keys are 8 bytes, the highest first, as Kafka's LongSerializer writes them; else texts.
+        headers: name and value of each header.
+    """
+
+    key: Field | Literal["user"] | None = "user"
+    is_int64: bool = False
+    headers: tuple[tuple[str, Template], ...] = ()
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> "MessageSpec":
+        """What the settings ask for; raises UsageError where the format lacks it."""
+        wire_format, is_int64 = settings.wire_format, settings.key_type == "int64"
+        key = _key(settings.key, wire_format)
+        if is_int64 and isinstance(key, Field) and key.type != "integer":
+            step = "leave --key-type out, or choose another key"
+            raise UsageError(f"an int64 key must be an integer, got {key.type} field {key.name!r}; {step}")
+        return cls(key, is_int64, tuple(_header(text, wire_format) for text in settings.header))
+
+    @property
+    def has_plain_key(self) -> bool:
+        """Whether the keys are the listeners' ids in decimal digits."""
+        return self.key == "user" and not self.is_int64
+
+    @property
+    def by_listener(self) -> bool:
+        """Whether all events of a listener are in one partition."""
+        return self.key == "user" or self.key is None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that keys and headers are made of."""
+        parts = [self.key, *(part for _, template in self.headers for part in template)]
+        return tuple(dict.fromkeys(part for part in parts if isinstance(part, Field)))
+
+    def keys_of(self, columns: Columns, user_id: Int64s) -> pa.BinaryArray:
+        """The keys of events, null where they have none.
+
+        Args:
+            columns: of these events.
+            user_id: int64, of each.
+        """
+        if self.key is None:
+            return pa.nulls(len(user_id), pa.binary())
+        if self.is_int64:
+            return _int64(pa.array(user_id) if isinstance(self.key, str) else columns(self.key).cast(pa.int64()))
+        return pa.array(user_id).cast(pa.string()).cast(pa.binary()) if isinstance(self.key, str) else _texts(
+            self.key, columns(self.key)
+        )  # fmt: skip
+
+    def headers_of(self, columns: Columns, n_events: int) -> pa.StructArray | None:
+        """The headers of n_events events, a binary field for each; None where there are none."""
+        if not self.headers:
+            return None
+        values = [_filled(template, columns, n_events) for _, template in self.headers]
+        return pa.StructArray.from_arrays(values, [name for name, _ in self.headers])
+
+
+def _key(name: str, wire_format: Format) -> Field | Literal["user"] | None:
+    if name == "none":
+        return None
+    if name == "user":
+        return "user"
+    source = _KEY_SOURCES.get(name)
+    found = [
+        field for field in wire_format.fields if (field.name == name if source is None else field.source is source)
+    ]
+    if not found or (source is None and found[0].pages is not None):
+        known = ", ".join(field.name for field in wire_format.fields if field.pages is None)
+        rule = "must be user, session, artist, track, none or a field that all events of the format have"
+        raise UsageError(f"--key {rule}, got {name!r} with --format {wire_format.name}; choose one of {known}")
+    return found[0]
+
+
+def _header(text: str, wire_format: Format) -> tuple[str, Template]:
+    name, _, value = text.partition("=")
+    fields = {field.name: field for field in wire_format.fields}
+    template: list[str | Field] = []
+    for literal, field, _, _ in string.Formatter().parse(value):
+        if literal:
+            template.append(literal)
+        if field is not None and field not in fields:
+            step = f"choose of {', '.join(fields)}"
+            raise UsageError(f"--header {name} must name fields of format {wire_format.name}, got {field!r}; {step}")
+        if field is not None:
+            template.append(fields[field])
+    return name, tuple(template)
+
+
+def _filled(template: Template, columns: Columns, n_events: int) -> pa.BinaryArray:
+    """The text of a header for each event; a field without a value is an empty text."""
+    parts = [
+        pa.scalar(part.encode(), pa.binary()) if isinstance(part, str) else _texts(part, columns(part)).fill_null(b"")
+        for part in template
+    ]
+    if not any(isinstance(part, Field) for part in template):
+        return pa.repeat(pa.scalar("".join(map(str, template)).encode(), pa.binary()), n_events)
+    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
+
+
+def _texts(field: Field, column: pa.Array) -> pa.BinaryArray:
+    """The values of a field as texts: numbers as JSON has them, texts without quotes."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64()) if field.source is Source.TIME_MS else _iso(column)
+    return column.cast(pa.string()).cast(pa.binary())
+
+
+def _iso(column: pa.TimestampArray) -> pa.StringArray:
+    """As `timestamp` stands in a record: with microseconds and offset."""
+    texts = pc.strftime(column.cast(pa.timestamp("ms")), "%Y-%m-%dT%H:%M:%S")
+    return pc.binary_join_element_wise(texts, "000+00:00", "")
+
+
+def _int64(column: pa.Int64Array) -> pa.BinaryArray:
+    """Each number as 8 bytes, the highest first."""
+    numbers = column.fill_null(0).to_numpy(zero_copy_only=False).astype(">i8")
+    keys = pa.Array.from_buffers(pa.binary(8), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
+    return pc.if_else(column.is_valid(), keys.cast(pa.binary()), pa.scalar(None, pa.binary()))
