@@ -123,6 +123,8 @@ def figures_of(ask: Ask, top: int) -> ListeningFigures:
     )
     ((artists,),) = ask("SELECT count(DISTINCT artist) FROM tracks")
     ((tracks,),) = ask("SELECT count(*) FROM (SELECT DISTINCT artist, title FROM tracks WHERE title IS NOT NULL) AS t")
+    skips = "sum(CASE WHEN action = 'skip' THEN plays END)"
+    ((skipped, started),) = ask(f"SELECT {skips}, sum(plays) FROM kinds WHERE action IN ('play', 'skip')")
     step_min = _step_min(first_ms, last_ms)
     durations_ms, played_ms = _spread(ask, LENGTH_MS, "plays", STARTED)
     return ListeningFigures(
@@ -150,7 +152,7 @@ def figures_of(ask: Ask, top: int) -> ListeningFigures:
         over_time=_over_time(ask, step_min),
         session_events=_spread(ask, "events", "1", "visits WHERE session IS NOT NULL")[0],
         session_minutes=_scaled(_spread(ask, "last_ms - first_ms", "1", "visits WHERE session IS NOT NULL")[0], 60_000),
-        skip_share=_skip_share(ask),
+        skip_share=int(skipped or 0) / int(started) if started else None,
     )
 
 
@@ -228,9 +230,3 @@ def _over_time(ask: Ask, step_min: int) -> list[tuple[int, int, int]]:
         f"GROUP BY {step} ORDER BY {step}"
     )
     return [(int(number) * step_min * 60_000, int(events), int(plays)) for number, events, plays in rows]
-
-
-def _skip_share(ask: Ask) -> float | None:
-    skips = "sum(CASE WHEN action = 'skip' THEN plays END)"
-    ((skipped, plays),) = ask(f"SELECT {skips}, sum(plays) FROM kinds WHERE action IN ('play', 'skip')")
-    return int(skipped or 0) / int(plays) if plays else None

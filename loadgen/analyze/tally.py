@@ -161,7 +161,10 @@ class CombinationCounts:
         self.reading.n_bytes = sum(batch.n_bytes for batch in batches)
         for batch in batches:
             self._before, self.reading.batch_bytes = self._n_read(), batch.n_bytes
-            self._read_batch(self._lines_of(batch), ATTEMPTS)
+            # DuckDB would find no event in files that are not lines, such as JSON arrays
+            others = {file: why for file in batch.files if (why := file.why_not_lines()) is not None}
+            self.reading.failed.update({file.shown: why for file, why in others.items()})
+            self._read_batch(batch.without(others) if others else batch, ATTEMPTS)
             self.reading.done_bytes, self.reading.batch_bytes = self.reading.done_bytes + batch.n_bytes, 0
 
     def finish(self) -> None:
@@ -184,12 +187,6 @@ class CombinationCounts:
         """Bytes read so far, as counted by the system, because DuckDB does not report the progress of GROUPING SETS."""
         counted = getattr(self._process, "io_counters", None)  # macOS has none
         return self._remotes.n_bytes + (counted().read_chars if counted else 0)
-
-    def _lines_of(self, batch: FilesBatch) -> FilesBatch:
-        """The batch without files that are not lines, such as JSON arrays, in which DuckDB would find no event."""
-        found = {file: why for file in batch.files if (why := file.why_not_lines()) is not None}
-        self.reading.failed.update({file.shown: why for file, why in found.items()})
-        return batch.without(found) if found else batch
 
     def _read_batch(self, batch: FilesBatch, n_attempts: int) -> None:
         """Count all files at once; if that fails, their compacted successors; without such, find the broken files."""

@@ -46,7 +46,8 @@ def as_toml(resolved: Resolved[S], expected: Mapping[str, Any]) -> str:
     for name, key in resolved.settings.keys().items():
         value = _toml_value(name, public[key])
         if value is not None and name not in ("config", "dry_run") and not (name == "tracks" and public.get("catalog")):
-            lines.append(f"{key} = {value}".ljust(50) + f"  # {_one_line(resolved.origins[name])}")
+            origin = "".join(letter if letter.isprintable() else "?" for letter in resolved.origins[name])
+            lines.append(f"{key} = {value}".ljust(50) + f"  # {origin}")
     return "\n".join(lines)
 
 
@@ -71,10 +72,6 @@ def _quoted(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(map(_quoted, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 LAYERS = """\
@@ -158,7 +155,9 @@ class Command(Generic[S]):
                     typer.echo(f"note: {note}", err=True)
             if not getattr(resolved.settings, "dry_run", False):
                 return self._started(resolved.settings)
-            typer.echo(self._dry(resolved))
+            expected = self._expects(resolved.settings) if self._expects else {}
+            is_json = getattr(resolved.settings, "json_summary", False)
+            typer.echo((as_json if is_json else as_toml)(resolved, expected))
             return 0
 
         context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
@@ -175,11 +174,6 @@ class Command(Generic[S]):
         except KeyboardInterrupt as stopped:
             number = getattr(stopped, "number", signal.SIGINT)
             return exit_code(reason_of(number, is_early=not settings.goes_on))
-
-    def _dry(self, resolved: Resolved[S]) -> str:
-        settings: Any = resolved.settings
-        expected = self._expects(settings) if self._expects else {}
-        return as_json(resolved, expected) if settings.json_summary else as_toml(resolved, expected)
 
     def _help(self) -> str:
         """What the command does, one line per paragraph, and the rule about variables and files."""

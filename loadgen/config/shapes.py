@@ -166,11 +166,8 @@ def spec_of(content: Mapping[Any, Any], name: str, read_points: ReadPoints) -> S
     if sum(len(phase.points) + phase.n_steps for phase in phases) > MAX_POINTS:
         raise BadValue(f"must have at most {MAX_POINTS:,} points and steps in all", "give fewer of them")
     given = content.get("name", name)
-    return ShapeSpec(given if _is_name(given) else name, tuple(phases), _get(content, "repeat", values.boolean, False))
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= 100
+    is_name = isinstance(given, str) and given.isprintable() and 0 < len(given) <= 100
+    return ShapeSpec(given if is_name else name, tuple(phases), _get(content, "repeat", values.boolean, False))
 
 
 def within(place: str, read: Callable[[], Any]) -> Any:

@@ -43,20 +43,19 @@ class Groups:
         """Count the values of a text column, nulls excluded. Costs one step per different value, not per event."""
         counted = pc.value_counts(column.combine_chunks())
         for value, count in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True):
-            if value is not None:
-                self._count(value[:MOST_VALUE_LETTERS], count)
+            if value is None:
+                continue
+            name = value[:MOST_VALUE_LETTERS]
+            self.n_events += count
+            if name in self._counts or len(self._counts) < MOST_VALUES:
+                self._counts[name] = self._counts.get(name, 0) + count
+            else:
+                self.others += count
 
     def figures(self, n_top: int) -> dict[str, Any]:
         """The most frequent values, the number of events that have one, and the number of different values."""
         top = nlargest(n_top, self._counts.items(), key=lambda item: (item[1], item[0]))
         return {"top": top, "n_events": self.n_events, "n_values": len(self._counts)}
-
-    def _count(self, value: str, count: int) -> None:
-        self.n_events += count
-        if value in self._counts or len(self._counts) < MOST_VALUES:
-            self._counts[value] = self._counts.get(value, 0) + count
-        else:
-            self.others += count
 
 
 SMALLEST_MERGE = 65_536
@@ -351,7 +350,10 @@ class Aggregates:
         self._tracks.add(piece.tracks)
         for panel, (column, _) in GROUPS.items():
             self._groups[panel].add(rows[column])
-        self._add_played(rows)
+        plays = rows.filter(pc.is_in(rows["action"], value_set=PLAYS))
+        self._played["top_artists"].add(plays["artist"])
+        # a track without title or artist is not counted
+        self._played["top_tracks"].add(pc.binary_join_element_wise(plays["title"], plays["artist"], " · "))
         self._buckets.add(rows["ts_ms"].to_numpy())
         self._newest.add(rows)
         self._durations.add(rows)
@@ -375,9 +377,3 @@ class Aggregates:
             "durations": self._durations.figures(),
             "newest": newest,
         }
-
-    def _add_played(self, rows: pa.Table) -> None:
-        """Count the artist and the track of each start; a track without title or artist is not counted."""
-        plays = rows.filter(pc.is_in(rows["action"], value_set=PLAYS))
-        self._played["top_artists"].add(plays["artist"])
-        self._played["top_tracks"].add(pc.binary_join_element_wise(plays["title"], plays["artist"], " · "))

@@ -24,6 +24,7 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import NamedTuple
 
 from loadgen.analyze.events import read_columns
@@ -90,16 +91,14 @@ class Lister:
         if began_s < pace.next_s:
             return None
         try:
-            files = self._store.files() if is_full else self._recent()
+            days = {*self._days, *([max(self._days) + 1] if self._days else [])}
+            folders = [""] if is_full else map(day_folder, sorted(days))
+            files = chain.from_iterable(map(self._store.files, folders))
             found = [(day, file) for file in files if (day := day_of(file.path)) is not None]
         finally:
             for done in (self._full, self._quick) if is_full else (self._quick,):
                 done.took(began_s, self._clock())
         return Listed(found, is_full)
-
-    def _recent(self) -> Iterable[StoredFile]:
-        days = {*self._days, *([max(self._days) + 1] if self._days else [])}
-        return (file for day in sorted(days) for file in self._store.files(day_folder(day)))
 
 
 NOT_KNOWN = -1

@@ -89,7 +89,9 @@ def create_topic(
     topic = metadata.topics[settings.topic]
     if topic.error is not None and topic.error.code() in MISSING:
         copies = min(replication_factor, len(metadata.brokers)) if or_fewer else replication_factor
-        _create(settings, NewTopic(settings.topic, partitions, copies, config=_config_for(behind_ms)), deadline_s)
+        # the brokers' default of retention is best where all events are of now
+        keeps = {RETENTION: str(int(behind_ms) + WEEK_MS)} if behind_ms > HOUR_MS else {}
+        _create(settings, NewTopic(settings.topic, partitions, copies, config={**ANY_TIME, **keeps}), deadline_s)
         _wait_for_topic(settings, deadline_s)
         return copies
     n_partitions = n_partitions_of(metadata, settings)
@@ -143,11 +145,6 @@ def _complaint(monitor: Monitor) -> str:
             answer = int(size.group(1)).to_bytes(4, "big").decode("ascii", "replace")
             return f"what listens there does not speak Kafka: its answer begins with {answer!r}"
     return texts[-1] if texts else ""
-
-
-def _config_for(behind_ms: float) -> dict[str, str]:
-    """A new topic's own settings; the brokers' default is best where all events are of now."""
-    return {**ANY_TIME, **({RETENTION: str(int(behind_ms) + WEEK_MS)} if behind_ms > HOUR_MS else {})}
 
 
 def _create(settings: KafkaSettings, topic: NewTopic, deadline_s: float) -> None:

@@ -113,7 +113,9 @@ def text_of(judged: Sequence[TargetResult], title: str) -> str:
     """The report as text."""
     lines = [title, ""]
     for one in judged:
-        lines += [_heading(one), *(_line(one, number, value) for number, value in one.rows())]
+        mark = {True: "✓", False: "✗", None: "?"}[one.passed] if one.target.is_gated else "·"
+        lines.append(f"{mark} {one.target.name}" + (f": {one.target.needs}" if one.lacks_data else ""))
+        lines += [*(_line(one, number, value) for number, value in one.rows())]
         lines += [f"      {one.target.source}", ""]
     return "\n".join([*lines, verdict(judged)]) + "\n"
 
@@ -130,11 +132,6 @@ def verdict(judged: Sequence[TargetResult]) -> str:
         listeners, days = (max(getattr(one.target, name) for one in few) for name in ("listeners", "days"))
         text += f", {len(few)} need more data (≥ {listeners:,} listeners, {days:g} days for all)"
     return text + (f"; these do not: {', '.join(one.target.name for one in failed)}" if failed else "")
-
-
-def _heading(one: TargetResult) -> str:
-    mark = {True: "✓", False: "✗", None: "?"}[one.passed] if one.target.is_gated else "·"
-    return f"{mark} {one.target.name}" + (f": {one.target.needs}" if one.lacks_data else "")
 
 
 def _line(one: TargetResult, number: Number, value: Value) -> str:
@@ -172,7 +169,10 @@ def page_of(report: RealismReport, pictures: Iterable[Picture]) -> str:
     """The page: the verdict, the curves, a row for each number of each target."""
     title = tag("h1", "Events against published figures")
     header = (tag("p", "Realism report", class_="kind"), title, tag("p", report.extent, class_="hint"))
-    main = (_verdict(report), *map(_picture, pictures), _targets(report.judged))
+    rows = [_row(one, number, value) for one in report.judged for number, value in one.rows()]
+    hint = "A target passes if all its numbers lie between low and high; numbers without these are reported only."
+    targets = panel("targets", "Targets", table(HEAD, rows, "Targets", 3, 1), hint=hint)
+    main = (_verdict(report), *map(_picture, pictures), targets)
     return document("loadgen realism", header, main, "these events")
 
 
@@ -192,13 +192,6 @@ def _state(report: RealismReport) -> str:
 def _picture(picture: Picture) -> Element:
     source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
     return panel(picture.key, picture.title, tag("img", class_="picture", alt=picture.words, src=source), size="third")
-
-
-def _targets(judged: Iterable[TargetResult]) -> Element:
-    rows = [_row(one, number, value) for one in judged for number, value in one.rows()]
-    hint = "A target passes if all its numbers lie between low and high; numbers without these are reported only."
-    said = table(HEAD, rows, "Targets", 3, 1)
-    return panel("targets", "Targets", said, hint=hint)
 
 
 def _row(one: TargetResult, number: Number, value: Value) -> list[Child]:

@@ -177,11 +177,6 @@ def _hazard_later(seen: ObservedListening) -> Value:
     return sum(found) / len(found) if found else None
 
 
-def _hazard_falls(seen: ObservedListening) -> Value:
-    early, later = _hazard(seen, 10), _hazard_later(seen)
-    return later / early if early and later is not None else None
-
-
 def _session_median(seen: ObservedListening) -> Value:
     if not seen.sizes.sum():
         return None
@@ -243,7 +238,7 @@ STATISTICS: dict[str, Callable[[ObservedListening, Days], Value]] = {
     "session_single": lambda seen, _: _hazard(seen, 1),
     "hazard_10": lambda seen, _: _hazard(seen, 10),
     "hazard_17_19": lambda seen, _: _hazard_later(seen),
-    "hazard_falls": lambda seen, _: _hazard_falls(seen),
+    "hazard_falls": lambda seen, _: _of_known(_ratio, _hazard_later(seen), _hazard(seen, 10)),
     "session_20_of_10": lambda seen, _: _ratio(_at_least(seen, 20), _at_least(seen, 10)),
     "skip_5_s": lambda seen, _: _ratio(seen.next_s[:5].sum(), seen.skips["n"].sum()),
     "skip_30_s": lambda seen, _: _ratio(seen.next_s[:30].sum(), seen.skips["n"].sum()),

@@ -254,13 +254,9 @@ class Namer:
         names = pc.if_else(pa.array(titled), titles.take(pa.array(top_track * titled)), names)
         own = pa.array(luck > 1 - _SHARE_SELF_TITLED)
         names = pc.if_else(own, artists.take(pa.array(place.album_artist)), names)
-        return pc.binary_join_element_wise(
-            names, self._numerals(place.album_artist, names), self._endings(n_albums), ""
-        )
-
-    def _numerals(self, owner: Ints, names: pa.StringArray) -> pa.StringArray:
-        earlier = np.minimum(occurrences(owner, names), len(_NUMERALS) - 1)
-        return pa.array(_NUMERALS).take(pa.array(earlier))
+        earlier = np.minimum(occurrences(place.album_artist, names), len(_NUMERALS) - 1)
+        numerals = pa.array(_NUMERALS).take(pa.array(earlier))
+        return pc.binary_join_element_wise(names, numerals, self._endings(n_albums), "")
 
     def _endings(self, n_albums: int) -> pa.StringArray:
         endings = self._vocabulary.albums

@@ -92,16 +92,15 @@ def _after_object(line: bytes) -> str:
         return ""
 
 
-def _is_utf16(head: bytes) -> bool:
-    return head[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head
-
-
 _KINDS: tuple[tuple[Callable[[bytes], object], str], ...] = (
     (_ARRAY.match, "it is a JSON array; convert it with: jq -c '.[]' '{file}' > events.jsonl"),
     (_PRINTED.match, "its JSON is printed over several lines; convert it with: jq -c . '{file}' > events.jsonl"),
     (_is_in_one_line, "all objects stand in one line; convert it with: jq -c . '{file}' > events.jsonl"),
     (_has_commas, "its lines end in commas; convert it with: sed 's/,$//' '{file}' > events.jsonl"),
-    (_is_utf16, "it is UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 '{file}' > events.jsonl"),
+    (
+        lambda head: head[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head,
+        "it is UTF-16; convert it with: iconv -f UTF-16 -t UTF-8 '{file}' > events.jsonl",
+    ),
     (
         lambda head: head.startswith(BOM_UTF8),
         "a byte order mark stands in front; take it away with: sed '1s/^\\xEF\\xBB\\xBF//' '{file}' > events.jsonl",

@@ -30,10 +30,6 @@ def _moment(value: Any, info: ValidationInfo) -> int:
     return values.moment_ms(value, shared.now_ms(info))
 
 
-def _impair(value: Any) -> Any:
-    return value if isinstance(value, Impairments) else values.pairs(value)
-
-
 _text = PlainSerializer(str, return_type=str)
 
 
@@ -81,10 +77,6 @@ def _default_duration(given: dict[str, Any]) -> float | None:
 def _default_folder(given: dict[str, Any]) -> Path | None:
     elsewhere = any(given.get(name) for name in ("brokers", "output", "discard", "sink"))
     return None if elsewhere else DEFAULT_FOLDER
-
-
-def _default_presence(given: dict[str, Any]) -> Literal["online", "everyday"]:
-    return "online" if given.get("end_ms") is None else "everyday"
 
 
 class RunSettings(Settings):
@@ -212,7 +204,7 @@ class RunSettings(Settings):
     presence: Annotated[
         Literal["online", "everyday"],
         Flag("presence", "online|everyday", "All in sessions, or as in life. Default: online; everyday with --end."),
-    ] = Field(default_factory=_default_presence)
+    ] = Field(default_factory=lambda given: "online" if given.get("end_ms") is None else "everyday")
     timestamps: Annotated[
         Literal["simulated", "wall"], Flag("timestamps", "simulated|wall", "What ts says when time is compressed.")
     ] = "simulated"
@@ -239,7 +231,7 @@ class RunSettings(Settings):
     ] = None
     impair: Annotated[
         Impairments,
-        BeforeValidator(_impair),
+        BeforeValidator(lambda value: value if isinstance(value, Impairments) else values.pairs(value)),
         Flag("impair", "NAME=P,…", "Spoil events with these probabilities: late, duplicate, drop, malform, reorder."),
     ] = Impairments()
 
