@@ -52,18 +52,14 @@ class GivenValues:
 
     def take(self, layer: Layer) -> None:
         """Add a layer below the earlier ones."""
-        ruled_out = self._ruled_out()
+        named = [group for group in self.kind.one_of if group[0] in self.values]
+        ruled_out = {name for group in self.kind.one_of if named and group not in named for name in group}
         for name, value, origin in layer:
             if name in OPTIONS:
                 self._take_options(name, OPTIONS[name], value, origin)
             elif name not in self.values and name not in ruled_out:
                 self.values[name] = value
                 self.origins[name] = origin
-
-    def _ruled_out(self) -> set[str]:
-        """The fields that a higher layer excludes: see `Settings.one_of`."""
-        named = [group for group in self.kind.one_of if group[0] in self.values]
-        return {name for group in self.kind.one_of if named and group not in named for name in group}
 
     def _take_options(self, name: str, kind: type[Options], value: Any, origin: str) -> None:
         try:
@@ -81,13 +77,15 @@ class GivenValues:
 S = TypeVar("S", bound=Settings)
 
 
-def validated(kind: type[S], given: GivenValues, now_ms: int) -> S | None:
-    """The settings, or None after appending what is wrong to the problems."""
-    context = {"now_ms": now_ms}
+def _validated(kind: type[S], given: GivenValues, now_ms: int | None) -> S:
+    """The settings; raises UsageError with a line for every problem."""
+    context = {"now_ms": int(time.time() * 1000) if now_ms is None else now_ms}
+    settings: S | None = None
+    bad: set[str] = set()
     try:
-        return kind.model_validate(given.values, context=context)
+        settings = kind.model_validate(given.values, context=context)
     except ValidationError as error:
-        bad = _collect(error, given, set())
+        bad = _collect(error, given, bad)
     if bad:  # look for contradictions among the others
         good = {name: value for name, value in given.values.items() if name not in bad}
         stand_ins = {name: flag.needed.example for name, flag in kind.flags().items() if flag.needed}
@@ -95,7 +93,9 @@ def validated(kind: type[S], given: GivenValues, now_ms: int) -> S | None:
             kind.model_validate(stand_ins | good, context=context)
         except ValidationError as error:
             _collect(error, given, bad)
-    return None
+    if settings is None or given.problems:
+        raise UsageError("\n".join(given.problems))
+    return settings
 
 
 def _collect(error: ValidationError, given: GivenValues, bad: set[str]) -> set[str]:
@@ -196,13 +196,15 @@ def resolve(
         UsageError: with a line for every problem of the flags, the variables, the file and their combination.
     """
     given = GivenValues(kind, problems=list(problems))
-    given.take([(name, value, _origin(kind, name)) for name, value in flags.items()])
+    origins = {
+        name: "from the command line" if flag.is_positional else f"from --{flag.key}"
+        for name, flag in kind.flags().items()
+    }
+    given.take([(name, value, origins[name]) for name, value in flags.items()])
     given.take(_variables(given, environment))
     for layer in _file_layers(given):
         given.take(layer)
-    settings = validated(kind, given, int(time.time() * 1000) if now_ms is None else now_ms)
-    if settings is None or given.problems:
-        raise UsageError("\n".join(given.problems))
+    settings = _validated(kind, given, now_ms)
     origins = {name: given.origins.get(name, "default") for name in kind.model_fields}
     return Resolved(settings, origins, tuple(_notes(given)))
 
@@ -213,14 +215,11 @@ def of_arguments(kind: type[S], arguments: Mapping[str, Any]) -> S:
     Raises:
         UsageError: with a line for every problem.
     """
-    fields, given = _field_of_key(kind), GivenValues(kind)
+    fields, given = kind.field_of_key(), GivenValues(kind)
     for word in arguments.keys() - fields.keys():
         given.problems.append(unknown("argument", word, fields, f"see loadgen {kind.command} --help"))
     given.take([(fields[key], value, "argument") for key, value in arguments.items() if key in fields])
-    settings = validated(kind, given, int(time.time() * 1000))
-    if settings is None or given.problems:
-        raise UsageError("\n".join(given.problems))
-    return settings
+    return _validated(kind, given, None)
 
 
 def _notes(given: GivenValues) -> Iterator[str]:
@@ -235,15 +234,6 @@ def _notes(given: GivenValues) -> Iterator[str]:
             )
 
 
-def _origin(kind: type[Settings], name: str) -> str:
-    flag = kind.flags()[name]
-    return "from the command line" if flag.is_positional else f"from --{flag.key}"
-
-
-def _field_of_key(kind: type[Settings]) -> dict[str, str]:
-    return {key: name for name, key in kind.keys().items()}
-
-
 def _known_keys(kind: type[Settings], others: Iterable[type[Settings]]) -> list[str]:
     """The keys of this command, then those of others: the order in which the nearest one is searched."""
     return list(dict.fromkeys(key for settings in (kind, *others) for key in settings.keys().values()))
@@ -251,7 +241,7 @@ def _known_keys(kind: type[Settings], others: Iterable[type[Settings]]) -> list[
 
 def _variables(given: GivenValues, environment: Mapping[str, str]) -> Layer:
     known = {PREFIX + key.upper(): key for key in _known_keys(given.kind, ALL)}
-    fields = _field_of_key(given.kind)
+    fields = given.kind.field_of_key()
     layer: Layer = []
     for variable in sorted(environment):
         value, origin = environment[variable], f"from {variable}"
@@ -318,7 +308,7 @@ def _content(given: GivenValues) -> tuple[Path | None, dict[str, Any]]:
 
 def _table_layer(given: GivenValues, table: dict[str, Any], known: list[str], where: str) -> Layer:
     """What this table says to the command; each key that is not known is a problem."""
-    fields = _field_of_key(given.kind)
+    fields = given.kind.field_of_key()
     layer: Layer = []
     for word, value in table.items():
         key = word.replace("-", "_")

@@ -141,6 +141,11 @@ class Settings(BaseModel):
         return {name: flag.key.replace("-", "_") for name, flag in cls.flags().items()}
 
     @classmethod
+    def field_of_key(cls) -> dict[str, str]:
+        """Key in a configuration file → field name."""
+        return {key: name for name, key in cls.keys().items()}
+
+    @classmethod
     def boolean_flags(cls) -> list[str]:
         """The names of the boolean fields."""
         return [name for name, field in cls.model_fields.items() if field.annotation is bool]
@@ -155,8 +160,8 @@ class Settings(BaseModel):
     @classmethod
     def from_public(cls, public: dict[str, Any]) -> Self:
         """The settings that public_dict() wrote (of a manifest); raises ValidationError."""
-        field_of_key = {key: name for name, key in cls.keys().items()}
-        return cls.model_validate({field_of_key[key]: value for key, value in public.items()})
+        fields = cls.field_of_key()
+        return cls.model_validate({fields[key]: value for key, value in public.items()})
 
 
 @cache
