@@ -46,8 +46,7 @@ class AnalyzeSettings(Settings):
         tuple[str, ...],
         BeforeValidator(_stores),
         Flag(
-            "stores",
-            "STORE…",
+            "stores STORE…",
             "Folders that loadgen consume or loadgen run wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH), or "
             "single files: .jsonl, .jsonl.gz, .jsonl.zst, .parquet. Default: music_events.",
             WHERE_FROM,
@@ -59,14 +58,14 @@ class AnalyzeSettings(Settings):
     format: shared.ReadFormats = ()
 
     out: Annotated[
-        Path, Flag("out", "DIR", "Folder for the report, the tables and the charts. Default: analysis.", WHERE)
+        Path, Flag("out DIR", "Folder for the report, the tables and the charts. Default: analysis.", WHERE)
     ] = DEFAULT_OUT
     top: Annotated[
         int,
         BeforeValidator(values.count(1, 1000, "10")),
-        Flag("top", "N", "How many names the lists of the report have.", AROUND),
+        Flag("top N", "How many names the lists of the report have.", AROUND),
     ] = 10
-    charts: Annotated[bool, Flag("charts", "", "Draw charts; --no-charts leaves them out.", AROUND)] = True
+    charts: Annotated[bool, Flag("charts", "Draw charts; --no-charts leaves them out.", AROUND)] = True
     config: shared.Config = None
     json_summary: Annotated[
         shared.JsonSummary, FlagOverride("Print the figures as one JSON object to stdout, in place of the report.")
@@ -104,8 +103,7 @@ class RealismSettings(Settings):
         tuple[str, ...],
         BeforeValidator(names.stores),
         Flag(
-            "stores",
-            "FILE|STORE…",
+            "stores FILE|STORE…",
             "Files of events (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), or folders that loadgen consume or loadgen run "
             "wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH). Default: music_events.",
             WHERE_FROM,
@@ -122,12 +120,12 @@ class RealismSettings(Settings):
 
     targets: Annotated[
         Path | None,
-        Flag("targets", "FILE", "TOML file of targets in place of the shipped ones, which are its example.", TARGETS),
+        Flag("targets FILE", "TOML file of targets in place of the shipped ones, which are its example.", TARGETS),
     ] = None
     report: Annotated[
         Path | None,
         BeforeValidator(_picture),
-        Flag("report", "FILE", "Curves over the published points: one page (.html), or one picture (.png).", WHERE),
+        Flag("report FILE", "Curves over the published points: one page (.html), or one picture (.png).", WHERE),
     ] = None
     config: shared.Config = None
     json_summary: Annotated[
@@ -165,8 +163,7 @@ class CompareSettings(Settings):
         tuple[Path, ...],
         BeforeValidator(_runs),
         Flag(
-            "runs",
-            "A.json B.json",
+            "runs A.json B.json",
             "Two runs: manifests (loadgen_runs/<run id>.json), or files with what loadgen run --json printed.",
             COMPARED,
             is_positional=True,
@@ -178,8 +175,7 @@ class CompareSettings(Settings):
         tuple[Annotated[Regression, PlainValidator(regression), PlainSerializer(str, return_type=str)], ...],
         BeforeValidator(expressions),
         Flag(
-            "fail-if",
-            "EXPR",
+            "fail-if EXPR",
             "Exit with code 1 where B differs from A like this: 'p99(latency) > +10%', 'rate < -5%', 'failed > +0%'; "
             "may be given many times.",
             COMPARED,
@@ -217,8 +213,7 @@ class DashboardSettings(Settings):
     begin: Annotated[
         Literal["recent", "beginning", "end"],
         Flag(
-            "from",
-            "recent|beginning|end",
+            "from recent|beginning|end",
             "Where in the topic to begin: with its last 100,000 messages, its first one, or what comes from now on.",
             WHERE_FROM,
         ),
@@ -238,8 +233,7 @@ class DashboardSettings(Settings):
     flow: Annotated[
         Path | None,
         Flag(
-            "flow",
-            "FILE",
+            "flow FILE",
             "File in which a pipeline says how many events it has sent and stored, and its consumer lag, for the page "
             "to show; loadgen pipeline gives it to its own dashboard.",
             WHERE_FROM,

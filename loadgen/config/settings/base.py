@@ -40,8 +40,8 @@ class Flag:
     """The spelling and the help of a setting.
 
     Attributes:
-        key: its name in files; --key and LOADGEN_KEY follow from it.
-        metavar: the placeholder of the value in the help; empty for a boolean flag.
+        usage: "output PATH": its key in files, from which --key and LOADGEN_KEY follow, and the placeholder of its
+            value in the help, which a boolean flag does not have.
         help: one or two sentences; a default that is a number or a text is appended.
         short: another spelling of the flag: "-b".
         is_positional: whether it is given by position, as FILE…, not by a flag.
@@ -49,14 +49,23 @@ class Flag:
         bare: the unit of a number without one, such as "m", if it is not the seconds of the other flags.
     """
 
-    key: str
-    metavar: str
+    usage: str
     help: str
     panel: str = WORLD
     short: str = ""
     is_positional: bool = False
     needed: RequiredMessage | None = None
     bare: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name in files."""
+        return self.usage.partition(" ")[0]
+
+    @property
+    def metavar(self) -> str:
+        """The placeholder in the help; empty for a boolean flag."""
+        return self.usage.partition(" ")[2]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Have a boolean, a path or a choice parsed as users write it; other types name a parser beside the flag."""

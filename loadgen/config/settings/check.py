@@ -40,8 +40,7 @@ class VerifySettings(Settings):
         tuple[Path, ...],
         BeforeValidator(_manifests),
         Flag(
-            "manifests",
-            "MANIFEST…",
+            "manifests MANIFEST…",
             "Manifests of a run, or of all shards of one: loadgen_runs/<run id>.json.",
             VERIFIED,
             is_positional=True,
@@ -61,17 +60,17 @@ class VerifySettings(Settings):
     files: Annotated[
         tuple[str, ...],
         BeforeValidator(names.path_texts),
-        Flag("files", "PATH…", "JSON lines files, or folders of them.", WHERE_FROM),
+        Flag("files PATH…", "JSON lines files, or folders of them.", WHERE_FROM),
     ] = ()
 
     repartitioned: Annotated[
-        bool, Flag("repartitioned", "", "Another system has put events into other partitions on purpose.", WHERE_FROM)
+        bool, Flag("repartitioned", "Another system has put events into other partitions on purpose.", WHERE_FROM)
     ] = False
 
     show: Annotated[
         int,
         BeforeValidator(values.count(0, 1_000_000, "5")),
-        Flag("show", "N", "How many events of each kind of difference are named.", AROUND),
+        Flag("show N", "How many events of each kind of difference are named.", AROUND),
     ] = 5
     config: shared.Config = None
     json_summary: shared.JsonSummary = False
@@ -116,7 +115,7 @@ class DoctorSettings(Settings):
     port: Annotated[
         int,
         BeforeValidator(values.count(1, 65535, "5001")),
-        Flag("port", "P", "Port of the dashboard, to be free.", CHECKED),
+        Flag("port P", "Port of the dashboard, to be free.", CHECKED),
     ] = shared.DEFAULT_PORT
 
     config: shared.Config = None

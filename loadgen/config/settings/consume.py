@@ -45,13 +45,12 @@ class ConsumeSettings(Settings):
     group: Annotated[
         str,
         BeforeValidator(names.group),
-        Flag("group", "NAME", "Consumer group: consumers of the same name share the partitions.", WHERE_FROM),
+        Flag("group NAME", "Consumer group: consumers of the same name share the partitions.", WHERE_FROM),
     ] = "loadgen-consume"
     on_gap: Annotated[
         Literal["fail", "continue"],
         Flag(
-            "on-gap",
-            "fail|continue",
+            "on-gap fail|continue",
             "Where Kafka has lost what must be read next: end with an error, or say how much is missing and go on.",
             WHERE_FROM,
         ),
@@ -60,10 +59,10 @@ class ConsumeSettings(Settings):
     store: Annotated[str, BeforeValidator(names.store), shared.STORE] = shared.DEFAULT_STORE
     partition_by: Annotated[
         Literal["event", "ingest"],
-        Flag("partition-by", "event|ingest", "Which day an event is stored under: its own, or the day it came.", WHERE),
+        Flag("partition-by event|ingest", "Which day an event is stored under: its own, or the day it came.", WHERE),
     ] = "event"
     file_format: Annotated[
-        Literal["jsonl", "parquet"], Flag("file-format", "jsonl|parquet", "Format of the files.", WHERE)
+        Literal["jsonl", "parquet"], Flag("file-format jsonl|parquet", "Format of the files.", WHERE)
     ] = "jsonl"
     compress: shared.Compress = "none"
     format: shared.ReadFormats = ()
@@ -71,30 +70,30 @@ class ConsumeSettings(Settings):
 
     mode: Annotated[
         Literal["batch", "realtime"],
-        Flag("mode", "batch|realtime", "Publish files of many events, or what each poll brings.", HOW_LONG, "-m"),
+        Flag("mode batch|realtime", "Publish files of many events, or what each poll brings.", HOW_LONG, "-m"),
     ] = "batch"
     batch_size: Annotated[
         int,
         BeforeValidator(values.count(1, 10**9, "50000 or 50k")),
-        Flag("batch-size", "N", "Events of a Kafka partition after which its files are published.", HOW_LONG, "-b"),
+        Flag("batch-size N", "Events of a Kafka partition after which its files are published.", HOW_LONG, "-b"),
     ] = 50_000
     rotate_interval_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0.1, 7 * 86400, "60 (seconds) or 5m")),
-        Flag("rotate-interval", "S", "Publish at least this often, also when nothing more arrives.", HOW_LONG),
+        Flag("rotate-interval S", "Publish at least this often, also when nothing more arrives.", HOW_LONG),
     ] = 60.0
     max_file_bytes: Annotated[
         int,
         BeforeValidator(values.size(1 << 10, 1 << 40, "128M or 64k")),
-        Flag("max-file-size", "SIZE", "Publish a file that has grown to this: 64k, 1G. Default: 128M.", HOW_LONG),
+        Flag("max-file-size SIZE", "Publish a file that has grown to this: 64k, 1G. Default: 128M.", HOW_LONG),
     ] = 128 << 20
     until_idle_s: Annotated[
         float | None,
         or_none(values.duration(1, 0.1, 7 * 86400, "10 (seconds) or 2m")),
-        Flag("until-idle", "S", "End when everything is stored and nothing has come for S seconds.", HOW_LONG),
+        Flag("until-idle S", "End when everything is stored and nothing has come for S seconds.", HOW_LONG),
     ] = None
     continuous: Annotated[
-        bool, Flag("continuous", "", "Go on until stopped. Default, unless there is --until-idle.", HOW_LONG)
+        bool, Flag("continuous", "Go on until stopped. Default, unless there is --until-idle.", HOW_LONG)
     ] = Field(default_factory=lambda given: given.get("until_idle_s") is None)
 
     config: shared.Config = None
@@ -135,8 +134,7 @@ class CompactSettings(Settings):
         str,
         BeforeValidator(names.store),
         Flag(
-            "store",
-            "STORE",
+            "store STORE",
             "Folder that loadgen consume writes: a path, file:///PATH or hdfs://HOST:PORT/PATH.",
             WHERE,
             is_positional=True,
@@ -146,12 +144,12 @@ class CompactSettings(Settings):
     until_day: Annotated[
         int,
         BeforeValidator(_day),
-        Flag("until", "DATE", "The last day whose files are merged (UTC). Default: yesterday.", AROUND),
+        Flag("until DATE", "The last day whose files are merged (UTC). Default: yesterday.", AROUND),
     ] = Field(default_factory=lambda: int(time.time()) // DAY_S - 1)
     grace_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0, 30 * DAY_S, "60 (seconds) or 5m")),
-        Flag("grace", "S", "How long readers get until a later call removes what was merged.", AROUND),
+        Flag("grace S", "How long readers get until a later call removes what was merged.", AROUND),
     ] = 60.0
     config: shared.Config = None
     json_summary: shared.JsonSummary = False

@@ -58,22 +58,22 @@ class PipelineSettings(Settings):
     group: Annotated[
         str | None,
         or_none(names.group),
-        Flag("group", "NAME", "Consumer group. Default: one per topic and store.", THROUGH),
+        Flag("group NAME", "Consumer group. Default: one per topic and store.", THROUGH),
     ] = None
     store: Annotated[str, BeforeValidator(names.store), shared.STORE] = shared.DEFAULT_STORE
     rotate_interval_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0.1, 7 * 86400, "60 (seconds) or 5m")),
-        Flag("rotate-interval", "S", "Publish what is consumed at least this often: how fresh the page is.", WHERE),
+        Flag("rotate-interval S", "Publish what is consumed at least this often: how fresh the page is.", WHERE),
     ] = 2.0
 
     port: Annotated[
-        int, BeforeValidator(values.count(1, 65535, "5001")), Flag("port", "P", "Port of the dashboard.", shared.PAGE)
+        int, BeforeValidator(values.count(1, 65535, "5001")), Flag("port P", "Port of the dashboard.", shared.PAGE)
     ] = shared.DEFAULT_PORT
     host: shared.PageHost = "127.0.0.1"
     stay: Annotated[
         bool,
-        Flag("stay", "", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", shared.PAGE),
+        Flag("stay", "Serve the page until Ctrl-C after --duration. Default, if stdin is a terminal.", shared.PAGE),
     ] = Field(default_factory=lambda: sys.stdin is not None and sys.stdin.isatty())
 
     drain_timeout_s: Annotated[

@@ -104,16 +104,15 @@ class RunSettings(Settings):
     key_type: shared.KeyType = "text"
     header: shared.Headers = ()
     output: Annotated[
-        Path | None, Flag("output", "PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE)
+        Path | None, Flag("output PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE)
     ] = None
-    discard: Annotated[bool, Flag("discard", "", "Write nowhere: measures the generator alone.", WHERE)] = False
+    discard: Annotated[bool, Flag("discard", "Write nowhere: measures the generator alone.", WHERE)] = False
     sink: Annotated[
         tuple[Any, ...],
         BeforeValidator(names.sinks),
         PlainSerializer(names.public_extensions, return_type=list[str]),
         Flag(
-            "sink",
-            "SINK",
+            "sink SINK",
             "A sink of your own: package.module:Class or an entry point's name, ?key=value&… for its options; may be "
             "given many times.",
             WHERE,
@@ -122,29 +121,24 @@ class RunSettings(Settings):
     folder: Annotated[
         Path | None,
         Flag(
-            "folder",
-            "DIR",
-            "JSON lines by date in this folder. Default: ./music_events if nothing else is named.",
-            WHERE,
+            "folder DIR", "JSON lines by date in this folder. Default: ./music_events if nothing else is named.", WHERE
         ),
     ] = Field(default_factory=_default_folder)
     overwrite: Annotated[
-        bool,
-        Flag("overwrite", "", "Replace files that loadgen did not write, and this run's events in --folder.", WHERE),
+        bool, Flag("overwrite", "Replace files that loadgen did not write, and this run's events in --folder.", WHERE)
     ] = False
     compress: Annotated[shared.Compress, FlagOverride("Compression of the files in --folder.")] = "none"
     format: Annotated[
         str,
         BeforeValidator(values.wire_format),
-        Flag("format", "activity|listen|full", "Fields of an event; or an installed format, or MODULE:OBJECT.", WHERE),
+        Flag("format activity|listen|full", "Fields of an event; or an installed format, or MODULE:OBJECT.", WHERE),
     ] = "activity"
     field: Annotated[
         tuple[Any, ...],  # str, or loadgen.formats.Field, whose import takes time
         BeforeValidator(names.event_fields),
         PlainSerializer(names.public_fields, return_type=list[Any]),
         Flag(
-            "field",
-            "FIELD",
+            "field FIELD",
             "A further field of an event: an installed one, or MODULE:OBJECT; may be given many times.",
             WHERE,
         ),
@@ -155,31 +149,31 @@ class RunSettings(Settings):
         ShardOf,
         PlainValidator(values.shard),
         _text,
-        Flag("shard", "I/N", "Be machine I (from 0) of N: simulate that share of the listeners.", HOW_MUCH),
+        Flag("shard I/N", "Be machine I (from 0) of N: simulate that share of the listeners.", HOW_MUCH),
     ] = ShardOf(0, 1)
     workers: shared.Workers = Field(default_factory=_default_workers)
     continuous: shared.Continuous = False
     events: Annotated[
         int | None,
         or_none(values.count(1, 10**15, "100000, 100k or 1.5M")),
-        Flag("events", "N", "Stop after exactly N events.", HOW_MUCH),
+        Flag("events N", "Stop after exactly N events.", HOW_MUCH),
     ] = None
     start_ms: Annotated[
         int,
         BeforeValidator(_moment),
-        Flag("start", "T", "Simulated time of the first event: ISO 8601, a date, now, -1d. Default: now.", HOW_MUCH),
+        Flag("start T", "Simulated time of the first event: ISO 8601, a date, now, -1d. Default: now.", HOW_MUCH),
     ] = Field(default_factory=lambda: int(time.time() * 1000))
     end_ms: Annotated[
         int | None,
         shared.moment_or_none,
-        Flag("end", "T", "Simulated time of the end: a backfill, as fast as possible.", HOW_MUCH),
+        Flag("end T", "Simulated time of the end: a backfill, as fast as possible.", HOW_MUCH),
     ] = None
     find_max_rate: shared.FindMaxRate = False
     duration_min: shared.Duration = Field(default_factory=_default_duration)
     speed: Annotated[
         float,
         BeforeValidator(values.positive(1_000_000, "60")),
-        Flag("speed", "X", "Simulated seconds per wall-clock second.", HOW_MUCH),
+        Flag("speed X", "Simulated seconds per wall-clock second.", HOW_MUCH),
     ] = 1.0
     rate: shared.Rate = "natural"
     shape: shared.Shape = None
@@ -188,8 +182,7 @@ class RunSettings(Settings):
         or_none(names.pacer),
         PlainSerializer(lambda pacer: None if pacer is None else names.public_extension(pacer)),
         Flag(
-            "pacer",
-            "PACER",
+            "pacer PACER",
             "A pacer of your own in place of --rate and --shape: package.module:OBJECT or an entry point's name, "
             "?key=value&… for its options.",
             HOW_MUCH,
@@ -198,24 +191,23 @@ class RunSettings(Settings):
     max_lag_s: Annotated[
         float,
         BeforeValidator(values.duration(1, 0.001, 86400 * 365, "60 (seconds) or 5m")),
-        Flag("max-lag", "S", "Events further behind their schedule than this are dropped.", HOW_MUCH),
+        Flag("max-lag S", "Events further behind their schedule than this are dropped.", HOW_MUCH),
     ] = 60.0
 
     presence: Annotated[
         Literal["online", "everyday"],
-        Flag("presence", "online|everyday", "All in sessions, or as in life. Default: online; everyday with --end."),
+        Flag("presence online|everyday", "All in sessions, or as in life. Default: online; everyday with --end."),
     ] = Field(default_factory=lambda given: "online" if given.get("end_ms") is None else "everyday")
     timestamps: Annotated[
-        Literal["simulated", "wall"], Flag("timestamps", "simulated|wall", "What ts says when time is compressed.")
+        Literal["simulated", "wall"], Flag("timestamps simulated|wall", "What ts says when time is compressed.")
     ] = "simulated"
     seed: shared.Seed = 1
     tracks: shared.Tracks = shared.DEFAULT_TRACKS
-    catalog: Annotated[str | None, or_none(names.name), Flag("catalog", "NAME", "Use this imported catalogue.")] = None
+    catalog: Annotated[str | None, or_none(names.name), Flag("catalog NAME", "Use this imported catalogue.")] = None
     profile: Annotated[
         names.Profile,
         Flag(
-            "profile",
-            "NAME",
+            "profile NAME",
             "Which crowd: default (as published data say), k-pop-release-day (young, back again and again to the "
             "biggest names, most on Friday), sleepy-sunday (few, long sessions late in the morning, hardly skipped).",
         ),
@@ -224,15 +216,14 @@ class RunSettings(Settings):
         str | None,
         or_none(names.path_text),
         Flag(
-            "behaviour",
-            "FILE",
+            "behaviour FILE",
             "How listeners behave where they differ from the profile: TOML file, installed behaviour or MODULE:OBJECT.",
         ),
     ] = None
     impair: Annotated[
         Impairments,
         BeforeValidator(lambda value: value if isinstance(value, Impairments) else values.pairs(value)),
-        Flag("impair", "NAME=P,…", "Spoil events with these probabilities: late, duplicate, drop, malform, reorder."),
+        Flag("impair NAME=P,…", "Spoil events with these probabilities: late, duplicate, drop, malform, reorder."),
     ] = Impairments()
 
     threshold: shared.Thresholds = ()
@@ -247,14 +238,14 @@ class RunSettings(Settings):
     preview: shared.Preview = False
     manifest: Annotated[
         Path | None,
-        Flag("manifest", "PATH", "Where to write the run's manifest. Default: ./loadgen_runs/<run id>.json.", AROUND),
+        Flag("manifest PATH", "Where to write the run's manifest. Default: ./loadgen_runs/<run id>.json.", AROUND),
     ] = None
     metrics_port: shared.MetricsPort = 9108
     metrics_host: shared.MetricsHost = "127.0.0.1"
     drain_timeout_s: shared.DrainTimeout = 30.0
     on_worker_death: Annotated[
         Literal["restart", "fail"],
-        Flag("on-worker-death", "restart|fail", "Go on from a dead worker's last report, or end the run.", AROUND),
+        Flag("on-worker-death restart|fail", "Go on from a dead worker's last report, or end the run.", AROUND),
     ] = "restart"
 
     def broken_rules(self) -> Iterator[Problem]:
