@@ -4,7 +4,6 @@ In: a topic's name and the number of brokers. Out: an address that this process 
 while the object lives. It keeps the last 5 MiB of each partition and deletes older messages.
 """
 
-from types import TracebackType
 from typing import Self
 
 from confluent_kafka import KafkaException, Producer
@@ -41,9 +40,7 @@ class EmbeddedBroker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

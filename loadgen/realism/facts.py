@@ -158,12 +158,6 @@ class Facts(CombinationCounts):
         if len(self._pending) >= LINES_AT_ONCE:
             self._insert_pending()
 
-    def insert(self, rows: Any) -> None:
-        """Keep these rows, an Arrow table with the columns of KEPT."""
-        self.connection.register("rows_given", rows)
-        self.connection.execute("INSERT INTO parts SELECT * FROM rows_given")
-        self.connection.unregister("rows_given")
-
     def _insert_pending(self) -> None:
         lines, self._pending = b"\n".join(self._pending) + b"\n", []
         with events.as_file(self.connection, lines) as path:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.realism.facts import ADD, DISLIKE, LIKE, PLAY, QUARTER_MS, Facts
+from loadgen.realism.facts import PLAY, QUARTER_MS, Facts
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -168,6 +168,3 @@ def _counted(places: Ints, counts: Ints, n: int) -> Ints:
     found = np.zeros(n, np.int64)
     np.add.at(found, places, counts)
     return found
-
-
-__all__ = ["ADD", "DISLIKE", "LIKE", "PLAY", "ObservedListening", "seen_in"]

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import DAY_MS
-from loadgen.realism.facts import DAY_QUARTERS, QUARTER_MS, local_quarters
-from loadgen.realism.observed import ADD, DISLIKE, LIKE, PLAY, STEPS, ObservedListening
+from loadgen.realism.facts import ADD, DAY_QUARTERS, DISLIKE, LIKE, PLAY, QUARTER_MS, local_quarters
+from loadgen.realism.observed import STEPS, ObservedListening
 
 FRIDAY, SATURDAY = 4, 5
 MONDAY_1970 = 3

@@ -111,18 +111,15 @@ class HdfsStore:
         self._process = os.getpid()
 
     def create(self, path: str) -> Writer:
-        """A new, empty file; see `Store`."""
         full, options = self._full(path), WriteOptions(overwrite=True)
         return HdfsWriter(self, path, self.ask(f"write {path!r}", lambda client: client.inner.create(full, options)))
 
     def write(self, path: str, data: Bytes) -> None:
-        """A new file with this content, closed."""
         writer = self.create(path)
         writer.write(data)
         writer.close()
 
     def rename(self, source: str, target: str) -> None:
-        """Move a file, never onto another one; see `Store`."""
         full_source, full_target = self._full(source), self._full(target)
 
         def rename(client: Client) -> None:
@@ -137,7 +134,6 @@ class HdfsStore:
         self.ask(f"rename {source!r} to {target!r}", rename)
 
     def length(self, path: str) -> int | None:
-        """The file's length in bytes, or None."""
         full = self._full(path)
         try:
             status = self.ask(f"look at {path!r}", lambda client: client.get_file_info(full))
@@ -148,27 +144,22 @@ class HdfsStore:
         return status.length
 
     def read(self, path: str) -> bytes:
-        """The whole content."""
         with self.open(path) as file:
             return file.read()
 
     def open(self, path: str) -> BinaryIO:
-        """The file for reading."""
         full, doing = self._full(path), f"read {path!r}"
         reader = self.ask(doing, lambda client: client.read(full))
         return open_ranges(len(reader), lambda start, n: self.work(doing, lambda: reader.read_range(start, n)))
 
     def files(self, folder: str = "", *, hidden: bool = False) -> Iterator[StoredFile]:
-        """All files in this folder and below, in the order of their paths; see `Store`."""
         yield from self._walk(checked(folder) if folder else "", hidden)
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
         full = self._full(path)
         self.ask(f"remove {path!r}", lambda client: client.delete(full))
 
     def close(self) -> None:
-        """Let go of the connection."""
         with self._lock:
             self._client = None
 

@@ -56,13 +56,11 @@ class LocalStore:
         self.url = self._root
 
     def create(self, path: str) -> Writer:
-        """A new, empty file; see `Store`."""
         full = self._full(path)
         with _in_words("write", full):
             return _LocalWriter(full, _create(full))
 
     def write(self, path: str, data: Bytes) -> None:
-        """A new file with this content, closed."""
         writer = self.create(path)
         writer.write(data)
         writer.close()
@@ -77,30 +75,25 @@ class LocalStore:
                 os.unlink(full_source)
 
     def length(self, path: str) -> int | None:
-        """The file's length in bytes, or None."""
         full = self._full(path)
         with _in_words("look at", full):
             status = _status(full)
             return None if status is None else status.st_size
 
     def read(self, path: str) -> bytes:
-        """The whole content."""
         full = self._full(path)
         with _in_words("read", full), open(full, "rb") as file:
             return file.read()
 
     def open(self, path: str) -> BinaryIO:
-        """The file for reading."""
         full = self._full(path)
         with _in_words("read", full):
             return open(full, "rb")
 
     def files(self, folder: str = "", *, hidden: bool = False) -> Iterator[StoredFile]:
-        """All files in this folder and below, in the order of their paths; see `Store`."""
         yield from self._walk(checked(folder) if folder else "", hidden)
 
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
         full = self._full(path)
         with _in_words("remove", full), suppress(FileNotFoundError):
             os.unlink(full)
