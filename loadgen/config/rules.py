@@ -129,7 +129,7 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
     if s.compress != "none" and s.folder is None:
         step = "name the --output file .gz or .zst, set compression.type for Kafka, or add --folder"
         yield _problem(s, "compress is for the files in a folder", "compress folder", step)
-    for name in ("key", "key_type", "header"):
+    for name in ("key", "key_type", "header", "cloudevents"):
         if s.brokers is None and getattr(s, name) != type(s).model_fields[name].default:
             step = f"add --brokers HOST:PORT, or leave --{name.replace('_', '-')} out"
             yield _problem(s, "keys and headers are those of Kafka messages", f"{name} brokers", step)

@@ -20,7 +20,16 @@ from loadgen.formats import Field, Format, Source
 
 Columns = Callable[[Field], pa.Array]
 """Gives the values of a field, null where a record has none."""
-Template: TypeAlias = tuple[str | Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time of an event as RFC 3339 has it, by the field that tells it."""
+
+    field: Field
+
+
+Template: TypeAlias = tuple[str | Field | Moment, ...]
 """Literal texts, and fields in whose place their values stand."""
 _KEY_SOURCES = {"session": Source.SESSION_ID, "artist": Source.ARTIST, "track": Source.TITLE}
 
@@ -47,7 +56,8 @@ class MessageSpec:
         if is_int64 and isinstance(key, Field) and key.type != "integer":
             step = "leave --key-type out, or choose another key"
             raise UsageError(f"an int64 key must be an integer, got {key.type} field {key.name!r}; {step}")
-        return cls(key, is_int64, tuple(_header(text, wire_format) for text in settings.header))
+        of_event = _cloudevents(wire_format) if settings.cloudevents else ()
+        return cls(key, is_int64, (*of_event, *(_header(text, wire_format) for text in settings.header)))
 
     @property
     def has_plain_key(self) -> bool:
@@ -63,7 +73,8 @@ class MessageSpec:
     def fields(self) -> tuple[Field, ...]:
         """The fields that keys and headers are made of."""
         parts = [self.key, *(part for _, template in self.headers for part in template)]
-        return tuple(dict.fromkeys(part for part in parts if isinstance(part, Field)))
+        fields = (part.field if isinstance(part, Moment) else part for part in parts)
+        return tuple(dict.fromkeys(field for field in fields if isinstance(field, Field)))
 
     def keys_of(self, columns: Columns, user_id: Int64s) -> pa.BinaryArray:
         """The keys of events, null where they have none.
@@ -119,15 +130,41 @@ def _header(text: str, wire_format: Format) -> tuple[str, Template]:
     return name, tuple(template)
 
 
+def _cloudevents(wire_format: Format) -> tuple[tuple[str, Template], ...]:
+    """The headers of CloudEvents 1.0 in Kafka's binary mode: the same event has the same id in each run."""
+    by_source = {field.source: field for field in wire_format.fields if field.pages is None}
+    if wire_format.has_ids:
+        id_of: Template = (by_source[Source.SESSION_ID], "-", by_source[Source.ITEM])
+    else:
+        id_of = (by_source[Source.USER_NAME], "-", by_source[Source.TIME_ISO])
+    kind = by_source.get(Source.PAGE) or by_source.get(Source.ACTION)
+    return (
+        ("ce_specversion", ("1.0",)),
+        ("ce_id", id_of),
+        ("ce_source", ("/loadgen",)),
+        ("ce_type", ("loadgen.", "event" if kind is None else kind)),
+        ("ce_time", (Moment(wire_format.time),)),
+        ("content-type", ("application/json",)),
+    )
+
+
 def _filled(template: Template, columns: Columns, n_events: int) -> pa.BinaryArray:
     """The text of a header for each event; a field without a value is an empty text."""
-    parts = [
-        pa.scalar(part.encode(), pa.binary()) if isinstance(part, str) else _texts(part, columns(part)).fill_null(b"")
-        for part in template
-    ]
-    if not any(isinstance(part, Field) for part in template):
+    if all(isinstance(part, str) for part in template):
         return pa.repeat(pa.scalar("".join(map(str, template)).encode(), pa.binary()), n_events)
+    parts = [_part(part, columns) for part in template]
     return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.binary()))
+
+
+def _part(part: str | Field | Moment, columns: Columns) -> pa.BinaryScalar | pa.BinaryArray:
+    if isinstance(part, str):
+        return pa.scalar(part.encode(), pa.binary())
+    if isinstance(part, Field):
+        return _texts(part, columns(part)).fill_null(b"")
+    column = columns(part.field)
+    column = column.cast(pa.timestamp("ms", "UTC")) if pa.types.is_integer(column.type) else column
+    texts = _iso(column) if pa.types.is_timestamp(column.type) else column
+    return texts.cast(pa.binary()).fill_null(b"")
 
 
 def _texts(field: Field, column: pa.Array) -> pa.BinaryArray:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import psutil
 import pytest
 from confluent_kafka import KafkaException
@@ -13,8 +14,11 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.integration.local import Local
 from tests.integration.proof import ONE_IN_FLIGHT, PARTITIONS, assert_delivered_once, assert_nothing_lost
+from tests.kafka.test_partition import java_murmur2
+from tests.messages import value_of
 from tests.runner.program import Program, start, wait_until
-from tests.sink.topic import n_in_topic
+from tests.sink.topic import n_in_topic, read_topic
+from tests.verifier.runs import verified
 
 FLAGS = ("--workers", "2", "--users", "1000", "--seed", "9")
 STOP_S = 5.0
@@ -49,6 +53,24 @@ def test_every_event_of_a_calm_run_is_in_the_topic_once(tmp_path: Path, broker: 
     assert summary["delivered"] == 50_000
     messages = assert_delivered_once(tmp_path, summary, broker.brokers, "calm")
     assert {message.partition() for message in messages} == set(range(PARTITIONS))
+
+
+def test_a_consumer_reads_the_keys_headers_and_cloudevents_that_were_asked_for(tmp_path: Path, broker: Local) -> None:
+    asked = ("--key", "session", "--key-type", "int64", "--cloudevents", "binary", "--header", "trace={sessionId}")
+    code, summary, shown = run(tmp_path, broker, "keyed", "--events", "20000", "--rate", "max", *asked).end()
+    assert code == 0, shown
+    messages = read_topic(broker.brokers, "keyed")
+    assert summary["delivered"] == len(messages) == 20_000
+    for message in messages:
+        record, headers = orjson.loads(value_of(message)), dict(message.headers() or [])
+        key = record["sessionId"].to_bytes(8, "big")
+        assert message.key() == key
+        assert message.partition() == (java_murmur2(key) & 0x7FFFFFFF) % PARTITIONS
+        assert headers["trace"] == b"%d" % record["sessionId"]
+        assert headers["ce_id"] == b"%d-%d" % (record["sessionId"], record["itemInSession"])
+        assert headers["ce_type"] == f"loadgen.{record['page']}".encode()
+    report = verified(tmp_path / str(summary["manifest"]), brokers=broker.brokers, topic="keyed")
+    assert report.findings.is_proved
 
 
 def test_a_missing_topic_is_named_with_the_flag_that_makes_it(tmp_path: Path, broker: Local) -> None:

@@ -1,6 +1,7 @@
 """Keys and headers of every kind are sent as asked for, are proved, and another one in the topic is found."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,28 @@ def test_headers_are_filled_with_fields_and_proved_and_another_one_is_found(brok
     counts = counts_of(verified(manifest, brokers=broker, topic=TOPIC))
     assert counts.keys() == {"altered"}
     assert 1 <= counts["altered"] <= 4
+
+
+@pytest.mark.parametrize("wire_format", ["activity", "listen"])
+def test_cloudevents_have_their_attributes_as_headers(wire_format: str, broker: str, tmp_path: Path) -> None:
+    flags = ("--format", wire_format, "--cloudevents", "binary", "--header", "app=x")
+    manifest = ran(tmp_path, "--brokers", broker, *FLAGS, *flags)
+    ids = set()
+    for message in messages_of(broker):
+        record = orjson.loads(value_of(message))
+        headers = dict(message.headers() or [])
+        moment = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+        assert headers.pop("ce_time") == moment.isoformat(timespec="microseconds").encode()
+        ids.add(headers.pop("ce_id"))
+        assert headers == {
+            "ce_specversion": b"1.0",
+            "ce_source": b"/loadgen",
+            "ce_type": f"loadgen.{record.get('page', record.get('action'))}".encode(),
+            "content-type": b"application/json",
+            "app": b"x",
+        }
+    assert len(ids) == 2000
+    assert verified(manifest, brokers=broker, topic=TOPIC).findings.is_proved
 
 
 def test_runs_with_different_keys_are_proved_in_one_topic(broker: str, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ class RunSettings(Settings):
     key: shared.MessageKey = "user"
     key_type: shared.KeyType = "text"
     header: shared.Headers = ()
+    cloudevents: shared.CloudEvents = None
     output: Annotated[
         Path | None, Flag("output PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE)
     ] = None

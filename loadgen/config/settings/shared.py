@@ -69,6 +69,10 @@ Headers = Annotated[
         WHERE,
     ),
 ]
+CloudEvents = Annotated[
+    Literal["binary"] | None,
+    Flag("cloudevents", "binary", "Kafka messages are CloudEvents 1.0: their attributes are headers.", WHERE),
+]
 SchemaRegistry = Annotated[
     str | None,
     or_none(names.registry),
