@@ -6,7 +6,7 @@ and its `Flag`, from which the flag, its help, the LOADGEN_* variable and the ke
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
@@ -52,6 +52,7 @@ class Flag:
     usage: str
     help: str
     panel: str = WORLD
+    _: KW_ONLY
     short: str = ""
     is_positional: bool = False
     needed: RequiredMessage | None = None

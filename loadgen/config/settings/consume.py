@@ -70,12 +70,12 @@ class ConsumeSettings(Settings):
 
     mode: Annotated[
         Literal["batch", "realtime"],
-        Flag("mode batch|realtime", "Publish files of many events, or what each poll brings.", HOW_LONG, "-m"),
+        Flag("mode batch|realtime", "Publish files of many events, or what each poll brings.", HOW_LONG, short="-m"),
     ] = "batch"
     batch_size: Annotated[
         int,
         BeforeValidator(values.count(1, 10**9, "50000 or 50k")),
-        Flag("batch-size N", "Events of a Kafka partition after which its files are published.", HOW_LONG, "-b"),
+        Flag("batch-size N", "Events of a Kafka partition after which its files are published.", HOW_LONG, short="-b"),
     ] = 50_000
     rotate_interval_s: Annotated[
         float,

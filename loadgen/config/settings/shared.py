@@ -49,22 +49,20 @@ MessageKey = Annotated[
     str,
     BeforeValidator(names.message_key),
     Flag(
-        "key",
-        "user|session|artist|track|none|FIELD",
+        "key user|session|artist|track|none|FIELD",
         "Key of the Kafka messages: a field that every event has; events about no track have no artist or track. "
         "Messages without a key go to the partition of their listener.",
         WHERE,
     ),
 ]
 KeyType = Annotated[
-    Literal["text", "int64"], Flag("key-type", "text|int64", "Keys as text, or as 8 bytes (Kafka's Long).", WHERE)
+    Literal["text", "int64"], Flag("key-type text|int64", "Keys as text, or as 8 bytes (Kafka's Long).", WHERE)
 ]
 Headers = Annotated[
     tuple[str, ...],
     BeforeValidator(names.headers),
     Flag(
-        "header",
-        "NAME=VALUE",
+        "header NAME=VALUE",
         "A header of the Kafka messages; {FIELD} in it is the value of a field; may be given many times.",
         WHERE,
     ),
