@@ -69,7 +69,7 @@ Headers = Annotated[
 ]
 CloudEvents = Annotated[
     Literal["binary"] | None,
-    Flag("cloudevents", "binary", "Kafka messages are CloudEvents 1.0: their attributes are headers.", WHERE),
+    Flag("cloudevents binary", "Kafka messages are CloudEvents 1.0: their attributes are headers.", WHERE),
 ]
 SchemaRegistry = Annotated[
     str | None,
