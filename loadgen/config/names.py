@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from loadgen.config.masks import MASK, is_secret
-from loadgen.config.values import OBJECT, BadValue, wire_format
+from loadgen.config.values import OBJECT, BadValue, Parser, wire_format
 from loadgen.extensions import name_of
 
 _BROKER = re.compile(
@@ -45,11 +45,6 @@ def path(value: Any) -> Path:
         raise BadValue("must not name the home folder of an unknown user", "write the whole path") from None
 
 
-def paths(value: Any) -> tuple[Path, ...]:
-    """Paths from a list, or from a text with one per line."""
-    return tuple(path(part) for part in _parts(value))
-
-
 def _parts(value: Any) -> Sequence[Any]:
     if isinstance(value, str):
         return value.splitlines()
@@ -59,11 +54,6 @@ def _parts(value: Any) -> Sequence[Any]:
 def path_text(value: Any) -> str:
     """A path as text, or what has the form of one: the name of an extension."""
     return str(path(value))
-
-
-def path_texts(value: Any) -> tuple[str, ...]:
-    """Paths as texts."""
-    return tuple(str(found) for found in paths(value))
 
 
 def store(value: Any) -> str:
@@ -80,9 +70,24 @@ def store(value: Any) -> str:
     return str(value)
 
 
-def stores(value: Any) -> tuple[str, ...]:
-    """Stores from a list, or from a text with one per line."""
-    return tuple(store(part) for part in _parts(value))
+def each(parse: Parser) -> Parser:
+    """A parser of a list, or of a text with one value per line."""
+    return lambda value: tuple(map(parse, _parts(value)))
+
+
+def some(parse: Parser, rule: str, next_step: str, n: int | None = None) -> Parser:
+    """A parser of as many values, or of at least one."""
+
+    def parse_some(value: Any) -> Any:
+        found = parse(value)
+        if not found or len(found) != (n or len(found)):
+            raise BadValue(rule, next_step)
+        return found
+
+    return parse_some
+
+
+paths, path_texts, stores = each(path), each(path_text), each(store)
 
 
 def sinks(value: Any) -> tuple[Any, ...]:

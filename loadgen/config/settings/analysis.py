@@ -24,13 +24,7 @@ from loadgen.config.thresholds import Regression, expressions, regression
 from loadgen.config.values import BadValue
 
 DEFAULT_OUT = Path("analysis")
-
-
-def _stores(value: Any) -> tuple[str, ...]:
-    found = names.stores(value)
-    if not found:
-        raise BadValue("must name at least one store or file", "write for example music_events")
-    return found
+_stores = names.some(names.stores, "must name at least one store or file", "write for example music_events")
 
 
 class AnalyzeSettings(Settings):
@@ -147,13 +141,6 @@ NEXT_STEP = "name two files that loadgen run wrote: A.json B.json"
 NEEDED = RequiredMessage("compare needs two runs", NEXT_STEP, "A.json\nB.json")
 
 
-def _runs(value: Any) -> tuple[Path, ...]:
-    found = names.paths(value)
-    if len(found) != 2:
-        raise BadValue("must name two files", NEXT_STEP)
-    return found
-
-
 class CompareSettings(Settings):
     """The settings of `loadgen compare`: two files, each a manifest or what `loadgen run --json` printed."""
 
@@ -161,7 +148,7 @@ class CompareSettings(Settings):
 
     runs: Annotated[
         tuple[Path, ...],
-        BeforeValidator(_runs),
+        BeforeValidator(names.some(names.paths, "must name two files", NEXT_STEP, 2)),
         Flag(
             "runs A.json B.json",
             "Two runs: manifests (loadgen_runs/<run id>.json), or files with what loadgen run --json printed.",

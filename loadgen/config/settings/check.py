@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -12,19 +12,11 @@ from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, WHERE_FROM, Flag, FlagOverride, RequiredMessage, Settings, or_none
-from loadgen.config.values import BadValue
 
 VERIFIED = "What is verified"
 NEEDED = RequiredMessage(
     "verify needs a manifest", "name the file that loadgen run wrote: loadgen_runs/<run id>.json", "manifest.json"
 )
-
-
-def _manifests(value: Any) -> tuple[Path, ...]:
-    found = names.paths(value)
-    if not found:
-        raise BadValue("must name at least one file", NEEDED.next_step)
-    return found
 
 
 class VerifySettings(Settings):
@@ -38,7 +30,7 @@ class VerifySettings(Settings):
 
     manifests: Annotated[
         tuple[Path, ...],
-        BeforeValidator(_manifests),
+        BeforeValidator(names.some(names.paths, "must name at least one file", NEEDED.next_step)),
         Flag(
             "manifests MANIFEST…",
             "Manifests of a run, or of all shards of one: loadgen_runs/<run id>.json.",
