@@ -10,7 +10,6 @@ reused the session's number, and the play before has no known end.
 Memory is bounded: beyond MOST_OPEN open plays, the oldest are given up and counted.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loadgen.event import Int64s, UInt64s
+from loadgen.event import Int64s
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -40,40 +39,14 @@ NO_LENGTH = float("nan")
 NO_ITEM = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Starts and logouts.
-
-    Attributes:
-        keys: uint64[n], of the session and its listener.
-        times_ms: int64[n], milliseconds since 1970.
-        lengths_s: float64[n], of the track that begins, seconds; NO_LENGTH where none does, or none is known.
-        items: int64[n], the number of the event in its session; NO_ITEM where it has none.
-        order: int64[n], the order of arrival.
-    """
-
-    keys: UInt64s
-    times_ms: Int64s
-    lengths_s: Floats
-    items: Int64s
-    order: Int64s
-
-    @classmethod
-    def none(cls) -> "Marks":
-        """No marks."""
-        numbers = np.empty(0, np.int64)
-        return cls(np.empty(0, np.uint64), numbers, np.empty(0), numbers, numbers)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def at(self, which: Bools | Int64s) -> "Marks":
-        """The marks at these positions."""
-        return Marks(*(getattr(self, name)[which] for name in self.__slots__))
-
-    def with_more(self, more: "Marks") -> "Marks":
-        """Both, concatenated."""
-        return Marks(*(np.concatenate((getattr(self, name), getattr(more, name))) for name in self.__slots__))
+MARK = np.dtype(
+    [("key", np.uint64), ("time_ms", np.int64), ("length_s", np.float64), ("item", np.int64), ("order", np.int64)]
+)
+"""A start or a logout: the key of the session and its listener; milliseconds since 1970; the length of the track that
+begins, NO_LENGTH where none does, or none is known; the number of the event in its session, or NO_ITEM; the order of
+arrival."""
+Marks = npt.NDArray[np.void]
+"""MARK[n]."""
 
 
 class PlayDurations:
@@ -83,23 +56,23 @@ class PlayDurations:
         self._counts = np.zeros(MOST_S + 1, np.int64)
         self._sum_s = 0.0
         self._n_given_up = self._n_seen = 0
-        self._open = Marks.none()
+        self._open: Marks = np.empty(0, MARK)
 
     def add(self, rows: pa.Table) -> None:
         """Count the plays that these rows end; costs no step in Python for each."""
         marks = self._marks(rows)
         if len(marks) == 0:
             return
-        goes_on = np.isin(self._open.keys, marks.keys)
-        marks = _in_order(self._open.at(goes_on).with_more(marks))
-        has_next = np.append(marks.keys[1:] == marks.keys[:-1], False)
-        is_cut_off = has_next & ~_goes_on(marks.items)
-        is_known = ~np.isnan(marks.lengths_s)
+        goes_on = np.isin(self._open["key"], marks["key"])
+        marks = _in_order(np.concatenate((self._open[goes_on], marks)))
+        has_next = np.append(marks["key"][1:] == marks["key"][:-1], False)
+        is_cut_off = has_next & ~_goes_on(marks["item"])
+        is_known = ~np.isnan(marks["length_s"])
         self._n_given_up += int((is_cut_off & is_known).sum())
         (ended,) = (has_next & ~is_cut_off & is_known).nonzero()
-        until_next_s = (marks.times_ms[ended + 1] - marks.times_ms[ended]) / 1000
-        self._count(np.minimum(until_next_s, marks.lengths_s[ended]))
-        self._keep(self._open.at(~goes_on).with_more(marks.at(~has_next & is_known)))
+        until_next_s = (marks["time_ms"][ended + 1] - marks["time_ms"][ended]) / 1000
+        self._count(np.minimum(until_next_s, marks["length_s"][ended]))
+        self._keep(np.concatenate((self._open[~goes_on], marks[~has_next & is_known])))
 
     def figures(self) -> dict[str, Any]:
         """Counts in bins of a width that fits the data, the mean, and the number of plays without a known end."""
@@ -123,15 +96,14 @@ class PlayDurations:
         found = rows.select(["session", "listener", "ts_ms", "duration_s", "item"]).filter(is_mark)
         session = pc.fill_null(found["session"], -1).to_numpy().astype(np.int64).view(np.uint64)
         listener = pc.fill_null(found["listener"], 0).to_numpy().astype(np.uint64)
-        order = self._n_seen + np.arange(found.num_rows)
+        marks = np.empty(found.num_rows, MARK)
+        marks["key"] = session * _SESSION_MIX + listener * _LISTENER_MIX
+        marks["time_ms"] = found["ts_ms"].to_numpy()
+        marks["length_s"] = pc.fill_null(found["duration_s"], NO_LENGTH).to_numpy()
+        marks["item"] = pc.fill_null(found["item"], NO_ITEM).to_numpy()
+        marks["order"] = self._n_seen + np.arange(found.num_rows)
         self._n_seen += found.num_rows
-        return Marks(
-            session * _SESSION_MIX + listener * _LISTENER_MIX,
-            found["ts_ms"].to_numpy().astype(np.int64),
-            pc.fill_null(found["duration_s"], NO_LENGTH).to_numpy().astype(np.float64),
-            pc.fill_null(found["item"], NO_ITEM).to_numpy().astype(np.int64),
-            order,
-        )
+        return marks
 
     def _count(self, durations_s: Floats) -> None:
         seconds = np.minimum(durations_s, MOST_S).astype(np.int64)
@@ -142,7 +114,7 @@ class PlayDurations:
         n_too_many = len(marks) - MOST_OPEN
         if n_too_many > 0:
             self._n_given_up += n_too_many
-            marks = marks.at(np.argpartition(marks.order, n_too_many)[n_too_many:])
+            marks = marks[np.argpartition(marks["order"], n_too_many)[n_too_many:]]
         self._open = marks
 
 
@@ -154,6 +126,7 @@ def _goes_on(items: Int64s) -> Bools:
 
 def _in_order(marks: Marks) -> Marks:
     """By session, then by time; two marks of a session at the same time are one event that was delivered twice."""
-    marks = marks.at(np.lexsort((marks.order, marks.times_ms, marks.keys)))
-    is_repeated = (marks.keys[1:] == marks.keys[:-1]) & (marks.times_ms[1:] == marks.times_ms[:-1])
-    return marks.at(np.append(True, ~is_repeated))
+    marks = marks[np.lexsort((marks["order"], marks["time_ms"], marks["key"]))]
+    keys, times_ms = marks["key"], marks["time_ms"]
+    once: Marks = marks[np.append(True, (keys[1:] != keys[:-1]) | (times_ms[1:] != times_ms[:-1]))]
+    return once
