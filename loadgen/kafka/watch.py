@@ -43,7 +43,9 @@ class TopicWatch:
         """
         self.error: SinkError | None = None
         self._kafka, self.topic_id = kafka, topic_id
-        self._ask = ask or _Asker(kafka).ask
+        self._ask = ask or self._asked
+        self._admin: AdminClient | None = None
+        self._has_ids: bool | None = None
         self._confirmed_s = float("-inf")
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -127,17 +129,8 @@ class TopicWatch:
             if self._closed.wait(EVERY_S):
                 return
 
-
-class _Asker:
-    """Asks for the UUID. DescribeTopics never creates the topic, unlike a producer's request for metadata."""
-
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
-        self._admin: AdminClient | None = None
-        self._has_ids: bool | None = None
-
-    def ask(self) -> str | None:
-        """See `TopicWatch`."""
+    def _asked(self) -> str | None:
+        """Ask for the UUID. DescribeTopics never creates the topic, unlike a producer's request for metadata."""
         name = self._kafka.topic
         try:
             self._admin = self._admin or admin_client(self._kafka)
