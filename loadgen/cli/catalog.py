@@ -22,17 +22,15 @@ if TYPE_CHECKING:
 
 catalog = typer.Typer(help="Build, show, export or import the music catalogue.")
 
-Tracks = Annotated[
-    str | None,
-    typer.Option("--tracks", metavar="N", help="Tracks in the catalogue. Default: 800000.", show_default=False),
-]
-Name = Annotated[
-    str | None, typer.Option("--catalog", metavar="NAME", help="An imported catalogue.", show_default=False)
-]
-Config = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="TOML file of settings.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", metavar=" ", help="Print one JSON object.", show_default=False)]
+
+def _option(flag: str, metavar: str, help: str) -> Any:
+    return typer.Option(flag, metavar=metavar, help=help, show_default=False)
+
+
+Tracks = Annotated[str | None, _option("--tracks", "N", "Tracks in the catalogue. Default: 800000.")]
+Name = Annotated[str | None, _option("--catalog", "NAME", "An imported catalogue.")]
+Config = Annotated[str | None, _option("--config", "FILE", "TOML file of settings.")]
+AsJson = Annotated[bool, _option("--json", " ", "Print one JSON object.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,9 +40,7 @@ def add_to(app: typer.Typer) -> None:
     )
 
 
-@catalog.command(
-    epilog=examples("loadgen catalog build", "loadgen catalog build --tracks 2M"),
-)
+@catalog.command(epilog=examples("loadgen catalog build", "loadgen catalog build --tracks 2M"))
 def build(tracks: Tracks = None, config: Config = None) -> None:
     """Build the catalogue in the cache folder, unless it is there already."""
     opened = _opened(_settings(tracks=tracks, config=config))
@@ -52,7 +48,7 @@ def build(tracks: Tracks = None, config: Config = None) -> None:
 
 
 @catalog.command(
-    epilog=examples("loadgen catalog show", "loadgen catalog show --json", "loadgen catalog show --catalog mine"),
+    epilog=examples("loadgen catalog show", "loadgen catalog show --json", "loadgen catalog show --catalog mine")
 )
 def show(tracks: Tracks = None, name: Name = None, config: Config = None, as_json: AsJson = False) -> None:
     """Show what is in a catalogue: tiers, genres, the most played artists, examples."""
@@ -66,7 +62,7 @@ def show(tracks: Tracks = None, name: Name = None, config: Config = None, as_jso
 
 
 @catalog.command(
-    epilog=examples("loadgen catalog export tracks.parquet", "loadgen catalog export tracks.csv --tracks 20k"),
+    epilog=examples("loadgen catalog export tracks.parquet", "loadgen catalog export tracks.csv --tracks 20k")
 )
 def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to: .parquet, .csv or .jsonl.")],
@@ -94,15 +90,8 @@ def import_(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="A .parquet or .csv file with artist and title at least.")
     ],
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Default: the file's name.", show_default=False)
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", metavar=" ", help="Refuse the file if a single row cannot be taken.", show_default=False
-        ),
-    ] = False,
+    name: Annotated[str | None, _option("--name", "NAME", "Default: the file's name.")] = None,
+    strict: Annotated[bool, _option("--strict", " ", "Refuse the file if a single row cannot be taken.")] = False,
 ) -> None:
     """Take in a catalogue of your own; `loadgen run --catalog NAME` uses it.
 

@@ -80,7 +80,9 @@ class TopicEvents:
         except (SinkError, StoreError) as error:
             self._give_up(str(error))
         except (KafkaException, TimeoutError) as error:
-            self._set_unanswered(hide_secrets(str(error.args[0] if error.args else error), self._kafka.options))
+            reason = hide_secrets(str(error.args[0] if error.args else error), self._kafka.options)
+            is_new = self.state.status in ("starting", "waiting")
+            self.state = SourceState("waiting" if is_new else "stale", f"{self.name} does not answer: {reason}")
 
     def close(self) -> None:
         """Disconnect."""
@@ -150,7 +152,11 @@ class TopicEvents:
         if error is None:
             return
         if code == KafkaError._PARTITION_EOF:
-            self._take_end(partition, message.offset())
+            offset = message.offset()
+            # offsets that hold no message, such as the ends of transactions, are skipped
+            if partition is not None and offset is not None and offset > self._next.get(partition, offset):
+                self._next[partition] = offset
+                self._update_state()
             return
         if code in GONE and partition is not None:
             self._next.pop(partition, None)
@@ -164,12 +170,6 @@ class TopicEvents:
             raise refused(self._kafka, REFUSALS[code], error.str())
         elif error.fatal():
             raise SinkError(hide_secrets(error.str(), self._kafka.options))
-
-    def _take_end(self, partition: int | None, offset: int | None) -> None:
-        """Skip offsets that hold no message, such as the ends of transactions."""
-        if partition is not None and offset is not None and offset > self._next.get(partition, offset):
-            self._next[partition] = offset
-            self._update_state()
 
     def _look(self, client: TopicReader) -> None:
         """At intervals, check that the brokers answer, and look for new partitions."""
@@ -206,10 +206,6 @@ class TopicEvents:
         is_behind = any(self._next[each] < goal for each, goal in self._goal.items())
         share = min(1.0, max(0.0, n_done / n_all)) if n_all > 0 else 0.0
         self.state = SourceState("reading", "", share) if is_behind and n_all > 0 else SourceState("ok")
-
-    def _set_unanswered(self, reason: str) -> None:
-        is_new = self.state.status in ("starting", "waiting")
-        self.state = SourceState("waiting" if is_new else "stale", f"{self.name} does not answer: {reason}")
 
     def _give_up(self, reason: str) -> None:
         """Disconnect; connect again after AGAIN_S."""

@@ -91,7 +91,9 @@ class Monitor:
         brokers = figures["brokers"].values()
         states = [broker["state"] for broker in brokers if broker["source"] in ADDRESSES]
         self._n_without_brokers = 0 if states else self._n_without_brokers + 1
-        p99s_s = [_p99_us(broker["rtt"]) * 1e-6 for broker in brokers if broker["rtt"]["cnt"]]
+        trips = [broker["rtt"] for broker in brokers if broker["rtt"]["cnt"]]
+        # of fewer than a hundred the longest: librdkafka's p99 leaves out what is much longer than all before
+        p99s_s = [trip["max" if trip["cnt"] < 100 else "p99"] * 1e-6 for trip in trips]
         self.stats = BrokerStats(
             max(p99s_s, default=self.stats.round_trip_p99_s), figures["msg_cnt"], states.count("UP")
         )
@@ -102,11 +104,6 @@ def admin_client(settings: KafkaSettings, monitor: Monitor | None = None) -> Adm
     monitor = monitor or Monitor(settings.options)
     config: dict[str, Any] = {**client_config(settings), **monitor.callbacks()}
     return AdminClient(config, logger=monitor.logger)
-
-
-def _p99_us(round_trip: dict[str, int]) -> int:
-    """Of fewer than a hundred the longest: librdkafka's own figure leaves out what is much longer than all before."""
-    return round_trip["max"] if round_trip["cnt"] < 100 else round_trip["p99"]
 
 
 class _Collector(logging.Handler):

@@ -5,8 +5,10 @@ artists first.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import orjson
@@ -59,7 +61,11 @@ def _is_export(path: Path) -> bool:
 
 def writer_for(path: Path) -> _Write:
     """What writes a file of this name; raises CatalogError where nothing does."""
-    writers: dict[str, _Write] = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
+    writers: dict[str, _Write] = {
+        ".parquet": partial(_write_batches, partial(pyarrow.parquet.ParquetWriter, compression="zstd")),
+        ".csv": partial(_write_batches, pyarrow.csv.CSVWriter),
+        ".jsonl": _write_jsonl,
+    }
     if path.suffix.lower() not in writers:
         raise CatalogError(
             f"the exported file must end in {', '.join(writers)}, got {path.name!r}; "
@@ -86,19 +92,11 @@ def _batches(catalog: Catalog) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict(columns)
 
 
-def _write_parquet(catalog: Catalog, file: BinaryIO) -> None:
+def _write_batches(open_writer: Callable[..., Any], catalog: Catalog, file: BinaryIO) -> None:
     batches = _batches(catalog)
     first = next(batches)
-    with pyarrow.parquet.ParquetWriter(file, first.schema, compression="zstd") as writer:
-        for batch in (first, *batches):
-            writer.write_batch(batch)
-
-
-def _write_csv(catalog: Catalog, file: BinaryIO) -> None:
-    batches = _batches(catalog)
-    first = next(batches)
-    with pyarrow.csv.CSVWriter(file, first.schema) as writer:
-        for batch in (first, *batches):
+    with open_writer(file, first.schema) as writer:
+        for batch in chain([first], batches):
             writer.write_batch(batch)
 
 
