@@ -8,7 +8,7 @@ The way of one event from a shard of the listeners to the broker, through three 
  3. simulate/impair.py   `Impairer.impair` delays, repeats or marks events, if the settings say so
  4. stream.py            `ShardStream.next` adds the due times of the schedule, and the wall-clock times of events
  5. encode/lines.py      `Encoder.encode`, called by `ShardStream.encode`: lines and hashes, an `EncodedBatch`
- 6. runner/batches.py    `Batches.next` does all this one batch ahead, in a thread
+ 6. runner/worker.py     `Batches.next` does all this one batch ahead, in a thread
  7. runner/send_loop.py  `SendLoop.turn` sends what is due, as far as the sinks have room
  8. runner/outputs.py    `ResumeFilter.unsent` leaves out what the predecessor of a restarted worker has sent
  9. sink/kafka.py        `KafkaSink.send` sorts events by partition, and gives them to the producer of librdkafka
@@ -20,7 +20,8 @@ The folders and files:
     config/              settings: flag > LOADGEN_* variable > TOML file > default; all problems at once
     runner/              coordinator, workers, pacing, totals: sees all stages, and is the only place that reads a clock
     simulate/            listeners → pages → tracks → EventBatch; pure: no Kafka, no clock, no process
-    encode/              EventBatch → lines of JSON, byte for byte as orjson writes them; → Arrow record batches
+    encode/              EventBatch → JSON, byte for byte as orjson writes it, Avro, Protobuf; → Arrow record batches
+    decode/              records of Avro and Protobuf → columns
     sink/                lines → Kafka, one file, date folders; the outcome of each event
     kafka/               connections to Kafka and to a schema registry, their errors, a broker in memory
     consume/             topic → store: each event once, even after crashes; compaction of small files

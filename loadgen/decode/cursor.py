@@ -85,7 +85,7 @@ class Cursor:
         return found
 
     def skip(self, rows: Rows, lengths: int | Int64s, what: str) -> None:
-        """Move forward by so many bytes."""
+        """Move forward by these numbers of bytes."""
         self.at[rows] += lengths
         self._clip(rows, what)
 
@@ -144,7 +144,7 @@ class Cursor:
         return found.astype(np.float64)
 
     def spans(self, rows: Rows, lengths: Int64s, what: str) -> tuple[Int64s, Int64s]:
-        """Where the next bytes begin, so many of each, and how many there are: none where the record is too short."""
+        """Where the next `lengths` bytes begin, and how many there are: none where the record is too short."""
         is_wrong = (lengths < 0) | (lengths > self.ends[rows] - self.at[rows])
         if is_wrong.any():
             self.fail(rows, is_wrong, _CUT_OFF.format(what))
