@@ -20,6 +20,7 @@ import numpy as np
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from loadgen.config.names import EncodingName
 from loadgen.errors import ManifestError, OutputUnwritable
 from loadgen.event import N_VIRTUAL_SHARDS, PAGES, Int64s
 from loadgen.files import write_whole
@@ -323,6 +324,7 @@ class RunRecord(Part):
     Attributes:
         settings: of the run, without its secrets.
         fields: the definition of its format, see `Format.definition`; empty where the version that wrote it kept none.
+        encoding, schema_id, subject, schema_text: of the messages in Kafka; the last three are None for "json".
         planned: events planned by virtual shard: a prefix of the virtual shard's own sequence.
         schedule_lag: of the whole run; `measured` leaves the warm-up out.
         reached: the file of the workers' own counts, beside a manifest that was written while the run went on: the run
@@ -336,6 +338,10 @@ class RunRecord(Part):
     start_ms: Whole | None = None
     format: str = ""
     fields: list[dict[str, Any]] = []
+    encoding: EncodingName = "json"
+    schema_id: Count | None = None
+    subject: str | None = None
+    schema_text: str | None = None
     settings: dict[str, Any] = {}
     behaviour: dict[str, Any] = {}
     versions: dict[str, str] = {}

@@ -8,7 +8,7 @@ run's events once more, and a notebook read the same streams. The events depend 
 split over shards, and how many a batch has, changes none of them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from loadgen.encode.arrow import ArrowEncoder, arrow_schema
+from loadgen.encode.encoding import Encoding
 from loadgen.encode.lines import Encoder
 from loadgen.encode.malform import malform
+from loadgen.encode.text import JSON_LINES
 from loadgen.encode.tracks import TrackParts, open_track_parts
 from loadgen.errors import UsageError
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels, UInt32s
@@ -81,6 +83,7 @@ class EventStream:
 
     Attributes:
         settings: of the run.
+        encodings: see `__init__`.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class EventStream:
         model: Model | None = None,
         key: np.uint64 | None = None,
         is_checked: bool = False,
+        encodings: Sequence[Encoding] = (JSON_LINES,),
     ) -> None:
         """Keep what is known already; the rest is made when it is needed.
 
@@ -100,11 +104,12 @@ class EventStream:
             catalog: what events name tracks of.
             model: the behaviour's lookup tables.
             key: uint64, of the hashes; None takes the run's, see `fingerprint.run_key`.
-            is_checked: another process has checked the file of the tracks' parts.
+            is_checked: another process has checked the files of the tracks' parts.
+            encodings: of the lines, and of the messages where it is another one.
         """
         self.settings = settings
         self._key = run_key(settings.seed, settings.timeless) if key is None else key
-        self._is_checked = is_checked
+        self._is_checked, self.encodings = is_checked, encodings
         given = {"simulation": simulation, "catalog": catalog, "model": model}
         self.__dict__.update({name: value for name, value in given.items() if value is not None})
 
@@ -139,9 +144,12 @@ class EventStream:
         return MessageSpec.of(self.settings)
 
     @cached_property
-    def parts(self) -> TrackParts:
-        """The unchanging part of each track's lines in the run's format."""
-        return open_track_parts(self.catalog, self.wire_format, is_checked=self._is_checked)
+    def parts(self) -> list[TrackParts]:
+        """The unchanging part of each track's records in the run's format, by encoding."""
+        return [
+            open_track_parts(self.catalog, self.wire_format, encoding, is_checked=self._is_checked)
+            for encoding in self.encodings
+        ]
 
     @property
     def schema(self) -> pa.Schema:
@@ -262,10 +270,12 @@ class ShardStream:
         return outgoing
 
     @cached_property
-    def _encoder(self) -> Encoder:
-        stream = self._stream
-        names, listeners = self._user_names, self.shard.listeners
-        return Encoder(stream.wire_format, stream.parts, stream.labels, listeners, names, stream._key)
+    def _encoders(self) -> list[tuple[Encoding, Encoder]]:
+        stream, names, listeners = self._stream, self._user_names, self.shard.listeners
+        return [
+            (encoding, Encoder(stream.wire_format, parts, stream.labels, listeners, names, stream._key, encoding))
+            for encoding, parts in zip(stream.encodings, stream.parts, strict=True)
+        ]
 
     @cached_property
     def _arrow(self) -> ArrowEncoder:
@@ -278,14 +288,26 @@ class ShardStream:
 
     def encode(self, outgoing: OutgoingBatch) -> EncodedBatch:
         """The lines of a batch of this stream, or of some of its events, with all that sinks ask for."""
-        batch = outgoing.events
-        lines, hashes = malform(*self._encoder.encode(batch), outgoing.marked("malform"))
+        batch, is_broken = outgoing.events, outgoing.marked("malform")
+        (lines, hashes), *others = [
+            malform(*encoder.encode(batch), is_broken, encoding) for encoding, encoder in self._encoders
+        ]
         virtual_shard = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
         due_ns = outgoing.due_ns if self.schedule else np.zeros(len(batch), np.int64)
         key, key_hash = self._keys(batch)
         headers = self._stream.messages.headers_of(partial(self._arrow.column, batch=batch), len(batch))
         return EncodedBatch(
-            lines, batch.user_id, batch.ts_ms, batch.page, virtual_shard, hashes, due_ns, key_hash, key, headers
+            lines,
+            batch.user_id,
+            batch.ts_ms,
+            batch.page,
+            virtual_shard,
+            hashes,
+            due_ns,
+            key_hash,
+            key,
+            headers,
+            *(others[0] if others else ()),
         )
 
     def key_hashes(self, batch: EventBatch) -> UInt32s:

@@ -28,6 +28,8 @@ _EXTENSION = re.compile(r"[A-Za-z_][\w.-]*(?::[A-Za-z_][\w.]*)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+EncodingName = Literal["json", "avro", "protobuf", "jsonschema"]
+SubjectStrategy = Literal["topic", "record", "topic-record"]
 Profile = Literal["default", "k-pop-release-day", "sleepy-sunday"]
 """The listener profiles included; each but the first is a file in simulate/profiles/."""
 

@@ -50,7 +50,19 @@ def _problem(settings: "Settings", rule: str, names: str, next_step: str) -> Pro
 
 def of_run(settings: "RunSettings") -> Iterator[Problem]:
     """Every broken rule of `loadgen run`."""
-    for rules in (_workers, _ending, _pace, _shape, _pacer, _search, _places, _world, _figures, _report):
+    for rules in (
+        _workers,
+        _ending,
+        _pace,
+        _shape,
+        _pacer,
+        _search,
+        _places,
+        _encoding,
+        _world,
+        _figures,
+        _report,
+    ):
         yield from rules(settings)
 
 
@@ -138,6 +150,17 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
     if s.json_summary and str(s.output) == "-":
         step = "write the events to a file, or leave out --json"
         yield _problem(s, "stdout can hold the events or the summary, not both", "json_summary output", step)
+
+
+def _encoding(s: "RunSettings") -> Iterator[Problem]:
+    if s.encoding == "json":
+        return
+    if s.brokers is None:
+        step = "add --brokers HOST:PORT, or leave --encoding out: files have JSON lines"
+        yield _problem(s, "encoding is of the messages in Kafka", "encoding brokers", step)
+    if s.schema_registry is None:
+        step = "add --schema-registry http://HOST:PORT, or --encoding json"
+        yield _problem(s, "an encoding with a schema needs a schema registry", "encoding schema_registry", step)
 
 
 def _world(s: "RunSettings") -> Iterator[Problem]:

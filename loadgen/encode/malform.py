@@ -1,7 +1,8 @@
-"""Break lines on purpose: what a consumer has to survive.
+"""Break records on purpose: what a consumer has to survive.
 
-Lines and a mask go in; the lines come out with the chosen ones broken in one of four ways, chosen by the event's hash.
-A broken line still ends in its one newline. It has no fields: its hash is that of its bytes without the newline.
+Records and a mask go in; the records come out with the chosen ones broken in a way that the event's hash chooses. A
+broken line still ends in its one newline. A broken record has no fields: its hash is that of its bytes without the
+newline. The header of a registry's wire format stays; one of the ways in which Avro and Protobuf break is without it.
 """
 
 import re
@@ -12,6 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.encode.encoding import Encoding
+from loadgen.encode.text import JSON_LINES, Json
 from loadgen.event import UInt64s
 from loadgen.fingerprint import hash_strings
 
@@ -35,17 +38,35 @@ def _bad_utf8(line: bytes) -> bytes:
     return line.replace(b':"', b':"\xff\xfe', 1)
 
 
-BREAKS: tuple[Callable[[bytes], bytes], ...] = (_truncated, _time_as_words, _not_json, _bad_utf8)
+def _cut_short(record: bytes) -> bytes:
+    """Without its last byte, the last value is not whole; a Protobuf message cut elsewhere may be a whole one."""
+    return record[:-1]
 
 
-def malform(lines: pa.BinaryArray, hashes: UInt64s, is_broken: npt.NDArray[np.bool_]) -> tuple[pa.BinaryArray, UInt64s]:
-    """Break the lines where `is_broken` says so; their hashes change with them."""
+Break = Callable[[bytes], bytes]
+BREAKS: tuple[Break, ...] = (_truncated, _time_as_words, _not_json, _bad_utf8)
+NO_MAGIC = b"\xff"
+"""In place of the first byte of the wire format."""
+
+
+def _broken(record: bytes, code: int, encoding: Encoding) -> bytes:
+    """A record, without what ends it, broken in a way that its hash chooses."""
+    header, body = record[: len(encoding.opening)], record[len(encoding.opening) :]
+    if isinstance(encoding, Json):
+        return header + BREAKS[code % len(BREAKS)](body)
+    return header + _cut_short(body) if code % 2 else NO_MAGIC + record[1:]
+
+
+def malform(
+    lines: pa.BinaryArray, hashes: UInt64s, is_broken: npt.NDArray[np.bool_], encoding: Encoding = JSON_LINES
+) -> tuple[pa.BinaryArray, UInt64s]:
+    """Break the records, each ending in a newline, where `is_broken` says so; their hashes change with them."""
     (positions,) = np.nonzero(is_broken)
     if len(positions) == 0:
         return lines, hashes
     # a loop over events, but only over the few that are to be broken
     whole = zip(lines.take(pa.array(positions)).to_pylist(), hashes[positions].tolist(), strict=True)
-    broken = pa.array([BREAKS[code % len(BREAKS)](line[:-1]) for line, code in whole], pa.binary())
+    broken = pa.array([_broken(line[:-1], code, encoding) for line, code in whole], pa.binary())
     hashes = hashes.copy()
     hashes[positions] = hash_strings(broken)
     ended = pc.binary_join_element_wise(broken, b"\n", b"")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from loadgen.calls import Calls
 from loadgen.config.masks import MASK, is_secret, without_logins
+from loadgen.config.names import EncodingName, SubjectStrategy
 from loadgen.errors import LoadgenError, RegistryError, RegistryUnreachable, SchemaMissing, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SchemaKind = Literal["AVRO", "PROTOBUF", "JSON"]
-SubjectStrategy = Literal["topic", "record", "topic-record"]
+KINDS: dict[EncodingName, SchemaKind] = {"avro": "AVRO", "protobuf": "PROTOBUF", "jsonschema": "JSON"}
 
 DEADLINE_S = 9.0
 """For an answer, all attempts included."""

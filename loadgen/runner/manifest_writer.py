@@ -95,7 +95,19 @@ class ManifestWriter:
             schedule_lag=HistogramRecord.of(result.totals.schedule_lag_s),
             measured=result.verdict.measured.measured(),
             error=str(result.error) if result.error else None,
+            **self._schema(),
         )
+
+    def _schema(self) -> dict[str, Any]:
+        schema = self.plan.schema
+        if schema is None:
+            return {}
+        return {
+            "encoding": schema.name,
+            "schema_id": schema.id,
+            "subject": schema.subject,
+            "schema_text": schema.text,
+        }
 
     def _sinks(self, result: Result) -> dict[str, SinkRecord]:
         """The ledger of each sink; an empty one of those that workers have sent to and not reported yet."""

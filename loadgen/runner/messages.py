@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadgen.config import RunSettings
+from loadgen.encode.encodings import RegisteredSchema
 from loadgen.event import Int64s
 from loadgen.histogram import Histogram
 from loadgen.kafka.options import KafkaSettings
@@ -38,6 +39,7 @@ class Plan:
         topic_ends: partition → one past its last offset before the run; None where that is not known.
         stream: lines go to the coordinator, which writes the one output file.
         sinks: name → sink of another package, which each worker starts.
+        schema: of Kafka's messages; None where they are JSON without a schema.
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class Plan:
     topic_ends: dict[int, int] | None
     stream: bool
     sinks: dict[str, StartableSink] = field(default_factory=dict)
+    schema: RegisteredSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)

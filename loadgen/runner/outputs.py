@@ -6,6 +6,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from loadgen.encode.encoding import Encoding
+from loadgen.encode.text import JSON_LINES
 from loadgen.event import EventBatch, Int64s, UInt8s, UInt16s, UInt32s, rank_within
 from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.messages import Checkpoint, Chunk, Plan
@@ -26,6 +28,16 @@ def sink_names(plan: Plan) -> list[str]:
         "null": settings.discard,
     }
     return [*(name for name, is_wanted in wanted.items() if is_wanted), *plan.sinks]
+
+
+def encodings_of(plan: Plan) -> tuple[Encoding, ...]:
+    """The encoding of the lines, and that of Kafka's messages where it is another one.
+
+    Where Kafka alone is written, no JSON is made beside its messages.
+    """
+    if plan.schema is None:
+        return (JSON_LINES,)
+    return (plan.schema.encoding,) if sink_names(plan) == ["kafka"] else (JSON_LINES, plan.schema.encoding)
 
 
 def open_sinks(assignment: ShardAssignment, n_rows: int, connection: Connection) -> list[Sink]:

@@ -5,11 +5,13 @@ Settings go in; a `Plan` comes out, or an error with its next step: memory, beha
 
 import secrets
 import time
+from contextlib import closing
 
 import numpy as np
 
 from loadgen.config import RunSettings
 from loadgen.config.values import say_duration
+from loadgen.encode.encodings import RegisteredSchema, full_name, schema_text
 from loadgen.encode.tracks import open_track_parts
 from loadgen.errors import BrokerUnreachable, UsageError
 from loadgen.extensions import check_portable, name_of
@@ -19,12 +21,14 @@ from loadgen.kafka.check import check_topic, create_topic
 from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.producer_options import check_options
+from loadgen.kafka.registry import KINDS, Registry, RegistrySettings, subject_of
 from loadgen.kafka.topic_config import check_config, check_times
 from loadgen.kafka.topic_reader import end_offsets
 from loadgen.report import check_report
 from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.runner.messages import Plan
+from loadgen.runner.outputs import encodings_of
 from loadgen.runner.time_bounds import natural_per_s, time_bounds
 from loadgen.simulate.feed import offered
 from loadgen.simulate.model import Expected, Model
@@ -69,13 +73,14 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     sinks = {name_of(sink): make_sink(sink) for sink in settings.sink}
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
+    wire_format = _wire_format(settings)
     kafka, topic_ends = _kafka(settings, console, embedded_address)
+    schema = _schema(settings, wire_format)
     catalog = catalog_of(settings, console.preparing)
-    open_track_parts(catalog, _wire_format(settings))  # made once, before many workers want them
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
         check_times(kafka, time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000), console.note)
-    return Plan(
+    plan = Plan(
         run_id=new_run_id(),
         settings=settings,
         simulation=simulation,
@@ -86,7 +91,30 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         topic_ends=topic_ends,
         stream=settings.output is not None,
         sinks=sinks,
+        schema=schema,
     )
+    for encoding in encodings_of(plan):
+        open_track_parts(catalog, wire_format, encoding)  # made once, before many workers want them
+    return plan
+
+
+def _schema(settings: RunSettings, wire_format: Format) -> RegisteredSchema | None:
+    """The schema of the run's messages, registered, or looked up; None for JSON without one.
+
+    Raises:
+        UsageError: a field's name is not possible in the encoding.
+        RegistryError: the registry is away, or refuses.
+    """
+    text = schema_text(settings.encoding, wire_format)
+    if text is None:
+        return None
+    assert settings.schema_registry is not None  # a rule of the settings
+    options = options_of(settings.registry_option, settings.registry_config)
+    subject = subject_of(settings.subject_name, settings.topic, full_name(settings.encoding, wire_format))
+    with closing(Registry(RegistrySettings(settings.schema_registry, options))) as registry:
+        ask = registry.register if settings.register_schema else registry.look_up
+        schema_id = ask(subject, text, KINDS[settings.encoding])
+    return RegisteredSchema(settings.encoding, schema_id, subject, text)
 
 
 def _wire_format(settings: RunSettings) -> Format:
@@ -161,6 +189,7 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     """What the user is shown first: the resolved settings, one row each."""
     from loadgen.terminal import utc
 
+    schema = plan.schema
     how_long = [
         say_duration(settings.duration_s) if settings.duration_s is not None else "",
         f"{settings.events:,} events" if settings.events is not None else "",
@@ -185,6 +214,7 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
             "format",
             _format_in_words(settings),
         ),
+        *([("encoding", f"{schema.name}, schema {schema.id} of {schema.subject}")] if schema else []),
         *([("warm-up", f"{settings.warm_up_s:g} s, left out of the figures")] if settings.warm_up_s else []),
         *(("must keep", str(threshold)) for threshold in settings.threshold),
         *_place_rows(settings, plan),

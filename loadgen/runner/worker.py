@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from loadgen.encode.text import JSON_LINES
 from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
 from loadgen.runner.assignment import ShardAssignment, Unthrottled, make_schedule
 from loadgen.runner.messages import (
@@ -29,7 +30,7 @@ from loadgen.runner.messages import (
     Written,
     empty_snapshot,
 )
-from loadgen.runner.outputs import ResumeFilter, open_sinks
+from loadgen.runner.outputs import ResumeFilter, encodings_of, open_sinks
 from loadgen.runner.send_loop import Batch, SendCounts, SendLoop
 from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
@@ -148,7 +149,8 @@ class Worker:
         plan, settings = assignment.plan, assignment.plan.settings
         self._owned, self._connection, self._settings = assignment.owned(), connection, settings
         catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
-        events = EventStream(settings, plan.simulation, catalog, plan.model, is_checked=True)
+        encodings = encodings_of(plan)
+        events = EventStream(settings, plan.simulation, catalog, plan.model, is_checked=True, encodings=encodings)
         stream = events.part(self._owned)
         self._stream = stream
         self._sinks = open_sinks(assignment, len(stream.shard.listeners), connection)
@@ -158,7 +160,7 @@ class Worker:
         max_lag_s = None if settings.unpaced else settings.max_lag_s
         self._loop = SendLoop(self._batches, outputs, counts, seconds, max_lag_s, self._show_samples)
         self._has_offered_all = False
-        self._samples: list[tuple[int, bytes]] | None = []
+        self._samples: list[tuple[int, bytes]] | None = [] if JSON_LINES in encodings else None  # others cannot be read
         self._schedule: Schedule = Unthrottled()  # until the start is known
         self._next_snapshot_ns = 0
         self._end_ns = NEVER_NS

@@ -5,7 +5,7 @@ or stdout for all workers), `simple` is the base of sinks of others and finds th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -22,7 +22,8 @@ class EncodedBatch:
     """Encoded events, in the order in which they are to be sent.
 
     Attributes:
-        lines: pyarrow binary array, one JSON object per event, each ending in a newline.
+        lines: pyarrow binary array, one JSON object per event, each ending in a newline; where Kafka alone is written,
+            the records in its encoding, ending in a newline, too.
         user_id: int64.
         ts_ms: int64, the event's own time: the Kafka timestamp, and the day of the date folder (UTC).
         page: uint8, a code of the run's `Pages`.
@@ -32,6 +33,7 @@ class EncodedBatch:
         key_hash: uint32, what the partition of the Kafka key follows from, see kafka/partition.py.
         key: pyarrow binary array, the Kafka keys, null where an event has none; None: each is the user id in digits.
         headers: pyarrow struct array, a binary field for each header of the Kafka messages; None: they have none.
+        value, value_hash: lines and hash for Kafka, where they are others.
     """
 
     lines: pa.BinaryArray
@@ -44,6 +46,8 @@ class EncodedBatch:
     key_hash: UInt32s
     key: pa.BinaryArray | None = None
     headers: pa.StructArray | None = None
+    value: pa.BinaryArray | None = None
+    value_hash: UInt64s | None = None
 
     def __len__(self) -> int:
         return len(self.ts_ms)
@@ -61,6 +65,12 @@ class EncodedBatch:
         columns = (getattr(self, field.name) for field in fields(self))
         parts: list[Any] = [None if column is None else part_of(column) for column in columns]
         return type(self)(*parts)
+
+    def for_kafka(self) -> Self:
+        """The same events with the lines and hashes of Kafka's messages."""
+        if self.value is None or self.value_hash is None:
+            return self
+        return replace(self, lines=self.value, hash=self.value_hash, value=None, value_hash=None)
 
     def buffer(self) -> memoryview:
         """All lines as one piece of memory, without copying."""

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.config.names import EncodingName
 from loadgen.decode.framing import NO_SCHEMA, header_lengths, schema_ids
-from loadgen.encode.encodings import EncodingName, header
+from loadgen.encode.encodings import header
 
 IDS = st.integers(0, 2**31 - 1)
 

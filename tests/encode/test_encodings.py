@@ -12,7 +12,8 @@ from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, Proto
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf.json_format import MessageToDict
 
-from loadgen.encode.encodings import EncodingName, encoding_named, schema_text
+from loadgen.config.names import EncodingName
+from loadgen.encode.encodings import encoding_named, schema_text
 from loadgen.formats import BUILT_IN, Format
 from tests.encode.proto import message_class
 from tests.encode.records import FORMATS, encoded, records_of

@@ -11,6 +11,8 @@ from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
 from loadgen.config.kafka_options import KafkaOptions
+from loadgen.config.names import EncodingName, SubjectStrategy
+from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOverride, Settings, or_none
@@ -104,6 +106,27 @@ class RunSettings(Settings):
     key_type: shared.KeyType = "text"
     header: shared.Headers = ()
     cloudevents: shared.CloudEvents = None
+    encoding: Annotated[
+        EncodingName,
+        Flag(
+            "encoding json|avro|protobuf|jsonschema",
+            "Of the messages in Kafka; all but json need a schema registry. Files have JSON lines.",
+            WHERE,
+        ),
+    ] = "json"
+    schema_registry: Annotated[shared.SchemaRegistry, FlagOverride(panel=WHERE)] = None
+    registry_option: Annotated[shared.RegistryOption, FlagOverride(panel=WHERE)] = Field(
+        default_factory=RegistryOptions
+    )
+    registry_config: Annotated[shared.RegistryConfig, FlagOverride(panel=WHERE)] = None
+    register_schema: Annotated[
+        bool,
+        Flag("register", "Register the schema where it is not yet; --no-register only looks it up.", WHERE),
+    ] = True
+    subject_name: Annotated[
+        SubjectStrategy,
+        Flag("subject-name topic|record|topic-record", "What the subject of the schema is named after.", WHERE),
+    ] = "topic"
     output: Annotated[
         Path | None, Flag("output PATH", "JSON lines file; '-' is stdout; .gz and .zst are compressed.", WHERE)
     ] = None
