@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.config import RunSettings
+from loadgen.config.names import EncodingName
 from loadgen.errors import UsageError
 from loadgen.event import Int64s
 from loadgen.formats import Field, Format, Source
@@ -56,7 +57,7 @@ class MessageSpec:
         if is_int64 and isinstance(key, Field) and key.type != "integer":
             step = "leave --key-type out, or choose another key"
             raise UsageError(f"an int64 key must be an integer, got {key.type} field {key.name!r}; {step}")
-        of_event = _cloudevents(wire_format) if settings.cloudevents else ()
+        of_event = _cloudevents(wire_format, settings.encoding) if settings.cloudevents else ()
         return cls(key, is_int64, (*of_event, *(_header(text, wire_format) for text in settings.header)))
 
     @property
@@ -130,7 +131,7 @@ def _header(text: str, wire_format: Format) -> tuple[str, Template]:
     return name, tuple(template)
 
 
-def _cloudevents(wire_format: Format) -> tuple[tuple[str, Template], ...]:
+def _cloudevents(wire_format: Format, encoding: EncodingName) -> tuple[tuple[str, Template], ...]:
     """The headers of CloudEvents 1.0 in Kafka's binary mode: the same event has the same id in each run."""
     by_source = {field.source: field for field in wire_format.fields if field.pages is None}
     if wire_format.has_ids:
@@ -144,7 +145,7 @@ def _cloudevents(wire_format: Format) -> tuple[tuple[str, Template], ...]:
         ("ce_source", ("/loadgen",)),
         ("ce_type", ("loadgen.", "event" if kind is None else kind)),
         ("ce_time", (Moment(wire_format.time),)),
-        ("content-type", ("application/json",)),
+        ("content-type", (f"application/{'json' if encoding == 'jsonschema' else encoding}",)),
     )
 
 
