@@ -24,7 +24,7 @@ from loadgen.encode.tracks import TrackParts, open_track_parts
 from loadgen.errors import UsageError
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels, UInt32s
 from loadgen.fingerprint import run_key
-from loadgen.formats import Format
+from loadgen.formats import Field, Format
 from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.partition import hash_of_ids, hash_of_keys
 from loadgen.simulate.behaviour import Behaviour
@@ -295,7 +295,10 @@ class ShardStream:
         virtual_shard = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
         due_ns = outgoing.due_ns if self.schedule else np.zeros(len(batch), np.int64)
         key, key_hash = self._keys(batch)
-        headers = self._stream.messages.headers_of(partial(self._arrow.column, batch=batch), len(batch))
+        messages, columns = self._stream.messages, partial(self._column, batch=batch)
+        headers = messages.headers_of(columns, len(batch))
+        if (wrapped := messages.wrapped(columns, lines)) is not None:
+            others = [(wrapped, hashes)]
         return EncodedBatch(
             lines,
             batch.user_id,
@@ -318,11 +321,14 @@ class ShardStream:
     def _hash_of_row(self) -> UInt32s:
         return hash_of_ids(self.shard.listeners.user_id)
 
+    def _column(self, field: Field, batch: EventBatch) -> pa.Array:
+        return self._arrow.column(field, batch)
+
     def _keys(self, batch: EventBatch) -> tuple[pa.BinaryArray | None, UInt32s]:
         of_listener, messages = self._hash_of_row[batch.row], self._stream.messages
         if messages.has_plain_key:
             return None, of_listener
-        keys = messages.keys_of(partial(self._arrow.column, batch=batch), batch.user_id)
+        keys = messages.keys_of(partial(self._column, batch=batch), batch.user_id)
         is_null = keys.is_null().to_numpy(zero_copy_only=False)
         return keys, np.where(is_null, of_listener, hash_of_keys(keys))
 

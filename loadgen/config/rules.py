@@ -161,6 +161,9 @@ def _encoding(s: "RunSettings") -> Iterator[Problem]:
     if s.schema_registry is None:
         step = "add --schema-registry http://HOST:PORT, or --encoding json"
         yield _problem(s, "an encoding with a schema needs a schema registry", "encoding schema_registry", step)
+    if s.cloudevents == "structured":
+        step = "use --cloudevents binary, or --encoding json"
+        yield _problem(s, "a structured CloudEvent has its event as plain JSON", "encoding cloudevents", step)
 
 
 def _world(s: "RunSettings") -> Iterator[Problem]:

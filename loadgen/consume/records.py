@@ -22,6 +22,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from loadgen.consume.batch import RecordBatch
 from loadgen.event import DAY_MS, Int32s, Int64s
+from loadgen.kafka.cloudevents import unwrapped
 from loadgen.store.json_lines import folded
 
 LAST_MS = 253_402_300_799_999
@@ -57,7 +58,7 @@ def judge(messages: Sequence[Message], day: int | None = None) -> ClassifiedReco
         messages: polled.
         day: store all events under this day (days since 1970, UTC); None for each its own.
     """
-    values: list[bytes | None] = list(map(Message.value, messages))
+    values: Sequence[bytes | None] = unwrapped(list(map(Message.value, messages)))
     offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
     first, next_offset = int(offsets[0]), int(offsets[-1]) + 1
     dead: list[bytes] = []

@@ -9,7 +9,7 @@ the first message there is.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from loadgen.dashboard.feed import DASHBOARD_GROUP, Begin, SourceState
 from loadgen.errors import SinkError, StoreError, TopicRecreated
 from loadgen.kafka.check import check_topic
+from loadgen.kafka.cloudevents import unwrapped
 from loadgen.kafka.consumer_options import consumer_config
 from loadgen.kafka.errors import MISSING, REFUSALS, refused, topic_missing
 from loadgen.kafka.options import KafkaSettings, hide_secrets
@@ -219,7 +220,7 @@ class TopicEvents:
 def _lines(messages: list[Message]) -> bytes:
     """The messages' values, one line each; a value that is null, empty, or has line feeds but is not JSON becomes an
     unreadable line."""
-    values: list[Any] = list(map(Message.value, messages))
+    values: Sequence[Any] = unwrapped(list(map(Message.value, messages)))
     if None in values:
         values = [b"null" if value is None else value for value in values]
     lines = b"\n".join(values) + b"\n"

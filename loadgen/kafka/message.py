@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.config import RunSettings
-from loadgen.config.names import EncodingName
 from loadgen.errors import UsageError
 from loadgen.event import Int64s
 from loadgen.formats import Field, Format, Source
+from loadgen.kafka.cloudevents import DATA, SOURCE
 
 Columns = Callable[[Field], pa.Array]
 """Gives the values of a field, null where a record has none."""
@@ -43,11 +44,13 @@ class MessageSpec:
         key: the field whose values are the keys, or the listener's id; None: messages have no keys.
         is_int64: keys are 8 bytes, the highest first, as Kafka's LongSerializer writes them; else texts.
         headers: name and value of each header.
+        attributes: of the CloudEvents in which the events are wrapped, by name; None: the values are the events.
     """
 
     key: Field | Literal["user"] | None = "user"
     is_int64: bool = False
     headers: tuple[tuple[str, Template], ...] = ()
+    attributes: tuple[tuple[str, Template], ...] | None = None
 
     @classmethod
     def of(cls, settings: RunSettings) -> "MessageSpec":
@@ -57,8 +60,15 @@ class MessageSpec:
         if is_int64 and isinstance(key, Field) and key.type != "integer":
             step = "leave --key-type out, or choose another key"
             raise UsageError(f"an int64 key must be an integer, got {key.type} field {key.name!r}; {step}")
-        of_event = _cloudevents(wire_format, settings.encoding) if settings.cloudevents else ()
-        return cls(key, is_int64, (*of_event, *(_header(text, wire_format) for text in settings.header)))
+        asked = tuple(_header(text, wire_format) for text in settings.header)
+        if settings.cloudevents is None:
+            return cls(key, is_int64, asked)
+        attributes = _attributes(wire_format)
+        if settings.cloudevents == "structured":
+            return cls(key, is_int64, (("content-type", ("application/cloudevents+json",)), *asked), attributes)
+        kind = "json" if settings.encoding == "jsonschema" else settings.encoding
+        of_event = [(f"ce_{name}", template) for name, template in attributes]
+        return cls(key, is_int64, (*of_event, ("content-type", (f"application/{kind}",)), *asked))
 
     @property
     def has_plain_key(self) -> bool:
@@ -73,7 +83,8 @@ class MessageSpec:
     @property
     def fields(self) -> tuple[Field, ...]:
         """The fields that keys and headers are made of."""
-        parts = [self.key, *(part for _, template in self.headers for part in template)]
+        templates = (*self.headers, *(self.attributes or ()))
+        parts = [self.key, *(part for _, template in templates for part in template)]
         fields = (part.field if isinstance(part, Moment) else part for part in parts)
         return tuple(dict.fromkeys(field for field in fields if isinstance(field, Field)))
 
@@ -98,6 +109,17 @@ class MessageSpec:
             return None
         values = [_filled(template, columns, n_events) for _, template in self.headers]
         return pa.StructArray.from_arrays(values, [name for name, _ in self.headers])
+
+    def wrapped(self, columns: Columns, lines: pa.BinaryArray) -> pa.BinaryArray | None:
+        """Lines with an envelope around each event; None: the events themselves are sent."""
+        if self.attributes is None:
+            return None
+        parts: list[pa.BinaryArray | pa.BinaryScalar] = []
+        for at, (name, template) in enumerate(self.attributes):
+            parts.append(pa.scalar(f'{"," if at else "{"}"{name}":'.encode(), pa.binary()))
+            parts.append(_quoted(_filled(template, columns, len(lines))))
+        before, after, nothing = (pa.scalar(text.encode(), pa.binary()) for text in (DATA, "}\n", ""))
+        return pc.binary_join_element_wise(*parts, before, pc.binary_slice(lines, 0, -1), after, nothing)
 
 
 def _key(name: str, wire_format: Format) -> Field | Literal["user"] | None:
@@ -131,8 +153,8 @@ def _header(text: str, wire_format: Format) -> tuple[str, Template]:
     return name, tuple(template)
 
 
-def _cloudevents(wire_format: Format, encoding: EncodingName) -> tuple[tuple[str, Template], ...]:
-    """The headers of CloudEvents 1.0 in Kafka's binary mode: the same event has the same id in each run."""
+def _attributes(wire_format: Format) -> tuple[tuple[str, Template], ...]:
+    """Those of the CloudEvents 1.0 that events are: the same event has the same id in each run."""
     by_source = {field.source: field for field in wire_format.fields if field.pages is None}
     if wire_format.has_ids:
         id_of: Template = (by_source[Source.SESSION_ID], "-", by_source[Source.ITEM])
@@ -140,13 +162,19 @@ def _cloudevents(wire_format: Format, encoding: EncodingName) -> tuple[tuple[str
         id_of = (by_source[Source.USER_NAME], "-", by_source[Source.TIME_ISO])
     kind = by_source.get(Source.PAGE) or by_source.get(Source.ACTION)
     return (
-        ("ce_specversion", ("1.0",)),
-        ("ce_id", id_of),
-        ("ce_source", ("/loadgen",)),
-        ("ce_type", ("loadgen.", "event" if kind is None else kind)),
-        ("ce_time", (Moment(wire_format.time),)),
-        ("content-type", (f"application/{'json' if encoding == 'jsonschema' else encoding}",)),
+        ("specversion", ("1.0",)),
+        ("id", id_of),
+        ("source", (SOURCE,)),
+        ("type", ("loadgen.", "event" if kind is None else kind)),
+        ("time", (Moment(wire_format.time),)),
     )
+
+
+def _quoted(texts: pa.BinaryArray) -> pa.BinaryArray:
+    """Texts as strings of JSON."""
+    coded = texts.dictionary_encode()
+    strings = [orjson.dumps(text.decode()) for text in coded.dictionary.to_pylist()]
+    return pa.array(strings, pa.binary()).take(coded.indices)
 
 
 def _filled(template: Template, columns: Columns, n_events: int) -> pa.BinaryArray:

@@ -33,6 +33,7 @@ class Envelope:
         partition: int64.
         key: pyarrow binary array; null where a message has none.
         timestamp_ms: int64, set by the producer; UNKNOWN where the topic sets it itself (LogAppendTime).
+        values: of each message, as it is.
         headers: what a consumer gives for each: None, or a list of (name, value).
     """
 
@@ -40,16 +41,18 @@ class Envelope:
     key: pa.BinaryArray
     timestamp_ms: Int64s
     headers: Sequence[Any]
+    values: Sequence[bytes]
 
     @classmethod
-    def of(cls, messages: Sequence[Message], partition: Int64s) -> "Envelope":
-        """Of messages as a consumer gives them; partition: int64, of each."""
+    def of(cls, messages: Sequence[Message], partition: Int64s, values: Sequence[bytes]) -> "Envelope":
+        """Of messages as a consumer gives them; partition: int64, of each; values: of each."""
         kind, times = np.array(list(map(Message.timestamp, messages)), np.int64).reshape(-1, 2).T
         return cls(
             partition,
             pa.array(list(map(Message.key, messages)), pa.binary()),
             np.where(kind == TIMESTAMP_CREATE_TIME, times, UNKNOWN),
             list(map(Message.headers, messages)),
+            values,
         )
 
 
@@ -103,12 +106,18 @@ class Addressing:
 
         Args:
             envelope: of each event.
-            values: of each; keys and headers are not compared where a value is no record.
+            values: the event of each; where it is no record, keys, headers and the envelope are not compared.
             user_id, time_ms: int64, what its value says; below zero where it does not, then it is not compared.
         """
         wrong: Bools = (envelope.timestamp_ms != UNKNOWN) & (time_ms >= 0) & (envelope.timestamp_ms != time_ms)
         messages = self.messages
         fields = _Fields(values, messages.fields) if messages.fields else None
+        if fields and messages.attributes is not None:
+            lines = pa.array([value + b"\n" for value in values], pa.binary())
+            wrapped: Any = messages.wrapped(fields.column, lines)
+            wrong |= _are_other([value + b"\n" for value in envelope.values], wrapped.to_pylist()) & fields.is_known
+        elif envelope.values is not values:
+            wrong |= _are_other(envelope.values, values)
         if messages.headers:
             wrong |= self._has_other_headers(envelope, fields)
         else:
@@ -148,6 +157,10 @@ class Addressing:
         pairs = zip(rows, envelope.headers, strict=True)
         others = np.array([found != list(zip(names, row, strict=True)) for row, found in pairs], np.bool_)
         return others & fields.is_known if fields else others
+
+
+def _are_other(found: Sequence[bytes], expected: Sequence[bytes]) -> Bools:
+    return np.array([one != other for one, other in zip(found, expected, strict=True)], np.bool_)
 
 
 def _none(field: Field) -> pa.Array:

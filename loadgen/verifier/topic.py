@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException, Message
 
 from loadgen.event import Int64s
 from loadgen.kafka.check import check_topic
+from loadgen.kafka.cloudevents import unwrapped
 from loadgen.kafka.errors import METADATA_S, unreachable
 from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.topic_reader import ASK_S, TopicReader, reader_config
@@ -74,7 +75,9 @@ class TopicSource:
             for place in sorted(set(places)):
                 partition, offset = place >> PLACE_BITS, place & NUMBER_MASK
                 read = reader.read_until({partition: offset}, {partition: offset + 1}, time.monotonic() + METADATA_S)
-                found.update((place, message.value() or b"") for messages in read for message in messages)
+                found.update(
+                    (place, unwrapped([message.value() or b""])[0]) for messages in read for message in messages
+                )
         return found
 
     def _reader(self) -> TopicReader:
@@ -111,5 +114,5 @@ def _block(messages: list[Message]) -> SourceBlock:
     partitions = np.fromiter(map(Message.partition, messages), np.int64, n)
     places = places_of(partitions, np.fromiter(map(Message.offset, messages), np.int64, n))
     values = [value or b"" for value in map(Message.value, messages)]
-    envelope = Envelope.of(messages, partitions)
-    return SourceBlock(values, keys=lambda row: messages[row].key(), places=places, envelope=envelope)
+    envelope = Envelope.of(messages, partitions, values)
+    return SourceBlock(unwrapped(values), keys=lambda row: messages[row].key(), places=places, envelope=envelope)

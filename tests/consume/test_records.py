@@ -204,6 +204,15 @@ def test_formats_may_be_mixed() -> None:
     assert latest_ms == TS
 
 
+def test_the_event_in_a_structured_cloudevent_is_the_line() -> None:
+    event = b'{"ts":%d,"artist":"\\"data\\":"}' % TS
+    attributes = b'{"specversion":"1.0","id":"1-1","source":"/loadgen","type":"t",'
+    around = attributes + b'"datacontenttype":"application/json","data":'
+    found = judge(messages([event, around + event + b"}", around]))
+    assert found.records.values == [event, event]
+    assert len(found.records.dead) == 1
+
+
 def test_a_dead_letter_tells_all_that_kafka_told() -> None:
     block, _ = judge([message(b"\x00\xff", 42, b"k\xff"), message(None, 43, None, (TIMESTAMP_NOT_AVAILABLE, 0))])
     assert list(map(orjson.loads, block.dead)) == [

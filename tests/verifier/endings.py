@@ -94,6 +94,7 @@ class Found:
                 pa.array([message.key for message in messages], pa.binary()),
                 np.array([message.ts_ms for message in messages]),
                 [message.has_headers for message in messages],
+                values,
             )
             places = places_of(number, np.arange(len(values)))
             yield SourceBlock(values, number, [message.key for message in messages].__getitem__, places, envelope)

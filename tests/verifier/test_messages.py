@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Message
 
 from loadgen.errors import UsageError
+from loadgen.kafka.cloudevents import unwrapped
 from loadgen.kafka.embedded import EmbeddedBroker
 from tests.kafka.test_partition import java_murmur2
 from tests.messages import value_of
@@ -124,6 +125,65 @@ def test_cloudevents_have_their_attributes_as_headers(wire_format: str, broker: 
         }
     assert len(ids) == 2000
     assert verified(manifest, brokers=broker, topic=TOPIC).findings.is_proved
+
+
+STRUCTURED = ("--cloudevents", "structured", "--key", "session")
+
+
+def test_structured_cloudevents_hold_the_event_and_are_proved(broker: str, tmp_path: Path) -> None:
+    manifest = ran(
+        tmp_path, "--brokers", broker, *FLAGS, *STRUCTURED, "--impair", "malform=0.05", "--output", "e.jsonl"
+    )
+    lines = (tmp_path / "e.jsonl").read_bytes().splitlines()
+    messages = messages_of(broker)
+    assert sorted(unwrapped(list(map(value_of, messages)))) == sorted(lines)
+    assert sum(len(value_of(message)) for message in messages) == manifest_bytes(manifest)
+    for message in messages:
+        try:
+            envelope = orjson.loads(value_of(message))
+        except orjson.JSONDecodeError:
+            continue
+        data = envelope.pop("data")
+        moment = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+        assert envelope == {
+            "specversion": "1.0",
+            "id": f"{data['sessionId']}-{data['itemInSession']}",
+            "source": "/loadgen",
+            "type": f"loadgen.{data['page']}",
+            "time": moment.isoformat(timespec="microseconds"),
+            "datacontenttype": "application/json",
+        }
+        assert message.headers() == [("content-type", b"application/cloudevents+json")]
+    assert verified(manifest, brokers=broker, topic=TOPIC).findings.is_proved
+
+
+def manifest_bytes(manifest: Path) -> int:
+    total: int = orjson.loads(manifest.read_bytes())["sinks"]["kafka"]["bytes"]
+    return total
+
+
+def test_another_attribute_in_an_envelope_is_an_altered_event(broker: str, tmp_path: Path) -> None:
+    with EmbeddedBroker(TOPIC) as first:
+        manifest = ran(tmp_path, "--brokers", first.address, *FLAGS, *STRUCTURED)
+        copied(
+            first.address,
+            broker,
+            value=lambda message: value_of(message).replace(b'"1.0"', b'"1.1"', offset_is_5(message)),
+        )
+    counts = counts_of(verified(manifest, brokers=broker, topic=TOPIC))
+    assert counts.keys() == {"altered"}
+    assert 1 <= counts["altered"] <= 4
+
+
+def offset_is_5(message: Message) -> int:
+    return int(message.offset() == 5)
+
+
+def test_envelopes_of_other_producers_are_opened_too() -> None:
+    plain, none = b'{"ts":1}', None
+    foreign = b'{"specversion":"1.0","type":"t","data":{"ts":2,"a":"\\n"},"source":"s","id":"1"}'
+    broken = b'{"specversion":"1.0","data":'
+    assert unwrapped([plain, none, foreign, broken]) == [plain, none, b'{"ts":2,"a":"\\n"}', broken]
 
 
 def test_runs_with_different_keys_are_proved_in_one_topic(broker: str, tmp_path: Path) -> None:

@@ -112,11 +112,9 @@ def copied(source: str, target: str, **changed: Callable[[Message], Any]) -> Non
     for message in sorted(messages, key=lambda one: (one.partition(), one.offset())):
         as_it_is = {
             "key": message.key(), "partition": message.partition(), "timestamp": message.timestamp()[1],
-            "headers": message.headers(),
+            "headers": message.headers(), "value": message.value(),
         }  # fmt: skip
-        producer.produce(
-            TOPIC, value=message.value(), **{**as_it_is, **{name: how(message) for name, how in changed.items()}}
-        )
+        producer.produce(TOPIC, **{**as_it_is, **{name: how(message) for name, how in changed.items()}})
     assert producer.flush(10.0) == 0
 
 

@@ -68,8 +68,12 @@ Headers = Annotated[
     ),
 ]
 CloudEvents = Annotated[
-    Literal["binary"] | None,
-    Flag("cloudevents binary", "Kafka messages are CloudEvents 1.0: their attributes are headers.", WHERE),
+    Literal["binary", "structured"] | None,
+    Flag(
+        "cloudevents binary|structured",
+        "Kafka messages are CloudEvents 1.0: their attributes are headers, or stand around the event in the value.",
+        WHERE,
+    ),
 ]
 SchemaRegistry = Annotated[
     str | None,
