@@ -35,9 +35,11 @@ The folders and files:
     scenarios/           Locust drives listeners, in one process or on many machines
     doctor/              checks of the environment, each with the next step
     stream.py            the only place where events are generated: run, Locust, verify and the library read it
+    decoder.py           values of a topic → lines and tables, by the schemas of a registry
     library.py           the public names: events, run, verify
     event.py             the columns and pages of an event
     formats.py           the wire formats as data: their fields, and the source of each
+    json_text.py         columns → JSON, byte for byte as orjson writes it
     drawn.py             values of fields that are drawn: from weights, a distribution, or Faker
     rng.py               random numbers as a hash of seed, listener and step
     extensions.py        what other packages add: found by name, or by an entry point

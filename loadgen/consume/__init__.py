@@ -90,7 +90,7 @@ def consume(settings: ConsumeSettings, screen: "ConsumeConsole") -> "ConsumeResu
 
     pool = ThreadPoolExecutor(N_THREADS, THREADS)
     try:
-        ready = prepare(settings, pool)
+        ready = prepare(settings, pool, screen.note)
         screen.settings(setting_rows(settings, ready))
         watch = TopicWatch(ready.kafka, ready.source.topic_id)
         watch.start()
@@ -99,6 +99,8 @@ def consume(settings: ConsumeSettings, screen: "ConsumeConsole") -> "ConsumeResu
         finally:
             watch.close()
         ready.store.close()
+        if ready.schemas is not None:
+            ready.schemas.close()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return result
@@ -113,17 +115,21 @@ def _consumer(
 ) -> "Consumer":
     from loadgen.consume.client import Client, ErrorClassifier
     from loadgen.consume.consumer import Consumer, EndOffsets, Limits
-    from loadgen.consume.partition import Partition, Policy
+    from loadgen.consume.partition import Partition, Policy, SchemaRequests
     from loadgen.consume.partition_writer import Budget, PartitionWriter, WriterContext
     from loadgen.consume.prepare import rolling_policy
+    from loadgen.decoder import Decoder
     from loadgen.kafka.consumer_options import begin_of, session_s
 
     def today() -> int | None:
         return int(time.time() // DAY_S) if settings.partition_by == "ingest" else None
 
-    rolling, budget = rolling_policy(settings, screen.note), Budget(HELD_BYTES)
+    rolling, budget = rolling_policy(settings, ready.known), Budget(HELD_BYTES)
     context = WriterContext(ready.store, ready.source, rolling, ready.writer_id, pool, time.time, budget, watch.confirm)
-    policy = Policy(settings.topic, begin_of(ready.kafka), settings.on_gap, today, screen.note, screen.trouble)
+    of_registry = ready.schemas
+    schemas = None if of_registry is None else SchemaRequests(of_registry, Decoder(of_registry, ready.known), pool)
+    begin = begin_of(ready.kafka)
+    policy = Policy(settings.topic, begin, settings.on_gap, today, screen.note, screen.trouble, schemas)
     client = Client(ready.kafka, settings.group)
 
     def new_partition(number: int) -> Partition:

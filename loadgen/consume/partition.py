@@ -7,7 +7,7 @@ writer is recovered and reading goes on from what the store says, as often as ne
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from loadgen.consume.client import Client
 from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.consume.records import judge
+from loadgen.decoder import Decoder, Schemas, SchemasNeeded
 from loadgen.errors import OffsetGone, StoreError
 from loadgen.kafka.consumer_options import Begin
 
@@ -59,7 +60,8 @@ class Policy:
         on_gap: what to do where Kafka no longer has what must be read next.
         day: the day that events are stored under (days since 1970), asked for each call; None for their own.
         note: prints a message for the user.
-        trouble: says of a partition that the store failed, in words; the empty text when it has taken something again.
+        trouble: says of a partition that store or schema registry failed, in words; the empty text when it works again.
+        schemas: of values in the wire format of a schema registry; None: such values are dead letters.
     """
 
     topic: str
@@ -68,6 +70,29 @@ class Policy:
     day: Callable[[], int | None]
     note: Callable[[str], None]
     trouble: Callable[[int, str], None]
+    schemas: "SchemaRequests | None" = None
+
+
+class SchemaRequests:
+    """Asks for schemas in the background, for all partitions together.
+
+    Attributes:
+        decoder: of values that have these schemas.
+    """
+
+    def __init__(self, schemas: Schemas, decoder: Decoder, pool: Executor) -> None:
+        """Nothing is asked yet."""
+        self.decoder = decoder
+        self._schemas, self._pool = schemas, pool
+        self._asked: dict[int, Future[None]] = {}
+
+    def ask(self, ids: Iterable[int]) -> list[Future[None]]:
+        """The answers for these schemas, which may raise RegistryError; each is asked for once at a time."""
+        open_ones = {one: answer for one, answer in self._asked.items() if not answer.done()}
+        self._asked = open_ones | {
+            one: self._pool.submit(self._schemas.fetch, one) for one in set(ids) - set(open_ones)
+        }
+        return [self._asked[one] for one in ids]
 
 
 class Backoff:
@@ -113,13 +138,15 @@ class Partition:
         self.latest_ms = -1
         self._client, self._pool, self._policy = client, pool, policy
         self._paused = False
-        self._backoff = Backoff()
+        self._backoff, self._schema_backoff = Backoff(), Backoff()
         self._n_published = 0
         self.recover()
 
     def recover(self) -> None:
         """Find out from the store where to go on; what is not published is dropped."""
         self.phase = PartitionPhase.RECOVERING
+        self._needed: list[int] = []
+        self._answers: list[Future[None]] = []
         self._job: Future[Start] = self._pool.submit(self._find_start)
 
     def turn(self, now_s: float) -> None:
@@ -136,19 +163,30 @@ class Partition:
                 self.recover()
         else:
             self._publish(now_s)
+            if self._needed:
+                self._look_for_schemas()
 
     def take(self, messages: Sequence[Message]) -> int:
         """Pass messages (no errors, in order) on to the writer; returns how many bytes their values have.
 
-        Messages that are stored already are skipped, and all of them unless the partition is being read."""
-        if self.phase is not PartitionPhase.READING:
+        Messages that are stored already are skipped, and all of them unless the partition is being read. Where one has
+        a schema that must be asked for, reading stops in front of it until there is an answer.
+        """
+        if self.phase is not PartitionPhase.READING or self._needed:
             return 0
         position = self.writer.position or 0
-        if (messages[0].offset() or 0) < position:
+        if messages and (messages[0].offset() or 0) < position:
             messages = [message for message in messages if (message.offset() or 0) >= position]
         if not messages:
             return 0
-        records, latest_ms = judge(messages, self._policy.day())
+        schemas = self._policy.schemas
+        try:
+            records, latest_ms = judge(messages, self._policy.day(), schemas.decoder if schemas else None)
+        except SchemasNeeded as needed:
+            n_bytes = self.take(messages[: needed.first])
+            self._needed = needed.ids
+            self._client.stop(self.number)
+            return n_bytes
         self.seen = records.next_offset
         self.latest_ms = max(self.latest_ms, latest_ms)
         self.writer.add(records)
@@ -156,8 +194,32 @@ class Partition:
 
     def at_end(self, offset: int) -> None:
         """Kafka has no message at or behind this offset."""
-        if self.phase is PartitionPhase.READING:
+        if self.phase is PartitionPhase.READING and not self._needed:
             self.seen = max(self.seen, offset)
+
+    def _look_for_schemas(self) -> None:
+        """Read on once there is an answer for each schema that is needed."""
+        if not self._answers:
+            if self._schema_backoff.is_over and self._policy.schemas is not None:
+                self._answers = self._policy.schemas.ask(self._needed)
+            return
+        if not all(answer.done() for answer in self._answers):
+            return
+        error = next(filter(None, (answer.exception() for answer in self._answers)), None)
+        self._answers = []
+        if error is not None:
+            self.n_retries += 1
+            self._schema_backoff.fail()
+            self._policy.trouble(self.number, str(error))
+            return
+        self._needed = []
+        self._schema_backoff.succeed()
+        self._policy.trouble(self.number, "")
+        try:
+            self._client.start(self.number, self.seen)
+        except KafkaException as problem:
+            self._fail(problem)
+        self._paused = False
 
     def reseek(self, timeout_s: float) -> None:
         """The next offset is gone from Kafka: publish what was read, then find out where to go on."""
@@ -211,7 +273,8 @@ class Partition:
         if self.writer.published.n_publications > self._n_published:
             self._n_published = self.writer.published.n_publications
             self._backoff.succeed()
-            self._policy.trouble(self.number, "")
+            if not self._needed:
+                self._policy.trouble(self.number, "")
         if self.writer.full != self._paused:
             self._paused = self.writer.full
             (self._client.pause if self._paused else self._client.resume)(self.number)

@@ -14,17 +14,21 @@ from secrets import token_hex
 from loadgen.config import ConsumeSettings
 from loadgen.consume.commits import TopicIdentity
 from loadgen.consume.temporary_file import RollingPolicy
+from loadgen.decoder import Schemas
 from loadgen.errors import StoreError, StoreUnreachable
-from loadgen.formats import OWN, known_formats
+from loadgen.formats import OWN, KnownFormats, known_formats
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.consumer_options import check_consumer_options, identity_of
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.registry import Registry, RegistrySettings
 from loadgen.store import Store, open_store
 from loadgen.store.layout import TMP
 
 STORE_S = 10.0
 """Longest wait for a store that does not answer."""
 AGAIN_S = 0.5
+FIRST_ID = 1
+"""A schema registry that is asked for it shows that it answers, whether it has it or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class PreparedConsumer:
         source: what the topic is known by in the store.
         store: where events go; it takes files.
         writer_id: names this process in the store.
+        known: the formats of records.
+        schemas: of a schema registry; None where there is none.
     """
 
     kafka: KafkaSettings
@@ -44,10 +50,12 @@ class PreparedConsumer:
     source: TopicIdentity
     store: Store
     writer_id: str
+    known: KnownFormats
+    schemas: Schemas | None
 
 
-def prepare(settings: ConsumeSettings, pool: Executor) -> PreparedConsumer:
-    """Check and prepare a consumer.
+def prepare(settings: ConsumeSettings, pool: Executor, note: Callable[[str], None]) -> PreparedConsumer:
+    """Check and prepare a consumer; note: says which installed formats cannot be used.
 
     Raises:
         LoadgenError: the first thing that stands in the way.
@@ -60,10 +68,22 @@ def prepare(settings: ConsumeSettings, pool: Executor) -> PreparedConsumer:
     trying = pool.submit(check_store, store, writer_id)  # while Kafka is asked
     n_partitions = check_topic(kafka)
     identity = identity_of(kafka)
+    schemas = _schemas(settings)
+    needs_formats = schemas is not None or settings.file_format == "parquet"
+    known = known_formats(settings.format, settings.field, note) if needs_formats else OWN
     trying.result()
-    return PreparedConsumer(
-        kafka, n_partitions, TopicIdentity(identity.cluster_id, settings.topic, identity.topic_id), store, writer_id
-    )
+    source = TopicIdentity(identity.cluster_id, settings.topic, identity.topic_id)
+    return PreparedConsumer(kafka, n_partitions, source, store, writer_id, known, schemas)
+
+
+def _schemas(settings: ConsumeSettings) -> Schemas | None:
+    """The schemas of a registry that answers; raises RegistryError where it does not."""
+    if settings.schema_registry is None:
+        return None
+    options = options_of(settings.registry_option, settings.registry_config)
+    schemas = Schemas(Registry(RegistrySettings(settings.schema_registry, options)))
+    schemas.fetch(FIRST_ID)
+    return schemas
 
 
 def new_writer_id() -> str:
@@ -113,20 +133,15 @@ def _write_and_remove(store: Store, path: str) -> None:
     store.remove(f"{path}.moved")
 
 
-def rolling_policy(settings: ConsumeSettings, note: Callable[[str], None]) -> RollingPolicy:
-    """When files are published, and what they are like; note: says which installed formats cannot be used.
-
-    Raises:
-        UsageError: a format or field that is named cannot be used.
-    """
-    is_parquet = settings.file_format == "parquet"
+def rolling_policy(settings: ConsumeSettings, known: KnownFormats) -> RollingPolicy:
+    """When files are published, and what they are like; known: the formats of records."""
     return RollingPolicy(
         batch_size=settings.batch_size,
         max_bytes=settings.max_file_bytes,
         interval_s=0.0 if settings.mode == "realtime" else settings.rotate_interval_s,
         compress=settings.compress,
         file_format=settings.file_format,
-        known=known_formats(settings.format, settings.field, note) if is_parquet else OWN,
+        known=known,
     )
 
 

@@ -4,13 +4,16 @@ In: messages of one Kafka partition, in the order of their offsets. Out: a `Reco
 either a line to store or a dead letter, and the latest event's time. Both are kept byte for byte, but for line feeds
 around and between the fields of an event, which are white space there.
 
+With a decoder, values in the wire format of a schema registry become lines of JSON; without one, and where they cannot
+be decoded, they are dead letters.
+
 An event is a JSON object with a time: `ts`, an integer of milliseconds since 1970 (UTC), or else
 `timestamp`, ISO 8601 text (UTC where it names no offset), in the years 1970 to 9999. orjson decides what is JSON. All
 records of a call are judged at once by `map`; only where one of them is no event is each judged alone.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from operator import contains, floordiv, itemgetter, sub
@@ -21,6 +24,8 @@ import orjson
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from loadgen.consume.batch import RecordBatch
+from loadgen.decode.framing import HEADER_BYTES
+from loadgen.decoder import NEEDS_REGISTRY, Decoder
 from loadgen.event import DAY_MS, Int32s, Int64s
 from loadgen.kafka.cloudevents import unwrapped
 from loadgen.store.json_lines import folded
@@ -51,21 +56,28 @@ class NoEvent(Exception):
     """Why a record is no event."""
 
 
-def judge(messages: Sequence[Message], day: int | None = None) -> ClassifiedRecords:
+def judge(messages: Sequence[Message], day: int | None = None, decoder: Decoder | None = None) -> ClassifiedRecords:
     """Sort out messages without errors of one Kafka partition, at least one, in the order of their offsets.
 
     Args:
         messages: polled.
         day: store all events under this day (days since 1970, UTC); None for each its own.
+        decoder: of values that have a schema.
+
+    Raises:
+        SchemasNeeded: the decoder lacks some of the schemas.
     """
     values: Sequence[bytes | None] = unwrapped(list(map(Message.value, messages)))
     offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
     first, next_offset = int(offsets[0]), int(offsets[-1]) + 1
     dead: list[bytes] = []
-    try:
-        times_ms = _times_of_all(values)
-    except _NOT_ALL:
-        times_ms, rows, dead = _one_by_one(messages, values)
+    faults: dict[int, str] = {}
+    times_ms = _times_of_all(values)
+    if times_ms is None and decoder is not None:
+        values, faults = decoder.lines(values)
+        times_ms = None if faults else _times_of_all(values)
+    if times_ms is None:
+        times_ms, rows, dead = _one_by_one(messages, values, faults)
         values, offsets = [folded(values[row] or b"") for row in rows], offsets[rows]
     days = _days(times_ms) if day is None else np.full(len(times_ms), day, np.int32)
     lines: Any = values  # none of them is None
@@ -77,10 +89,15 @@ def _days(times_ms: Int64s) -> Int32s:
     return (times_ms // DAY_MS).astype(np.int32)
 
 
-def _times_of_all(values: Sequence[Any]) -> Int64s:
-    """The times of records that are all events, and all of the same kind; raises one of _NOT_ALL elsewhere."""
-    if b"\n" in b"\0".join(values):
-        raise ValueError
+def _times_of_all(values: Sequence[Any]) -> Int64s | None:
+    """The times of records that are all events, and all of the same kind; None elsewhere."""
+    try:
+        return None if b"\n" in b"\0".join(values) else _times(values)
+    except _NOT_ALL:
+        return None
+
+
+def _times(values: Sequence[bytes]) -> Int64s:
     try:
         times = list(map(itemgetter("ts"), map(orjson.loads, values)))
     except KeyError:
@@ -106,11 +123,15 @@ def _within(times_ms: Int64s) -> Int64s:
     return times_ms
 
 
-def _one_by_one(messages: Sequence[Message], values: Sequence[bytes | None]) -> tuple[Int64s, list[int], list[bytes]]:
+def _one_by_one(
+    messages: Sequence[Message], values: Sequence[bytes | None], faults: Mapping[int, str]
+) -> tuple[Int64s, list[int], list[bytes]]:
     """The times and positions of the events, and the dead letters. Costs twice as much as all at once."""
     times, rows, dead = [], [], []
     for row, value in enumerate(values):
         try:
+            if row in faults:
+                raise NoEvent(faults[row])
             times.append(time_of(value))
             rows.append(row)
         except NoEvent as reason:
@@ -126,6 +147,8 @@ def time_of(value: bytes | None) -> int:
     """
     if not value:
         raise NoEvent("the value is null" if value is None else "the value is empty")
+    if value[0] == 0 and len(value) >= HEADER_BYTES:
+        raise NoEvent(NEEDS_REGISTRY)
     try:
         record = orjson.loads(value)
     except orjson.JSONDecodeError as error:

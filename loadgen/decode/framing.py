@@ -11,12 +11,12 @@ from loadgen.decode.cursor import ALL, Cursor
 from loadgen.event import Int64s
 
 HEADER_BYTES = 5
-NO_SCHEMA = -1
+NO_SCHEMA, CUT_OFF = -1, -2
 _INDEXES = "its message indexes"
 
 
 def schema_ids(messages: pa.Array) -> Int64s:
-    """The id of the schema of each message; NO_SCHEMA where it has no header.
+    """The id of the schema of each message; NO_SCHEMA where it has no header, CUT_OFF where it ends within it.
 
     Args:
         messages: binary or large binary, none null.
@@ -24,8 +24,9 @@ def schema_ids(messages: pa.Array) -> Int64s:
     cursor = Cursor(messages)
     words = cursor.words(ALL)
     ids = (words >> np.uint64(8)).astype(np.uint32).byteswap().astype(np.int64)
-    is_framed = ((words & np.uint64(0xFF)) == 0) & (cursor.ends - cursor.at >= HEADER_BYTES)
-    return np.where(is_framed, ids, NO_SCHEMA)
+    n_bytes = cursor.ends - cursor.at
+    begins = ((words & np.uint64(0xFF)) == 0) & (n_bytes > 0)
+    return np.where(begins, np.where(n_bytes < HEADER_BYTES, CUT_OFF, ids), NO_SCHEMA)
 
 
 def header_lengths(messages: pa.Array) -> Int64s:

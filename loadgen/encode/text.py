@@ -11,40 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loadgen.drawn import Drawn
 from loadgen.encode.binary import Run, join, literal
 from loadgen.event import Int64s
 from loadgen.formats import Field, Source
+from loadgen.json_text import strings
 
 MS_PER_SECOND = 1000
 SECONDS_PER_DAY = 86_400
 ISO_BYTES = 32
 """Of a time as ISO 8601."""
-_NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 
 
 def integers(values: npt.NDArray[np.integer[Any]]) -> pa.BinaryArray:
     """Decimal digits of integers."""
     return pa.array(values).cast(pa.string()).cast(pa.binary())
-
-
-def strings(values: pa.Array | pa.ChunkedArray) -> pa.BinaryArray:
-    """Quoted JSON strings of a string array; only those that hold a quote, backslash or control go through orjson."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    plain = quoted(values)
-    special = pc.match_substring_regex(values, _NEEDS_ESCAPE)
-    if not pc.any(special).as_py():
-        return plain
-    escaped = [orjson.dumps(text) for text in values.filter(special).to_pylist()]
-    return pc.replace_with_mask(plain, special, pa.array(escaped, pa.binary()))
-
-
-def quoted(values: pa.Array) -> pa.BinaryArray:
-    """Strings between quotes, for those known to hold nothing that JSON escapes."""
-    return join(literal(b'"'), values.cast(pa.string()).cast(pa.binary()), literal(b'"'))
 
 
 def dumped(values: list[Any]) -> pa.BinaryArray:

@@ -19,11 +19,12 @@ import loadgen.runner.worker  # noqa: F401
 from loadgen.encode import text
 from loadgen.encode.binary import join
 from loadgen.event import Labels
+from loadgen.json_text import strings
 from loadgen.simulate.population import user_names
 
 _LABELS = Labels(("Seoul, KR",), ("KR",), ("Spotify",), ("Mobile",), ("Pop",), ("mina",), ("kim",))
 
-join(text.strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1), b""))
+join(strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1), b""))
 pa.array([b"a"]).take(pa.array([0]))
 user_names(np.arange(1), 1, _LABELS)
 gc.collect()

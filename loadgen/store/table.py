@@ -5,7 +5,7 @@ is not exactly one of the known formats (another field, another type, another or
 lost: `lines_of(table_of(lines))` gives the same bytes. A `raw` row has no other column but its time.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen import json_text
 from loadgen.drawn import FieldType
 from loadgen.event import UInt64s
 from loadgen.fingerprint import field_key
@@ -141,19 +142,20 @@ def lines_of(table: pa.Table, known: KnownFormats = OWN) -> list[bytes]:
     kinds = _kinds_of_rows(table)
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
-        some = table.take(pa.array(rows))
+        some = table if len(rows) == len(table) else table.take(pa.array(rows))
         present = frozenset(name for name in some.column_names if some[name][0].is_valid)
         if RAW in present:
-            found: Iterator[bytes] = map(str.encode, some[RAW].to_pylist())
+            found = list(map(str.encode, some[RAW].to_pylist()))
         else:
             names = records.order_of(present) or tuple(name for name in some.column_names if name in present)
-            found = _dumped(names, [_column(some, name) for name in names])
+            found = json_text.records(names, [_column(some, name) for name in names]) if names else [b"{}"] * len(rows)
         lines[rows] = np.fromiter(found, object, len(rows))
     return list(lines)
 
 
-def _column(table: pa.Table, name: str) -> list[Any]:
-    return table[name].to_pylist() if name in table.column_names else [None] * len(table)
+def _column(table: pa.Table, name: str) -> pa.Array:
+    found = table[name].combine_chunks() if name in table.column_names else pa.nulls(len(table))
+    return found if found.null_count < len(found) else pa.nulls(len(found))
 
 
 def _kinds_of_rows(table: pa.Table) -> UInt64s:
@@ -171,7 +173,3 @@ def _time_of(record: dict[str, Any]) -> tuple[int | None, str | None]:
     if type(ts) is int and _LEAST <= ts <= _MOST:
         return ts, None
     return None, timestamp if type(timestamp) is str else None
-
-
-def _dumped(names: tuple[str, ...], columns: list[list[Any]]) -> Iterator[bytes]:
-    return map(orjson.dumps, (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)))

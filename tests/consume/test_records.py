@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.consume.records import LAST_MS, NoEvent, judge, time_of
+from loadgen.decoder import NEEDS_REGISTRY, Decoder, Schemas
 from loadgen.event import DAY_MS
+from tests.schema_registry import registry_of
 
 TS = 1_767_571_200_123
 LISTEN = b'{"user":"mina","timestamp":"2025-07-03T14:30:15.123456+00:00","track":null}'
@@ -251,3 +253,30 @@ def test_days_may_be_those_of_arrival() -> None:
     assert block.days.dtype == np.int32
     assert latest_ms == TS
     assert datetime.fromtimestamp(latest_ms / 1000, UTC).year == 2026
+
+
+AVRO = '{"type": "record", "name": "E", "fields": [{"name": "ts", "type": "long"}]}'
+FRAMED = [b"\0\0\0\0\7\2", b'{"ts":5}', b"\0\0\0\0\7", b"\0\0\0\0\1\2", b'\0\0\0\0\2{\n"ts":6}', b"\0\0\0\0\7\4"]
+
+
+def test_values_with_schemas_are_stored_as_json_and_broken_ones_are_dead_letters_byte_for_byte() -> None:
+    with registry_of({7: ("AVRO", AVRO), 2: ("JSON", "{}")}) as (registry, _):
+        schemas = Schemas(registry)
+        for schema_id in (1, 2, 7):
+            schemas.fetch(schema_id)
+        block, latest_ms = judge(messages([*FRAMED]), decoder=Decoder(schemas))
+        whole, _ = judge(messages([FRAMED[0], FRAMED[5]]), decoder=Decoder(schemas))
+    assert block.values == [b'{"ts":1}', b'{"ts":5}', b'{ "ts":6}', b'{"ts":2}']
+    assert (block.offsets.tolist(), latest_ms, block.next_offset) == ([100, 102, 108, 110], 6, 111)
+    dead = [orjson.loads(line) for line in block.dead]
+    assert [(letter["offset"], base64.b64decode(letter["value"]), letter["reason"]) for letter in dead] == [
+        (104, FRAMED[2], "the value, Avro of schema 7, ends within ts"),
+        (106, FRAMED[3], "the schema registry has no schema 1"),
+    ]
+    assert (whole.values, whole.dead) == ([b'{"ts":1}', b'{"ts":2}'], [])
+
+
+def test_without_a_registry_a_value_with_a_schema_is_a_dead_letter_that_names_the_flag() -> None:
+    block, _ = judge(messages([*FRAMED[:2]]))
+    assert (block.values, orjson.loads(block.dead[0])["reason"]) == ([FRAMED[1]], NEEDS_REGISTRY)
+    assert "--schema-registry" in NEEDS_REGISTRY

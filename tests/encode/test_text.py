@@ -6,6 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen import json_text
 from loadgen.encode import text
 from loadgen.encode.binary import join
 
@@ -13,7 +14,7 @@ from loadgen.encode.binary import join
 @given(st.lists(st.text()))
 def test_strings_are_escaped_as_orjson_escapes_them(values: list[str]) -> None:
     encodable = [value.encode(errors="ignore").decode() for value in values]
-    found = text.strings(pa.array(encodable, pa.string())).to_pylist()
+    found = json_text.strings(pa.array(encodable, pa.string())).to_pylist()
     assert found == [orjson.dumps(value) for value in encodable]
 
 

@@ -9,6 +9,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
 from loadgen.config.kafka_options import KafkaOptions
+from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import (
@@ -42,6 +43,9 @@ class ConsumeSettings(Settings):
     topic: shared.Topic = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
     kafka_config: shared.KafkaConfig = None
+    schema_registry: shared.SchemaRegistry = None
+    registry_option: shared.RegistryOption = Field(default_factory=RegistryOptions)
+    registry_config: shared.RegistryConfig = None
     group: Annotated[
         str,
         BeforeValidator(names.group),

@@ -1,0 +1,229 @@
+"""Values of Kafka messages to events: decodes those in the wire format of a schema registry, passes others on.
+
+In: values; the schemas of a registry, by the ids in the values. Out: lines of JSON, or a table with the columns of
+store/table.py. A value that cannot be decoded has a fault, which says why, and harms no other.
+
+A field without a value is left out of a line, unless it is one of a known format in which it is null.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loadgen.decode import avro, protobuf
+from loadgen.decode.columns import UTC_MS, Decoded
+from loadgen.decode.framing import CUT_OFF, HEADER_BYTES, NO_SCHEMA, header_lengths, schema_ids
+from loadgen.errors import SchemaMissing
+from loadgen.event import Int64s
+from loadgen.formats import OWN, KnownFormats
+from loadgen.kafka.registry import Registry
+from loadgen.store.table import lines_of
+
+ASK_AGAIN_S = 10.0
+"""An id that a registry does not know may be new, and a replica of the registry behind."""
+NEEDS_REGISTRY = "a schema registry's serializer has written the value; give --schema-registry URL to decode it"
+_OTHER_MESSAGE = "is not the first message of its schema"
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a schema raises that is none."""
+_NAMES = {"AVRO": "Avro", "PROTOBUF": "Protobuf"}
+_Columns = Callable[[pa.Array], Decoded]
+
+
+class SchemasNeeded(Exception):
+    """Values have schemas that must be asked for first.
+
+    Attributes:
+        ids: of the schemas.
+        first: position of the first such value.
+    """
+
+    def __init__(self, ids: list[int], first: int) -> None:
+        super().__init__(f"schemas {ids} have not been asked for")
+        self.ids, self.first = ids, first
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """How to read values of a schema.
+
+    Attributes:
+        name: of the schema, for messages.
+        columns: decodes them; None where they are JSON behind a header.
+        problem: why they cannot be read; empty where they can.
+    """
+
+    name: str
+    columns: _Columns | None = None
+    problem: str = ""
+
+
+class Schemas:
+    """The schemas of a registry, each asked for once; for the threads of a process."""
+
+    def __init__(self, registry: Registry) -> None:
+        """Nothing is asked yet."""
+        self._registry = registry
+        self._found: dict[int, _Schema] = {}
+        self._missing: dict[int, float] = {}
+
+    def unknown(self, ids: Iterable[int]) -> list[int]:
+        """Those that must be asked for."""
+        now_s = time.monotonic()
+        return [one for one in ids if one not in self._found and now_s >= self._missing.get(one, 0.0)]
+
+    def fetch(self, schema_id: int) -> None:
+        """Ask for a schema; waits.
+
+        Raises:
+            RegistryError: there is no answer, or the registry refuses.
+        """
+        try:
+            found = self._registry.schema(schema_id)
+        except SchemaMissing:
+            now_s = time.monotonic()
+            self._missing = {one: until_s for one, until_s in self._missing.items() if until_s > now_s}
+            self._missing[schema_id] = now_s + ASK_AGAIN_S
+        else:
+            self._found[schema_id] = _schema(schema_id, found.schema_type or "AVRO", found.schema_str or "")
+
+    def get(self, schema_id: int) -> _Schema:
+        """A schema that has been asked for."""
+        return self._found.get(schema_id) or _Schema("", problem=f"the schema registry has no schema {schema_id}")
+
+    def close(self) -> None:
+        """Close the connections to the registry."""
+        self._registry.close()
+
+
+def _schema(schema_id: int, kind: str, text: str) -> _Schema:
+    name = f"schema {schema_id}"
+    if kind == "JSON":
+        return _Schema(f"JSON of {name}")
+    try:
+        columns = _columns(kind, text)
+    except _MALFORMED as error:
+        return _Schema(name, problem=f"{name} cannot be used: {error}")
+    return _Schema(f"{_NAMES[kind]} of {name}", columns)
+
+
+def _columns(kind: str, text: str) -> _Columns:
+    """Decodes values of a schema; raises one of _MALFORMED where it is none, or of none that loadgen reads."""
+    if kind == "AVRO":
+        fields = avro.columns_of(text)
+        if not fields:
+            raise ValueError("it has no fields")
+        return partial(avro.decode, columns=fields, skip=HEADER_BYTES)
+    if kind == "PROTOBUF":
+        return partial(_protobuf, protobuf.columns_of(text))
+    raise ValueError(f"loadgen reads no schemas of the type {kind}")
+
+
+def _protobuf(columns: tuple[protobuf.Column, ...], values: pa.Array) -> Decoded:
+    lengths = header_lengths(values)
+    is_other = lengths == NO_SCHEMA
+    if not is_other.any():
+        return protobuf.decode(values, columns, lengths)
+    rows = np.flatnonzero(~is_other)
+    found = protobuf.decode(values.take(pa.array(rows)), columns, lengths[rows])
+    faults = {int(rows[row]): fault for row, fault in found.faults.items()}
+    others = dict.fromkeys(np.flatnonzero(is_other).tolist(), _OTHER_MESSAGE)
+    return Decoded(found.table, rows[found.rows], faults | others)
+
+
+class DecodedValues(NamedTuple):
+    """Values that were decoded.
+
+    Attributes:
+        values: lines for those that had a schema, the others as they were; None where there is a fault.
+        faults: by position: why the value cannot be decoded.
+    """
+
+    values: list[bytes | None]
+    faults: dict[int, str]
+
+
+class Decoder:
+    """Decodes the values of messages; for the threads of a process."""
+
+    def __init__(self, schemas: Schemas, known: KnownFormats = OWN) -> None:
+        """Prepare.
+
+        Args:
+            schemas: of the values.
+            known: formats whose fields may be null.
+        """
+        self._schemas, self._known = schemas, known
+
+    def lines(self, values: Sequence[bytes | None]) -> DecodedValues:
+        """Decode values of any schemas.
+
+        Raises:
+            SchemasNeeded: some of the schemas have not been asked for.
+        """
+        array, ids = self._identified(values)
+        faults, pieces, places = {}, [], []
+        for schema_id in np.unique(ids).tolist():
+            rows = np.flatnonzero(ids == schema_id)
+            some = array if len(rows) == len(array) else array.take(pa.array(rows))
+            if schema_id == CUT_OFF:
+                good, found, why = rows[:0], [], dict.fromkeys(rows.tolist(), "the value ends within its schema's id")
+            elif schema_id == NO_SCHEMA:
+                good, found, why = rows, some.to_pylist(), {}
+            else:
+                good, found, why = self._decoded(schema_id, rows, some)
+            pieces.append(found)
+            places.append(good)
+            faults.update(why)
+        if len(pieces) == 1 and not faults:
+            return DecodedValues(pieces[0], faults)
+        made = np.full(len(values), None, object)
+        for rows, found in zip(places, pieces, strict=True):
+            made[rows] = np.fromiter(found, object, len(rows))
+        return DecodedValues(made.tolist(), faults)
+
+    def _identified(self, values: Sequence[bytes | None]) -> tuple[pa.Array, Int64s]:
+        """The values as an array, and the ids of their schemas; raises SchemasNeeded."""
+        array = pa.array(values, pa.binary())
+        ids = schema_ids(array.fill_null(b"") if array.null_count else array)
+        needed = self._schemas.unknown(one for one in np.unique(ids).tolist() if one >= 0)
+        if needed:
+            raise SchemasNeeded(needed, int(np.isin(ids, needed).argmax()))
+        return array, ids
+
+    def _decoded(self, schema_id: int, rows: Int64s, values: pa.Array) -> tuple[Int64s, list[bytes], dict[int, str]]:
+        """The rows that are good, their lines, and the faults of the others."""
+        schema = self._schemas.get(schema_id)
+        if schema.problem:
+            return rows[:0], [], dict.fromkeys(rows.tolist(), schema.problem)
+        if schema.columns is None:
+            return (
+                rows,
+                [value[HEADER_BYTES:] for value in values.to_pylist()],
+                {},
+            )  # Arrow 26's binary_slice fails at times
+        found = schema.columns(values)
+        faults = {int(rows[row]): f"the value, {schema.name}, {fault}" for row, fault in found.faults.items()}
+        return rows[found.rows], lines_of(_as_stored(found.table), self._known), faults
+
+
+def _as_stored(table: pa.Table) -> pa.Table:
+    """The table with times as in JSON: `ts` in milliseconds since 1970, others as ISO 8601."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_timestamp(column.type):
+            times = table[column.name].combine_chunks()
+            is_ms = column.name == "ts"
+            as_json = times.cast(UTC_MS, safe=False).cast(pa.int64()) if is_ms else _iso(times)
+            table = table.set_column(at, column.name, as_json)
+    return table
+
+
+def _iso(times: pa.Array) -> pa.StringArray:
+    """ISO 8601 with microseconds and offset, in UTC."""
+    text = times.cast(pa.timestamp("us")).cast(pa.string())
+    return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T"), "+00:00", "")
