@@ -90,6 +90,8 @@ PAGES = Pages(
 LEVELS = ("free", "paid")
 TIERS = ("mega", "top", "famous", "indie")
 
+Bools = npt.NDArray[np.bool_]
+Float64s = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
 UInt8s = npt.NDArray[np.uint8]

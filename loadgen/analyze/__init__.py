@@ -20,6 +20,7 @@ from loadgen.analyze.files import Interval, batches
 from loadgen.analyze.tally import CombinationCounts, EventReading
 from loadgen.config import AnalyzeSettings
 from loadgen.errors import NotThere
+from loadgen.files import check_writable
 from loadgen.formats import known_formats
 from loadgen.terminal import Terminal, say, say_json
 
@@ -37,7 +38,7 @@ def main(settings: AnalyzeSettings) -> int:
     """
     began_s = time.time()
     terminal = Terminal(settings.quiet)
-    output.prepare(settings.out)
+    check_writable(settings.out)  # before the reading, which may take hours
     if settings.charts:
         threading.Thread(target=charts.prepare, name="charts", daemon=True).start()
     figures, reading, reading_s = read(settings, terminal)

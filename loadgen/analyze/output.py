@@ -7,7 +7,6 @@ apostrophe, which spreadsheets do not show, precedes a name that they would take
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -16,8 +15,7 @@ from typing import Any
 import orjson
 
 from loadgen.analyze.figures import BIN_S, Count, ListeningFigures, Quantiles
-from loadgen.errors import OutputUnwritable
-from loadgen.files import Bytes, reason, write_whole
+from loadgen.files import Bytes, unwritable, write_whole
 from loadgen.terminal import utc
 
 BAR = 32
@@ -150,16 +148,6 @@ def _csv(title: str, counts: Iterable[Count]) -> str:
 PREFIX = "music_stats"
 
 
-def prepare(folder: Path) -> None:
-    """Create the folder before the reading, which may take hours. Raises OutputUnwritable."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "no permission to write there")
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-
-
 def write(folder: Path, stamp: str, files: Mapping[str, Bytes]) -> None:
     """Write files.
 
@@ -175,13 +163,9 @@ def write(folder: Path, stamp: str, files: Mapping[str, Bytes]) -> None:
         try:
             write_whole(path, content)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
 
 
 def as_json(value: dict[str, Any]) -> bytes:
     """The object as indented JSON."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n"
-
-
-def _unwritable(path: Path, error: OSError) -> OutputUnwritable:
-    return OutputUnwritable(f"cannot write {str(path)!r}: {reason(error)} (see --out)")

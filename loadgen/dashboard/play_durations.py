@@ -17,10 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loadgen.event import Int64s
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
+from loadgen.event import Bools, Float64s, Int64s
 
 MOST_S = 600
 """Durations are counted by the second; all from 10 minutes on together."""
@@ -105,7 +102,7 @@ class PlayDurations:
         self._n_seen += found.num_rows
         return marks
 
-    def _count(self, durations_s: Floats) -> None:
+    def _count(self, durations_s: Float64s) -> None:
         seconds = np.minimum(durations_s, MOST_S).astype(np.int64)
         self._counts += np.bincount(seconds, minlength=MOST_S + 1)
         self._sum_s += float(durations_s.sum())

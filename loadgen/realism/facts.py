@@ -14,18 +14,15 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from loadgen.analyze import events
 from loadgen.analyze.files import Interval
 from loadgen.analyze.tally import CombinationCounts
-from loadgen.event import LEVELS, PAGES, TIERS
+from loadgen.event import LEVELS, PAGES, TIERS, Int64s
 from loadgen.formats import OWN, KnownFormats
 from loadgen.places import CITIES
 from loadgen.store.json_lines import folded_if_json
-
-Ints = npt.NDArray[np.int64]
 
 QUARTER_MS = 900_000
 """Clocks differ from UTC by quarters of an hour."""
@@ -43,10 +40,10 @@ def zone_table() -> pa.Table:
     return pa.table({"place": pa.array(zones.keys()), "zone": pa.array(zones.values(), pa.uint16())})
 
 
-def local_quarters(zone: int, quarters: Ints) -> Ints:
+def local_quarters(zone: int, quarters: Int64s) -> Int64s:
     """The local time of these moments in a zone; both in quarters of an hour since 1970."""
     days, place = np.unique(quarters // DAY_QUARTERS, return_inverse=True)
-    found: Ints = quarters + np.array([_offset(zone, int(day) * DAY_QUARTERS) for day in days], np.int64)[place]
+    found: Int64s = quarters + np.array([_offset(zone, int(day) * DAY_QUARTERS) for day in days], np.int64)[place]
     for day in days.tolist():
         if _offset(zone, day * DAY_QUARTERS) == _offset(zone, (day + 1) * DAY_QUARTERS):
             continue  # the clocks do not change on this UTC day

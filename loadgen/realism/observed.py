@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from loadgen.event import Float64s, Int64s
 from loadgen.realism.facts import PLAY, QUARTER_MS, Facts
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 TOLERANCE_MS = 1000
 """A track is skipped if it stops more than this before its end, because lengths may be rounded to seconds."""
@@ -49,23 +46,23 @@ class ObservedListening:
 
     first_ms: int
     last_ms: int
-    events: Ints
-    plays: Ints
-    paid: Ints
-    ages: Ints
-    paid_plays: Ints
-    sizes: Ints
-    skips: dict[str, Ints]
-    played: Ints
-    next_s: Ints
-    artists: Ints
-    tier_plays: Ints
-    mainstream: Floats
+    events: Int64s
+    plays: Int64s
+    paid: Int64s
+    ages: Int64s
+    paid_plays: Int64s
+    sizes: Int64s
+    skips: dict[str, Int64s]
+    played: Int64s
+    next_s: Int64s
+    artists: Int64s
+    tier_plays: Int64s
+    mainstream: Float64s
     pairs: int
     paired: int
     length_ms: int
     n_lengths: int
-    hours: dict[str, Ints]
+    hours: dict[str, Int64s]
 
 
 def seen_in(facts: Facts) -> ObservedListening:
@@ -157,13 +154,13 @@ def _music(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _columns(facts: Facts, question: str) -> dict[str, Ints]:
+def _columns(facts: Facts, question: str) -> dict[str, Int64s]:
     """The answer as whole numbers; NULL is -1."""
     answer: dict[str, Any] = {name: np.ma.asarray(column) for name, column in facts.columns(question).items()}
     return {name: column.astype(np.int64).filled(-1) for name, column in answer.items()}
 
 
-def _counted(places: Ints, counts: Ints, n: int) -> Ints:
+def _counted(places: Int64s, counts: Int64s, n: int) -> Int64s:
     """Counts at their places: int64[n]."""
     found = np.zeros(n, np.int64)
     np.add.at(found, places, counts)

@@ -11,9 +11,8 @@ from operator import sub
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from loadgen.event import DAY_MS
+from loadgen.event import DAY_MS, Bools, Float64s, Int64s
 from loadgen.realism.facts import ADD, DAY_QUARTERS, DISLIKE, LIKE, PLAY, QUARTER_MS, local_quarters
 from loadgen.realism.observed import STEPS, ObservedListening
 
@@ -32,8 +31,8 @@ class Days:
         n_days: int64[7], whole days of each weekday, in the zone that has the fewest.
     """
 
-    plays: npt.NDArray[np.float64]
-    n_days: npt.NDArray[np.int64]
+    plays: Float64s
+    n_days: Int64s
 
     @classmethod
     def of(cls, seen: ObservedListening) -> Self:
@@ -47,7 +46,7 @@ class Days:
             n_days.append(n_of_zone)
         return cls(plays, np.min(n_days, axis=0) if n_days else np.zeros(7, np.int64))
 
-    def by_hour(self, weekend: bool | None = None) -> npt.NDArray[np.float64] | None:
+    def by_hour(self, weekend: bool | None = None) -> Float64s | None:
         """Plays in each hour of an average day, as shares: float64[24]; None without such a day."""
         days = slice(0, 7) if weekend is None else slice(SATURDAY, 7) if weekend else slice(0, SATURDAY)
         counted = self.plays[days][self.n_days[days] > 0]
@@ -78,9 +77,7 @@ class Days:
         return float(of_day[FRIDAY] / others) if others and self.n_days.all() else None
 
 
-def _average(
-    zone: int, quarters: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], first: int, last: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _average(zone: int, quarters: Int64s, counts: Int64s, first: int, last: int) -> tuple[Float64s, Int64s]:
     """Plays in each hour of the average weekdays of a zone, and the number of each weekday."""
     local = local_quarters(zone, quarters)
     begin, end = local_quarters(zone, np.array([first, last], np.int64)).tolist()
@@ -93,7 +90,6 @@ def _average(
     return plays / np.maximum(n_days, 1)[:, None], n_days
 
 
-Ints = npt.NDArray[np.int64]
 Value = float | None
 TEENS, THIRTIES = (13, 19), (30, 39)
 AGE_GROUPS = ((16, 24), (25, 34), (35, 44), (45, 54), (55, 64))
@@ -138,7 +134,7 @@ def _paid_steps_down(seen: ObservedListening) -> Value:
     return float(sum(one > other for one, other in pairwise(share or 0.0 for share in shares)))
 
 
-def _per_day(seen: ObservedListening) -> npt.NDArray[np.float64] | None:
+def _per_day(seen: ObservedListening) -> Float64s | None:
     days = (seen.last_ms - seen.first_ms) / DAY_MS
     return seen.plays / days if days > 0 and len(seen.plays) else None
 
@@ -150,13 +146,13 @@ def _over_median(seen: ObservedListening, share: float) -> Value:
     return _ratio(high, middle)
 
 
-def _top(counts: Ints, share: float) -> Value:
+def _top(counts: Int64s, share: float) -> Value:
     """The share of all plays that the most played have."""
     n_top = max(1, round(share * len(counts)))
     return _ratio(np.sort(counts)[::-1][:n_top].sum(), counts.sum())
 
 
-def _gini(counts: Ints) -> Value:
+def _gini(counts: Int64s) -> Value:
     n, total = len(counts), counts.sum()
     rank = np.arange(1, n + 1)
     return float(2 * (rank * np.sort(counts)).sum() / (n * total) - (n + 1) / n) if total else None
@@ -183,7 +179,7 @@ def _session_median(seen: ObservedListening) -> Value:
     return float(np.searchsorted(np.cumsum(seen.sizes), seen.sizes.sum() / 2) + 1)
 
 
-def _skipped(seen: ObservedListening, which: npt.NDArray[np.bool_]) -> Value:
+def _skipped(seen: ObservedListening, which: Bools) -> Value:
     """The share of skipped plays in these rows of `skips`."""
     counts = seen.skips["n"]
     return _ratio(counts[which & (seen.skips["skipped"] == 1)].sum(), counts[which].sum())
@@ -199,7 +195,7 @@ def _played(seen: ObservedListening, share: float) -> Value:
     return float(np.searchsorted(np.cumsum(seen.played), share * total)) / STEPS if total else None
 
 
-def _slope(counts: Ints, first: int, last: int) -> Value:
+def _slope(counts: Int64s, first: int, last: int) -> Value:
     """Least squares of log plays by log rank."""
     if len(counts) < last:
         return None
@@ -215,7 +211,7 @@ def _tier(seen: ObservedListening, tier: int) -> Value:
     return _ratio(seen.artists[ends[tier] : last].sum(), seen.artists.sum())
 
 
-def _quantile(values: npt.NDArray[np.float64], share: float) -> Value:
+def _quantile(values: Float64s, share: float) -> Value:
     return float(np.quantile(values, share)) if len(values) else None
 
 

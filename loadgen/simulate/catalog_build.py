@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.event import Float64s, Int32s, Int64s, UInt8s
 from loadgen.simulate.catalog_file import ARTISTS, TRACKS, Contents
 from loadgen.simulate.catalog_names import Namer, Placement, choices
 from loadgen.simulate.vocabulary import USER_FIRST_NAMES, USER_LAST_NAMES, Vocabulary, load_vocabulary
 
 Progress = Callable[[float, str], None]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.uint8]
 
 ARTISTS_PER_TIER = (8, 50, 500, 10_000)
 N_ARTISTS = sum(ARTISTS_PER_TIER)
@@ -38,7 +36,7 @@ _MIN_LENGTH_S, _MAX_LENGTH_S = 60.0, 900.0
 _LAST_YEAR = 2026
 
 
-def artist_weights() -> Floats:
+def artist_weights() -> Float64s:
     """Each artist's share of all plays by rank: float64[N_ARTISTS], falling, sums to one.
 
     A Zipf-Mandelbrot law (flat head) with a stretched-exponential tail, w(r) = (r + q)^-a exp(-(r/c)^d). Its top 1 %
@@ -53,39 +51,39 @@ def artist_weights() -> Floats:
     return np.asarray(weight / weight.sum())
 
 
-def tiers() -> Codes:
+def tiers() -> UInt8s:
     """Each artist's tier by rank: uint8[N_ARTISTS], positions in event.TIERS."""
     return np.repeat(np.arange(len(ARTISTS_PER_TIER), dtype=np.uint8), ARTISTS_PER_TIER)
 
 
-def tracks_per_artist(n_tracks: int, rng: np.random.Generator) -> Ints:
+def tracks_per_artist(n_tracks: int, rng: np.random.Generator) -> Int64s:
     """How many tracks each artist has: int64[N_ARTISTS], at least 1, sums to n_tracks."""
     size = np.array(_TRACKS_PER_ARTIST)[tiers()] * np.exp(_TRACKS_SPREAD * rng.standard_normal(N_ARTISTS))
     ends = np.round(np.cumsum(size) / size.sum() * (n_tracks - N_ARTISTS)).astype(np.int64)
     return np.asarray(1 + np.diff(ends, prepend=0))
 
 
-def track_ranks(per_artist: Ints) -> Ints:
+def track_ranks(per_artist: Int64s) -> Int64s:
     """Each track's rank within its artist, from 1: int64[n_tracks]."""
     first = np.cumsum(per_artist) - per_artist
     return np.arange(1, per_artist.sum() + 1) - np.repeat(first, per_artist)
 
 
-def _track_weights(per_artist: Ints, weight: Floats) -> Floats:
+def _track_weights(per_artist: Int64s, weight: Float64s) -> Float64s:
     """Each track's share of all plays: its artist's, divided by a power law over the artist's tracks."""
     share = track_ranks(per_artist) ** -TRACK_EXPONENT
     first = np.cumsum(per_artist) - per_artist
     return np.asarray(share * np.repeat(weight / np.add.reduceat(share, first), per_artist))
 
 
-def popularity_of(weight: Floats) -> Codes:
+def popularity_of(weight: Float64s) -> UInt8s:
     """1..100, linear in the logarithm of the weight, over the whole catalogue."""
     log = np.log(weight)
     span = max(float(log.max() - log.min()), 1e-9)
     return np.asarray(np.round(1 + 99 * (log - log.min()) / span), np.uint8)
 
 
-def typical_lengths_ms(usual: Floats, weight: Floats, rng: np.random.Generator) -> npt.NDArray[np.int32]:
+def typical_lengths_ms(usual: Float64s, weight: Float64s, rng: np.random.Generator) -> Int32s:
     """Drawn lengths, log-normal: int32[n], milliseconds.
 
     Args:
@@ -106,7 +104,7 @@ class _Albums:
         of_track: int64[n_tracks], the album of each track.
     """
 
-    def __init__(self, per_artist: Ints, since: Ints, rng: np.random.Generator) -> None:
+    def __init__(self, per_artist: Int64s, since: Int64s, rng: np.random.Generator) -> None:
         self._n = np.maximum(1, np.round(per_artist / _TRACKS_PER_ALBUM).astype(np.int64))
         first = np.cumsum(self._n) - self._n
         self.artist = np.repeat(np.arange(len(per_artist)), self._n)
@@ -115,7 +113,7 @@ class _Albums:
         number = np.arange(len(self.artist)) - first[self.artist]
         self.year = self._years(number, since.astype(np.float64), rng)
 
-    def _years(self, number: Ints, since: Floats, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+    def _years(self, number: Int64s, since: Float64s, rng: np.random.Generator) -> npt.NDArray[np.int16]:
         """Careers begin late rather than early; each album makes them 1.3 to 3.5 years longer."""
         end = _LAST_YEAR + 1.0
         start = end - (end - since) * rng.random(len(since)) ** 2.4
@@ -125,7 +123,7 @@ class _Albums:
         return np.minimum(start[self.artist] + career[self.artist] * place, _LAST_YEAR).astype(np.int16)
 
 
-def _genres_and_voices(vocabulary: Vocabulary, rng: np.random.Generator) -> tuple[Codes, Codes]:
+def _genres_and_voices(vocabulary: Vocabulary, rng: np.random.Generator) -> tuple[UInt8s, UInt8s]:
     """Each artist's genre and voice: positions in the vocabulary's genres and voices."""
     genres = list(vocabulary.genres.values())
     by_tier = [choices([entry.share**power for entry in genres]) for power in _GENRE_POWERS]
@@ -165,7 +163,7 @@ def build_contents(n_tracks: int, seed: int, progress: Progress | None = None) -
     return Contents(tracks, artists, tuple(vocabulary.genres), USER_FIRST_NAMES, USER_LAST_NAMES, origin)
 
 
-def _figures(per_artist: Ints, usual_length: Floats, rng: np.random.Generator) -> dict[str, Any]:
+def _figures(per_artist: Int64s, usual_length: Float64s, rng: np.random.Generator) -> dict[str, Any]:
     """The columns that follow from a track's share of all plays."""
     share = _track_weights(per_artist, artist_weights())
     plays = np.maximum(1, share * _TOTAL_PLAYS).astype(np.int64)
@@ -178,7 +176,7 @@ def _figures(per_artist: Ints, usual_length: Floats, rng: np.random.Generator) -
     }
 
 
-def _artists(names: pa.StringArray, genre: Codes, per_artist: Ints) -> pa.Table:
+def _artists(names: pa.StringArray, genre: UInt8s, per_artist: Int64s) -> pa.Table:
     first = np.cumsum(per_artist) - per_artist
     columns = [names, tiers(), genre, artist_weights(), first, per_artist]
     return pa.table(dict(zip(ARTISTS.names, columns, strict=True))).cast(ARTISTS)

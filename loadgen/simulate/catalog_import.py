@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.errors import CatalogError
-from loadgen.event import TIERS
+from loadgen.event import TIERS, Float64s, Int32s, Int64s, UInt8s
 from loadgen.simulate.catalog import imported_folder
 from loadgen.simulate.catalog_build import (
     ARTISTS_PER_TIER,
@@ -36,7 +36,7 @@ from loadgen.simulate.catalog_build import (
     typical_lengths_ms,
 )
 from loadgen.simulate.catalog_file import ARTISTS, TRACKS, Contents, digest_of, save
-from loadgen.simulate.catalog_table import Floats, LeftOut, TableSource, Wrong, read_source
+from loadgen.simulate.catalog_table import LeftOut, TableSource, Wrong, read_source
 from loadgen.simulate.vocabulary import USER_FIRST_NAMES, USER_LAST_NAMES
 
 MAX_GENRES = 250
@@ -54,9 +54,6 @@ _YEAR = ("release_year", "year", "release_date", "released")
 _POPULARITY = ("popularity", "song_popularity", "track_popularity")
 _PLAYS = ("play_count", "plays", "playcount", "streams", "stream_count", "listen_count")
 _LIKES = ("likes", "like_count")
-
-Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +149,7 @@ def _required_columns(source: TableSource) -> tuple[str, str]:
     return artist, title
 
 
-def _order(tier: Codes, plays: Floats) -> tuple[Ints, Ints]:
+def _order(tier: UInt8s, plays: Float64s) -> tuple[Int64s, Int64s]:
     """Artists by tier, then falling plays; and the place of each artist in that order."""
     order = np.lexsort((-plays, tier))
     place_of = np.empty(len(order), np.int64)
@@ -160,7 +157,7 @@ def _order(tier: Codes, plays: Floats) -> tuple[Ints, Ints]:
     return order, place_of
 
 
-def _artists(names: pa.StringArray, tracks: pa.Table, tier: Codes, plays: Floats) -> pa.Table:
+def _artists(names: pa.StringArray, tracks: pa.Table, tier: UInt8s, plays: Float64s) -> pa.Table:
     """The artists, in the order of their tracks; an artist's genre is that of the most popular track."""
     n_tracks = np.bincount(tracks["artist"].to_numpy())
     first = np.cumsum(n_tracks) - n_tracks
@@ -168,13 +165,13 @@ def _artists(names: pa.StringArray, tracks: pa.Table, tier: Codes, plays: Floats
     return pa.table(dict(zip(ARTISTS.names, columns, strict=True))).cast(ARTISTS)
 
 
-def _coded(texts: pa.StringArray) -> tuple[pa.StringArray, Ints]:
+def _coded(texts: pa.StringArray) -> tuple[pa.StringArray, Int64s]:
     """The distinct texts and, per row, the position of its own: int64[n]."""
     coded = texts.dictionary_encode()
     return coded.dictionary, coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _genres(source: TableSource) -> tuple[tuple[str, ...], Codes]:
+def _genres(source: TableSource) -> tuple[tuple[str, ...], UInt8s]:
     column = source.find(_GENRE)
     if column is None:
         return ("Unknown",), np.zeros(len(source), np.uint8)
@@ -207,13 +204,13 @@ def _figures(source: TableSource) -> dict[str, Any]:
     }
 
 
-def _optional(source: TableSource, names: tuple[str, ...]) -> Floats:
+def _optional(source: TableSource, names: tuple[str, ...]) -> Float64s:
     """The numbers of the column, nan where a row, or the file, has none."""
     column = source.find(names)
     return np.full(len(source), np.nan) if column is None else source.numbers(column)
 
 
-def _lengths_ms(source: TableSource, weight: Floats) -> npt.NDArray[np.int32]:
+def _lengths_ms(source: TableSource, weight: Float64s) -> Int32s:
     length_ms = _optional(source, _LENGTH_MS) if source.find(_LENGTH_MS) else 1000 * _optional(source, _LENGTH_S)
     drawn = typical_lengths_ms(np.ones(len(source)), weight, np.random.default_rng(0))
     return np.where(np.isnan(length_ms), drawn, np.round(length_ms)).astype(np.int32)
@@ -229,7 +226,7 @@ def _years(source: TableSource) -> npt.NDArray[np.int16]:
     return np.asarray(pc.if_else(digits, start, "0000").cast(pa.int16()).to_numpy(zero_copy_only=False))
 
 
-def _tiers(source: TableSource, artist: Ints, plays: Floats) -> Codes:
+def _tiers(source: TableSource, artist: Int64s, plays: Float64s) -> UInt8s:
     """Each artist's tier: the file's, from the artist's first row, or by rank."""
     column = source.find(_TIER)
     if column is None:
@@ -239,7 +236,7 @@ def _tiers(source: TableSource, artist: Ints, plays: Floats) -> Codes:
     return np.asarray(code.to_numpy()[first_row], np.uint8)
 
 
-def tiers_by_rank(plays: Floats) -> Codes:
+def tiers_by_rank(plays: Float64s) -> UInt8s:
     """Tiers of artists with these plays, in the sizes or else the proportions of a built catalogue: uint8[n]."""
     n = len(plays)
     sizes = [min(size, -(-size * n // N_ARTISTS)) for size in ARTISTS_PER_TIER[:-1]]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.event import Int32s, Int64s, UInt8s
 from loadgen.simulate.vocabulary import Pattern, Vocabulary, Voice, Words
 
 _SLOT = re.compile(r"\{(\^?)(\w+)\}")
@@ -85,7 +86,7 @@ def _cut(text: str, voice: Voice, pool: _Pool) -> list[_Piece]:
     return pieces
 
 
-def choices(weights: Sequence[float], resolution: int = _CHOICES) -> npt.NDArray[np.int32]:
+def choices(weights: Sequence[float], resolution: int = _CHOICES) -> Int32s:
     """A table of positions in which each occurs as often as its weight says: int32[resolution]."""
     edges = np.cumsum(weights) / np.sum(weights)
     return np.searchsorted(edges, (np.arange(resolution) + 0.5) / resolution).astype(np.int32)
@@ -126,16 +127,14 @@ class Phrases:
         back[np.concatenate(order)] = np.arange(len(voice))
         return pa.concat_arrays(groups).take(pa.array(back))
 
-    def _join(self, pattern: npt.NDArray[np.int32], n_slots: int, rng: np.random.Generator) -> pa.StringArray:
-        drawn: list[npt.NDArray[np.int32]] = []
+    def _join(self, pattern: Int32s, n_slots: int, rng: np.random.Generator) -> pa.StringArray:
+        drawn: list[Int32s] = []
         for slot in range(n_slots):
             drawn.append(self._draw(pattern, slot, drawn, rng))
         parts = [self._pool.take(pa.array(self._start[pattern, slot] + word)) for slot, word in enumerate(drawn)]
         return parts[0] if n_slots == 1 else pc.binary_join_element_wise(*parts, "")
 
-    def _draw(
-        self, pattern: npt.NDArray[np.int32], slot: int, drawn: list[npt.NDArray[np.int32]], rng: np.random.Generator
-    ) -> npt.NDArray[np.int32]:
+    def _draw(self, pattern: Int32s, slot: int, drawn: list[Int32s], rng: np.random.Generator) -> Int32s:
         """Positions in the slot's list; never the word that the same list gave just before ("Rose & Rose")."""
         length = self._length[pattern, slot]
         earlier = self._earlier[pattern, slot]
@@ -148,9 +147,6 @@ class Phrases:
             word[repeats] = (before + 1 + word[repeats]) % length[repeats]
         return np.asarray(word, np.int32)
 
-
-Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.uint8]
 
 _SHARE_OF_VERSIONS = 0.05  # tracks that are a live, acoustic … version of another one of the artist's
 _SHARE_WITH_GUEST = 0.04
@@ -170,10 +166,10 @@ class Placement:
         album_artist: int64[n_albums], ascending.
     """
 
-    artist: Ints
-    rank: Ints
-    album: Ints
-    album_artist: Ints
+    artist: Int64s
+    rank: Int64s
+    album: Int64s
+    album_artist: Int64s
 
 
 class Namer:
@@ -184,7 +180,7 @@ class Namer:
         genre: uint8[n_artists], positions in its genres.
     """
 
-    def __init__(self, vocabulary: Vocabulary, voice: Codes, genre: Codes, rng: np.random.Generator) -> None:
+    def __init__(self, vocabulary: Vocabulary, voice: UInt8s, genre: UInt8s, rng: np.random.Generator) -> None:
         self._vocabulary = vocabulary
         self._voices = list(vocabulary.voices.values())
         self._voice = voice
@@ -265,7 +261,7 @@ class Namer:
         return pa.array([ending for _, ending in endings]).take(pa.array(drawn))
 
 
-def occurrences(owner: Ints, texts: pa.StringArray) -> Ints:
+def occurrences(owner: Int64s, texts: pa.StringArray) -> Int64s:
     """How many earlier rows of the same owner have the same text: int64[n]."""
     code = texts.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
     key = owner * (int(code.max(initial=0)) + 1) + code

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
 from loadgen.errors import CatalogError
+from loadgen.event import Float64s, Int64s
 
 ROWS_AT_ONCE = 50_000
 _HEADER_BYTES = 1_000_000
@@ -76,8 +76,6 @@ def _first_line_not_utf8(path: Path) -> int:
     return 0
 
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 MAX_ROWS = 50_000_000
 _NUMBER = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,2})?$"
 _SHOWN_ROWS = 5
@@ -93,7 +91,7 @@ class Wrong:
     """
 
     rule: str
-    rows: Ints
+    rows: Int64s
     got: str
 
 
@@ -123,7 +121,7 @@ class TableSource:
 
     path: Path
     table: pa.Table
-    lines: Ints
+    lines: Int64s
     unit: str
     left_out: tuple[LeftOut, ...] = ()
     n_left_out: int = 0
@@ -153,7 +151,7 @@ class TableSource:
             self.refuse(f"column {name} must hold text", f"{column.type}", "convert it, one value per row")
         return pc.if_else(pc.equal(text, ""), None, text)
 
-    def numbers(self, name: str) -> Floats:
+    def numbers(self, name: str) -> Float64s:
         """A column as float64, nan where there is no number."""
         column = self.column(name)
         if not _is_numeric(column):

@@ -20,7 +20,7 @@ from loadgen.store.table import RAW
 
 BUFFER_BYTES = 1 << 20
 """So much is fetched at least: each fetch costs a round trip."""
-ALL_BYTES = 8 << 20
+CHUNK_BYTES = 8 << 20
 """So much is fetched at a time where everything is wanted."""
 
 
@@ -62,17 +62,13 @@ class _Ranges(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        return b"".join(iter(lambda: self._next(ALL_BYTES), b""))
+        return b"".join(iter(lambda: self._next(CHUNK_BYTES), b""))
 
     def _next(self, n_bytes: int) -> bytes:
         n_bytes = min(n_bytes, self._length_bytes - self._position)
         data = self._fetch(self._position, n_bytes) if n_bytes > 0 else b""
         self._position += len(data)
         return data
-
-
-CHUNK_BYTES = 8 << 20
-_BUFFER_BYTES = 1 << 20
 
 
 def read_lines(
@@ -140,7 +136,7 @@ def kept_texts(store: Store, path: str, row_groups: Sequence[int], most_bytes: i
     """
     with store.open(path) as opened:
         try:
-            parquet = pq.ParquetFile(opened, buffer_size=_BUFFER_BYTES)
+            parquet = pq.ParquetFile(opened, buffer_size=BUFFER_BYTES)
             for row_group in row_groups:
                 n_rows = _rows_at_once(parquet.metadata.row_group(row_group))
                 for batch in parquet.iter_batches(n_rows, [row_group], [RAW]):
