@@ -149,15 +149,5 @@ DOCTOR = Command(
 )
 
 
-WITH_SETTINGS: tuple[Command[Any], ...] = (
-    RUN,
-    CONSUME,
-    COMPACT,
-    VERIFY,
-    REALISM,
-    COMPARE,
-    ANALYZE,
-    DASHBOARD,
-    PIPELINE,
-    DOCTOR,
-)
+WITH_SETTINGS: tuple[Command[Any], ...] = tuple(one for one in tuple(globals().values()) if isinstance(one, Command))
+"""All commands above."""

@@ -55,5 +55,4 @@ def main(settings: DashboardSettings) -> int:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    print(text, file=sys.stderr, flush=True)
