@@ -61,7 +61,7 @@ def looked_at(kafka: KafkaSettings, cluster: Cluster) -> Finding:
     except KafkaException as error:
         return bad("topic", f"topic {kafka.topic}", LoadgenError(_reason(kafka, error)), "look at the broker's log")
     config, _ = described(kafka)
-    found = problems(kafka, config, partitions)
+    found = list(problems(kafka, config, partitions))
     n_copies = min((len(partition.replicas) for partition in partitions.values()), default=0)
     said = f"topic {kafka.topic}: {len(partitions)} partitions, {n_copies} cop{'y' if n_copies == 1 else 'ies'} of each"
     if found:

@@ -6,7 +6,7 @@ know their producer. A user who may not describe the topic gets no notes.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaException
@@ -64,58 +64,46 @@ def check_config(settings: KafkaSettings, note: Callable[[str], None]) -> KafkaS
 
 def problems(
     settings: KafkaSettings, config: dict[str, str], partitions: dict[int, PartitionMetadata]
-) -> list[TopicProblem]:
+) -> Iterator[TopicProblem]:
     """What of the topic's configuration does not suit a run."""
-    found = [_compacted(settings, config), _too_few_copies(settings, config, partitions), _too_small(settings, config)]
-    return [problem for problem in found if problem is not None]
-
-
-def _compacted(settings: KafkaSettings, config: dict[str, str]) -> TopicProblem | None:
-    if "compact" not in config.get("cleanup.policy", ""):
-        return None
-    return TopicProblem(
-        f"topic {settings.topic!r} is compacted (cleanup.policy={config['cleanup.policy']}): Kafka keeps only the "
-        "latest event of each listener, whose id is the key, so that verify and consume find the others missing",
-        f"use another topic, or\n  {set_topic(settings, 'cleanup.policy', 'delete')}",
-    )
+    topic = f"topic {settings.topic!r}"
+    if "compact" in config.get("cleanup.policy", ""):
+        yield TopicProblem(
+            f"{topic} is compacted (cleanup.policy={config['cleanup.policy']}): Kafka keeps only the latest event of "
+            "each listener, whose id is the key, so that verify and consume find the others missing",
+            f"use another topic, or\n  {set_topic(settings, 'cleanup.policy', 'delete')}",
+        )
+    acks = settings.options.get("acks", settings.options.get("request.required.acks", "all"))
+    if partitions and acks.lower() in ("all", "-1"):
+        yield from _too_few_copies(settings, int(config.get(IN_SYNC, 1)), partitions)
+    n_bytes = int(config.get(MAX_BATCH, OUR_BATCH_BYTES))
+    if n_bytes < SMALL_BYTES:
+        yield TopicProblem(
+            f"{topic} takes messages of up to {n_bytes:,} bytes ({MAX_BATCH}), and single events may be larger",
+            f"allow more with\n  {set_topic(settings, MAX_BATCH, OUR_BATCH_BYTES)}",
+        )
 
 
 def _too_few_copies(
-    settings: KafkaSettings, config: dict[str, str], partitions: dict[int, PartitionMetadata]
-) -> TopicProblem | None:
+    settings: KafkaSettings, n_wanted: int, partitions: dict[int, PartitionMetadata]
+) -> Iterator[TopicProblem]:
     """With acks=all a broker refuses every event while too few replicas are in sync."""
-    acks = settings.options.get("acks", settings.options.get("request.required.acks", "all"))
-    n_wanted = int(config.get(IN_SYNC, 1))
-    if acks.lower() not in ("all", "-1") or not partitions:
-        return None
     n_copies = min(len(partition.replicas) for partition in partitions.values())
+    short = [number for number, partition in sorted(partitions.items()) if len(partition.isrs) < n_wanted]
     if n_copies < n_wanted:
-        return TopicProblem(
+        yield TopicProblem(
             f"topic {settings.topic!r} takes no events: {IN_SYNC} is {n_wanted}, and its partitions have "
             f"{n_copies} cop{'y' if n_copies == 1 else 'ies'}",
             f"add replicas with kafka-reassign-partitions.sh, or\n  {set_topic(settings, IN_SYNC, n_copies)}",
             is_fatal=True,
         )
-    short = [number for number, partition in sorted(partitions.items()) if len(partition.isrs) < n_wanted]
-    if not short:
-        return None
-    which = ", ".join(map(str, short[:5])) + ("…" if len(short) > 5 else "")
-    return TopicProblem(
-        f"topic {settings.topic!r} takes no events in partition{'s' * (len(short) > 1)} {which} at the moment: "
-        f"{IN_SYNC} is {n_wanted}, and fewer replicas are in sync",
-        "see which broker is down; events wait until it is back",
-    )
-
-
-def _too_small(settings: KafkaSettings, config: dict[str, str]) -> TopicProblem | None:
-    n_bytes = int(config.get(MAX_BATCH, OUR_BATCH_BYTES))
-    if n_bytes >= SMALL_BYTES:
-        return None
-    return TopicProblem(
-        f"topic {settings.topic!r} takes messages of up to {n_bytes:,} bytes ({MAX_BATCH}), "
-        "and single events may be larger",
-        f"allow more with\n  {set_topic(settings, MAX_BATCH, OUR_BATCH_BYTES)}",
-    )
+    elif short:
+        which = ", ".join(map(str, short[:5])) + ("…" if len(short) > 5 else "")
+        yield TopicProblem(
+            f"topic {settings.topic!r} takes no events in partition{'s' * (len(short) > 1)} {which} at the moment: "
+            f"{IN_SYNC} is {n_wanted}, and fewer replicas are in sync",
+            "see which broker is down; events wait until it is back",
+        )
 
 
 def _note_recompression(settings: KafkaSettings, config: dict[str, str], note: Callable[[str], None]) -> None:
