@@ -12,30 +12,25 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from types import FrameType
-from typing import Any
 
 import h11
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from loadgen.dashboard.answers import Answers
 from loadgen.hosts import hosts_for, without_port
 from loadgen.signals import listening
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -64,7 +59,7 @@ LOG_EVERY_S = 60.0
 """Longer than the interval at which a page asks."""
 
 
-def app_of(answers: Answers, host: str) -> App:
+def app_of(answers: Answers, host: str) -> ASGIApp:
     """The application; `host`: the address of the server; on loopback, only requests that name it are answered."""
 
     async def figures(request: Request) -> Response:
@@ -94,15 +89,14 @@ def _static(name: str, media_type: str) -> Callable[[Request], Awaitable[Respons
 class Guard:
     """Adds the headers to every answer, and refuses requests to another host."""
 
-    def __init__(self, app: App, hosts: tuple[str, ...] | None) -> None:
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...] | None) -> None:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message.get("headers", ()), *extra]
+                MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
         if scope["type"] == "http" and not self._is_for_us(scope):
@@ -114,7 +108,7 @@ class Guard:
     def _is_for_us(self, scope: Scope) -> bool:
         if self._hosts is None:
             return True
-        named = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+        named = Headers(scope=scope).getlist("host")
         return len(named) == 1 and without_port(named[0]) in self._hosts
 
 
@@ -202,14 +196,14 @@ class _ProblemLog:
 _problem_log = _ProblemLog()
 
 
-def serve(app: App, bound: socket.socket) -> int:
+def serve(app: ASGIApp, bound: socket.socket) -> int:
     """Answer until SIGINT, SIGTERM or SIGHUP; returns the signal's number."""
     server = _DashboardServer(config_of(app))
     asyncio.run(server.serve([bound]))
     return server.signal
 
 
-def config_of(app: App) -> uvicorn.Config:
+def config_of(app: ASGIApp) -> uvicorn.Config:
     """The configuration of uvicorn for an application."""
     return uvicorn.Config(
         app,

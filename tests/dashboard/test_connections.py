@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 import httpx
 import pytest
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from loadgen.dashboard import server
 from loadgen.dashboard.server import _ProblemLog, config_of, most_connections
@@ -19,7 +20,7 @@ from loadgen.hosts import listen
 from tests.runner.program import wait_until
 
 
-async def answer(scope: server.Scope, receive: server.Receive, send: server.Send) -> None:
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/slow":
         await asyncio.sleep(0.8)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
