@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from loadgen.digest import digest_of_runs
 from loadgen.errors import CatalogError
 from loadgen.event import TIERS
 from loadgen.simulate.catalog import (
@@ -60,13 +62,21 @@ def test_the_default_file_is_smaller_than_130_megabytes(catalog: Catalog) -> Non
     assert catalog.path.stat().st_size < 130_000_000
 
 
-def test_a_cached_catalogue_opens_within_50_milliseconds(catalog: Catalog, cache: Path) -> None:
-    def cpu_s() -> float:
+def test_opening_a_cached_catalogue_costs_little_more_than_the_digest_of_its_file(
+    catalog: Catalog, cache: Path
+) -> None:
+    """The digest takes 25 ms on two cores (see loadgen/digest.py); how fast a machine is does not matter here."""
+
+    def cpu_s(do: Callable[[], object]) -> float:
         start = time.process_time()
-        open_catalog(CatalogSettings(), cache)
+        do()
         return time.process_time() - start
 
-    assert min(cpu_s() for _ in range(5)) < 0.05
+    data = max(cache.glob("catalog-*.arrow"), key=lambda path: path.stat().st_size).read_bytes()
+    pairs = [
+        (cpu_s(lambda: open_catalog(CatalogSettings(), cache)), cpu_s(lambda: digest_of_runs([data]))) for _ in range(9)
+    ]
+    assert min(ours / digest for ours, digest in pairs) < 1.5
 
 
 def test_opening_a_cached_catalogue_does_not_import_faker(catalog: Catalog, cache: Path) -> None:
