@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from loadgen.config.values import say_moment
 
 if TYPE_CHECKING:
-    from loadgen.config.settings.base import Settings
     from loadgen.config.settings.check import VerifySettings
     from loadgen.config.settings.consume import ConsumeSettings
     from loadgen.config.settings.run import RunSettings
@@ -44,10 +43,6 @@ class Contradiction(ValueError):
         self.problems = problems
 
 
-def _problem(settings: "Settings", rule: str, names: str, next_step: str) -> Problem:
-    return Problem(rule, {name: getattr(settings, name) for name in names.split()}, next_step)
-
-
 def of_run(settings: "RunSettings") -> Iterator[Problem]:
     """Every broken rule of `loadgen run`."""
     for rules in (
@@ -68,44 +63,44 @@ def of_run(settings: "RunSettings") -> Iterator[Problem]:
 
 def _workers(s: "RunSettings") -> Iterator[Problem]:
     if s.shard.count > s.users:
-        yield _problem(s, "each shard needs a listener", "shard users", "lower N of --shard or raise --users")
+        yield s.problem("each shard needs a listener", "shard users", "lower N of --shard or raise --users")
     elif s.workers * s.shard.count > min(s.users, 256):
         rule = f"workers x shards must be 1..{min(s.users, 256)} (no more than users, no more than 256)"
         names = "workers shard users" if s.shard.count > 1 else "workers users"
-        yield _problem(s, rule, names, "lower --workers" if s.users >= 256 else "lower --workers or raise --users")
+        yield s.problem(rule, names, "lower --workers" if s.users >= 256 else "lower --workers or raise --users")
 
 
 def _ending(s: "RunSettings") -> Iterator[Problem]:
     for other in ("duration_min", "events", "end_ms"):
         if s.continuous and getattr(s, other) is not None:
             rule = "a continuous run has no end of its own"
-            yield _problem(s, rule, f"continuous {other}", "keep one of the two (--no-continuous overrides a file)")
+            yield s.problem(rule, f"continuous {other}", "keep one of the two (--no-continuous overrides a file)")
     if s.end_ms is not None and s.end_ms <= s.start_ms:
-        yield _problem(s, "end must be later than start", "start_ms end_ms", "give an earlier --start or a later --end")
+        yield s.problem("end must be later than start", "start_ms end_ms", "give an earlier --start or a later --end")
 
 
 def _pace(s: "RunSettings") -> Iterator[Problem]:
     instead = "leave it out, or use --duration in place of --end"
     if s.end_ms is not None and isinstance(s.rate, float):
-        yield _problem(s, "a backfill is not paced", "end_ms rate", instead)
+        yield s.problem("a backfill is not paced", "end_ms rate", instead)
     if s.end_ms is not None and s.speed != 1:
-        yield _problem(s, "a backfill is not paced", "end_ms speed", instead)
+        yield s.problem("a backfill is not paced", "end_ms speed", instead)
     elif s.rate != "natural" and s.speed != 1:
-        yield _problem(s, "rate already sets how fast simulated time goes", "rate speed", "keep one of the two")
+        yield s.problem("rate already sets how fast simulated time goes", "rate speed", "keep one of the two")
 
 
 def _shape(s: "RunSettings") -> Iterator[Problem]:
     step = "add --rate, such as --rate 20k/s"
     if s.preview and s.shape is None and s.pacer is None and isinstance(s.rate, str):
-        yield _problem(s, "a preview shows a rate", "preview rate shape", "add --rate 20k/s, or --shape")
+        yield s.problem("a preview shows a rate", "preview rate shape", "add --rate 20k/s, or --shape")
     if s.shape is None:
         return
     if s.end_ms is not None:
-        yield _problem(s, "a backfill is not paced", "end_ms shape", "leave --shape out, or use --duration")
+        yield s.problem("a backfill is not paced", "end_ms shape", "leave --shape out, or use --duration")
     elif s.rate == "max" or (s.rate == "natural" and not (s.shape.is_absolute or s.find_max_rate)):
-        yield _problem(s, "a shape needs a rate, of which it is a part", "shape rate", step)
+        yield s.problem("a shape needs a rate, of which it is a part", "shape rate", step)
     elif s.rate == "natural" and s.speed != 1:
-        yield _problem(s, "a shape already sets how fast simulated time goes", "shape speed", "keep one of the two")
+        yield s.problem("a shape already sets how fast simulated time goes", "shape speed", "keep one of the two")
 
 
 def _pacer(s: "RunSettings") -> Iterator[Problem]:
@@ -113,7 +108,7 @@ def _pacer(s: "RunSettings") -> Iterator[Problem]:
         return
     for other, left_out in (("rate", "natural"), ("shape", None), ("speed", 1), ("end_ms", None), ("find_max_rate", 0)):
         if getattr(s, other) != left_out:
-            yield _problem(s, "a pacer alone says when events are due", f"pacer {other}", "keep one of the two")
+            yield s.problem("a pacer alone says when events are due", f"pacer {other}", "keep one of the two")
 
 
 def _search(s: "RunSettings") -> Iterator[Problem]:
@@ -122,34 +117,34 @@ def _search(s: "RunSettings") -> Iterator[Problem]:
     for other in ("continuous", "events", "end_ms", "preview"):
         if getattr(s, other) not in (None, False):
             rule = "a trial of find-max-rate is paced and lasts --duration"
-            yield _problem(s, rule, f"find_max_rate {other}", "leave one of the two out")
+            yield s.problem(rule, f"find_max_rate {other}", "leave one of the two out")
     if s.rate == "max":
-        yield _problem(s, "find-max-rate begins at a rate", "find_max_rate rate", "give a low one, such as --rate 1k/s")
+        yield s.problem("find-max-rate begins at a rate", "find_max_rate rate", "give a low one, such as --rate 1k/s")
     if s.speed != 1:
-        yield _problem(s, "find-max-rate sets the rate", "find_max_rate speed", "leave out --speed")
+        yield s.problem("find-max-rate sets the rate", "find_max_rate speed", "leave out --speed")
     if s.shard.count > 1:
-        yield _problem(s, "find-max-rate measures one machine", "find_max_rate shard", "leave out --shard")
+        yield s.problem("find-max-rate measures one machine", "find_max_rate shard", "leave out --shard")
     if s.output is not None:
         step = "use --folder, --brokers or --discard"
-        yield _problem(s, "each trial of find-max-rate needs its own output", "find_max_rate output", step)
+        yield s.problem("each trial of find-max-rate needs its own output", "find_max_rate output", step)
 
 
 def _places(s: "RunSettings") -> Iterator[Problem]:
     for other in ("brokers", "output", "folder", "sink"):
         if s.discard and getattr(s, other) not in (None, ()):
-            yield _problem(s, "discard writes nowhere", f"discard {other}", f"leave out --discard or --{other}")
+            yield s.problem("discard writes nowhere", f"discard {other}", f"leave out --discard or --{other}")
     if s.compress != "none" and s.folder is None:
         step = "name the --output file .gz or .zst, set compression.type for Kafka, or add --folder"
-        yield _problem(s, "compress is for the files in a folder", "compress folder", step)
+        yield s.problem("compress is for the files in a folder", "compress folder", step)
     for name in ("key", "key_type", "header", "cloudevents"):
         if s.brokers is None and getattr(s, name) != type(s).model_fields[name].default:
             step = f"add --brokers HOST:PORT, or leave --{name.replace('_', '-')} out"
-            yield _problem(s, "keys and headers are those of Kafka messages", f"{name} brokers", step)
+            yield s.problem("keys and headers are those of Kafka messages", f"{name} brokers", step)
     if s.create_topic and s.brokers is None:
-        yield _problem(s, "create-topic needs a broker", "create_topic brokers", "add --brokers HOST:PORT")
+        yield s.problem("create-topic needs a broker", "create_topic brokers", "add --brokers HOST:PORT")
     if s.json_summary and str(s.output) == "-":
         step = "write the events to a file, or leave out --json"
-        yield _problem(s, "stdout can hold the events or the summary, not both", "json_summary output", step)
+        yield s.problem("stdout can hold the events or the summary, not both", "json_summary output", step)
 
 
 def _encoding(s: "RunSettings") -> Iterator[Problem]:
@@ -157,33 +152,33 @@ def _encoding(s: "RunSettings") -> Iterator[Problem]:
         return
     if s.brokers is None:
         step = "add --brokers HOST:PORT, or leave --encoding out: files have JSON lines"
-        yield _problem(s, "encoding is of the messages in Kafka", "encoding brokers", step)
+        yield s.problem("encoding is of the messages in Kafka", "encoding brokers", step)
     if s.schema_registry is None:
         step = "add --schema-registry http://HOST:PORT, or --encoding json"
-        yield _problem(s, "an encoding with a schema needs a schema registry", "encoding schema_registry", step)
+        yield s.problem("an encoding with a schema needs a schema registry", "encoding schema_registry", step)
     if s.cloudevents == "structured":
         step = "use --cloudevents binary, or --encoding json"
-        yield _problem(s, "a structured CloudEvent has its event as plain JSON", "encoding cloudevents", step)
+        yield s.problem("a structured CloudEvent has its event as plain JSON", "encoding cloudevents", step)
 
 
 def _world(s: "RunSettings") -> Iterator[Problem]:
     if s.catalog is not None and s.tracks != type(s).model_fields["tracks"].default:
-        yield _problem(s, "an imported catalogue has its own tracks", "catalog tracks", "keep one of the two")
+        yield s.problem("an imported catalogue has its own tracks", "catalog tracks", "keep one of the two")
 
 
 def _figures(s: "RunSettings") -> Iterator[Problem]:
     if s.unpaced and any(figure.name == "target" for threshold in s.threshold for figure in threshold.figures):
         step = "hold rate against a number, such as 'rate >= 10k/s', or pace the run: --rate 10k/s"
         names = f"threshold {'rate' if s.end_ms is None else 'end_ms'}"
-        yield _problem(s, "a run that is not paced has no target", names, step)
+        yield s.problem("a run that is not paced has no target", names, step)
     if s.duration_s is not None and s.warm_up_s >= s.duration_s:
-        yield _problem(s, "the warm-up must be shorter than the run", "warm_up_s duration_min", "lower --warm-up")
+        yield s.problem("the warm-up must be shorter than the run", "warm_up_s duration_min", "lower --warm-up")
 
 
 def _report(s: "RunSettings") -> Iterator[Problem]:
     for other in ("manifest", "output"):
         if s.report is not None and s.report == getattr(s, other):
-            yield _problem(s, "each file has its own content", f"report {other}", "name another file: run.html")
+            yield s.problem("each file has its own content", f"report {other}", "name another file: run.html")
 
 
 def of_interval(since_ms: int | None, until_ms: int | None) -> Iterator[Problem]:
@@ -197,10 +192,10 @@ def of_consume(s: "ConsumeSettings") -> Iterator[Problem]:
     """Every broken rule of `loadgen consume`."""
     if s.continuous and s.until_idle_s is not None:
         step = "keep one of the two (--no-continuous overrides a file)"
-        yield _problem(s, "what is continuous does not end when idle", "continuous until_idle_s", step)
+        yield s.problem("what is continuous does not end when idle", "continuous until_idle_s", step)
     if not s.continuous and s.until_idle_s is None:
         step = "add --until-idle S, or leave out --no-continuous"
-        yield _problem(s, "a consumer that is not continuous needs an end", "continuous until_idle_s", step)
+        yield s.problem("a consumer that is not continuous needs an end", "continuous until_idle_s", step)
 
 
 def of_verify(s: "VerifySettings") -> Iterator[Problem]:
@@ -208,8 +203,8 @@ def of_verify(s: "VerifySettings") -> Iterator[Problem]:
     one = "--brokers HOST:PORT --topic NAME, --store URL or --files PATH…"
     given = [name for name in ("brokers", "store", "files") if getattr(s, name)]
     if not given:
-        yield _problem(s, "verify needs a place to compare with", "brokers store files", f"add {one}")
+        yield s.problem("verify needs a place to compare with", "brokers store files", f"add {one}")
     elif len(given) > 1:
-        yield _problem(s, "verify compares with one place", " ".join(given), f"name one on the command line: {one}")
+        yield s.problem("verify compares with one place", " ".join(given), f"name one on the command line: {one}")
     elif given != ["brokers"] and s.topic != type(s).model_fields["topic"].default:
-        yield _problem(s, "verify compares with one place", f"topic {given[0]}", f"name one on the command line: {one}")
+        yield s.problem("verify compares with one place", f"topic {given[0]}", f"name one on the command line: {one}")

@@ -130,9 +130,7 @@ class RealismSettings(Settings):
     def broken_rules(self) -> Iterator[Problem]:
         """Every broken rule of `loadgen realism`."""
         if self.brokers and self.stores:
-            yield Problem(
-                "realism reads one place", {"brokers": self.brokers, "stores": self.stores}, "keep one of the two"
-            )
+            yield self.problem("realism reads one place", "brokers stores", "keep one of the two")
         yield from rules.of_interval(self.since_ms, self.until_ms)
 
 
@@ -244,8 +242,7 @@ class DashboardSettings(Settings):
     def broken_rules(self) -> Iterator[Problem]:
         """Every broken rule of `loadgen dashboard`."""
         if self.brokers is not None and self.store is not None:
-            places = {"brokers": self.brokers, "store": self.store}
-            yield Problem("dashboard shows one place", places, "keep one of the two")
+            yield self.problem("dashboard shows one place", "brokers store", "keep one of the two")
         if self.brokers is None and self.topic != type(self).model_fields["topic"].default:
-            got = {"topic": self.topic, "brokers": self.brokers}
-            yield Problem("a topic needs brokers", got, "add --brokers HOST:PORT, or leave out --topic")
+            step = "add --brokers HOST:PORT, or leave out --topic"
+            yield self.problem("a topic needs brokers", "topic brokers", step)

@@ -133,6 +133,10 @@ class Settings(BaseModel):
         """Every broken rule between settings that are each valid alone."""
         yield from ()
 
+    def problem(self, rule: str, names: str, next_step: str) -> Problem:
+        """A broken rule between these fields, whose names are separated by spaces."""
+        return Problem(rule, {name: getattr(self, name) for name in names.split()}, next_step)
+
     @model_validator(mode="after")
     def _free_of_contradictions(self) -> Self:
         found = list(self.broken_rules())

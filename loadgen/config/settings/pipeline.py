@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from loadgen.config import names, rules, values
+from loadgen.config import names, values
 from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
@@ -87,26 +87,19 @@ class PipelineSettings(Settings):
     def broken_rules(self) -> Iterator[Problem]:
         """Every broken rule of `loadgen pipeline`."""
         if self.continuous and self.duration_min is not None:
-            got: dict[str, Any] = {"continuous": True, "duration_min": self.duration_min}
             step = "keep one of the two (--no-continuous overrides a file)"
-            yield rules.Problem("a continuous pipeline has no end of its own", got, step)
+            yield self.problem("a continuous pipeline has no end of its own", "continuous duration_min", step)
         if not self.continuous and self.duration_min is None:
-            got = {"continuous": False, "duration_min": None}
-            yield rules.Problem("a pipeline that is not continuous needs an end", got, "add --duration MIN")
+            rule = "a pipeline that is not continuous needs an end"
+            yield self.problem(rule, "continuous duration_min", "add --duration MIN")
         if self.workers > min(self.users, 256):
             rule = f"workers must be 1..{min(self.users, 256)} (no more than users, no more than 256)"
-            yield rules.Problem(rule, {"workers": self.workers, "users": self.users}, "lower --workers")
-        if self.embedded:
-            yield from self._broken_rules_of_embedded()
-
-    def _broken_rules_of_embedded(self) -> Iterator[Problem]:
-        if self.create_topic:
-            got = {"create_topic": True, "brokers": self.brokers}
-            yield rules.Problem("create-topic needs a broker", got, "add --brokers HOST:PORT")
-        if self.rate == "max":
-            got = {"rate": self.rate, "brokers": self.brokers}
+            yield self.problem(rule, "workers users", "lower --workers")
+        if self.embedded and self.create_topic:
+            yield self.problem("create-topic needs a broker", "create_topic brokers", "add --brokers HOST:PORT")
+        if self.embedded and self.rate == "max":
             step = "name a rate such as 2000/s, or add --brokers HOST:PORT"
-            yield rules.Problem("the test broker in memory keeps 5 MiB of each partition", got, step)
+            yield self.problem("the test broker in memory keeps 5 MiB of each partition", "rate brokers", step)
 
     @property
     def goes_on(self) -> bool:
