@@ -1,0 +1,51 @@
+"""A schema registry in memory, with the part of Confluent's API that producers and consumers ask."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.kafka.http_server import Request, Server, serving, with_status
+
+FIRST_ID = 34
+"""Its last byte is a quotation mark."""
+
+
+@dataclass
+class FakeRegistry:
+    """A registry that runs.
+
+    Attributes:
+        schemas: what was registered, the first with FIRST_ID: subject and schema.
+    """
+
+    schemas: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    server: Server = field(init=False)
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+        return self.server.url
+
+    def answer(self, request: Request) -> None:
+        """Register, look up, or give back a schema."""
+        _, kind, name, *rest = request.path.partition("?")[0].split("/")
+        given = json.loads(request.body or b"{}")
+        found: Any = {"error_code": 40403, "message": "Schema not found"}
+        if kind == "schemas":
+            found = self.schemas[int(rest[0]) - FIRST_ID][1]
+        elif (name, given) in self.schemas or rest == ["versions"]:
+            if (name, given) not in self.schemas:
+                self.schemas.append((name, given))
+            schema_id = FIRST_ID + self.schemas.index((name, given))
+            found = {"id": schema_id, "subject": name, "version": 1, **given}
+        with_status(404 if "error_code" in found else 200, found)(request)
+
+
+@contextmanager
+def running() -> Iterator[FakeRegistry]:
+    """A registry, for as long as the context."""
+    registry = FakeRegistry()
+    with serving(registry.answer) as registry.server:
+        yield registry
