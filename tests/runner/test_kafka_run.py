@@ -16,6 +16,7 @@ from tests.mock_cluster import MockCluster
 from tests.runner.program import Program, adds_up, start, wait_until
 from tests.sink.topic import n_in_topic, read_topic, without_repeats
 from tests.verifier.recompute import fingerprint_of
+from tests.verifier.runs import counts_of, verified
 
 FLAGS = ("--topic", "t", "--workers", "2", "--users", "1000", "--start", "2026-01-05", "--seed", "9")
 REQUEST_TIMED_OUT, NOT_ENOUGH_REPLICAS, INVALID_RECORD = 7, 19, 87
@@ -120,9 +121,10 @@ def test_a_broker_that_stays_away_leaves_unfinished_events_and_the_run_ends_in_t
         assert summary["delivered"] <= in_topic <= summary["delivered"] + summary["unfinished"]
 
 
-def test_after_a_worker_is_killed_every_event_is_in_the_topic_and_repeats_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["user", "artist"])
+def test_after_a_worker_is_killed_every_event_is_in_the_topic_and_repeats_are_counted(key: str, tmp_path: Path) -> None:
     with MockCluster() as cluster:
-        program = running(tmp_path, cluster, "--rate", "6k/s", "--events", "30000")
+        program = running(tmp_path, cluster, "--rate", "6k/s", "--events", "30000", "--key", key)
         program.kill_a_worker()
         _, summary, shown = program.end()
         assert summary["restarts"] == 1, shown
@@ -130,6 +132,8 @@ def test_after_a_worker_is_killed_every_event_is_in_the_topic_and_repeats_are_co
         distinct = {value_of(message) for message in messages}
         assert summary["delivered"] == len(distinct) == 30_000
         assert len(messages) - len(distinct) <= summary["repeated_possibly"]
+        report = verified(tmp_path / summary["manifest"], brokers=cluster.address, topic="t")
+        assert counts_of(report).keys() <= {"repeated"}
 
 
 @pytest.mark.parametrize("flags", [("--brokers", "127.0.0.1:1"), ("--brokers", "no-such-host.invalid:9092")])
