@@ -3,8 +3,11 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pytest
 
 from loadgen.event import N_VIRTUAL_SHARDS
+from loadgen.kafka.partition import hash_of_keys
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.feed import Owned, paced_schedule
 from loadgen.stream import EventStream, ShardStream
@@ -54,3 +57,16 @@ def test_some_events_of_a_batch_have_the_lines_and_hashes_that_they_have_in_it()
     whole, some = stream.encode(outgoing), stream.encode(outgoing.take(rows))
     assert some.lines.to_pylist() == whole.take(rows).lines.to_pylist()
     assert (some.hash == whole.hash[rows]).all()
+
+
+@pytest.mark.parametrize("key", ["user", "session", "artist", "none"])
+def test_the_partition_of_an_event_is_known_before_it_is_encoded(key: str) -> None:
+    stream = events(events=2000, brokers="localhost:1", key=key, **SPOILT).part(ALL)
+    outgoing = stream.next()
+    assert outgoing is not None
+    encoded = stream.encode(outgoing)
+    keys = [b"%d" % user_id for user_id in encoded.user_id.tolist()]
+    if encoded.key is not None:
+        keys = [key or listener for key, listener in zip(encoded.key.to_pylist(), keys, strict=True)]
+    expected = hash_of_keys(pa.array(keys, pa.binary())).tolist()
+    assert stream.key_hashes(outgoing.events).tolist() == encoded.key_hash.tolist() == expected
