@@ -61,7 +61,9 @@ def test_some_events_of_a_batch_have_the_lines_and_hashes_that_they_have_in_it()
 
 @pytest.mark.parametrize("key", ["user", "session", "artist", "none"])
 def test_the_partition_of_an_event_is_known_before_it_is_encoded(key: str) -> None:
-    stream = events(events=2000, brokers="localhost:1", key=key, **SPOILT).part(ALL)
+    made = events(events=2000, **SPOILT)
+    keyed = EventStream(made.settings.model_copy(update={"key": key}), made.simulation, made.catalog, made.model)
+    stream = keyed.part(ALL)
     outgoing = stream.next()
     assert outgoing is not None
     encoded = stream.encode(outgoing)
