@@ -92,7 +92,8 @@ def _resolve(name: str, folder: Path) -> None:
     print(f"getting the jars of {name} with Maven, once", file=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
     goal = ["dependency:unpack-dependencies" if name in UNPACKED else "dependency:copy-dependencies"]
-    goal += ["-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
+    # the notes of what is unpacked belong to the folder: kept elsewhere, they would outlive it, and nothing be unpacked
+    goal += ["-DincludeScope=runtime", f"-DoutputDirectory={folder}", f"-DmarkersDirectory={folder / '.unpacked'}"]
     done = subprocess.run([mvn, "-B", "-q", "-ntp", "-f", str(POM), "-P", name, *goal], capture_output=True, text=True)
     if done.returncode:
         raise ServiceError(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pytest
 from tests.deploy.files import ROOT
 
 MAVEN = """#!/bin/sh
-for word; do case $word in -DoutputDirectory=*) folder=${word#*=};; esac; done
+markers=$CALLS.markers
+for word; do case $word in -DoutputDirectory=*) folder=${word#*=};; -DmarkersDirectory=*) markers=${word#*=};; esac; done
 echo called >> "$CALLS"
+[ -e "$markers/all" ] && exit 0  # nothing is unpacked twice
+mkdir -p "$markers"; touch "$markers/all"
 mkdir -p "$folder"; echo begun > "$folder/a.jar"
 sleep 0.3
 echo whole > "$folder/a.jar"
@@ -54,6 +58,12 @@ def test_jars_are_got_again_once_pom_xml_has_changed(jars: Any, tmp_path: Path) 
     assert n_calls(tmp_path) == 1
     (tmp_path / "pom.xml").write_text("<project>of another version</project>")
     assert (jars.find_jars("kafka") / "a.jar").read_text() == "whole\n"
+    assert n_calls(tmp_path) == 2
+
+
+def test_jars_that_were_removed_are_got_again(jars: Any, tmp_path: Path) -> None:
+    shutil.rmtree(jars.find_jars("registry"))
+    assert (jars.find_jars("registry") / "a.jar").exists()
     assert n_calls(tmp_path) == 2
 
 
