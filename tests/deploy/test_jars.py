@@ -13,7 +13,9 @@ from tests.deploy.files import ROOT
 
 MAVEN = """#!/bin/sh
 markers=$CALLS.markers
-for word; do case $word in -DoutputDirectory=*) folder=${word#*=};; -DmarkersDirectory=*) markers=${word#*=};; esac; done
+for word; do
+  case $word in -DoutputDirectory=*) folder=${word#*=};; -DmarkersDirectory=*) markers=${word#*=};; esac
+done
 echo called >> "$CALLS"
 [ -e "$markers/all" ] && exit 0  # nothing is unpacked twice
 mkdir -p "$markers"; touch "$markers/all"
