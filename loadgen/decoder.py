@@ -7,27 +7,32 @@ A field without a value is left out of a line, unless it is one of a known forma
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.config.names import EncodingName
+from loadgen.config.options import Options
 from loadgen.decode import avro, protobuf
 from loadgen.decode.columns import UTC_MS, Decoded
 from loadgen.decode.framing import CUT_OFF, HEADER_BYTES, NO_SCHEMA, header_lengths, schema_ids
 from loadgen.errors import SchemaMissing
 from loadgen.event import Int64s
 from loadgen.formats import OWN, KnownFormats
-from loadgen.kafka.registry import Registry
-from loadgen.store.table import lines_of
+from loadgen.kafka.options import options_of
+from loadgen.kafka.registry import Registry, RegistrySettings, SchemaKind
+from loadgen.store.table import RAW, lines_of
 
 ASK_AGAIN_S = 10.0
 """An id that a registry does not know may be new, and a replica of the registry behind."""
 NEEDS_REGISTRY = "a schema registry's serializer has written the value; give --schema-registry URL to decode it"
+KINDS: dict[EncodingName, SchemaKind] = {"avro": "AVRO", "protobuf": "PROTOBUF", "jsonschema": "JSON"}
 _OTHER_MESSAGE = "is not the first message of its schema"
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a schema raises that is none."""
@@ -48,6 +53,15 @@ class SchemasNeeded(Exception):
         self.ids, self.first = ids, first
 
 
+def registry_of(url: str | None, option: Options, config: Path | None) -> Registry | None:
+    """The registry that flags name; None where they name none.
+
+    Raises:
+        LoadgenError: see `Registry`.
+    """
+    return None if url is None else Registry(RegistrySettings(url, options_of(option, config)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Schema:
     """How to read values of a schema.
@@ -66,10 +80,15 @@ class _Schema:
 class Schemas:
     """The schemas of a registry, each asked for once; for the threads of a process."""
 
-    def __init__(self, registry: Registry) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, registry: Registry | None, given: Mapping[int, tuple[SchemaKind, str]] | None = None) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            registry: None: there are no more schemas than those given.
+            given: kind and text by id.
+        """
         self._registry = registry
-        self._found: dict[int, _Schema] = {}
+        self._found = {one: _schema(one, kind, text) for one, (kind, text) in (given or {}).items()}
         self._missing: dict[int, float] = {}
 
     def unknown(self, ids: Iterable[int]) -> list[int]:
@@ -84,6 +103,8 @@ class Schemas:
             RegistryError: there is no answer, or the registry refuses.
         """
         try:
+            if self._registry is None:
+                raise SchemaMissing
             found = self._registry.schema(schema_id)
         except SchemaMissing:
             now_s = time.monotonic()
@@ -94,11 +115,15 @@ class Schemas:
 
     def get(self, schema_id: int) -> _Schema:
         """A schema that has been asked for."""
-        return self._found.get(schema_id) or _Schema("", problem=f"the schema registry has no schema {schema_id}")
+        if schema_id in self._found:
+            return self._found[schema_id]
+        problem = NEEDS_REGISTRY if self._registry is None else f"the schema registry has no schema {schema_id}"
+        return _Schema("", problem=problem)
 
     def close(self) -> None:
         """Close the connections to the registry."""
-        self._registry.close()
+        if self._registry is not None:
+            self._registry.close()
 
 
 def _schema(schema_id: int, kind: str, text: str) -> _Schema:
@@ -140,11 +165,12 @@ class DecodedValues(NamedTuple):
     """Values that were decoded.
 
     Attributes:
-        values: lines for those that had a schema, the others as they were; None where there is a fault.
+        values: lines for those that had a schema, the others as they were; None where there is a fault. The sequence
+            that was given, where none had a schema.
         faults: by position: why the value cannot be decoded.
     """
 
-    values: list[bytes | None]
+    values: Sequence[bytes | None]
     faults: dict[int, str]
 
 
@@ -160,6 +186,31 @@ class Decoder:
         """
         self._schemas, self._known = schemas, known
 
+    def ask(self, values: Sequence[bytes | None]) -> None:
+        """Ask for the schemas of these values; waits.
+
+        Raises:
+            RegistryError: there is no answer, or the registry refuses.
+        """
+        try:
+            self._identified(values)
+        except SchemasNeeded as needed:
+            for schema_id in needed.ids:
+                self._schemas.fetch(schema_id)
+
+    def table(self, values: Sequence[bytes | None]) -> pa.Table | None:
+        """The columns of values that are all Avro or Protobuf of the same schema, without a fault; None for others.
+
+        Raises:
+            SchemasNeeded: see `lines`.
+        """
+        array, ids = self._identified(values)
+        if len(ids) == 0 or ids[0] < 0 or bool((ids != ids[0]).any()):
+            return None
+        columns = self._schemas.get(int(ids[0])).columns
+        found = None if columns is None else columns(array)
+        return None if found is None or found.faults or RAW in found.table.column_names else _as_stored(found.table)
+
     def lines(self, values: Sequence[bytes | None]) -> DecodedValues:
         """Decode values of any schemas.
 
@@ -167,6 +218,8 @@ class Decoder:
             SchemasNeeded: some of the schemas have not been asked for.
         """
         array, ids = self._identified(values)
+        if bool((ids == NO_SCHEMA).all()):
+            return DecodedValues(values, {})
         faults, pieces, places = {}, [], []
         for schema_id in np.unique(ids).tolist():
             rows = np.flatnonzero(ids == schema_id)
@@ -209,7 +262,7 @@ class Decoder:
             )  # Arrow 26's binary_slice fails at times
         found = schema.columns(values)
         faults = {int(rows[row]): f"the value, {schema.name}, {fault}" for row, fault in found.faults.items()}
-        return rows[found.rows], lines_of(_as_stored(found.table), self._known), faults
+        return rows[found.rows], lines_of(_as_stored(found.table), self._known, has_raw=False), faults
 
 
 def _as_stored(table: pa.Table) -> pa.Table:

@@ -14,13 +14,12 @@ from secrets import token_hex
 from loadgen.config import ConsumeSettings
 from loadgen.consume.commits import TopicIdentity
 from loadgen.consume.temporary_file import RollingPolicy
-from loadgen.decoder import Schemas
+from loadgen.decoder import Schemas, registry_of
 from loadgen.errors import StoreError, StoreUnreachable
 from loadgen.formats import OWN, KnownFormats, known_formats
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.consumer_options import check_consumer_options, identity_of
 from loadgen.kafka.options import KafkaSettings, options_of
-from loadgen.kafka.registry import Registry, RegistrySettings
 from loadgen.store import Store, open_store
 from loadgen.store.layout import TMP
 
@@ -78,10 +77,10 @@ def prepare(settings: ConsumeSettings, pool: Executor, note: Callable[[str], Non
 
 def _schemas(settings: ConsumeSettings) -> Schemas | None:
     """The schemas of a registry that answers; raises RegistryError where it does not."""
-    if settings.schema_registry is None:
+    registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
+    if registry is None:
         return None
-    options = options_of(settings.registry_option, settings.registry_config)
-    schemas = Schemas(Registry(RegistrySettings(settings.schema_registry, options)))
+    schemas = Schemas(registry)
     schemas.fetch(FIRST_ID)
     return schemas
 

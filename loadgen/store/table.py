@@ -133,8 +133,8 @@ def table_of(lines: list[bytes], known: KnownFormats = OWN) -> pa.Table:
     return table.take(pa.array(np.argsort(order)))
 
 
-def lines_of(table: pa.Table, known: KnownFormats = OWN) -> list[bytes]:
-    """The line of each row, in order: what `table_of` was given.
+def lines_of(table: pa.Table, known: KnownFormats = OWN, *, has_raw: bool = True) -> list[bytes]:
+    """The line of each row, in order: what `table_of` was given; has_raw: whether a column `raw` is texts of records.
 
     A row that no known format has, written by a reader that knew more, gives all that it has.
     """
@@ -144,7 +144,7 @@ def lines_of(table: pa.Table, known: KnownFormats = OWN) -> list[bytes]:
         rows = np.flatnonzero(kinds == kind)
         some = table if len(rows) == len(table) else table.take(pa.array(rows))
         present = frozenset(name for name in some.column_names if some[name][0].is_valid)
-        if RAW in present:
+        if has_raw and RAW in present:
             found = list(map(str.encode, some[RAW].to_pylist()))
         else:
             names = records.order_of(present) or tuple(name for name in some.column_names if name in present)

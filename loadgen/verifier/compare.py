@@ -16,11 +16,13 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from loadgen.errors import ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt64s
-from loadgen.formats import OWN
+from loadgen.formats import OWN, KnownFormats
 from loadgen.kafka.message import MessageSpec
+from loadgen.store.table import lines_of
 from loadgen.verifier.envelope import Addressing, Envelope
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import NO_LISTENER, HashedNames, NameLookup
@@ -87,6 +89,14 @@ class Findings:
         return not any(self.counts[kind] for kind in KINDS)
 
 
+def known_of(promises: list[ManifestSpec]) -> KnownFormats:
+    """The formats of these runs, and loadgen's own."""
+    known = OWN
+    for promise in promises:
+        known = known.with_format(promise.wire_format, f"run {promise.run_id}")
+    return known
+
+
 class Comparison:
     """One comparison of promises with a source."""
 
@@ -110,9 +120,7 @@ class Comparison:
             is_repartitioned: events may be in any partition, since another system has put them there.
         """
         self._promises, self._source, self._names = promises, source, names
-        self._known = OWN
-        for promise in promises:
-            self._known = self._known.with_format(promise.wire_format, f"run {promise.run_id}")
+        self._known = known_of(promises)
         self._show, self._progress = show, progress
         self._timeless = any(promise.timeless for promise in promises)
         keys = {int(promise.key) for promise in promises}
@@ -125,6 +133,7 @@ class Comparison:
         self._is_coarse = isinstance(names, HashedNames)
         self._is_repartitioned, self._has_checked_partitions = is_repartitioned, False
         messages = [MessageSpec.of(promise.settings) for promise in promises]
+        self._has_fields = any(one.fields for one in messages)
         self._has_plain_keys = all(one.has_plain_key for one in messages)
         self._is_split_by_key = not all(one.by_listener for one in messages)
         n_partitions = [None if is_repartitioned else len(promise.progress.ended) for promise in promises]
@@ -179,7 +188,12 @@ class Comparison:
 
     def _has_other_envelope(self, block: SourceBlock, envelope: Envelope, seen: ObservedEvents) -> Bools:
         """Which events have an envelope that none of the runs would have given them: bool[n]."""
-        values = cast(Sequence[bytes], block.content)
+        values: Sequence[bytes] = envelope.values
+        if not isinstance(block.content, pa.Table):
+            values = cast(Sequence[bytes], block.content)
+        elif self._has_fields:
+            values = lines_of(block.content, self._known, has_raw=False)
+            envelope = replace(envelope, values=values)
         found = [one.differs(envelope, values, seen.user_id, seen.time_ms) for one in self._addressings]
         return np.asarray(np.logical_and.reduce(found), np.bool_)
 

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from loadgen.config import RunSettings
-from loadgen.config.names import OWN_SINKS
+from loadgen.config.names import OWN_SINKS, EncodingName
 from loadgen.errors import LoadgenError, ManifestError, UsageError
 from loadgen.event import Int64s
 from loadgen.fingerprint import run_key
@@ -51,6 +51,7 @@ class ManifestSpec:
         from. progress: how far that sink came: which of the planned events may be absent. t0_wall_ms: the schedule's
         zero, ms since 1970; None where the run never started. repeated_possibly: events that the run itself may have
         sent twice. was_killed: the manifest is the last that the run wrote on its way; it was killed, or goes on.
+        schema: id, encoding and text of the schema of its messages in Kafka; None where they are lines.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class ManifestSpec:
     t0_wall_ms: int | None
     repeated_possibly: int
     was_killed: bool = False
+    schema: tuple[int, EncodingName, str] | None = None
 
     @cached_property
     def wire_format(self) -> Format:
@@ -196,10 +198,17 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         t0_wall_ms=record.t0_wall_ms,
         repeated_possibly=record.summary.repeated_possibly,
         was_killed=record.reached is not None,
+        schema=_schema(record),
     )
     if (spec.delivered.count > spec.planned).any():
         raise ValueError("more events delivered than planned")
     return spec
+
+
+def _schema(record: RunRecord) -> tuple[int, EncodingName, str] | None:
+    if record.schema_id is None or record.schema_text is None:
+        return None
+    return record.schema_id, record.encoding, record.schema_text
 
 
 def _with_reached(record: RunRecord, planned: Int64s) -> Int64s:

@@ -140,44 +140,57 @@ class Reader:
             return self.of_lines(block.content)
         if isinstance(block.content, pa.Table):
             return self.of_table(block.content)
-        return self.of_values(block.content, block.keys)
+        return self.of_values(block.content, block.keys, block.raw)
 
     def of_lines(self, data: bytes) -> ObservedEvents:
         """Whole lines, each ending in a newline."""
-        return self._read(data, lambda: data.split(b"\n")[:-1], None)
+        return self._read(data, lambda: data.split(b"\n")[:-1], None, None)
 
-    def of_values(self, values: Sequence[bytes], keys: Keys | None = None) -> ObservedEvents:
-        """Single values, with their Kafka keys where they have some."""
+    def of_values(
+        self, values: Sequence[bytes], keys: Keys | None = None, raw: Sequence[bytes] | None = None
+    ) -> ObservedEvents:
+        """Single values, with their Kafka keys where they have some; raw: see SourceBlock."""
         data = b"\n".join(values) + b"\n"
         has_newlines = data.count(b"\n") > len(values)
-        return self._read(None if has_newlines else data, lambda: values, keys)
+        return self._read(None if has_newlines else data, lambda: values, keys, raw)
 
-    def _read(self, data: bytes | None, values: Callable[[], Sequence[bytes]], keys: Keys | None) -> ObservedEvents:
+    def _read(
+        self,
+        data: bytes | None,
+        values: Callable[[], Sequence[bytes]],
+        keys: Keys | None,
+        raw: Sequence[bytes] | None,
+    ) -> ObservedEvents:
         """What the encoder could have written at once, the others together or one by one."""
         if not data:
-            return self._one_by_one(values(), keys)
+            return self._one_by_one(values(), keys, raw)
         found = hash_canonical(data, self._key, self._known)
         others = found.others.tolist()
         if len(others) * MOST_OTHERS > len(found.hashed.total):
-            return self._by_arrow(data, values, keys)
+            return self._by_arrow(data, values, keys, raw)
         seen = self._identified(found.hashed)
         if others:
             some_keys: Keys | None = None if keys is None else lambda at: keys(others[at])
             some = [data[start:end] for start, end in found.bounds.T.tolist()]
-            seen.put(found.others, self._one_by_one(some, some_keys))
+            some_raw = None if raw is None else [raw[at] for at in others]
+            seen.put(found.others, self._one_by_one(some, some_keys, some_raw))
         return seen
 
-    def _by_arrow(self, data: bytes, values: Callable[[], Sequence[bytes]], keys: Keys | None) -> ObservedEvents:
+    def _by_arrow(
+        self, data: bytes, values: Callable[[], Sequence[bytes]], keys: Keys | None, raw: Sequence[bytes] | None
+    ) -> ObservedEvents:
         """Records that somebody else has written, all at once if they are plain."""
         table = parsed(data, self._known)
         found = None if table is None else hash_columns(table, self._key, self._known)
         if found is None:
-            return self._one_by_one(values(), keys)
+            return self._one_by_one(values(), keys, raw)
         seen = self._identified(found)
-        self._put_shapeless(seen, found.odd, values, keys)
+        self._put_shapeless(seen, found.odd, values if raw is None else lambda: raw, keys)
         return seen
 
-    def _one_by_one(self, values: Sequence[bytes], keys: Keys | None) -> ObservedEvents:
+    def _one_by_one(
+        self, values: Sequence[bytes], keys: Keys | None, raw: Sequence[bytes] | None = None
+    ) -> ObservedEvents:
         """Sort out those that are no records, and read the others at once."""
         plain = [_plain(value, self._known) for value in values]
         is_plain = np.array([text is not None for text in plain], np.bool_)
@@ -190,7 +203,7 @@ class Reader:
                 raise ValueError("records that orjson has written must be plain")
             seen.put(rows, self._identified(found))
             is_plain[rows[found.odd]] = False
-        self._put_shapeless(seen, np.flatnonzero(~is_plain), lambda: values, keys)
+        self._put_shapeless(seen, np.flatnonzero(~is_plain), lambda: values if raw is None else raw, keys)
         return seen
 
     def _put_shapeless(
@@ -202,8 +215,9 @@ class Reader:
             seen.put(rows, self._shapeless([every[row] for row in chosen], some_keys))
 
     def of_table(self, table: pa.Table) -> ObservedEvents:
-        """Rows of a Parquet file of a store, see store/table.py."""
-        known = [name for name in table.column_names if name in self._known.by_name]
+        """Rows of a Parquet file of a store, see store/table.py, or of a topic."""
+        wanted, names = schema(self._known), set(self._known.by_name)
+        known = [one.name for one in table.schema if one.name in names and one.type == wanted.field(one.name).type]
         found = hash_columns(table.select(known), self._key, self._known)
         if found is None:
             raise ValueError("a table of a Parquet file has texts that are not UTF-8")

@@ -26,6 +26,7 @@ class SourceBlock:
         keys: the Kafka key of a single value, by its position in the block.
         places: uint64, of each event; None where `unit` and the order tell.
         envelope: what Kafka has of each event besides its value; None where it is not known.
+        raw: what stands for each event that is no record: its value as it was sent. None: `content` itself.
     """
 
     content: bytes | Sequence[bytes] | pa.Table
@@ -33,6 +34,7 @@ class SourceBlock:
     keys: Callable[[int], bytes | None] | None = None
     places: UInt64s | None = None
     envelope: Envelope | None = None
+    raw: Sequence[bytes] | None = None
 
 
 class EventSource(Protocol):

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import numpy as np
+import pyarrow as pa
 from confluent_kafka import KafkaException, Message
 
+from loadgen.decoder import Decoder
 from loadgen.event import Int64s
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.cloudevents import unwrapped
@@ -25,13 +27,17 @@ from loadgen.verifier.spill import NUMBER_MASK, PLACE_BITS, places_of
 class TopicSource:
     """All partitions of a topic, side by side."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, decoder: Decoder | None = None) -> None:
         """Ask for the topic.
+
+        Args:
+            settings: how to reach it.
+            decoder: of values in the wire format of a schema registry; None: they stay as they are.
 
         Raises:
             SinkError: it cannot be reached, or is not there.
         """
-        self._settings = settings
+        self._settings, self._decoder = settings, decoder
         self._n_partitions = check_topic(settings)
         self._watch = TopicWatch(settings)
         self._watch.look()
@@ -48,7 +54,7 @@ class TopicSource:
             self._n_all = max(1, sum(ends.values()) - sum(starts.values()))
             for messages in reader.read(starts, ends, self._watch):
                 self._n_read += len(messages)
-                block = _block(messages)
+                block = _block(messages, self._decoder)
                 self._note_times(block)
                 yield block
 
@@ -75,10 +81,12 @@ class TopicSource:
             for place in sorted(set(places)):
                 partition, offset = place >> PLACE_BITS, place & NUMBER_MASK
                 read = reader.read_until({partition: offset}, {partition: offset + 1}, time.monotonic() + METADATA_S)
-                found.update(
-                    (place, unwrapped([message.value() or b""])[0]) for messages in read for message in messages
-                )
+                found.update((place, self._text(message.value() or b"")) for messages in read for message in messages)
         return found
+
+    def _text(self, value: bytes) -> bytes:
+        line = None if self._decoder is None else self._decoder.lines([value]).values[0]
+        return unwrapped([value if line is None else line])[0]
 
     def _reader(self) -> TopicReader:
         return TopicReader(self._settings, reader_config(self._settings, "verify"))
@@ -109,10 +117,33 @@ class TopicSource:
             self.notes.append("the topic sets its messages' timestamps itself, so they were not compared")
 
 
-def _block(messages: list[Message]) -> SourceBlock:
+def _block(messages: list[Message], decoder: Decoder | None) -> SourceBlock:
     n = len(messages)
     partitions = np.fromiter(map(Message.partition, messages), np.int64, n)
     places = places_of(partitions, np.fromiter(map(Message.offset, messages), np.int64, n))
-    values = [value or b"" for value in map(Message.value, messages)]
+    sent = [value or b"" for value in map(Message.value, messages)]
+    table, values = _decoded(sent, decoder)
+    content = unwrapped(values)
+    raw = None
+    if values is not sent:
+        raw = [one if one[:1] == b"\0" else event for one, event in zip(sent, content, strict=True)]
     envelope = Envelope.of(messages, partitions, values)
-    return SourceBlock(unwrapped(values), keys=lambda row: messages[row].key(), places=places, envelope=envelope)
+    return SourceBlock(
+        content if table is None else table,
+        keys=lambda row: messages[row].key(),
+        places=places,
+        envelope=envelope,
+        raw=raw,
+    )
+
+
+def _decoded(values: list[bytes], decoder: Decoder | None) -> tuple[pa.Table | None, list[bytes]]:
+    """Values of one schema as a table; else lines, those that cannot be decoded as they are."""
+    if decoder is None:
+        return None, values
+    decoder.ask(values)
+    table = decoder.table(values)
+    lines = values if table is not None else decoder.lines(values).values
+    if lines is values:
+        return table, values
+    return None, [value if line is None else line for value, line in zip(values, lines, strict=True)]

@@ -9,18 +9,22 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loadgen.config import VerifySettings
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import labels
 from loadgen.terminal import Terminal, say_json
-from loadgen.verifier.compare import Comparison, Named
+from loadgen.verifier.compare import Comparison, Named, known_of
 from loadgen.verifier.files import FileSource, files_source, store_source
 from loadgen.verifier.manifest_spec import ManifestSpec, PlaceKind, read_promises
 from loadgen.verifier.names import ListenerNames, NameLookup, names_of
 from loadgen.verifier.regenerator import Regenerator, find_catalog, texts_of
 from loadgen.verifier.report import Shown, VerifyReport, refs
 from loadgen.verifier.source import EventSource
+
+if TYPE_CHECKING:
+    from loadgen.decoder import Decoder
 
 EXIT_PROVED, EXIT_NOT_PROVED = 0, 1
 EVERY_S = 2.0
@@ -61,7 +65,7 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
         LoadgenError: see `main`.
     """
     promises = read_promises(settings.manifests, _place(settings))
-    return compared(promises, _source(settings), settings.show, progress, settings.repartitioned)
+    return compared(promises, _source(settings, promises), settings.show, progress, settings.repartitioned)
 
 
 def compared(
@@ -102,18 +106,30 @@ def _place(settings: VerifySettings) -> PlaceKind:
     return "folder" if any(Path(path).is_dir() for path in settings.files) else "file"
 
 
-def _source(settings: VerifySettings) -> EventSource:
+def _source(settings: VerifySettings, promises: list[ManifestSpec]) -> EventSource:
     if settings.brokers is not None:
         from loadgen.kafka.options import KafkaSettings, options_of
         from loadgen.verifier.topic import TopicSource
 
         options = options_of(settings.kafka_option, settings.kafka_config)
-        return TopicSource(KafkaSettings(settings.brokers, settings.topic, options))
+        return TopicSource(KafkaSettings(settings.brokers, settings.topic, options), _decoder(settings, promises))
     if settings.store is not None:
         from loadgen.store import open_store
 
         return store_source(open_store(settings.store))
     return files_source(settings.files)
+
+
+def _decoder(settings: VerifySettings, promises: list[ManifestSpec]) -> "Decoder | None":
+    """Knows the schemas of the runs and those of a registry; None where there are none."""
+    from loadgen.decoder import KINDS, Decoder, Schemas, registry_of
+
+    registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
+    schemas = [promise.schema for promise in promises if promise.schema is not None]
+    if registry is None and not schemas:
+        return None
+    given = {schema_id: (KINDS[encoding], text) for schema_id, encoding, text in schemas}
+    return Decoder(Schemas(registry, given), known_of(promises))
 
 
 class _Catalogs:

@@ -43,6 +43,9 @@ class VerifySettings(Settings):
     topic: shared.Topic = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
     kafka_config: shared.KafkaConfig = None
+    schema_registry: shared.SchemaRegistry = None
+    registry_option: shared.RegistryOption = Field(default_factory=RegistryOptions)
+    registry_config: shared.RegistryConfig = None
     store: Annotated[
         str | None,
         or_none(names.store),
