@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from loadgen.config import VerifySettings
+from loadgen.decoder import KINDS, Decoder, Schemas, registry_of
+from loadgen.kafka.registry import Registry
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import labels
 from loadgen.terminal import Terminal, say_json
@@ -22,9 +23,6 @@ from loadgen.verifier.names import ListenerNames, NameLookup, names_of
 from loadgen.verifier.regenerator import Regenerator, find_catalog, texts_of
 from loadgen.verifier.report import Shown, VerifyReport, refs
 from loadgen.verifier.source import EventSource
-
-if TYPE_CHECKING:
-    from loadgen.decoder import Decoder
 
 EXIT_PROVED, EXIT_NOT_PROVED = 0, 1
 EVERY_S = 2.0
@@ -65,7 +63,13 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
         LoadgenError: see `main`.
     """
     promises = read_promises(settings.manifests, _place(settings))
-    return compared(promises, _source(settings, promises), settings.show, progress, settings.repartitioned)
+    registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
+    try:
+        source = _source(settings, promises, registry)
+        return compared(promises, source, settings.show, progress, settings.repartitioned)
+    finally:
+        if registry is not None:
+            registry.close()
 
 
 def compared(
@@ -106,13 +110,13 @@ def _place(settings: VerifySettings) -> PlaceKind:
     return "folder" if any(Path(path).is_dir() for path in settings.files) else "file"
 
 
-def _source(settings: VerifySettings, promises: list[ManifestSpec]) -> EventSource:
+def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Registry | None) -> EventSource:
     if settings.brokers is not None:
         from loadgen.kafka.options import KafkaSettings, options_of
         from loadgen.verifier.topic import TopicSource
 
         options = options_of(settings.kafka_option, settings.kafka_config)
-        return TopicSource(KafkaSettings(settings.brokers, settings.topic, options), _decoder(settings, promises))
+        return TopicSource(KafkaSettings(settings.brokers, settings.topic, options), _decoder(promises, registry))
     if settings.store is not None:
         from loadgen.store import open_store
 
@@ -120,11 +124,8 @@ def _source(settings: VerifySettings, promises: list[ManifestSpec]) -> EventSour
     return files_source(settings.files)
 
 
-def _decoder(settings: VerifySettings, promises: list[ManifestSpec]) -> "Decoder | None":
+def _decoder(promises: list[ManifestSpec], registry: Registry | None) -> Decoder | None:
     """Knows the schemas of the runs and those of a registry; None where there are none."""
-    from loadgen.decoder import KINDS, Decoder, Schemas, registry_of
-
-    registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
     schemas = [promise.schema for promise in promises if promise.schema is not None]
     if registry is None and not schemas:
         return None

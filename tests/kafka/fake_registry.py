@@ -33,9 +33,9 @@ class FakeRegistry:
         _, kind, name, *rest = request.path.partition("?")[0].split("/")
         given = json.loads(request.body or b"{}")
         found: Any = {"error_code": 40403, "message": "Schema not found"}
-        if kind == "schemas":
+        if kind == "schemas" and 0 <= int(rest[0]) - FIRST_ID < len(self.schemas):
             found = self.schemas[int(rest[0]) - FIRST_ID][1]
-        elif (name, given) in self.schemas or rest == ["versions"]:
+        elif kind == "subjects" and ((name, given) in self.schemas or rest == ["versions"]):
             if (name, given) not in self.schemas:
                 self.schemas.append((name, given))
             schema_id = FIRST_ID + self.schemas.index((name, given))
