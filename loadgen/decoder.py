@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,7 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a schema raises that is none."""
 _NAMES = {"AVRO": "Avro", "PROTOBUF": "Protobuf"}
 _Columns = Callable[[pa.Array], Decoded]
+T = TypeVar("T")
 
 
 class SchemasNeeded(Exception):
@@ -109,9 +110,14 @@ class Schemas:
         except SchemaMissing:
             now_s = time.monotonic()
             self._missing = {one: until_s for one, until_s in self._missing.items() if until_s > now_s}
-            self._missing[schema_id] = now_s + ASK_AGAIN_S
+            self._missing[schema_id] = now_s + (float("inf") if self._registry is None else ASK_AGAIN_S)
         else:
             self._found[schema_id] = _schema(schema_id, found.schema_type or "AVRO", found.schema_str or "")
+
+    @property
+    def missing(self) -> list[int]:
+        """The ids that were asked for in vain."""
+        return sorted(self._missing)
 
     def get(self, schema_id: int) -> _Schema:
         """A schema that has been asked for."""
@@ -175,7 +181,11 @@ class DecodedValues(NamedTuple):
 
 
 class Decoder:
-    """Decodes the values of messages; for the threads of a process."""
+    """Decodes the values of messages; for the threads of a process.
+
+    Attributes:
+        schemas: of the values.
+    """
 
     def __init__(self, schemas: Schemas, known: KnownFormats = OWN) -> None:
         """Prepare.
@@ -184,19 +194,20 @@ class Decoder:
             schemas: of the values.
             known: formats whose fields may be null.
         """
-        self._schemas, self._known = schemas, known
+        self.schemas, self._known = schemas, known
 
-    def ask(self, values: Sequence[bytes | None]) -> None:
-        """Ask for the schemas of these values; waits.
+    def asking(self, decode: Callable[[Sequence[bytes | None]], T], values: Sequence[bytes | None]) -> T:
+        """What `lines` or `table` gives, after asking for the schemas that are needed; waits.
 
         Raises:
             RegistryError: there is no answer, or the registry refuses.
         """
-        try:
-            self._identified(values)
-        except SchemasNeeded as needed:
-            for schema_id in needed.ids:
-                self._schemas.fetch(schema_id)
+        while True:
+            try:
+                return decode(values)
+            except SchemasNeeded as needed:
+                for schema_id in needed.ids:
+                    self.schemas.fetch(schema_id)
 
     def table(self, values: Sequence[bytes | None]) -> pa.Table | None:
         """The columns of values that are all Avro or Protobuf of the same schema, without a fault; None for others.
@@ -207,7 +218,7 @@ class Decoder:
         array, ids = self._identified(values)
         if len(ids) == 0 or ids[0] < 0 or bool((ids != ids[0]).any()):
             return None
-        columns = self._schemas.get(int(ids[0])).columns
+        columns = self.schemas.get(int(ids[0])).columns
         found = None if columns is None else columns(array)
         return None if found is None or found.faults or RAW in found.table.column_names else _as_stored(found.table)
 
@@ -244,14 +255,14 @@ class Decoder:
         """The values as an array, and the ids of their schemas; raises SchemasNeeded."""
         array = pa.array(values, pa.binary())
         ids = schema_ids(array.fill_null(b"") if array.null_count else array)
-        needed = self._schemas.unknown(one for one in np.unique(ids).tolist() if one >= 0)
+        needed = self.schemas.unknown(one for one in np.unique(ids).tolist() if one >= 0)
         if needed:
             raise SchemasNeeded(needed, int(np.isin(ids, needed).argmax()))
         return array, ids
 
     def _decoded(self, schema_id: int, rows: Int64s, values: pa.Array) -> tuple[Int64s, list[bytes], dict[int, str]]:
         """The rows that are good, their lines, and the faults of the others."""
-        schema = self._schemas.get(schema_id)
+        schema = self.schemas.get(schema_id)
         if schema.problem:
             return rows[:0], [], dict.fromkeys(rows.tolist(), schema.problem)
         if schema.columns is None:

@@ -57,6 +57,7 @@ class TopicSource:
                 block = _block(messages, self._decoder)
                 self._note_times(block)
                 yield block
+        self._note_schemas()
 
     def share(self) -> float:
         """How much of it has been read."""
@@ -85,7 +86,7 @@ class TopicSource:
         return found
 
     def _text(self, value: bytes) -> bytes:
-        line = None if self._decoder is None else self._decoder.lines([value]).values[0]
+        line = None if self._decoder is None else self._decoder.asking(self._decoder.lines, [value]).values[0]
         return unwrapped([value if line is None else line])[0]
 
     def _reader(self) -> TopicReader:
@@ -107,6 +108,15 @@ class TopicSource:
             self.notes.append(
                 f"the topic no longer has its beginning ({shown}{', …' if len(cut) > 5 else ''}): "
                 "events that stood before it count as lost"
+            )
+
+    def _note_schemas(self) -> None:
+        missing = self._decoder.schemas.missing if self._decoder else []
+        if missing:
+            shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+            self.notes.append(
+                f"messages with schemas that are not known (ids {shown}) were compared by their bytes; a registry that "
+                "has them is named by --schema-registry URL"
             )
 
     def _note_times(self, block: SourceBlock) -> None:
@@ -141,9 +151,8 @@ def _decoded(values: list[bytes], decoder: Decoder | None) -> tuple[pa.Table | N
     """Values of one schema as a table; else lines, those that cannot be decoded as they are."""
     if decoder is None:
         return None, values
-    decoder.ask(values)
-    table = decoder.table(values)
-    lines = values if table is not None else decoder.lines(values).values
+    table = decoder.asking(decoder.table, values)
+    lines = values if table is not None else decoder.asking(decoder.lines, values).values
     if lines is values:
         return table, values
     return None, [value if line is None else line for value, line in zip(values, lines, strict=True)]

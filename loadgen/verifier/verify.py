@@ -124,11 +124,9 @@ def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Re
     return files_source(settings.files)
 
 
-def _decoder(promises: list[ManifestSpec], registry: Registry | None) -> Decoder | None:
-    """Knows the schemas of the runs and those of a registry; None where there are none."""
+def _decoder(promises: list[ManifestSpec], registry: Registry | None) -> Decoder:
+    """Knows the schemas of the runs, and those of a registry where there is one."""
     schemas = [promise.schema for promise in promises if promise.schema is not None]
-    if registry is None and not schemas:
-        return None
     given = {schema_id: (KINDS[encoding], text) for schema_id, encoding, text in schemas}
     return Decoder(Schemas(registry, given), known_of(promises))
 
