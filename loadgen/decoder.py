@@ -60,7 +60,13 @@ def registry_of(url: str | None, option: Options, config: Path | None) -> Regist
     Raises:
         LoadgenError: see `Registry`.
     """
-    return None if url is None else Registry(RegistrySettings(url, options_of(option, config)))
+    settings = registry_settings(url, option, config)
+    return None if settings is None else Registry(settings)
+
+
+def registry_settings(url: str | None, option: Options, config: Path | None) -> RegistrySettings | None:
+    """How to reach the registry that flags name; raises UsageError where the file of options is wrong."""
+    return None if url is None else RegistrySettings(url, options_of(option, config))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,12 @@ from loadgen.config import DashboardSettings
 from loadgen.dashboard.aggregates import Aggregates, Latency
 from loadgen.dashboard.reading import CHUNK_BYTES
 from loadgen.dashboard.rows import EventPiece, Normaliser
+from loadgen.decoder import Decoder, Schemas, registry_settings
 from loadgen.errors import LoadgenError, described
 from loadgen.formats import OWN, KnownFormats, known_formats
 from loadgen.kafka.consumer_options import check_consumer_options
 from loadgen.kafka.options import KafkaSettings, options_of
+from loadgen.kafka.registry import Registry, RegistrySettings
 from loadgen.signals import held_back, ignore
 from loadgen.store import open_store
 
@@ -87,6 +89,7 @@ class Origin:
     kafka: KafkaSettings | None = None
     begin: Begin = "recent"
     formats: tuple[str, ...] = ()
+    registry: RegistrySettings | None = None
 
 
 class DashboardFeed:
@@ -176,7 +179,8 @@ def source_of(origin: Origin, known: KnownFormats = OWN) -> "StoredEvents | Topi
     if origin.kafka is not None:
         from loadgen.dashboard.topic import TopicEvents
 
-        return TopicEvents(origin.kafka, origin.begin)
+        decoder = None if origin.registry is None else Decoder(Schemas(Registry(origin.registry)), known)
+        return TopicEvents(origin.kafka, origin.begin, decoder=decoder)
     from loadgen.dashboard.stored import StoredEvents
 
     return StoredEvents(open_store(origin.store or ""), known=known)
@@ -323,7 +327,8 @@ def origin_of(settings: DashboardSettings) -> Origin:
     options = options_of(settings.kafka_option, settings.kafka_config)
     kafka = KafkaSettings(settings.brokers, settings.topic, options, reading=True)
     check_consumer_options(kafka, DASHBOARD_GROUP)
-    return Origin(kafka=kafka, begin=settings.begin, formats=settings.format)
+    registry = registry_settings(settings.schema_registry, settings.registry_option, settings.registry_config)
+    return Origin(kafka=kafka, begin=settings.begin, formats=settings.format, registry=registry)
 
 
 def place_of(settings: DashboardSettings) -> dict[str, str | None]:

@@ -16,7 +16,8 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from loadgen.dashboard.feed import DASHBOARD_GROUP, Begin, SourceState
-from loadgen.errors import SinkError, StoreError, TopicRecreated
+from loadgen.decoder import Decoder
+from loadgen.errors import RegistryError, SinkError, StoreError, TopicRecreated
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.cloudevents import unwrapped
 from loadgen.kafka.consumer_options import consumer_config
@@ -41,8 +42,15 @@ GONE = (KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET)
 class TopicEvents:
     """Reads a topic; `unread`: messages not read yet, as of the brokers' latest answer; None before it."""
 
-    def __init__(self, kafka: KafkaSettings, begin: Begin, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        begin: Begin,
+        clock: Callable[[], float] = time.monotonic,
+        decoder: Decoder | None = None,
+    ) -> None:
         self.state = SourceState()
+        self._decoder = decoder
         self.name = f"topic {kafka.topic} on {kafka.brokers}"
         self._kafka, self._begin, self._clock = kafka, begin, clock
         self._client: TopicReader | None = None
@@ -78,7 +86,7 @@ class TopicEvents:
                 self._look(self._client)
         except TopicRecreated:
             self._give_up(CREATED_AGAIN)
-        except (SinkError, StoreError) as error:
+        except (SinkError, StoreError, RegistryError) as error:
             self._give_up(str(error))
         except (KafkaException, TimeoutError) as error:
             reason = hide_secrets(str(error.args[0] if error.args else error), self._kafka.options)
@@ -137,9 +145,10 @@ class TopicEvents:
         if messages:
             if self._watch is not None:  # else a recreated topic's messages would be counted twice
                 self._watch.confirm(time.monotonic())
+            lines = _lines(messages, self._decoder)
             self._count(messages)
             self._update_state()
-            yield _lines(messages)
+            yield lines
 
     def _count(self, messages: list[Message]) -> None:
         partitions = np.fromiter(map(Message.partition, messages), np.int64, len(messages))
@@ -217,10 +226,11 @@ class TopicEvents:
         self._again_s = self._clock() + AGAIN_S
 
 
-def _lines(messages: list[Message]) -> bytes:
-    """The messages' values, one line each; a value that is null, empty, or has line feeds but is not JSON becomes an
-    unreadable line."""
-    values: Sequence[Any] = unwrapped(list(map(Message.value, messages)))
+def _lines(messages: list[Message], decoder: Decoder | None) -> bytes:
+    """The messages' values, one line each; a value that is null, empty, cannot be decoded, or has line feeds but is not
+    JSON becomes an unreadable line."""
+    sent: Sequence[bytes | None] = list(map(Message.value, messages))
+    values: Sequence[Any] = unwrapped(sent if decoder is None else decoder.asking(decoder.lines, sent).values)
     if None in values:
         values = [b"null" if value is None else value for value in values]
     lines = b"\n".join(values) + b"\n"

@@ -9,16 +9,19 @@ In: settings. Out: the verdict of each target, a picture or a page of the curves
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
 import duckdb
+import pyarrow as pa
 
 from loadgen.analyze.console import note_gaps, progress
 from loadgen.analyze.files import Interval, batches
 from loadgen.analyze.tally import no_room
 from loadgen.config import RealismSettings
 from loadgen.config.settings.shared import DEFAULT_STORE
+from loadgen.decoder import Decoder, Schemas, registry_of
 from loadgen.errors import NotThere
 from loadgen.formats import known_formats
 from loadgen.kafka.options import KafkaSettings, options_of
@@ -29,6 +32,7 @@ from loadgen.realism.observed import ObservedListening, seen_in
 from loadgen.realism.statistics import statistics_of
 from loadgen.realism.targets import Sample, load_targets
 from loadgen.report import may_replace
+from loadgen.store.table import lines_of
 from loadgen.terminal import Terminal, say, say_json
 from loadgen.verifier.topic import TopicSource
 
@@ -100,7 +104,10 @@ def _read_files(settings: RealismSettings, facts: Facts, terminal: Terminal) -> 
 
 def _read_topic(settings: RealismSettings, facts: Facts, terminal: Terminal) -> None:
     options = options_of(settings.kafka_option, settings.kafka_config)
-    source = TopicSource(KafkaSettings(str(settings.brokers), settings.topic, options, reading=True))
-    with progress(terminal, "reading", source.share):
+    registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
+    decoder = Decoder(Schemas(registry), facts.known)
+    source = TopicSource(KafkaSettings(str(settings.brokers), settings.topic, options, reading=True), decoder)
+    with closing(decoder.schemas), progress(terminal, "reading", source.share):
         for block in source.blocks():
-            facts.take(cast(Sequence[bytes], block.content))
+            is_table = isinstance(block.content, pa.Table)
+            facts.take(lines_of(block.content) if is_table else cast(Sequence[bytes], block.content))

@@ -14,11 +14,14 @@ from loadgen.dashboard import topic as topics
 from loadgen.dashboard.feed import Begin
 from loadgen.dashboard.rows import Normaliser
 from loadgen.dashboard.topic import TopicEvents
+from loadgen.decoder import Decoder, Schemas
 from loadgen.errors import TopicMissing
 from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.registry import Registry, RegistrySettings
 from loadgen.kafka.watch import TopicWatch
 from tests.dashboard.reader import expected
 from tests.dashboard.records import some
+from tests.kafka.http_server import serving, with_status
 from tests.mock_cluster import MockCluster
 
 NORMALISER = Normaliser()
@@ -41,8 +44,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 class Watched:
     """What a topic brought."""
 
-    def __init__(self, address: str, begin: Begin = "beginning", topic: str = "t") -> None:
-        self.events = TopicEvents(KafkaSettings(address, topic, reading=True), begin)
+    def __init__(
+        self, address: str, begin: Begin = "beginning", topic: str = "t", decoder: Decoder | None = None
+    ) -> None:
+        self.events = TopicEvents(KafkaSettings(address, topic, reading=True), begin, decoder=decoder)
         self.items: Counter[int] = Counter()
         self.n_unreadable = 0
 
@@ -85,6 +90,26 @@ def test_everything_is_read_once_and_what_comes_after(cluster: MockCluster) -> N
         watched.until(lambda one: one.items == expected(0, 64))
     finally:
         watched.events.close()
+
+
+def test_messages_with_schemas_are_read_and_waited_for_while_the_registry_is_away(cluster: MockCluster) -> None:
+    values = [b"\0\0\0\0\7" + value for value in values_of(0, 9)]
+    produce(cluster.address, *values, *values_of(10, 19), b"\0\0\0\0\10{}", b"\0\0", partition=0)
+    answers = iter([with_status(503, {"error_code": 50301, "message": "away"})] * 3)
+    known = with_status(200, {"schema": "{}", "schemaType": "JSON"})
+    missing = with_status(404, {"error_code": 40403, "message": "not found"})
+    found = lambda request: (known if "/ids/7" in request.path else missing)(request)  # noqa: E731
+    with serving(lambda request: next(answers, found)(request)) as server:
+        registry = Registry(RegistrySettings(server.url))
+        watched = Watched(cluster.address, decoder=Decoder(Schemas(registry)))
+        try:
+            watched.until(lambda one: "away" in one.events.state.reason)
+            assert watched.items == {}
+            watched.until(lambda one: one.items == expected(0, 19) and one.status == "ok")
+            assert watched.n_unreadable == 2
+        finally:
+            watched.events.close()
+            registry.close()
 
 
 def test_messages_that_are_not_read_yet_are_counted_while_that_is_known(

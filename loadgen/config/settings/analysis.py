@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from loadgen.config import names, rules, values
 from loadgen.config.kafka_options import KafkaOptions
+from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import (
@@ -108,6 +109,9 @@ class RealismSettings(Settings):
     topic: shared.Topic = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
     kafka_config: shared.KafkaConfig = None
+    schema_registry: shared.SchemaRegistry = None
+    registry_option: shared.RegistryOption = Field(default_factory=RegistryOptions)
+    registry_config: shared.RegistryConfig = None
     since_ms: shared.Since = None
     until_ms: shared.Until = None
     format: shared.ReadFormats = ()
@@ -195,6 +199,9 @@ class DashboardSettings(Settings):
     topic: shared.Topic = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
     kafka_config: shared.KafkaConfig = None
+    schema_registry: shared.SchemaRegistry = None
+    registry_option: shared.RegistryOption = Field(default_factory=RegistryOptions)
+    registry_config: shared.RegistryConfig = None
     begin: Annotated[
         Literal["recent", "beginning", "end"],
         Flag(
