@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from loadgen.config import RunSettings
-from loadgen.config.names import OWN_SINKS, EncodingName
+from loadgen.config.names import OWN_SINKS
+from loadgen.encode.encodings import RegisteredSchema
 from loadgen.errors import LoadgenError, ManifestError, UsageError
 from loadgen.event import Int64s
 from loadgen.fingerprint import run_key
@@ -50,8 +51,8 @@ class ManifestSpec:
         sequence. delivered: the fingerprint of those that arrived. sink: the name of the ledger that `delivered` is
         from. progress: how far that sink came: which of the planned events may be absent. t0_wall_ms: the schedule's
         zero, ms since 1970; None where the run never started. repeated_possibly: events that the run itself may have
-        sent twice. was_killed: the manifest is the last that the run wrote on its way; it was killed, or goes on.
-        schema: id, encoding and text of the schema of its messages in Kafka; None where they are lines.
+        sent twice. schema: of the messages in Kafka; None where they are JSON without one. was_killed: the manifest is
+        the last that the run wrote on its way; it was killed, or goes on.
     """
 
     path: Path
@@ -66,8 +67,8 @@ class ManifestSpec:
     progress: Progress
     t0_wall_ms: int | None
     repeated_possibly: int
+    schema: RegisteredSchema | None = None
     was_killed: bool = False
-    schema: tuple[int, EncodingName, str] | None = None
 
     @cached_property
     def wire_format(self) -> Format:
@@ -197,18 +198,20 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         progress=progress.progress(),
         t0_wall_ms=record.t0_wall_ms,
         repeated_possibly=record.summary.repeated_possibly,
-        was_killed=record.reached is not None,
         schema=_schema(record),
+        was_killed=record.reached is not None,
     )
     if (spec.delivered.count > spec.planned).any():
         raise ValueError("more events delivered than planned")
     return spec
 
 
-def _schema(record: RunRecord) -> tuple[int, EncodingName, str] | None:
-    if record.schema_id is None or record.schema_text is None:
+def _schema(record: RunRecord) -> RegisteredSchema | None:
+    if record.encoding == "json":
         return None
-    return record.schema_id, record.encoding, record.schema_text
+    if record.schema_id is None or record.schema_text is None:
+        raise ValueError("an encoding without its schema")
+    return RegisteredSchema(record.encoding, record.schema_id, record.subject or "", record.schema_text)
 
 
 def _with_reached(record: RunRecord, planned: Int64s) -> Int64s:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.encode.encoding import Encoding
+from loadgen.encode.text import JSON_LINES
 from loadgen.errors import CatalogError, ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, EventBatch, Int64s, UInt32s, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
@@ -147,7 +149,10 @@ class Regenerator:
         )
         self.promise = promise
         self._format = promise.wire_format
-        self._all = EventStream(settings, simulation, catalog, key=key)
+        encodings: list[Encoding] = [JSON_LINES]
+        if promise.schema is not None and promise.sink == "kafka" and settings.impair.malform:
+            encodings.append(promise.schema.encoding)  # the hash of a broken record is that of its bytes
+        self._all = EventStream(settings, simulation, catalog, key=key, encodings=encodings)
         self._key = key
 
     def events(self, wanted: Owned, names: NameLookup, timeless: bool) -> Iterator[ExpectedEvents]:
@@ -212,7 +217,7 @@ class Regenerator:
             if len(rows):
                 some = outgoing.take(rows)
                 encoded = stream.encode(some)
-                keys = self._keys(some, encoded.hash, timeless)
+                keys = self._keys(some, encoded.for_kafka().hash, timeless)
                 yield self._made(some, ranks[rows], names, encoded.lines, keys, may_be_absent[rows])
 
     def _keys(self, outgoing: OutgoingBatch, hashes: UInt64s, timeless: bool) -> UInt64s:

@@ -127,7 +127,7 @@ def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Re
 def _decoder(promises: list[ManifestSpec], registry: Registry | None) -> Decoder:
     """Knows the schemas of the runs, and those of a registry where there is one."""
     schemas = [promise.schema for promise in promises if promise.schema is not None]
-    given = {schema_id: (KINDS[encoding], text) for schema_id, encoding, text in schemas}
+    given = {schema.id: (KINDS[schema.name], schema.text) for schema in schemas}
     return Decoder(Schemas(registry, given), known_of(promises))
 
 

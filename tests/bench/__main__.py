@@ -16,6 +16,7 @@ from loadgen.kafka.embedded import EmbeddedBroker
 from tests.bench.analyze import analyze
 from tests.bench.consume import consume
 from tests.bench.dashboard import dashboard
+from tests.bench.formats import formats
 from tests.bench.library import library
 from tests.bench.locust import locust
 from tests.bench.measure import (
@@ -125,6 +126,7 @@ SECTIONS: tuple[Callable[[], Iterator[Row]], ...] = (
     stages,
     file_path,
     kafka_path,
+    formats,
     real_broker,
     locust,
     consume,

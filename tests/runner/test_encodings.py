@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from confluent_kafka.serialization import SerializationError
@@ -14,8 +15,13 @@ import loadgen
 from loadgen.config.names import EncodingName
 from loadgen.encode.encodings import schema_text
 from loadgen.errors import LoadgenError, RegistryError, RegistryUnreachable, SchemaMissing, UsageError
+from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.formats import BUILT_IN
+from loadgen.ledger import Fingerprint
 from loadgen.record import read
+from loadgen.verifier.manifest_spec import PlaceKind, read_promises
+from loadgen.verifier.names import HashedNames
+from loadgen.verifier.regenerator import Regenerator, find_catalog
 from tests.encode.confluent import Record, reader_of
 from tests.kafka.fake_registry import FIRST_ID, FakeRegistry, running
 from tests.kafka.http_server import serving, with_status
@@ -25,6 +31,7 @@ from tests.ports import free_port
 from tests.runner.plans import plan_of
 from tests.runner.program import TRACKS, adds_up, start, wait_until
 from tests.sink.topic import n_in_topic, read_topic, without_repeats
+from tests.verifier.runs import verified
 
 ENCODINGS: tuple[EncodingName, ...] = ("avro", "protobuf", "jsonschema")
 WORLD: dict[str, Any] = {"users": 300, "seed": 9, "start": "2026-01-05", "events": 3000, "tracks": int(TRACKS)}
@@ -123,6 +130,20 @@ def test_malformed_events_are_read_by_no_deserializer(
             except (SerializationError, ValueError, EOFError, IndexError, TypeError):
                 n_broken += 1
     assert n_broken == summary["impaired"]["malform"] > 200
+    assert verified(tmp_path / summary["manifest"], brokers=broker.address, topic="t").findings.is_proved
+    places: tuple[PlaceKind, ...] = ("topic", "folder")
+    for place in places:
+        assert_made_again(tmp_path / summary["manifest"], place)
+
+
+def assert_made_again(manifest: Path, place: PlaceKind) -> None:
+    """What the manifest gives is what was delivered there, broken records included."""
+    (spec,) = read_promises([manifest], place)
+    remake, found = Regenerator(spec, find_catalog(spec, lambda *_: None), spec.key), Fingerprint()
+    for made in remake.events(np.ones(N_VIRTUAL_SHARDS, np.bool_), HashedNames(), timeless=False):
+        found.add(made.virtual_shard.astype(np.uint16), made.key)
+    assert spec.sink == {"topic": "kafka", "folder": "files"}[place]
+    assert (found.total == spec.delivered.total).all()
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
