@@ -1,6 +1,8 @@
 """Every field of every event, through Kafka and a real schema registry, as Confluent's deserializers read it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +59,39 @@ def test_confluents_deserializers_read_what_the_same_seed_gives(
     messages = read_topic(broker.brokers, topic)
     with reader_of(encoding, registry.registry_url, manifest["schema_text"], topic) as record_of:
         assert by_name([record_of(value_of(message)) for message in messages]) == events
+
+
+def test_a_topic_of_all_encodings_is_stored_and_proved(broker: Local, registry: Local, tmp_path: Path) -> None:
+    where: dict[str, Any] = {"brokers": broker.brokers, "topic": "mixed"}
+    encodings: dict[EncodingName, str] = {
+        "avro": "topic-record",
+        "protobuf": "topic",
+        "jsonschema": "record",
+        "json": "topic",
+    }
+    runs = [
+        loadgen.run(
+            **{**WORLD, "seed": seed, "events": 5000},
+            **where,
+            format=EVERY_FIELD,
+            create_topic=True,
+            encoding=encoding,
+            schema_registry=None if encoding == "json" else registry.registry_url,
+            subject_name=strategy,
+            rate="max",
+            manifest=tmp_path / f"{encoding}.json",
+        )
+        for seed, (encoding, strategy) in enumerate(encodings.items())
+    ]
+    flags = ["--brokers", broker.brokers, "--topic", "mixed", "--schema-registry", registry.registry_url]
+    for file_format in ("jsonl", "parquet"):
+        store = str(tmp_path / file_format)
+        to = ["--store", store, "--file-format", file_format, "--group", file_format, "--until-idle", "3"]
+        words = [sys.executable, "-m", "loadgen", "consume", *flags, *to, "--metrics-port", "0", "--json"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        manifests = [str(run.manifest) for run in runs]
+        places: list[dict[str, Any]] = [{"store": store}, where]
+        for place in places:
+            report = loadgen.verify(manifests, **place)
+            assert report.proved, report
