@@ -356,17 +356,18 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def environment(given: Mapping[str, str], options: Options) -> dict[str, str]:
+def environment(given: Mapping[str, str], *of_child: Options) -> dict[str, str]:
     """The environment of a child: this process's without settings, which are passed by flags, but with its options.
 
     Args:
-        options: may hold passwords, and so never stand on a command line.
+        of_child: may hold passwords, and so never stand on a command line.
     """
     kept = {name: value for name, value in given.items() if not name.startswith(PREFIX) or name in OTHER_VARIABLES}
-    lines = [f"{name}={value}" for name, value in options.items() if "\n" not in value]
-    if lines:
-        kept[options.prefix.rstrip("_")] = "\n".join(lines)
-    for name, value in options.items():
-        if "\n" in value:  # a key in PEM
-            kept[options.prefix + name.upper().replace(".", "_")] = value
+    for options in of_child:
+        lines = [f"{name}={value}" for name, value in options.items() if "\n" not in value]
+        if lines:
+            kept[options.prefix.rstrip("_")] = "\n".join(lines)
+        for name, value in options.items():
+            if "\n" in value:  # a key in PEM
+                kept[options.prefix + name.upper().replace(".", "_")] = value
     return kept

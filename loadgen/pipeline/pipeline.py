@@ -55,7 +55,7 @@ def producer_words(
     return [
         *("run", "--format", FORMAT, "--users", str(settings.users), "--workers", str(settings.workers)),
         *("--seed", str((settings.seed + incarnation) % 2**64), "--rate", rate, "--tracks", str(settings.tracks)),
-        *(*ends, "--timestamps", times),
+        *(*ends, "--timestamps", times, "--encoding", settings.encoding),
         *_kafka_words(settings, brokers, metrics_port),
         *("--manifest", str(manifest), "--quiet"),
     ]
@@ -76,7 +76,9 @@ def dashboard_words(settings: PipelineSettings, flow: Path) -> list[str]:
 
 def _kafka_words(settings: PipelineSettings, brokers: str, metrics_port: int) -> list[str]:
     words = ["--brokers", brokers, "--topic", settings.topic, "--metrics-port", str(metrics_port)]
-    return words if settings.kafka_config is None else [*words, "--kafka-config", str(settings.kafka_config)]
+    files = {"kafka-config": settings.kafka_config, "registry-config": settings.registry_config}
+    given = {"schema-registry": settings.schema_registry, **files}
+    return [*words, *(word for name, value in given.items() if value for word in (f"--{name}", str(value)))]
 
 
 EXIT_FAILED = 1
@@ -215,7 +217,7 @@ class Pipeline:
         options = self._settings.kafka_option
         if name == "consumer" and self._settings.embedded:
             options = KafkaOptions({**AT_ONCE, **options})
-        return Child(words, self._log(name), environment(os.environ, options))
+        return Child(words, self._log(name), environment(os.environ, options, self._settings.registry_option))
 
     def _manifest_path(self, incarnation: int) -> Path:
         return self._context.folder / f"producer-{incarnation + 1}.json"

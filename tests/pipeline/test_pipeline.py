@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from loadgen.cli.commands import CONSUME, DASHBOARD, RUN
 from loadgen.config import ConsumeSettings, KafkaOptions, PipelineSettings, resolve
 from loadgen.config.layers import environment
@@ -70,3 +72,21 @@ def test_no_kafka_option_stands_on_a_command_line() -> None:
         dashboard_words(settings, Path("flow")),
     )
     assert not any("sesame" in word for line in lines for word in line)
+
+
+def test_encoding_and_registry_reach_the_parts_and_its_options_by_the_environment_only() -> None:
+    secret = {"basic.auth.user.info": "me:sesame"}
+    registry = {"schema_registry": "http://r:8081", "registry_config": "r.properties", "registry_option": secret}
+    settings = PipelineSettings.model_validate({"brokers": "a:1", "encoding": "avro", "duration_min": 1, **registry})
+    words = producer_words(settings, "a:1", 0, 60.0, 1, Path("m")), consumer_words(settings, "a:1", "g", 1)
+    assert not any("sesame" in word for line in words for word in line)
+    produced, consumed = RUN.parse(words[0][1:]).settings, CONSUME.parse(words[1][1:]).settings
+    assert (produced.encoding, produced.schema_registry) == ("avro", "http://r:8081")
+    assert (consumed.schema_registry, consumed.registry_config) == ("http://r:8081", Path("r.properties"))
+    variables = environment({}, KafkaOptions({"log_level": "0"}), settings.registry_option)
+    assert resolve(ConsumeSettings, {"brokers": "a:1"}, variables).settings.registry_option == secret
+
+
+def test_an_encoding_with_a_schema_needs_a_registry() -> None:
+    with pytest.raises(ValueError, match="an encoding with a schema needs a schema registry"):
+        PipelineSettings.model_validate({"brokers": "a:1", "encoding": "avro", "duration_min": 1})

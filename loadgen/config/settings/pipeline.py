@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from loadgen.config import names, values
 from loadgen.config.kafka_options import KafkaOptions
+from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import AROUND, HOW_MUCH, WHERE, Flag, FlagOverride, Settings, or_none
@@ -55,6 +56,12 @@ class PipelineSettings(Settings):
     replication_factor: Annotated[shared.ReplicationFactor, FlagOverride(panel=THROUGH)] = 3
     kafka_option: Annotated[shared.KafkaOption, FlagOverride(panel=THROUGH)] = Field(default_factory=KafkaOptions)
     kafka_config: Annotated[shared.KafkaConfig, FlagOverride(panel=THROUGH)] = None
+    encoding: Annotated[shared.Encoding, FlagOverride(panel=THROUGH)] = "json"
+    schema_registry: Annotated[shared.SchemaRegistry, FlagOverride(panel=THROUGH)] = None
+    registry_option: Annotated[shared.RegistryOption, FlagOverride(panel=THROUGH)] = Field(
+        default_factory=RegistryOptions
+    )
+    registry_config: Annotated[shared.RegistryConfig, FlagOverride(panel=THROUGH)] = None
     group: Annotated[
         str | None,
         or_none(names.group),
@@ -95,6 +102,9 @@ class PipelineSettings(Settings):
         if self.workers > min(self.users, 256):
             rule = f"workers must be 1..{min(self.users, 256)} (no more than users, no more than 256)"
             yield self.problem(rule, "workers users", "lower --workers")
+        if self.encoding != "json" and self.schema_registry is None:
+            step = "add --schema-registry http://HOST:PORT, or --encoding json"
+            yield self.problem("an encoding with a schema needs a schema registry", "encoding schema_registry", step)
         if self.embedded and self.create_topic:
             yield self.problem("create-topic needs a broker", "create_topic brokers", "add --brokers HOST:PORT")
         if self.embedded and self.rate == "max":

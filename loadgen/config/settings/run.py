@@ -11,7 +11,7 @@ from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
 from loadgen.config.kafka_options import KafkaOptions
-from loadgen.config.names import EncodingName, SubjectStrategy
+from loadgen.config.names import SubjectStrategy
 from loadgen.config.registry_options import RegistryOptions
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
@@ -106,14 +106,7 @@ class RunSettings(Settings):
     key_type: shared.KeyType = "text"
     header: shared.Headers = ()
     cloudevents: shared.CloudEvents = None
-    encoding: Annotated[
-        EncodingName,
-        Flag(
-            "encoding json|avro|protobuf|jsonschema",
-            "Of the messages in Kafka; all but json need a schema registry. Files have JSON lines.",
-            WHERE,
-        ),
-    ] = "json"
+    encoding: shared.Encoding = "json"
     schema_registry: Annotated[shared.SchemaRegistry, FlagOverride(panel=WHERE)] = None
     registry_option: Annotated[shared.RegistryOption, FlagOverride(panel=WHERE)] = Field(
         default_factory=RegistryOptions

@@ -95,6 +95,14 @@ RegistryOption = Annotated[
 RegistryConfig = Annotated[
     Path | None, Flag("registry-config FILE", "Properties file (K=V a line) of such options.", WHERE_FROM)
 ]
+Encoding = Annotated[
+    names.EncodingName,
+    Flag(
+        "encoding json|avro|protobuf|jsonschema",
+        "Of the messages in Kafka; all but json need a schema registry. Files have JSON lines.",
+        WHERE,
+    ),
+]
 CreateTopic = Annotated[bool, Flag("create-topic", "Make the topic if it is missing.", WHERE)]
 Partitions = Annotated[
     int,
