@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loadgen.config.names import EncodingName
 from loadgen.config.options import Options
 from loadgen.decode import avro, protobuf
 from loadgen.decode.columns import UTC_MS, Decoded
@@ -32,7 +31,6 @@ from loadgen.store.table import RAW, lines_of
 ASK_AGAIN_S = 10.0
 """An id that a registry does not know may be new, and a replica of the registry behind."""
 NEEDS_REGISTRY = "a schema registry's serializer has written the value; give --schema-registry URL to decode it"
-KINDS: dict[EncodingName, SchemaKind] = {"avro": "AVRO", "protobuf": "PROTOBUF", "jsonschema": "JSON"}
 _OTHER_MESSAGE = "is not the first message of its schema"
 _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a schema raises that is none."""

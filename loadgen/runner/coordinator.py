@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from loadgen import errors
+from loadgen.encode.encodings import RegisteredSchema
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, TopicMissing, TopicRecreated, WorkerDied
 from loadgen.event import Int64s
 from loadgen.kafka.watch import TopicWatch
@@ -100,7 +101,7 @@ class Coordinator:
         output: OutputFile | None = None,
         topic_watch: TopicWatch | None = None,
     ) -> None:
-        self._settings = plan.settings
+        self._settings, self._schema = plan.settings, plan.schema
         self._evaluation = RunEvaluation(plan.settings, team.members, lambda: self.stop("threshold"))
         self._team, self._console = team, console
         self._output = None if output is None else SharedOutput(output, team)
@@ -178,7 +179,7 @@ class Coordinator:
             if self._go is not None:
                 self._team.send_to(member, self._go)
         elif isinstance(message, Samples):
-            self._console.samples(message.lines)
+            self._console.samples(_as_json(message.lines, self._schema))
         elif isinstance(message, Chunk):
             self._write(member, message)
         elif isinstance(message, Snapshot) and message.error:
@@ -308,3 +309,15 @@ class Coordinator:
             t0_wall_ms=self._evaluation.t0_wall_ms or None,
             error=self._error,
         )
+
+
+def _as_json(samples: list[tuple[int, bytes]], schema: RegisteredSchema | None) -> list[tuple[int, bytes]]:
+    """First events as lines of JSON; those that are broken, or are lines already, as they are."""
+    if schema is None:
+        return samples
+    from loadgen.decoder import Decoder, Schemas
+    from loadgen.kafka.registry import KINDS
+
+    decoder = Decoder(Schemas(None, {schema.id: (KINDS[schema.name], schema.text)}))
+    decoded = decoder.lines([line.removesuffix(b"\n") for _, line in samples]).values
+    return [(ts_ms, new or old) for (ts_ms, old), new in zip(samples, decoded, strict=True)]

@@ -16,7 +16,6 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from loadgen.encode.text import JSON_LINES
 from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
 from loadgen.runner.assignment import ShardAssignment, Unthrottled, make_schedule
 from loadgen.runner.messages import (
@@ -160,7 +159,7 @@ class Worker:
         max_lag_s = None if settings.unpaced else settings.max_lag_s
         self._loop = SendLoop(self._batches, outputs, counts, seconds, max_lag_s, self._show_samples)
         self._has_offered_all = False
-        self._samples: list[tuple[int, bytes]] | None = [] if JSON_LINES in encodings else None  # others cannot be read
+        self._samples: list[tuple[int, bytes]] | None = []
         self._schedule: Schedule = Unthrottled()  # until the start is known
         self._next_snapshot_ns = 0
         self._end_ns = NEVER_NS

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from loadgen.config import VerifySettings
-from loadgen.decoder import KINDS, Decoder, Schemas, registry_of
-from loadgen.kafka.registry import Registry
+from loadgen.decoder import Decoder, Schemas, registry_of
+from loadgen.kafka.registry import KINDS, Registry
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import labels
 from loadgen.terminal import Terminal, say_json

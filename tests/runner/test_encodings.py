@@ -80,6 +80,8 @@ def test_confluents_deserializer_reads_every_event_of_a_run(
     code, summary, shown = start(tmp_path, *flags(encoding, registry, broker, "--format", wire_format)).end()
     assert code == 0, shown
     assert f"encoding   {encoding}, schema {FIRST_ID} of t-value" in shown
+    assert "the first 3 events:" in shown
+    assert shown.count('"device": ') == 3, "they are shown as JSON"
     values = [value_of(message) for message in read_topic(broker.address)]
     ((subject, _),) = registry.schemas
     assert subject == "t-value"
