@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from loadgen.event import UInt16s
 from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Fingerprint
 from loadgen.sink import EncodedBatch, kafka
-from loadgen.sink.kafka import KafkaSink, SinkState
+from loadgen.sink.kafka import KafkaSink, SinkState, _values_of
 from loadgen.sink.readback import Doubt
 from tests.sink.fake_producer import FakeProducer
 from tests.sink.lines import N_PAGES, hash_of, make_lines
@@ -459,3 +460,9 @@ def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets() ->
         sink.close()
     assert {partition: doubt.start_offset for partition, doubt in asked.items()} == {0: len(rows_of_0), 1: 80, 2: 0}
     assert sum(len(doubt.ts_ms) for doubt in asked.values()) == 300
+
+
+def test_values_of_any_length_are_cut_out_of_their_lines() -> None:
+    lines = pa.array([b"before\n", b"short\n", b"a value of twenty byte\n", b"\n", b"\n\n"], pa.binary())[1:]
+    assert _values_of(lines, np.array([1, 0, 3, 2])) == [b"a value of twenty byte", b"short", b"\n", b""]
+    assert _values_of(lines, np.array([1])) == [b"a value of twenty byte"]
