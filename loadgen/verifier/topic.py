@@ -6,6 +6,7 @@ In: how to reach the topic. Out: an `EventSource`, whose units are the partition
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,8 @@ from loadgen.kafka.watch import TopicWatch
 from loadgen.verifier.envelope import UNKNOWN, Envelope
 from loadgen.verifier.source import SourceBlock
 from loadgen.verifier.spill import NUMBER_MASK, PLACE_BITS, places_of
+
+_FIRST_BYTE = itemgetter(slice(0, 1))
 
 
 class TopicSource:
@@ -149,7 +152,7 @@ def _block(messages: list[Message], decoder: Decoder | None) -> SourceBlock:
 
 def _decoded(values: list[bytes], decoder: Decoder | None) -> tuple[pa.Table | None, list[bytes]]:
     """Values of one schema as a table; else lines, those that cannot be decoded as they are."""
-    if decoder is None:
+    if decoder is None or b"\0" not in set(map(_FIRST_BYTE, values)):
         return None, values
     table = decoder.asking(decoder.table, values)
     lines = values if table is not None else decoder.asking(decoder.lines, values).values
