@@ -141,7 +141,8 @@ class Cursor:
         """The next float32."""
         found = (self.words(rows) & np.uint64(0xFFFFFFFF)).astype(np.uint32).view(np.float32)
         self.skip(rows, 4, what)
-        return found.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN like any other
+            return found.astype(np.float64)
 
     def spans(self, rows: Rows, lengths: Int64s, what: str) -> tuple[Int64s, Int64s]:
         """Where the next `lengths` bytes begin, and how many there are: none where the record is too short."""

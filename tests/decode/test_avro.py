@@ -118,6 +118,12 @@ def test_a_broken_record_has_a_fault_and_the_others_are_read(
     assert not set(intact) & found.faults.keys()
 
 
+def test_a_signalling_nan_is_a_nan() -> None:
+    values = decoded(TWO % '"float"', [b"\x02\x01\x00\x80\x7f"]).table["b"].to_pylist()
+    assert len(values) == 1
+    assert np.isnan(values[0])
+
+
 TWO = '{"type": "record", "name": "Two", "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": %s}]}'
 
 
