@@ -280,11 +280,11 @@ def test_without_a_schedule_nothing_is_due_while_the_next_events_are_made(monkey
     make, seen = Batches.next, list[Activity]()
 
     def slow(self: Batches, limit_ns: int) -> Any:
-        time.sleep(0.05)
+        time.sleep(0.3)
         return make(self, limit_ns)
 
     monkeypatch.setattr(Batches, "next", slow)
-    monkeypatch.setattr(messages_module, "STUCK_NS", 20_000_000)
+    monkeypatch.setattr(messages_module, "STUCK_NS", 150_000_000)
     monkeypatch.setattr(worker_module, "SNAPSHOT_S", 0.01)
     for message in run(plan_of(users=2000, events=200_000)).messages:
         seen += [message.activity] if isinstance(message, Snapshot) else []
