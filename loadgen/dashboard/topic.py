@@ -138,9 +138,8 @@ class TopicEvents:
 
     def _fetched(self, client: TopicReader) -> Iterator[bytes]:
         messages = client.fetch(FETCH_MESSAGES, FETCH_S)
-        if any(map(Message.error, messages)):
-            for message in messages:
-                self._take_error(client, message)
+        errors = [message for message in messages if message.error() is not None]
+        if errors:
             messages = [message for message in messages if message.error() is None]
         if messages:
             if self._watch is not None:  # else a recreated topic's messages would be counted twice
@@ -149,6 +148,8 @@ class TopicEvents:
             self._count(messages)
             self._update_state()
             yield lines
+        for message in errors:  # after the messages, because what cannot be decoded yet is read again
+            self._take_error(client, message)
 
     def _count(self, messages: list[Message]) -> None:
         partitions = np.fromiter(map(Message.partition, messages), np.int64, len(messages))
