@@ -159,7 +159,7 @@ def _columns(kind: str, text: str) -> _Columns:
     raise ValueError(f"loadgen reads no schemas of the type {kind}")
 
 
-def _protobuf(columns: tuple[protobuf.Column, ...], values: pa.Array) -> Decoded:
+def _protobuf(columns: tuple[protobuf.ProtobufColumn, ...], values: pa.Array) -> Decoded:
     lengths = header_lengths(values)
     is_other = lengths == NO_SCHEMA
     if not is_other.any():
@@ -270,11 +270,8 @@ class Decoder:
         if schema.problem:
             return rows[:0], [], dict.fromkeys(rows.tolist(), schema.problem)
         if schema.columns is None:
-            return (
-                rows,
-                [value[HEADER_BYTES:] for value in values.to_pylist()],
-                {},
-            )  # Arrow 26's binary_slice fails at times
+            # a loop, because binary_slice of Arrow 26 fails at times
+            return rows, [value[HEADER_BYTES:] for value in values.to_pylist()], {}
         found = schema.columns(values)
         faults = {int(rows[row]): f"the value, {schema.name}, {fault}" for row, fault in found.faults.items()}
         return rows[found.rows], lines_of(_as_stored(found.table), self._known, has_raw=False), faults

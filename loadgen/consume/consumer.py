@@ -239,7 +239,7 @@ class Consumer:
             while self._stop.signal is None:
                 if self._topic_watch and self._topic_watch.error:
                     raise self._topic_watch.error
-                if self._client.is_stranded:
+                if self._client.has_no_brokers:
                     self._note("librdkafka has lost all brokers for good; joining the group again")
                     self._on_lost(self._client.reset())
                     self._join()

@@ -79,7 +79,7 @@ class TopicEvents:
             if self._client is None and now_s >= self._again_s:
                 self._again_s = now_s + AGAIN_S
                 self._connect()
-            if self._client is not None and self._client.is_stranded:
+            if self._client is not None and self._client.has_no_brokers:
                 self._give_up("librdkafka has lost all brokers for good; connecting again")
             if self._client is not None:
                 yield from self._fetched(self._client)

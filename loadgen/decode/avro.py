@@ -31,7 +31,7 @@ _SPANS = {"string", "bytes", "fixed"}
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class AvroColumn:
     """A field of a writer's schema.
 
     Attributes:
@@ -50,7 +50,7 @@ class Column:
     branches: tuple[str, ...] = ()
 
 
-def columns_of(schema: str) -> tuple[Column, ...]:
+def columns_of(schema: str) -> tuple[AvroColumn, ...]:
     """The fields of a schema.
 
     Args:
@@ -66,7 +66,7 @@ def columns_of(schema: str) -> tuple[Column, ...]:
     return tuple(_column(field["name"], field["type"], named) for field in found["fields"])
 
 
-def _column(name: str, of_type: Any, named: dict[str, dict[str, Any]]) -> Column:
+def _column(name: str, of_type: Any, named: dict[str, dict[str, Any]]) -> AvroColumn:
     branches = of_type if isinstance(of_type, list) else []
     values = [one for one in branches or [of_type] if one != "null"]
     if len(values) > 1:
@@ -80,10 +80,10 @@ def _column(name: str, of_type: Any, named: dict[str, dict[str, Any]]) -> Column
         raise ValueError(f"field {name} must have a single value, got the type {kind}")
     time = _TIMES.get(found.get("logicalType", "")) if kind == "long" else None
     order = tuple("null" if one == "null" else kind for one in branches)
-    return Column(name, kind, time, tuple(found.get("symbols", ())), found.get("size", 0), order)
+    return AvroColumn(name, kind, time, tuple(found.get("symbols", ())), found.get("size", 0), order)
 
 
-def decode(records: pa.Array, columns: tuple[Column, ...], skip: int | Int64s = 0) -> Decoded:
+def decode(records: pa.Array, columns: tuple[AvroColumn, ...], skip: int | Int64s = 0) -> Decoded:
     """Decode records.
 
     Args:
@@ -97,7 +97,7 @@ def decode(records: pa.Array, columns: tuple[Column, ...], skip: int | Int64s = 
     return Decoded.of(found, cursor)
 
 
-def _read(cursor: Cursor, column: Column) -> pa.Array:
+def _read(cursor: Cursor, column: AvroColumn) -> pa.Array:
     n, rows = len(cursor.at), _rows_with_value(cursor, column)
     if column.type == "null":
         return pa.nulls(n)
@@ -112,7 +112,7 @@ def _read(cursor: Cursor, column: Column) -> pa.Array:
     return _typed(cursor, column, values, is_there)
 
 
-def _rows_with_value(cursor: Cursor, column: Column) -> Rows:
+def _rows_with_value(cursor: Cursor, column: AvroColumn) -> Rows:
     """The records whose union has a value, not null."""
     if not column.branches:
         return ALL
@@ -123,13 +123,13 @@ def _rows_with_value(cursor: Cursor, column: Column) -> Rows:
     return rows_where(values[np.where(is_wrong, 0, branch)] & ~is_wrong)
 
 
-def _lengths(cursor: Cursor, column: Column, rows: Rows) -> Int64s:
+def _lengths(cursor: Cursor, column: AvroColumn, rows: Rows) -> Int64s:
     if column.type == "fixed":
         return np.full(len(cursor.at[rows]), column.size)
     return cursor.integers(rows, column.name)
 
 
-def _typed(cursor: Cursor, column: Column, values: npt.NDArray[Any], is_there: Bools) -> pa.Array:
+def _typed(cursor: Cursor, column: AvroColumn, values: npt.NDArray[Any], is_there: Bools) -> pa.Array:
     mask = None if is_there.all() else ~is_there
     if column.time is not None:
         return pa.array(values, mask=mask).cast(column.time)

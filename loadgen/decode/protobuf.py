@@ -31,7 +31,7 @@ _FIELD = re.compile(r"(optional\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*(?:\[[^\]]*\]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ProtobufColumn:
     """A field of a message: its name, its type in .proto, its number, and whether it is null where it is not there."""
 
     name: str
@@ -45,7 +45,7 @@ class Column:
         return self.number << 3 | _WIRE_TYPES[self.type]
 
 
-def columns_of(schema: str) -> tuple[Column, ...]:
+def columns_of(schema: str) -> tuple[ProtobufColumn, ...]:
     """The fields of the first message of a .proto text.
 
     Raises:
@@ -58,17 +58,17 @@ def columns_of(schema: str) -> tuple[Column, ...]:
     return tuple(_column(one) for one in statements if one and not one.startswith(("reserved", "option ")))
 
 
-def _column(statement: str) -> Column:
+def _column(statement: str) -> ProtobufColumn:
     found = _FIELD.fullmatch(statement)
     if found is None or found[2] not in _WIRE_TYPES:
         raise ValueError(f"a field of a Protobuf schema of events must have a single value, got {statement!r}")
-    return Column(found[3], found[2], int(found[4]), bool(found[1]))
+    return ProtobufColumn(found[3], found[2], int(found[4]), bool(found[1]))
 
 
 class _Filled:
     """The values of a column, filled in as they are found."""
 
-    def __init__(self, column: Column, n: int) -> None:
+    def __init__(self, column: ProtobufColumn, n: int) -> None:
         self.column = column
         self.values: npt.NDArray[Any] = np.zeros(n, np.float64 if column.type in ("double", "float") else np.int64)
         self.lengths = np.zeros(n, np.int64)
@@ -94,7 +94,7 @@ class _Filled:
         return pa.array(values, mask=None if is_there.all() else ~is_there)
 
 
-def decode(records: pa.Array, columns: tuple[Column, ...], skip: int | Int64s = 0) -> Decoded:
+def decode(records: pa.Array, columns: tuple[ProtobufColumn, ...], skip: int | Int64s = 0) -> Decoded:
     """Decode messages.
 
     Args:

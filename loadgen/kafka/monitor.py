@@ -49,8 +49,8 @@ class Monitor:
         texts: the last text of each error code so far (KafkaError.code()).
         fatal: the error after which the client will deliver nothing more; None while all is well.
         logger: give it to the client, so that log lines come here and not to stderr.
-        is_stranded: the client knows of no broker any more, so it never connects again: where brokers are shut down in
-            good order, the last one may answer that there is none (librdkafka's issue 5301).
+        has_no_brokers: the client knows of no broker any more, so it never connects again: where brokers are shut down
+            in good order, the last one may answer that there is none (librdkafka's issue 5301).
     """
 
     def __init__(self, options: dict[str, str]) -> None:
@@ -65,7 +65,7 @@ class Monitor:
         self._n_without_brokers = 0
 
     @property
-    def is_stranded(self) -> bool:
+    def has_no_brokers(self) -> bool:
         """See above; two statistics in a row must say so, because a new client has no brokers for a moment."""
         return self._n_without_brokers >= N_TO_BELIEVE
 

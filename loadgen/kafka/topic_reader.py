@@ -111,9 +111,9 @@ class TopicReader:
         return AdminClient(config, logger=self.monitor.logger)
 
     @property
-    def is_stranded(self) -> bool:
+    def has_no_brokers(self) -> bool:
         """Whether it will never connect again; see `Monitor`."""
-        return self.monitor.is_stranded
+        return self.monitor.has_no_brokers
 
     def fetch(self, n_messages: int, timeout_s: float) -> list[Message]:
         """Messages and errors; returns when there are n_messages, or after the time. Raises KafkaException."""
@@ -250,7 +250,7 @@ class TopicReader:
         try:
             return list_offsets(self._admin, self._of(partitions), which, timeout_s, self._isolation)
         except KafkaException:
-            # librdkafka 2.16 goes on asking with the leader epoch it knows ("fenced"), and may be stranded, too
+            # librdkafka 2.16 goes on asking with the leader epoch it knows ("fenced"); it may have no brokers, too
             self._admin = self._new_admin()
             raise
 

@@ -267,7 +267,7 @@ class KafkaSink:
         if self._error:
             self._enter(SinkState.BROKEN)
             return
-        if self._monitor.is_stranded:
+        if self._monitor.has_no_brokers:
             self._replace_producer()
         if self.state is SinkState.RECONNECTING:
             self._catch_up()

@@ -211,13 +211,13 @@ def test_a_client_that_has_lost_all_brokers_for_good_is_replaced_and_nothing_is_
     watched = Watched(cluster.address)
     try:
         watched.until(lambda one: one.items == expected(0, 9) and one.status == "ok")
-        stranded = watched.events._client
-        assert stranded is not None
+        former = watched.events._client
+        assert former is not None
         for _ in range(2):
-            stranded.monitor.callbacks()["stats_cb"]('{"msg_cnt": 0, "brokers": {}}')
+            former.monitor.callbacks()["stats_cb"]('{"msg_cnt": 0, "brokers": {}}')
         watched.until(lambda one: one.status == "stale")
         watched.until(lambda one: one.status == "ok")
-        assert watched.events._client is not stranded
+        assert watched.events._client is not former
         produce(cluster.address, *values_of(10, 19))
         watched.until(lambda one: one.items == expected(0, 19))
     finally:

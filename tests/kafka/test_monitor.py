@@ -94,14 +94,14 @@ def test_of_a_few_round_trips_the_longest_counts_however_much_longer_it_is() -> 
 def test_a_client_is_stranded_once_it_has_known_of_no_broker_twice() -> None:
     monitor, role = Monitor({}), broker(IDLE, source="logical")
     tell(monitor, broker(IDLE, state="DOWN"), role)
-    assert (monitor.stats.n_connected, monitor.is_stranded) == (0, False)
+    assert (monitor.stats.n_connected, monitor.has_no_brokers) == (0, False)
     tell(monitor, role)
-    assert not monitor.is_stranded, "a client that begins anew has no broker for a moment"
+    assert not monitor.has_no_brokers, "a client that begins anew has no broker for a moment"
     tell(monitor, broker(IDLE, source="configured"), role)
     tell(monitor, role)
-    assert not monitor.is_stranded
+    assert not monitor.has_no_brokers
     tell(monitor, role)
-    assert monitor.is_stranded
+    assert monitor.has_no_brokers
 
 
 def test_nothing_is_printed_and_the_round_trip_is_measured(capfd: pytest.CaptureFixture[str]) -> None:
