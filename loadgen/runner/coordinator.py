@@ -101,7 +101,7 @@ class Coordinator:
         output: OutputFile | None = None,
         topic_watch: TopicWatch | None = None,
     ) -> None:
-        self._settings, self._schema = plan.settings, plan.schema
+        self._plan = plan
         self._evaluation = RunEvaluation(plan.settings, team.members, lambda: self.stop("threshold"))
         self._team, self._console = team, console
         self._output = None if output is None else SharedOutput(output, team)
@@ -179,7 +179,7 @@ class Coordinator:
             if self._go is not None:
                 self._team.send_to(member, self._go)
         elif isinstance(message, Samples):
-            self._console.samples(_as_json(message.lines, self._schema))
+            self._console.samples(_as_json(message.lines, self._plan.schema))
         elif isinstance(message, Chunk):
             self._write(member, message)
         elif isinstance(message, Snapshot) and message.error:
@@ -193,7 +193,7 @@ class Coordinator:
 
     def _keep_time(self) -> None:
         """End the run when its time is up, and kill what does not end."""
-        duration_s = self._settings.duration_s
+        duration_s = self._plan.settings.duration_s
         if self._signals and not self._is_stopping:
             self._is_stopping = True
             self._console.note("stopping: waiting for events in flight; once more ends at once")
@@ -210,7 +210,7 @@ class Coordinator:
         self._reason = reason
         self._stopped_s = self._elapsed_s() if self._go and self._stopped_s is None else self._stopped_s
         is_hopeless = self._error and (self._output or isinstance(self._error, (TopicMissing, TopicRecreated)))
-        timeout_s = 0.0 if is_hopeless else self._settings.drain_timeout_s
+        timeout_s = 0.0 if is_hopeless else self._plan.settings.drain_timeout_s
         self._team.send(Drain(timeout_s))
         self._kill_at_s = time.monotonic() + timeout_s + GRACE_S
 
@@ -231,7 +231,7 @@ class Coordinator:
             member.finalize()
             return
         try:
-            if self._settings.on_worker_death == "fail":
+            if self._plan.settings.on_worker_death == "fail":
                 raise WorkerDied(f"worker {member.index} died; --on-worker-death restart would have gone on")
             self._team.restart(member)
             self._console.note(f"worker {member.index} died; its successor goes on from its last report")
@@ -256,21 +256,21 @@ class Coordinator:
     def _ended_by(self) -> str:
         """Why the run ended: a signal ends early what had an end of its own, and had not reached it."""
         number = number_in(self._reason)
-        if number is None or self._settings.goes_on:
+        if number is None or self._plan.settings.goes_on:
             return self._reason
         return "" if self._team.offered_all else reason_of(number, is_early=True)
 
     def _cut_short(self, reason: str, totals: Totals) -> str:
         """See `Verdict.cut_short`."""
-        is_done = self._settings.goes_on and number_in(reason) is not None
+        is_done = self._plan.settings.goes_on and number_in(reason) is not None
         if reason in ("", "running", "duration") or self._team.offered_all or is_done:
             return ""
         stopped_s = self._elapsed_s() if self._go and self._stopped_s is None else self._stopped_s
-        return cut_short(self._settings, reason, stopped_s, totals.primary_sink.planned, totals.simulated_ms)
+        return cut_short(self._plan.settings, reason, stopped_s, totals.primary_sink.planned, totals.simulated_ms)
 
     def _limit_reached(self, elapsed_s: float) -> str:
         """Which of the limits that were asked for has ended the run."""
-        settings = self._settings
+        settings = self._plan.settings
         if settings.duration_s is not None and elapsed_s >= settings.duration_s:
             return "duration"
         return "events" if settings.events is not None else "end"

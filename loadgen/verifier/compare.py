@@ -23,7 +23,7 @@ from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt64s
 from loadgen.formats import OWN, KnownFormats
 from loadgen.kafka.message import MessageSpec
 from loadgen.store.table import lines_of
-from loadgen.verifier.envelope import Addressing, Envelope
+from loadgen.verifier.envelope import Envelope, MessageRules
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import NO_LISTENER, HashedNames, NameLookup
 from loadgen.verifier.observed import ObservedEvents, Reader
@@ -131,15 +131,10 @@ class Comparison:
             )
         self.key, self._has_one_key = np.uint64(min(keys, default=0)), len(keys) <= 1
         self._is_coarse = isinstance(names, HashedNames)
-        self._is_repartitioned, self._has_checked_partitions = is_repartitioned, False
         messages = [MessageSpec.of(promise.settings) for promise in promises]
-        self._has_fields = any(one.fields for one in messages)
-        self._has_plain_keys = all(one.has_plain_key for one in messages)
-        self._is_split_by_key = not all(one.by_listener for one in messages)
-        n_partitions = [None if is_repartitioned else len(promise.progress.ended) for promise in promises]
-        self._addressings = {
-            Addressing(n, one, by_user_id=not self._is_coarse) for n, one in zip(n_partitions, messages, strict=True)
-        }
+        n_partitions = [len(promise.progress.ended) for promise in promises]
+        self._rules = MessageRules.of(messages, n_partitions, is_repartitioned, by_user_id=not self._is_coarse)
+        self._has_checked_partitions = False
         self._counts, self._totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
         self._findings = Findings(n_expected=sum(int(promise.delivered.count.sum()) for promise in promises))
 
@@ -156,7 +151,7 @@ class Comparison:
             self._read(found)
             groups, differs = self._source.groups(), self._differing()
             self._findings.n_split = self._n_split(found)
-            self._findings.may_be_split = self._is_repartitioned
+            self._findings.may_be_split = self._rules.is_repartitioned
             wanted = differs | self._in_doubt(found, differs, groups)
             if wanted.any():
                 remakes = [remake(promise) for promise in self._promises]
@@ -170,9 +165,9 @@ class Comparison:
         reader = Reader(self._names, self._timeless, self.key, self._known)
         n_before: Counter[int] = Counter()
         for block in self._source.blocks():
-            seen = reader.of_block(block if self._has_plain_keys else replace(block, keys=None))
+            seen = reader.of_block(block if self._rules.has_plain_keys else replace(block, keys=None))
             if block.envelope is not None:
-                self._has_checked_partitions = not self._is_repartitioned
+                self._has_checked_partitions = not self._rules.is_repartitioned
                 seen.alter(self._has_other_envelope(block, block.envelope, seen))
             bucket = np.where(seen.user_id == NO_LISTENER, NOWHERE, seen.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
             self._counts += np.bincount(bucket, minlength=N_BUCKETS)
@@ -191,16 +186,15 @@ class Comparison:
         values: Sequence[bytes] = envelope.values
         if not isinstance(block.content, pa.Table):
             values = cast(Sequence[bytes], block.content)
-        elif self._has_fields:
+        elif self._rules.needs_records:
             values = lines_of(block.content, self._known, has_raw=False)
             envelope = replace(envelope, values=values)
-        found = [one.differs(envelope, values, seen.user_id, seen.time_ms) for one in self._addressings]
-        return np.asarray(np.logical_and.reduce(found), np.bool_)
+        return self._rules.differs(envelope, values, seen.user_id, seen.time_ms)
 
     def _n_split(self, spill: Spill) -> int:
         """Listeners whose events are in more than one Kafka partition: their order cannot be told."""
         topic, partition = self._source.partitions()
-        if self._has_checked_partitions or self._is_split_by_key or len(np.unique(partition[partition >= 0])) < 2:
+        if self._has_checked_partitions or self._rules.is_split_by_key or len(np.unique(partition[partition >= 0])) < 2:
             return 0
         n_topics, n_partitions, n_split = int(topic.max()) + 1, int(partition.max()) + 1, 0
         for bucket in range(N_VIRTUAL_SHARDS):

@@ -159,6 +159,44 @@ class Addressing:
         return others & fields.is_known if fields else others
 
 
+@dataclass(frozen=True, slots=True)
+class MessageRules:
+    """How some runs sent their events.
+
+    Attributes:
+        addressings: of the runs, each way once.
+        is_repartitioned: events may be in any partition, since another system has put them there.
+        needs_records: whether the records of the values are needed to know what the messages were.
+        has_plain_keys: whether each key is the digits of its listener's id.
+        is_split_by_key: whether the events of a listener are in several partitions because their keys differ.
+    """
+
+    addressings: frozenset[Addressing]
+    is_repartitioned: bool
+    needs_records: bool
+    has_plain_keys: bool
+    is_split_by_key: bool
+
+    @classmethod
+    def of(
+        cls, messages: Sequence[MessageSpec], n_partitions: Sequence[int], is_repartitioned: bool, by_user_id: bool
+    ) -> "MessageRules":
+        """Of runs with these keys and headers, to topics of so many partitions; by_user_id: see Addressing."""
+        each = zip([None if is_repartitioned else n for n in n_partitions], messages, strict=True)
+        return cls(
+            frozenset(Addressing(n, one, by_user_id) for n, one in each),
+            is_repartitioned,
+            any(one.fields for one in messages),
+            all(one.has_plain_key for one in messages),
+            not all(one.by_listener for one in messages),
+        )
+
+    def differs(self, envelope: Envelope, values: Sequence[bytes], user_id: Int64s, time_ms: Int64s) -> Bools:
+        """Which events have an envelope that none of the runs would have given them: bool[n]; see Addressing."""
+        found = [one.differs(envelope, values, user_id, time_ms) for one in self.addressings]
+        return np.asarray(np.logical_and.reduce(found), np.bool_)
+
+
 def _are_other(found: Sequence[bytes], expected: Sequence[bytes]) -> Bools:
     return np.array([one != other for one, other in zip(found, expected, strict=True)], np.bool_)
 
