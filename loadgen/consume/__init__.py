@@ -115,9 +115,10 @@ def _consumer(
 ) -> "Consumer":
     from loadgen.consume.client import Client, ErrorClassifier
     from loadgen.consume.consumer import Consumer, EndOffsets, Limits
-    from loadgen.consume.partition import Partition, Policy, SchemaRequests
+    from loadgen.consume.partition import Partition, Policy
     from loadgen.consume.partition_writer import Budget, PartitionWriter, WriterContext
     from loadgen.consume.prepare import rolling_policy
+    from loadgen.consume.waiting import SchemaRequests
     from loadgen.decoder import Decoder
     from loadgen.kafka.consumer_options import begin_of, session_s
 

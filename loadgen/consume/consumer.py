@@ -337,7 +337,7 @@ class Consumer:
     def _publish_all(self, partitions: list[Partition], timeout_s: float) -> str:
         """Publish what is read of these; returns what stood in the way, in words."""
         deadline_s, problem = time.monotonic() + timeout_s, ""
-        waiting = [partition for partition in partitions if partition.phase is PartitionPhase.READING]
+        waiting = [partition for partition in partitions if partition.is_open]
         for partition in waiting:
             partition.writer.publish_now()
         while waiting and time.monotonic() < deadline_s:

@@ -4,10 +4,11 @@ In: messages, ticks. Out: what its writer publishes. Nothing here waits: recover
 writer is recovered and reading goes on from what the store says, as often as necessary.
 
     RECOVERING → READING → (the store failed, or another writer has it) WAITING → RECOVERING …
+                 READING → (a value has a schema that is not known yet) ASKING → READING
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -18,12 +19,11 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from loadgen.consume.client import Client
 from loadgen.consume.partition_writer import PartitionWriter
 from loadgen.consume.records import judge
-from loadgen.decoder import Decoder, Schemas, SchemasNeeded
-from loadgen.errors import OffsetGone, StoreError
+from loadgen.consume.waiting import Backoff, SchemaRequests, SchemaWait
+from loadgen.decoder import SchemasNeeded
+from loadgen.errors import OffsetGone, RegistryError, StoreError
 from loadgen.kafka.consumer_options import Begin
 
-FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 30.0
 N_ASKS = 10
 ASK_AGAIN_S = 0.5
 """A new leader may for a moment know less of a partition than what was read from the old one."""
@@ -34,6 +34,7 @@ class PartitionPhase(Enum):
 
     RECOVERING = auto()
     READING = auto()
+    ASKING = auto()
     WAITING = auto()
 
 
@@ -70,51 +71,7 @@ class Policy:
     day: Callable[[], int | None]
     note: Callable[[str], None]
     trouble: Callable[[int, str], None]
-    schemas: "SchemaRequests | None" = None
-
-
-class SchemaRequests:
-    """Asks for schemas in the background, for all partitions together.
-
-    Attributes:
-        decoder: of values that have these schemas.
-    """
-
-    def __init__(self, schemas: Schemas, decoder: Decoder, pool: Executor) -> None:
-        """Nothing is asked yet."""
-        self.decoder = decoder
-        self._schemas, self._pool = schemas, pool
-        self._asked: dict[int, Future[None]] = {}
-
-    def ask(self, ids: Iterable[int]) -> list[Future[None]]:
-        """The answers for these schemas, which may raise RegistryError; each is asked for once at a time."""
-        open_ones = {one: answer for one, answer in self._asked.items() if not answer.done()}
-        self._asked = open_ones | {
-            one: self._pool.submit(self._schemas.fetch, one) for one in set(ids) - set(open_ones)
-        }
-        return [self._asked[one] for one in ids]
-
-
-class Backoff:
-    """How long to wait before the next attempt: twice as long after each failure in a row."""
-
-    def __init__(self) -> None:
-        """No failure yet."""
-        self._delay_s, self._retry_at_s = FIRST_DELAY_S, 0.0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it is time for the next attempt."""
-        return time.monotonic() >= self._retry_at_s
-
-    def fail(self) -> None:
-        """Wait from now on."""
-        self._retry_at_s = time.monotonic() + self._delay_s
-        self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
-
-    def succeed(self) -> None:
-        """Let the next failure be the first one."""
-        self._delay_s = FIRST_DELAY_S
+    schemas: SchemaRequests | None = None
 
 
 class Partition:
@@ -138,15 +95,14 @@ class Partition:
         self.latest_ms = -1
         self._client, self._pool, self._policy = client, pool, policy
         self._paused = False
-        self._backoff, self._schema_backoff = Backoff(), Backoff()
+        self._backoff = Backoff()
+        self._schemas = None if policy.schemas is None else SchemaWait(policy.schemas)
         self._n_published = 0
         self.recover()
 
     def recover(self) -> None:
         """Find out from the store where to go on; what is not published is dropped."""
         self.phase = PartitionPhase.RECOVERING
-        self._needed: list[int] = []
-        self._answers: list[Future[None]] = []
         self._job: Future[Start] = self._pool.submit(self._find_start)
 
     def turn(self, now_s: float) -> None:
@@ -163,8 +119,8 @@ class Partition:
                 self.recover()
         else:
             self._publish(now_s)
-            if self._needed:
-                self._look_for_schemas()
+            if self.phase is PartitionPhase.ASKING and self._schemas is not None:
+                self._read_on_with(self._schemas)
 
     def take(self, messages: Sequence[Message]) -> int:
         """Pass messages (no errors, in order) on to the writer; returns how many bytes their values have.
@@ -172,19 +128,21 @@ class Partition:
         Messages that are stored already are skipped, and all of them unless the partition is being read. Where one has
         a schema that must be asked for, reading stops in front of it until there is an answer.
         """
-        if self.phase is not PartitionPhase.READING or self._needed:
+        if self.phase is not PartitionPhase.READING:
             return 0
         position = self.writer.position or 0
         if messages and (messages[0].offset() or 0) < position:
             messages = [message for message in messages if (message.offset() or 0) >= position]
         if not messages:
             return 0
-        schemas = self._policy.schemas
+        schemas = self._schemas
         try:
             records, latest_ms = judge(messages, self._policy.day(), schemas.decoder if schemas else None)
         except SchemasNeeded as needed:
             n_bytes = self.take(messages[: needed.first])
-            self._needed = needed.ids
+            if schemas is not None:
+                schemas.begin(needed.ids)
+            self.phase = PartitionPhase.ASKING
             self._client.stop(self.number)
             return n_bytes
         self.seen = records.next_offset
@@ -194,32 +152,25 @@ class Partition:
 
     def at_end(self, offset: int) -> None:
         """Kafka has no message at or behind this offset."""
-        if self.phase is PartitionPhase.READING and not self._needed:
+        if self.phase is PartitionPhase.READING:
             self.seen = max(self.seen, offset)
 
-    def _look_for_schemas(self) -> None:
+    def _read_on_with(self, schemas: SchemaWait) -> None:
         """Read on once there is an answer for each schema that is needed."""
-        if not self._answers:
-            if self._schema_backoff.is_over and self._policy.schemas is not None:
-                self._answers = self._policy.schemas.ask(self._needed)
-            return
-        if not all(answer.done() for answer in self._answers):
-            return
-        error = next(filter(None, (answer.exception() for answer in self._answers)), None)
-        self._answers = []
-        if error is not None:
+        try:
+            if not schemas.is_over():
+                return
+        except RegistryError as error:
             self.n_retries += 1
-            self._schema_backoff.fail()
             self._policy.trouble(self.number, str(error))
             return
-        self._needed = []
-        self._schema_backoff.succeed()
         self._policy.trouble(self.number, "")
         try:
             self._client.start(self.number, self.seen)
         except KafkaException as problem:
             self._fail(problem)
-        self._paused = False
+            return
+        self.phase, self._paused = PartitionPhase.READING, False
 
     def reseek(self, timeout_s: float) -> None:
         """The next offset is gone from Kafka: publish what was read, then find out where to go on."""
@@ -238,6 +189,11 @@ class Partition:
         """Drop what is not published, because the partition is no longer this consumer's."""
         self.writer.discard()
         self._policy.trouble(self.number, "")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what was read waits to be published, not to be read again."""
+        return self.phase in (PartitionPhase.READING, PartitionPhase.ASKING)
 
     @property
     def lag(self) -> int:
@@ -273,9 +229,9 @@ class Partition:
         if self.writer.published.n_publications > self._n_published:
             self._n_published = self.writer.published.n_publications
             self._backoff.succeed()
-            if not self._needed:
+            if self.phase is PartitionPhase.READING:
                 self._policy.trouble(self.number, "")
-        if self.writer.full != self._paused:
+        if self.phase is PartitionPhase.READING and self.writer.full != self._paused:
             self._paused = self.writer.full
             (self._client.pause if self._paused else self._client.resume)(self.number)
 

@@ -170,7 +170,7 @@ class Outage:
 
 
 def test_a_store_that_fails_is_tried_again_and_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.consume.partition.FIRST_DELAY_S", 0.05)
+    monkeypatch.setattr("loadgen.consume.waiting.FIRST_DELAY_S", 0.05)
     outage, sent, told = Outage(monkeypatch, 6), events(800), Told()
     with filled_cluster(spread(sent)) as cluster:
         result = consume(tmp_path, cluster.address, told, rotate_interval_s=0.1, until_idle_s=1.5)

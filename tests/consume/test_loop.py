@@ -297,7 +297,7 @@ def reading_on(n_messages: int) -> Step:
 
 
 def test_a_writer_that_fails_is_recovered_and_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.consume.partition.FIRST_DELAY_S", 0.0)
+    monkeypatch.setattr("loadgen.consume.waiting.FIRST_DELAY_S", 0.0)
     steps = [assign(0), *[reading_on(20)] * 20]
     scene = Scene(*steps, watch=failing(3, StoreFull("no room; make some")), spans=ended(20))
     result = scene.run()

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from loadgen.consume.partition import Partition, Policy, SchemaRequests
+from loadgen.consume.partition import Partition, Policy
 from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy, WriterContext
+from loadgen.consume.waiting import SchemaRequests
 from loadgen.decoder import Decoder, Schemas
 from loadgen.errors import RegistryUnreachable
 from loadgen.store.layout import published
@@ -86,7 +87,7 @@ class Away(AtOnce):
 
 
 def test_a_partition_waits_for_a_schema_and_publishes_what_was_read_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("loadgen.consume.partition.FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("loadgen.consume.waiting.FIRST_DELAY_S", 0.01)
     disk, pool, troubles = Disk(), Away(), list[str]()
     with registry_of({7: ("AVRO", AVRO), 8: ("AVRO", AVRO)}) as (registry, server):
         schemas = Schemas(registry)
