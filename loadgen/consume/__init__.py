@@ -115,7 +115,7 @@ def _consumer(
 ) -> "Consumer":
     from loadgen.consume.client import Client, ErrorClassifier
     from loadgen.consume.consumer import Consumer, EndOffsets, Limits
-    from loadgen.consume.partition import Partition, Policy
+    from loadgen.consume.partition import Partition, PartitionContext
     from loadgen.consume.partition_writer import Budget, PartitionWriter, WriterContext
     from loadgen.consume.prepare import rolling_policy
     from loadgen.consume.waiting import SchemaRequests
@@ -126,15 +126,19 @@ def _consumer(
         return int(time.time() // DAY_S) if settings.partition_by == "ingest" else None
 
     rolling, budget = rolling_policy(settings, ready.known), Budget(HELD_BYTES)
-    context = WriterContext(ready.store, ready.source, rolling, ready.writer_id, pool, time.time, budget, watch.confirm)
+    of_writers = WriterContext(
+        ready.store, ready.source, rolling, ready.writer_id, pool, time.time, budget, watch.confirm
+    )
     of_registry = ready.schemas
     schemas = None if of_registry is None else SchemaRequests(of_registry, Decoder(of_registry, ready.known), pool)
     begin = begin_of(ready.kafka)
-    policy = Policy(settings.topic, begin, settings.on_gap, today, screen.note, screen.trouble, schemas)
     client = Client(ready.kafka, settings.group)
+    context = PartitionContext(
+        client, pool, settings.topic, begin, settings.on_gap, today, screen.note, screen.trouble, schemas
+    )
 
     def new_partition(number: int) -> Partition:
-        return Partition(number, PartitionWriter(context, number), client, pool, policy)
+        return Partition(number, PartitionWriter(of_writers, number), context)
 
     limits = Limits(settings.until_idle_s, settings.drain_timeout_s, session_s(ready.kafka, settings.group))
     errors, ends = ErrorClassifier(client, ready.kafka, screen.note), EndOffsets(client, pool)

@@ -52,10 +52,12 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What all partitions of a consumer do alike.
+class PartitionContext:
+    """What all partitions of a consumer share.
 
     Attributes:
+        client: Kafka's.
+        pool: runs recoveries.
         topic: its name, for messages.
         begin: where to read a partition of which nothing is stored yet.
         on_gap: what to do where Kafka no longer has what must be read next.
@@ -65,6 +67,8 @@ class Policy:
         schemas: of values in the wire format of a schema registry; None: such values are dead letters.
     """
 
+    client: Client
+    pool: Executor
     topic: str
     begin: Begin
     on_gap: Literal["fail", "continue"]
@@ -87,23 +91,23 @@ class Partition:
         latest_ms: the time of the latest event, milliseconds since 1970; -1 before the first.
     """
 
-    def __init__(self, number: int, writer: PartitionWriter, client: Client, pool: Executor, policy: Policy) -> None:
+    def __init__(self, number: int, writer: PartitionWriter, context: PartitionContext) -> None:
         """Begin to recover."""
         self.number, self.writer = number, writer
         self.seen = self.end = self._first = 0
         self.n_retries = 0
         self.latest_ms = -1
-        self._client, self._pool, self._policy = client, pool, policy
+        self._context, self._client = context, context.client
         self._paused = False
         self._backoff = Backoff()
-        self._schemas = None if policy.schemas is None else SchemaWait(policy.schemas)
+        self._schemas = None if context.schemas is None else SchemaWait(context.schemas)
         self._n_published = 0
         self.recover()
 
     def recover(self) -> None:
         """Find out from the store where to go on; what is not published is dropped."""
         self.phase = PartitionPhase.RECOVERING
-        self._job: Future[Start] = self._pool.submit(self._find_start)
+        self._job: Future[Start] = self._context.pool.submit(self._find_start)
 
     def turn(self, now_s: float) -> None:
         """Do what is due; never waits.
@@ -137,7 +141,7 @@ class Partition:
             return 0
         schemas = self._schemas
         try:
-            records, latest_ms = judge(messages, self._policy.day(), schemas.decoder if schemas else None)
+            records, latest_ms = judge(messages, self._context.day(), schemas.decoder if schemas else None)
         except SchemasNeeded as needed:
             n_bytes = self.take(messages[: needed.first])
             if schemas is not None:
@@ -162,9 +166,9 @@ class Partition:
                 return
         except RegistryError as error:
             self.n_retries += 1
-            self._policy.trouble(self.number, str(error))
+            self._context.trouble(self.number, str(error))
             return
-        self._policy.trouble(self.number, "")
+        self._context.trouble(self.number, "")
         try:
             self._client.start(self.number, self.seen)
         except KafkaException as problem:
@@ -188,7 +192,7 @@ class Partition:
     def let_go(self) -> None:
         """Drop what is not published, because the partition is no longer this consumer's."""
         self.writer.discard()
-        self._policy.trouble(self.number, "")
+        self._context.trouble(self.number, "")
 
     @property
     def is_open(self) -> bool:
@@ -215,7 +219,7 @@ class Partition:
             self._fail(error)
             return
         if start.gap:
-            self._policy.note(f"partition {self.number}: {start.gap}; going on behind it (--on-gap continue)")
+            self._context.note(f"partition {self.number}: {start.gap}; going on behind it (--on-gap continue)")
         self._first = start.offset
         self.seen = max(start.offset, self.writer.position or 0)
         self.phase, self._paused = PartitionPhase.READING, False
@@ -230,7 +234,7 @@ class Partition:
             self._n_published = self.writer.published.n_publications
             self._backoff.succeed()
             if self.phase is PartitionPhase.READING:
-                self._policy.trouble(self.number, "")
+                self._context.trouble(self.number, "")
         if self.phase is PartitionPhase.READING and self.writer.full != self._paused:
             self._paused = self.writer.full
             (self._client.pause if self._paused else self._client.resume)(self.number)
@@ -242,7 +246,7 @@ class Partition:
         self.n_retries += 1
         self.phase = PartitionPhase.WAITING
         self._backoff.fail()
-        self._policy.trouble(self.number, _said(error))
+        self._context.trouble(self.number, _said(error))
 
     def _find_start(self) -> Start:
         """Runs in the pool."""
@@ -253,10 +257,10 @@ class Partition:
                 break
             time.sleep(ASK_AGAIN_S)
             low, high = self._client.span(self.number)
-        start = start_at(stored, low, high, self._policy.begin)
-        if start.gap and self._policy.on_gap == "fail":
+        start = start_at(stored, low, high, self._context.begin)
+        if start.gap and self._context.on_gap == "fail":
             raise OffsetGone(
-                f"topic {self._policy.topic!r}, partition {self.number}: {start.gap}; "
+                f"topic {self._context.topic!r}, partition {self.number}: {start.gap}; "
                 "--on-gap continue goes on behind it, another --store begins again"
             )
         return start

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, Message
 
 from loadgen.consume.client import ErrorClassifier
 from loadgen.consume.consumer import Consumer, ConsumeResult, EndOffsets, Limits
-from loadgen.consume.partition import Partition, Policy, start_at
+from loadgen.consume.partition import Partition, PartitionContext, start_at
 from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy, WriterContext
 from loadgen.errors import (
     AccessRefused,
@@ -78,7 +78,9 @@ class Scene:
         self._watch = watch
         self._pool = given.get("pool", AtOnce())
         rolling = RollingPolicy(given.get("batch_size", 1000), 1 << 30, given.get("interval_s", 0.0))
-        policy = Policy(
+        context = PartitionContext(
+            self.client,
+            self._pool,
             "t",
             "earliest",
             given.get("on_gap", "fail"),
@@ -89,7 +91,7 @@ class Scene:
         self.partitions: list[Partition] = []
 
         def new_partition(number: int) -> Partition:
-            self.partitions.append(Partition(number, self._writer(number, rolling), self.client, self._pool, policy))
+            self.partitions.append(Partition(number, self._writer(number, rolling), context))
             return self.partitions[-1]
 
         self.consumer = Consumer(

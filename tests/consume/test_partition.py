@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.consume.partition import Partition, Policy
+from loadgen.consume.partition import Partition, PartitionContext
 from loadgen.consume.partition_writer import PartitionWriter, RollingPolicy, WriterContext
 from loadgen.consume.waiting import SchemaRequests
 from loadgen.decoder import Decoder, Schemas
@@ -33,8 +33,10 @@ def a_partition(
     writer = PartitionWriter(
         WriterContext(FailingStore(disk), SOURCE, RollingPolicy(10, 1 << 30, 3600.0), "w", pool, time.time), 0
     )
-    policy = Policy("t", "earliest", "continue", lambda: None, lambda note: None, trouble, schemas)
-    partition = Partition(0, writer, client, pool, policy)
+    context = PartitionContext(
+        client, pool, "t", "earliest", "continue", lambda: None, lambda note: None, trouble, schemas
+    )
+    partition = Partition(0, writer, context)
     partition.end = high
     partition.turn(time.time())
     return partition
