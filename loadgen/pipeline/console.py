@@ -83,6 +83,10 @@ class RestartCounter:
         if value is not None:
             self.latest, self.is_known = value, True
 
+    def reach(self, total: int) -> None:
+        """Know from elsewhere that the sum is no less than this."""
+        self.latest = max(self.latest, total - self.before)
+
     def settle(self, total: int) -> None:
         """Set the final value."""
         self.latest, self.before, self.is_known = total, 0, True
@@ -100,18 +104,29 @@ class RestartCounter:
 
 @dataclass(slots=True)
 class PipelineMetrics:
-    """The progress of a pipeline; `lag`: consumer lag, messages; None if unknown."""
+    """The progress of a pipeline.
 
+    Attributes:
+        is_alone: whether the topic has no events but this pipeline's, so that each that is stored has been sent.
+        lag: consumer lag, messages; None if unknown.
+    """
+
+    is_alone: bool = False
     sent: RestartCounter = field(default_factory=RestartCounter)
     stored: RestartCounter = field(default_factory=RestartCounter)
     lag: int | None = None
 
     def scrape(self, producer: tuple[int, int], consumer: tuple[int, int]) -> None:
-        """Read both endpoints, each given as (port, incarnation)."""
-        self.sent.take(producer[1], total(scrape(producer[0]), _SENT))
+        """Read both endpoints, each given as (port, incarnation).
+
+        The consumer's is read first; the producer's counts are still up to a second older than it.
+        """
         text = scrape(consumer[0])
         self.stored.take(consumer[1], total(text, _STORED))
         self.lag = total(text, _LAG)
+        self.sent.take(producer[1], total(scrape(producer[0]), _SENT))
+        if self.is_alone:
+            self.sent.reach(self.stored.total)
 
     def flow(self, is_timed: bool, is_over: bool) -> Flow:
         """The progress for the dashboard; after the end there is no lag."""

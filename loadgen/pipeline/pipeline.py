@@ -102,7 +102,7 @@ class Pipeline:
         self._dashboard = PipelinePart("dashboard", self._begin_dashboard, lambda _: False, self._console.note)
         self._watch = TopicWatch(context.kafka, context.source.topic_id)
         self._producers: list[Child] = []
-        self._metrics, self._scraped_s = PipelineMetrics(), 0.0
+        self._metrics, self._scraped_s = PipelineMetrics(is_alone=not context.is_shared), 0.0
         self._signals: list[signal.Signals] = []
         self._problems: list[str] = []
         self._doing = ""

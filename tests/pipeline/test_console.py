@@ -34,6 +34,21 @@ def test_a_consumers_figures_are_those_of_its_endpoint() -> None:
     assert (metrics.sent.total, metrics.stored.total, metrics.lag) == (0, 1234, 11)
 
 
+@pytest.mark.parametrize(("is_alone", "sent"), [(True, 900), (False, 857)])
+def test_what_is_stored_has_been_sent_unless_others_send_too(
+    monkeypatch: pytest.MonkeyPatch, is_alone: bool, sent: int
+) -> None:
+    texts = {
+        1: 'loadgen_events_total{outcome="delivered"} 857.0\n',
+        2: "loadgen_published_events_total 900.0\n",
+    }
+    monkeypatch.setattr("loadgen.pipeline.console.scrape", texts.__getitem__)
+    metrics = PipelineMetrics(is_alone)
+    metrics.scrape((1, 0), (2, 0))
+    flow = metrics.flow(is_timed=True, is_over=False)
+    assert (flow.sent, flow.stored) == (sent, 900)
+
+
 def test_two_who_want_the_same_port_get_two() -> None:
     with reserve_port(0) as first:
         wanted = first.getsockname()[1]
