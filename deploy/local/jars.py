@@ -1,6 +1,6 @@
 """Java, and the jars that pom.xml names, as they are needed.
 
-In: pom.xml, Maven Central or Maven's local cache. Out: build/services/lib/{kafka,hdfs,registry}, resolved again when
+In: pom.xml, Maven Central or Maven's local cache. Out: build/services/lib/PROFILE, resolved again when
 pom.xml has changed.
 """
 

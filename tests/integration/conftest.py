@@ -3,6 +3,7 @@
 TEST_REQUIRE_SERVICES=1 or CI=true turn the skips into failures.
 """
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -33,6 +34,13 @@ def needs_java() -> None:
     missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
     if missing:
         do_without(f"needs {' and '.join(missing)}: apt install openjdk-17-jre-headless maven")
+
+
+@pytest.fixture(scope="session")
+def needs_spark(needs_java: None) -> None:
+    """PySpark, which is no dependency of loadgen."""
+    if importlib.util.find_spec("pyspark") is None:
+        do_without("needs pyspark: pip install --requirement deploy/spark/requirements.txt")
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ with services that a developer has running. The services end with the test progr
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import psutil
 
 from tests.ports import free_port
 
-PROGRAM = Path(__file__).parents[2] / "deploy" / "local" / "services.py"
+ROOT = Path(__file__).parents[2]
+PROGRAM = ROOT / "deploy" / "local" / "services.py"
 CI_PID = "TEST_CI_PID"
 """The variable with the pid of a script that the services should not outlive either."""
 SCRIPTS = os.environ.get(CI_PID, "").split()  # now: during a test there are no such variables
@@ -95,6 +97,12 @@ class Local:
         process.send_signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM):
             process.wait(30)
+
+
+def jars_of(name: str) -> list[Path]:
+    """The jars of a profile of pom.xml."""
+    folder: Path = runpy.run_path(str(PROGRAM.with_name("jars.py")))["find_jars"](name)
+    return sorted(folder.glob("*.jar"))
 
 
 def processes_of(local: Local) -> list[psutil.Process]:

@@ -1,8 +1,11 @@
-"""Every field of every event, through Kafka and a real schema registry, as Confluent's deserializers read it."""
+"""Every field of every event, through Kafka and a real schema registry, as readers of others read it."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import pytest
 import loadgen
 from loadgen.config.names import EncodingName
 from tests.encode.confluent import Record, reader_of
-from tests.integration.local import Local
+from tests.integration.local import Local, jars_of
+from tests.integration.spark import submit
 from tests.messages import value_of
 from tests.runner.program import TRACKS
 from tests.sink.topic import read_topic
@@ -25,8 +29,7 @@ EVERY_FIELD = "full"
 @pytest.fixture(scope="module")
 def events() -> dict[bytes, Record]:
     """The events of this world by session and item, without what is null."""
-    lines = [line for batch in loadgen.events(**WORLD).lines(EVERY_FIELD) for line in batch.to_pylist()]
-    return by_name([{name: value for name, value in orjson.loads(line).items() if value is not None} for line in lines])
+    return by_name_of_lines(line for batch in loadgen.events(**WORLD).lines(EVERY_FIELD) for line in batch.to_pylist())
 
 
 def by_name(records: list[Record]) -> dict[bytes, Record]:
@@ -35,30 +38,105 @@ def by_name(records: list[Record]) -> dict[bytes, Record]:
     return found
 
 
+def by_name_of_lines(lines: Iterable[bytes]) -> dict[bytes, Record]:
+    return by_name([{name: value for name, value in orjson.loads(line).items() if value is not None} for line in lines])
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic with the events of this world.
+
+    Attributes:
+        schema: of its messages.
+    """
+
+    name: str
+    schema: str
+    broker: Local
+    registry: Local
+
+
+@pytest.fixture(scope="module")
+def topic_of(
+    one_broker: Local, one_registry: Local, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[EncodingName], Topic]:
+    """The topic of an encoding, filled once."""
+    one_broker.up()
+    one_registry.up()
+
+    @cache
+    def filled(encoding: EncodingName) -> Topic:
+        topic = f"as-{encoding}"
+        result = loadgen.run(
+            **WORLD,
+            format=EVERY_FIELD,
+            brokers=one_broker.brokers,
+            topic=topic,
+            create_topic=True,
+            encoding=encoding,
+            schema_registry=one_registry.registry_url,
+            rate="max",
+            workers=2,
+            manifest=tmp_path_factory.mktemp("run") / "run.json",
+        )
+        assert result.problems == ()
+        assert result.summary["delivered"] == N_EVENTS
+        manifest = json.loads(result.manifest.read_text())
+        assert manifest["subject"] == f"{topic}-value"
+        return Topic(topic, manifest["schema_text"], one_broker, one_registry)
+
+    return filled
+
+
 @pytest.mark.parametrize("encoding", ["avro", "protobuf", "jsonschema"])
 def test_confluents_deserializers_read_what_the_same_seed_gives(
-    encoding: EncodingName, broker: Local, registry: Local, events: dict[bytes, Record], tmp_path: Path
+    encoding: EncodingName, topic_of: Callable[[EncodingName], Topic], events: dict[bytes, Record]
 ) -> None:
-    topic = f"as-{encoding}"
-    result = loadgen.run(
-        **WORLD,
-        format=EVERY_FIELD,
-        brokers=broker.brokers,
-        topic=topic,
-        create_topic=True,
-        encoding=encoding,
-        schema_registry=registry.registry_url,
-        rate="max",
-        workers=2,
-        manifest=tmp_path / "run.json",
-    )
-    assert result.problems == ()
-    assert result.summary["delivered"] == N_EVENTS
-    manifest = json.loads(result.manifest.read_text())
-    assert manifest["subject"] == f"{topic}-value"
-    messages = read_topic(broker.brokers, topic)
-    with reader_of(encoding, registry.registry_url, manifest["schema_text"], topic) as record_of:
+    topic = topic_of(encoding)
+    messages = read_topic(topic.broker.brokers, topic.name)
+    with reader_of(encoding, topic.registry.registry_url, topic.schema, topic.name) as record_of:
         assert by_name([record_of(value_of(message)) for message in messages]) == events
+
+
+@pytest.mark.parametrize(("encoding", "serde"), [("avro", "avro.Avro"), ("jsonschema", "jsonschema.JsonSchema")])
+def test_javas_console_consumer_reads_it_by_apicurios_deserializers(
+    encoding: EncodingName, serde: str, topic_of: Callable[[EncodingName], Topic], events: dict[bytes, Record]
+) -> None:
+    topic = topic_of(encoding)
+    properties = {
+        "value.deserializer": f"io.apicurio.registry.serde.{serde}KafkaDeserializer",
+        "value.deserializer.apicurio.registry.url": topic.registry.registry_url.replace("ccompat/v7", "registry/v2"),
+        "value.deserializer.apicurio.registry.as-confluent": "true",
+        "value.deserializer.apicurio.registry.use-id": "contentId",
+    }
+    jars = ":".join(map(str, [*jars_of("kafka"), *jars_of("serde")]))
+    words = [
+        "java",
+        "-Xmx256m",
+        "-XX:TieredStopAtLevel=1",
+        "-cp",
+        jars,
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    ]
+    words += ["--bootstrap-server", topic.broker.brokers, "--topic", topic.name, "--from-beginning"]
+    words += ["--timeout-ms", "20000", "--max-messages", str(N_EVENTS)]
+    words += [word for pair in properties.items() for word in ("--formatter-property", "=".join(pair))]
+    done = subprocess.run(words, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert by_name_of_lines(done.stdout.splitlines()) == events
+
+
+@pytest.mark.usefixtures("needs_spark")
+def test_spark_reads_avro_by_from_avro(
+    topic_of: Callable[[EncodingName], Topic], events: dict[bytes, Record], tmp_path: Path
+) -> None:
+    topic = topic_of("avro")
+    (tmp_path / "schema.avsc").write_text(topic.schema)
+    words = (topic.broker.brokers, topic.name, str(tmp_path / "schema.avsc"), str(tmp_path / "read"))
+    done = submit(tmp_path, Path(__file__).with_name("from_avro.py"), *words, jars=jars_of("spark"))
+    assert done.returncode == 0, done.stderr
+    files = (tmp_path / "read").glob("*.json")
+    assert by_name_of_lines(line for file in files for line in file.read_bytes().splitlines()) == events
 
 
 def test_a_topic_of_all_encodings_is_stored_and_proved(broker: Local, registry: Local, tmp_path: Path) -> None:

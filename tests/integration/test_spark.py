@@ -1,11 +1,6 @@
 """The Spark job gives the figures, tables and report that `loadgen analyze` gives, of the same data."""
 
-import importlib.util
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,45 +10,10 @@ from loadgen.store import open_store
 from loadgen.store.local import LocalStore
 from tests.analyze.mixed_store import fill
 from tests.analyze.reading import LINES, wrote
-from tests.integration.conftest import do_without
-from tests.integration.local import Local
+from tests.integration.local import ROOT, Local
+from tests.integration.spark import submit
 
-ROOT = Path(__file__).parents[2]
-SMALL = {
-    "spark.master": "local[2]",
-    "spark.driver.memory": "1g",
-    "spark.ui.enabled": "false",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "2",
-}
-
-
-@pytest.fixture
-def needs_spark(needs_java: None) -> None:
-    """PySpark, which is no dependency of loadgen."""
-    if importlib.util.find_spec("pyspark") is None:
-        do_without("needs pyspark: uv pip install --group spark")
-
-
-def spark(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the job in a small Spark of its own."""
-    conf = [word for name, value in SMALL.items() for word in ("--conf", f"{name}={value}")]
-    submit = shutil.which("spark-submit", path=str(Path(sys.executable).parent))
-    assert submit is not None
-    command = [submit, *conf, str(ROOT / "deploy/spark/loadgen_stats.py"), *words]
-    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "SPARK_LOCAL_DIRS": str(folder),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYTHONWARNINGS": "ignore::FutureWarning",  # it says one of pandas, which it does not need here
-        **python,
-    }
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=220, check=False
-    )
+JOB = ROOT / "deploy/spark/loadgen_stats.py"
 
 
 def written(folder: Path) -> dict[str, str]:
@@ -71,7 +31,7 @@ def test_spark_and_duckdb_give_the_same_figures_tables_and_report(hdfs: Local, t
     )
     words = [str(tmp_path / "store"), url, str(odd), "--since", "2026-01-05T00:02", "--until", "2026-01-07T00:01"]
 
-    ended = spark(tmp_path, *words, "--out", "by_spark", "--top", "7")
+    ended = submit(tmp_path, JOB, *words, "--out", "by_spark", "--top", "7")
     assert ended.returncode == 0, ended.stderr
     assert main(["analyze", *words, "--out", str(tmp_path / "by_duckdb"), "--top", "7", "--quiet"]) == 0
 
@@ -88,7 +48,7 @@ def test_spark_and_duckdb_give_the_same_figures_tables_and_report(hdfs: Local, t
 
 @pytest.mark.usefixtures("needs_spark")
 def test_a_store_that_is_not_there_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
-    ended = spark(tmp_path, "none")
+    ended = submit(tmp_path, JOB, "none")
     assert ended.returncode == 1
     assert ended.stdout.startswith("error: there is no store and no file 'none'")  # spark-submit turns stderr to stdout
     assert ended.stdout.count("\n") == 1
