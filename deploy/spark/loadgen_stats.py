@@ -30,6 +30,7 @@ from loadgen.analyze.output import report_of, tables_of
 from loadgen.analyze.tally import COMBINATIONS, FACTS, grouping, table_of
 from loadgen.config.values import BadValue, moment_ms
 from loadgen.errors import LoadgenError
+from loadgen.files import check_writable
 from loadgen.store.local import LocalStore
 from loadgen.terminal import say
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = _parser().parse_args(argv)
     stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
     try:
-        output.prepare(words.out)
+        check_writable(words.out)
         interval = Interval(words.since, words.until)
         figures = figures_by_spark(files_of(words.stores, interval), interval, words.top)
         report = report_of(figures, f"loadgen_stats.py {' '.join(words.stores)}", words.top)
