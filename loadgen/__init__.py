@@ -40,6 +40,7 @@ The folders and files:
     event.py             the columns and pages of an event
     formats.py           the wire formats as data: their fields, and the source of each
     json_text.py         columns → JSON, byte for byte as orjson writes it
+    binary.py            columns → bytes: varints, and pieces joined row by row
     drawn.py             values of fields that are drawn: from weights, a distribution, or Faker
     rng.py               random numbers as a hash of seed, listener and step
     extensions.py        what other packages add: found by name, or by an entry point

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from loadgen.encode.binary import Run, doubles, integers_of, lengths_of, packed, tagged, varints, zigzag
+from loadgen.binary import Run, doubles, integers_of, lengths_of, packed, tagged, varints, zigzag
 from loadgen.formats import INTEGERS, TIMES, Field, Source
 
 _NULL, _VALUE = b"\x00", b"\x02"

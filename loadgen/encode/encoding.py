@@ -8,8 +8,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from loadgen.binary import Run, join, literal
 from loadgen.drawn import Drawn
-from loadgen.encode.binary import Run, join, literal
 from loadgen.formats import Field, Source
 
 

@@ -6,15 +6,14 @@ The hash is of the values, and the same in every encoding.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.binary import Texts, join, literal, packed
 from loadgen.drawn import Drawn
 from loadgen.encode import text
-from loadgen.encode.binary import join, literal, packed
 from loadgen.encode.drawn import DrawnValues, drawn_values
 from loadgen.encode.encoding import Encoding, encoded
 from loadgen.encode.layout import Piece, layout_of, track_pieces
@@ -42,7 +41,6 @@ _COLUMNS: dict[Source | Drawn, str] = {
     Source.ITEM: "item",
 }
 UserNames = Callable[[Int64s], pa.Array]
-Texts: TypeAlias = pa.Array | pa.Scalar
 
 
 class _Events:

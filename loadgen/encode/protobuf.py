@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from loadgen.drawn import FieldType
-from loadgen.encode.binary import (
+from loadgen.binary import (
     Run,
     doubles,
     integers_of,
@@ -19,6 +18,7 @@ from loadgen.encode.binary import (
     tagged,
     varints,
 )
+from loadgen.drawn import FieldType
 from loadgen.encode.text import ISO_BYTES, iso_times
 from loadgen.event import UInt64s
 from loadgen.formats import INTEGERS, Field, Source

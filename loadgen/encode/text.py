@@ -12,8 +12,8 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from loadgen.binary import Run, join, literal
 from loadgen.drawn import Drawn
-from loadgen.encode.binary import Run, join, literal
 from loadgen.event import Int64s
 from loadgen.formats import Field, Source
 from loadgen.json_text import strings

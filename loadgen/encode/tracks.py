@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.binary import join, literal
 from loadgen.digest import digest_of_runs
 from loadgen.drawn import Drawn
 from loadgen.encode import text
-from loadgen.encode.binary import join, literal
 from loadgen.encode.encoding import Encoding, encoded
 from loadgen.encode.layout import Piece, track_pieces
 from loadgen.encode.values import Codes, terms_of

@@ -16,8 +16,8 @@ import numpy.ma  # NumPy imports it when certain functions are first called
 import pyarrow as pa
 
 import loadgen.runner.worker  # noqa: F401
+from loadgen.binary import join
 from loadgen.encode import text
-from loadgen.encode.binary import join
 from loadgen.event import Labels
 from loadgen.json_text import strings
 from loadgen.simulate.population import user_names

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen import json_text
+from loadgen.binary import join
 from loadgen.encode import text
-from loadgen.encode.binary import join
 
 
 @given(st.lists(st.text()))

@@ -4,7 +4,7 @@ A varint is an unsigned integer, seven bits a byte, the lowest first; every byte
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ _SPREAD = (
 """Moves each seven bits of 56 to a byte of their own: by halves, quarters, eighths (bits, low and high mask, shift)."""
 _SMEAR = ((14, np.uint64(8)), (14, np.uint64(16)), (28, np.uint64(32)))
 """Or-s all higher bytes of a word to each (bits of the number from which that is needed, shift)."""
+Texts: TypeAlias = pa.Array | pa.Scalar
 Run = tuple[UInt64s, UInt8s]
 """Bytes of each row as a little-endian word, and how many of its bytes count; the others are zero."""
 
