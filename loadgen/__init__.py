@@ -41,6 +41,7 @@ The folders and files:
     formats.py           the wire formats as data: their fields, and the source of each
     json_text.py         columns → JSON, byte for byte as orjson writes it
     binary.py            columns → bytes: varints, and pieces joined row by row
+    cursor.py            bytes → columns: all records read side by side, field by field
     drawn.py             values of fields that are drawn: from weights, a distribution, or Faker
     rng.py               random numbers as a hash of seed, listener and step
     extensions.py        what other packages add: found by name, or by an entry point

@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 from loadgen.config.options import Options
 from loadgen.decode import avro, protobuf
 from loadgen.decode.columns import UTC_MS, Decoded
-from loadgen.decode.framing import CUT_OFF, HEADER_BYTES, NO_SCHEMA, header_lengths, schema_ids
 from loadgen.errors import SchemaMissing
 from loadgen.event import Int64s
 from loadgen.formats import OWN, KnownFormats
+from loadgen.kafka.framing import CUT_OFF, HEADER_BYTES, NO_SCHEMA, header_lengths, schema_ids
 from loadgen.kafka.options import options_of
 from loadgen.kafka.registry import Registry, RegistrySettings, SchemaKind
 from loadgen.store.table import RAW, lines_of

@@ -24,10 +24,10 @@ import orjson
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from loadgen.consume.batch import RecordBatch
-from loadgen.decode.framing import HEADER_BYTES
 from loadgen.decoder import NEEDS_REGISTRY, Decoder
 from loadgen.event import DAY_MS, Int32s, Int64s
 from loadgen.kafka.cloudevents import unwrapped
+from loadgen.kafka.framing import HEADER_BYTES
 from loadgen.store.json_lines import folded
 
 LAST_MS = 253_402_300_799_999

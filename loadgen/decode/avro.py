@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.cursor import ALL, Bools, Cursor, Rows
 from loadgen.decode.columns import UTC_MS, UTC_US, Decoded, mask_of, rows_where, scattered, strings
-from loadgen.decode.cursor import ALL, Bools, Cursor, Rows
 from loadgen.event import Int64s
 
 _TIMES = {"timestamp-millis": UTC_MS, "timestamp-micros": UTC_US}

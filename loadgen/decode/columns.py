@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loadgen.decode.cursor import ALL, Bools, Cursor, Rows
+from loadgen.cursor import ALL, Bools, Cursor, Rows
 from loadgen.event import Int64s
 
 UTC_MS, UTC_US = pa.timestamp("ms", "UTC"), pa.timestamp("us", "UTC")

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from loadgen.cursor import ALL, Bools, Cursor, Rows
 from loadgen.decode.columns import Decoded, strings
-from loadgen.decode.cursor import ALL, Bools, Cursor, Rows
 from loadgen.event import Int64s, UInt64s
 
 _VARINT, _FIXED_64, _LENGTH, _FIXED_32 = 0, 1, 2, 5

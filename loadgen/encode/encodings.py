@@ -1,10 +1,5 @@
-"""The encodings by name, each with its schema and with the header of a schema registry's wire format.
+"""The encodings by name, each with its schema and with the header of a schema registry's wire format."""
 
-A message that a registry's serializer wrote begins with a zero byte and the id of its schema in four bytes, big-endian;
-in Protobuf a list of indexes follows that picks the message of the schema, a single zero for the first.
-"""
-
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,8 +10,8 @@ from loadgen.encode.protobuf import Protobuf
 from loadgen.encode.schemas import NAMESPACE, avro_schema, json_schema, protobuf_schema, record_name
 from loadgen.encode.text import JSON_LINES, Json
 from loadgen.formats import Format
+from loadgen.kafka.framing import header
 
-_FIRST_MESSAGE = b"\0"
 _SCHEMAS: dict[EncodingName, Callable[[Format], str]] = {
     "jsonschema": json_schema,
     "avro": avro_schema,
@@ -74,8 +69,3 @@ def full_name(name: EncodingName, wire_format: Format) -> str:
     """The name of the record in the schema, as Confluent's serializers take it for a subject."""
     bare = record_name(wire_format)
     return bare if name == "jsonschema" else f"{NAMESPACE}.{bare}"
-
-
-def header(name: EncodingName, schema_id: int) -> bytes:
-    """What stands before a record in the registry's wire format."""
-    return struct.pack(">bI", 0, schema_id) + (_FIRST_MESSAGE if name == "protobuf" else b"")

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.config.names import EncodingName
-from loadgen.decode.framing import CUT_OFF, NO_SCHEMA, header_lengths, schema_ids
-from loadgen.encode.encodings import header
+from loadgen.kafka.framing import CUT_OFF, NO_SCHEMA, header, header_lengths, schema_ids
 
 IDS = st.integers(0, 2**31 - 1)
 

@@ -1,18 +1,32 @@
-"""The wire format of a schema registry: which schema wrote each message, and where its record begins.
+"""The wire format of a schema registry: what it writes in front of a record, and how that is read.
 
-A message begins with a zero byte and the id of its schema in four bytes, big-endian. In Protobuf a list of indexes
-follows: which message of the schema it is.
+A message that a registry's serializer wrote begins with a zero byte and the id of its schema in four bytes, big-endian.
+In Protobuf a list of indexes follows that picks the message of the schema, a single zero for the first.
 """
+
+import struct
 
 import numpy as np
 import pyarrow as pa
 
-from loadgen.decode.cursor import ALL, Cursor
+from loadgen.config.names import EncodingName
+from loadgen.cursor import ALL, Cursor
 from loadgen.event import Int64s
 
 HEADER_BYTES = 5
 NO_SCHEMA, CUT_OFF = -1, -2
+_FIRST_MESSAGE = b"\0"
 _INDEXES = "its message indexes"
+
+
+def header(name: EncodingName, schema_id: int) -> bytes:
+    """What stands before a record.
+
+    Args:
+        name: of its encoding.
+        schema_id: as the registry gave it.
+    """
+    return struct.pack(">bI", 0, schema_id) + (_FIRST_MESSAGE if name == "protobuf" else b"")
 
 
 def schema_ids(messages: pa.Array) -> Int64s:
