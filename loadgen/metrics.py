@@ -78,6 +78,18 @@ WORKER_TIME = Metric(
 THRESHOLD_BROKEN = Metric(
     "loadgen_threshold_broken", "gauge", "1 where this --threshold is broken by now, else 0.", ("threshold",)
 )
+GROUP_LAG = Metric(
+    "loadgen_group_lag_messages",
+    "gauge",
+    "Messages that a group of --watch-group has not committed.",
+    ("group", "partition"),
+)
+GROUP_BEHIND = Metric(
+    "loadgen_group_behind_seconds",
+    "gauge",
+    "How long the first message that such a group has not committed has been in the topic.",
+    ("group", "partition"),
+)
 SIMULATED_TIME = Metric("loadgen_simulated_timestamp_seconds", "gauge", "Time of the latest event, seconds since 1970.")
 
 RUN_METRICS = tuple(one for one in tuple(globals().values()) if isinstance(one, Metric))

@@ -225,6 +225,23 @@ class StallRecord(Part):
     due: Count = 0
 
 
+class GroupRecord(Part):
+    """A consumer group that was watched.
+
+    Attributes:
+        lag, behind_s: messages that it had not committed when the run ended, and how long the first of them had waited.
+        most_lag, most_behind_s: the most of the run.
+        catch_up_s: how long after the load it had committed all of it; None where that was not seen.
+    """
+
+    name: str
+    lag: Count
+    behind_s: Amount
+    most_lag: Count
+    most_behind_s: Amount
+    catch_up_s: Amount | None = None
+
+
 class Summary(Counts):
     """The object that `loadgen run --json` prints: counts of the whole run, rates and latencies after the warm-up."""
 
@@ -248,6 +265,7 @@ class Summary(Counts):
     measured_from_s: Amount | None = 0.0
     stalls: list[StallRecord] = []
     thresholds: list[ThresholdRecord] = []
+    groups: list[GroupRecord] = []
     cut_short: str | None = None
 
 
@@ -270,6 +288,9 @@ class Span(Part):
     schedule_lag_ms: Percentiles = Percentiles()
     ack_ms: Percentiles = Percentiles()
     intended_to_ack_ms: Percentiles = Percentiles()
+    lag: dict[str, Count] = {}
+    behind_s: dict[str, Amount] = {}
+    catch_up_s: Amount | None = None
 
 
 class WindowRecord(Span):

@@ -257,6 +257,11 @@ def _header(value: Any) -> str:
     return str(value)
 
 
+def groups(value: Any) -> tuple[str, ...]:
+    """Names of consumer groups: a list, or a text with one on each line; each once."""
+    return tuple(dict.fromkeys(group(part) for part in _parts(value)))
+
+
 def group(value: Any) -> str:
     """The name of a Kafka consumer group."""
     if isinstance(value, str) and 1 <= len(value) <= 249 and value.isprintable() and value.strip() == value:

@@ -56,6 +56,7 @@ def of_run(settings: "RunSettings") -> Iterator[Problem]:
         _encoding,
         _world,
         _figures,
+        _groups,
         _report,
     ):
         yield from rules(settings)
@@ -173,6 +174,27 @@ def _figures(s: "RunSettings") -> Iterator[Problem]:
         yield s.problem("a run that is not paced has no target", names, step)
     if s.duration_s is not None and s.warm_up_s >= s.duration_s:
         yield s.problem("the warm-up must be shorter than the run", "warm_up_s duration_min", "lower --warm-up")
+
+
+def _groups(s: "RunSettings") -> Iterator[Problem]:
+    if s.watch_group and s.brokers is None:
+        yield s.problem("groups read a topic", "watch_group brokers", "add --brokers HOST:PORT")
+    if s.wait_caught_up_s is not None and not s.watch_group:
+        step = "add --watch-group NAME"
+        yield s.problem("wait-caught-up waits for groups that are watched", "wait_caught_up_s watch_group", step)
+    figures = [figure for threshold in s.threshold for figure in threshold.figures]
+    for unknown in sorted({figure.group for figure in figures if figure.group} - set(s.watch_group)):
+        step = f"add --watch-group {unknown}"
+        yield s.problem(f"a threshold names group {unknown}, which is not watched", "threshold watch_group", step)
+    if s.wait_caught_up_s is None and any(figure.name == "catch_up" for figure in figures):
+        yield s.problem("catch_up is waited for", "threshold wait_caught_up_s", "add --wait-caught-up 2m")
+    if s.find_max_rate and s.watch_group:
+        if s.wait_caught_up_s is None:
+            rule = "each trial begins where the groups have caught up with the last one"
+            yield s.problem(rule, "find_max_rate wait_caught_up_s", "add --wait-caught-up 5m")
+        if not any(figure.group or figure.name == "catch_up" for figure in figures):
+            step = f"add --threshold 'behind({s.watch_group[0]}) < 5s'"
+            yield s.problem("what the groups must keep must be said", "find_max_rate threshold", step)
 
 
 def _report(s: "RunSettings") -> Iterator[Problem]:

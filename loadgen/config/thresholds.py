@@ -6,6 +6,7 @@
 
     FIGURE  pNN, mean or max of a latency: p99(ack), p99.9(intended_to_ack), max(schedule_lag)
             planned, delivered, failed, dropped, unfinished; rate, target (events per second); in_flight, active
+            lag(GROUP), behind(GROUP): messages and time that a consumer group is behind; catch_up: time after the load
     OP      < <= > >= == !=
     VALUE   50ms, 10k, 100k/s; FIGURE; 0.99 * FIGURE; 1% * FIGURE
 
@@ -33,6 +34,7 @@ LATENCIES = {name: name for name in ("ack", "intended_to_ack", "schedule_lag")} 
 COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
 RATES = ("rate", "target")
 GAUGES = ("in_flight", "active")
+OF_GROUPS = ("lag", "behind")
 MOST_S = 3600.0
 """The longest `over`, which bounds the number of windows in memory."""
 MOST_CHARACTERS = 200
@@ -41,6 +43,7 @@ EXAMPLE = "write for example 'p99(ack) < 50ms over 30s', 'rate >= 0.99 * target'
 _EXPR = re.compile(r"([^<>=!]+)(<=|>=|==|!=|<|>)([^<>=!]+)")
 _TAIL = re.compile(r"(.*?)(?:\s+over\s+(\S+))?(?:\s+(abort))?")
 _CALL = re.compile(r"([a-z0-9_.]+)\s*\(\s*([a-z_]+)\s*\)")
+_OF_GROUP = re.compile(r"(lag|behind)\s*\(\s*([^()]*[^()\s])\s*\)")
 _PERCENTILE = re.compile(r"p(?:([0-9]{1,2}(?:\.[0-9]{1,6})?)|(9[0-9])([0-9]{1,4}))")
 _NUMBER = r"([0-9][0-9_]{0,17}(?:\.[0-9]{1,9})?)"
 _QUANTITY = re.compile(_NUMBER + r"\s*([A-Za-zµ/%]*)")
@@ -64,19 +67,28 @@ class Figure:
         name: "rate", "failed" …; of a latency "mean", "max" or "pNN".
         of: the latency: "ack", "intended_to_ack" or "schedule_lag"; empty for other metrics.
         quantile: 0..1 for a percentile, else nan.
+        group: the consumer group of "lag" and "behind"; empty for other metrics.
     """
 
     name: str
     of: str = ""
     quantile: float = math.nan
+    group: str = ""
 
     @property
     def kind(self) -> str:
         """Its unit: "time" (seconds), "rate" (events per second) or "count"."""
-        return "time" if self.of else "rate" if self.name in RATES else "count"
+        is_time = self.of or self.name in ("behind", "catch_up")
+        return "time" if is_time else "rate" if self.name in RATES else "count"
+
+    @property
+    def is_gauge(self) -> bool:
+        """Whether it is the state of a moment, which is judged every second."""
+        return self.name in (*GAUGES, *OF_GROUPS)
 
     def __str__(self) -> str:
-        return f"{self.name}({self.of})" if self.of else self.name
+        of = self.of or self.group
+        return f"{self.name}({of})" if of else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,7 @@ class Threshold:
     @property
     def window_s(self) -> float | None:
         """The length of the window that is judged; None for the whole run. A gauge is judged every second."""
-        return self.over_s or (1.0 if self.figure.name in GAUGES else None)
+        return self.over_s or (1.0 if self.figure.is_gauge else None)
 
     @property
     def stays_broken(self) -> bool:
@@ -130,6 +142,8 @@ def threshold(value: Any) -> Threshold:
     factor, reference = _value(tail[1].strip(), figure)
     over_s = None if tail[2] is None else _over_s(tail[2])
     found = Threshold(text, figure, match[2], factor, reference, over_s, tail[3] is not None)
+    if over_s is not None and any(one.name == "catch_up" for one in found.figures):
+        raise BadValue("catch_up is what comes after the run", f"write '{figure} {match[2]} {tail[1].strip()}' alone")
     if found.abort and found.window_s is None and not found.stays_broken:
         rule = "must say over DURATION where it says abort, but for the upper limit of a count or of a max"
         raise BadValue(rule, f"write for example '{text.removesuffix(' abort')} over 10s abort'")
@@ -155,8 +169,11 @@ def _over_s(text: str) -> float:
 
 def figure_named(text: str) -> Figure:
     """The metric of this name. Raises BadValue."""
-    if text in (*COUNTS, *RATES, *GAUGES):
+    if text in (*COUNTS, *RATES, *GAUGES, "catch_up"):
         return Figure(text)
+    of_group = _OF_GROUP.fullmatch(text)
+    if of_group:
+        return Figure(of_group[1], group=of_group[2])
     call = _CALL.fullmatch(text)
     if call and call[2] in LATENCIES:
         of = LATENCIES[call[2]]
@@ -182,11 +199,14 @@ def _nearest(text: str) -> str:
         return f"a percentile is between 0 and 100: the largest is max({text.partition('(')[2]}"
     if text in ("mean", "max") or _percent(text) is not None:
         return f"say of what: {text}(ack), {text}(intended_to_ack) or {text}(schedule_lag)"
+    if text in OF_GROUPS:
+        return f"say of which consumer group: {text}(NAME)"
     if text in LATENCIES:
         return f"say which figure of it: p99({text}), mean({text}) or max({text})"
     calls = [f"{name}({of})" for of in LATENCIES for name in ("p50", "p90", "p95", "p99", "p999", "mean", "max")]
-    known = f"pNN, mean or max of {', '.join(LATENCIES)}; {', '.join((*COUNTS, *RATES, *GAUGES))}"
-    step = did_you_mean(text, [*COUNTS, *RATES, *GAUGES, *calls], f"there are {known}")
+    plain = (*COUNTS, *RATES, *GAUGES, "catch_up")
+    known = f"pNN, mean or max of {', '.join(LATENCIES)}; {', '.join(plain)}; lag or behind of a consumer group"
+    step = did_you_mean(text, [*plain, *calls], f"there are {known}")
     return f"there is no {text[:40]!r}: {step}"
 
 

@@ -75,10 +75,12 @@ def unreachable(settings: KafkaSettings, waited_s: float, complaint: str) -> Bro
     )
 
 
-def refused(settings: KafkaSettings, kind: str, reason: str) -> AccessRefused:
-    """TLS, SASL or an ACL said no."""
+def refused(settings: KafkaSettings, kind: str, reason: str, acl_step: str = "") -> AccessRefused:
+    """TLS, SASL or an ACL said no; acl_step: what to do about an ACL, where it is not the topic's."""
     reason = hide_secrets(reason, settings.options)
-    step = READING_STEP if kind == "ACL" and settings.reading else NEXT_STEPS[kind]
+    step = NEXT_STEPS[kind]
+    if kind == "ACL":
+        step = acl_step or (READING_STEP if settings.reading else step)
     return AccessRefused(f"{settings.brokers} refused access ({kind}): {reason}; {step}")
 
 

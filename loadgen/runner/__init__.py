@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from loadgen.errors import LoadgenError
+    from loadgen.kafka.group_lag import GroupWatch
     from loadgen.kafka.watch import TopicWatch
     from loadgen.metrics_endpoint import MetricCollector
     from loadgen.runner.console import RunConsole
@@ -144,12 +145,15 @@ def _run(
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
     stack.callback(team.end)  # also where a signal comes before the coordinator listens
-    coordinator = Coordinator(plan, team, console, output, _topic_watch(plan, stack))
+    groups = _group_watch(plan, stack)
+    if groups is not None:
+        console.groups = groups.latest
+    coordinator = Coordinator(plan, team, console, output, _topic_watch(plan, stack), groups)
     if settings.metrics_port:
         from loadgen.runner.endpoint import RunCollector, info_of
 
         pages = plan.simulation.behaviour.page_table.names
-        collector = RunCollector(team, info_of(plan), pages, coordinator.broken)
+        collector = RunCollector(team, info_of(plan), pages, coordinator.broken, groups.latest if groups else dict)
         if show(collector):
             coordinator.add_watcher(collector.watch)
     coordinator.add_watcher(ManifestWriter(plan, coordinator.so_far).watch)
@@ -163,6 +167,18 @@ def _topic_watch(plan: "Plan", stack: ExitStack) -> "TopicWatch | None":
     from loadgen.kafka.watch import TopicWatch
 
     watch = TopicWatch(plan.kafka)
+    watch.start()
+    stack.callback(watch.close)
+    return watch
+
+
+def _group_watch(plan: "Plan", stack: ExitStack) -> "GroupWatch | None":
+    """Watches the consumer groups that the settings name; None where they name none."""
+    if plan.kafka is None or not plan.settings.watch_group:
+        return None
+    from loadgen.kafka.group_lag import GroupWatch
+
+    watch = GroupWatch(plan.kafka, plan.settings.watch_group)
     watch.start()
     stack.callback(watch.close)
     return watch

@@ -4,8 +4,8 @@ On a terminal the progress is one live line; elsewhere it is a log line every 50
 """
 
 import time
-from collections.abc import Iterator
-from typing import TextIO
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TextIO
 
 from rich.json import JSON
 from rich.progress import Progress, TaskID
@@ -17,6 +17,9 @@ from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import Verdict, verdict_lines
 from loadgen.terminal import Terminal, clock, percentiles
 
+if TYPE_CHECKING:
+    from loadgen.kafka.group_lag import GroupLag
+
 EVERY_EVENTS = 500
 EVERY_S = 0.5
 N_SAMPLES = 3
@@ -25,7 +28,11 @@ SAMPLES_WAIT_S = 1.0
 
 
 class RunConsole(Terminal):
-    """Shows a run to a person."""
+    """Shows a run to a person.
+
+    Attributes:
+        groups: how far consumer groups are behind; none before it is set.
+    """
 
     def __init__(
         self,
@@ -49,6 +56,7 @@ class RunConsole(Terminal):
         self._samples_shown = quiet
         self._last_shown_s = 0.0
         self._last_shown_events = 0
+        self.groups: Callable[[], Mapping[str, GroupLag]] = dict
 
     def preparing(self, share: float, what: str) -> None:
         """Progress of something that comes before the run, such as building the catalogue."""
@@ -88,11 +96,13 @@ class RunConsole(Terminal):
         tally = totals.primary_sink
         failures = tally.count(Outcome.FAILED) + tally.count(Outcome.DROPPED)
         lag_ms = totals.schedule_lag_s.summary_ms()["p99"] or 0.0
+        groups = "".join(f"lag {name} {lag.messages:,}  " for name, lag in self.groups().items())
         return (
             f"{clock(elapsed_s)}  {tally.planned:,} events  offered {totals.rates.offered_per_s:,.0f}/s  "
             f"achieved {totals.rates.delivered_per_s:,.0f}/s  {totals.active:,} active users  "
             f"schedule lag p99 {lag_ms:,.1f} ms  "
-            f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  {self._left(tally.planned, elapsed_s)}"
+            f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  "
+            f"{groups}{self._left(tally.planned, elapsed_s)}"
         )
 
     def _left(self, planned: int, elapsed_s: float) -> str:

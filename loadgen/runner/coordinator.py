@@ -15,6 +15,7 @@ from loadgen import errors
 from loadgen.encode.encodings import RegisteredSchema
 from loadgen.errors import LoadgenError, ReaderGone, SinkError, TopicMissing, TopicRecreated, WorkerDied
 from loadgen.event import Int64s
+from loadgen.kafka.group_lag import GroupWatch
 from loadgen.kafka.watch import TopicWatch
 from loadgen.progress import Progress
 from loadgen.record import WorkerRecord
@@ -100,9 +101,10 @@ class Coordinator:
         console: RunConsole,
         output: OutputFile | None = None,
         topic_watch: TopicWatch | None = None,
+        groups: GroupWatch | None = None,
     ) -> None:
         self._plan = plan
-        self._evaluation = RunEvaluation(plan.settings, team.members, lambda: self.stop("threshold"))
+        self._evaluation = RunEvaluation(plan.settings, team.members, lambda: self.stop("threshold"), groups=groups)
         self._team, self._console = team, console
         self._output = None if output is None else SharedOutput(output, team)
         self._watchers: list[Watcher] = [console.progress]
@@ -122,6 +124,7 @@ class Coordinator:
             try:
                 while not all(member.done for member in self._team.members):
                     self._turn()
+                self._await_groups()
             except KeyboardInterrupt:
                 self._reason = "interrupted twice"
                 self._error = LoadgenError(
@@ -167,6 +170,14 @@ class Coordinator:
             self._evaluation.watch(self._totals)
             for watcher in self._watchers:
                 watcher(self._totals, self._elapsed_s())
+
+    def _await_groups(self) -> None:
+        """Let the consumer groups catch up with all that was delivered; a signal ends the wait, not the run."""
+        wait_s = self._plan.settings.wait_caught_up_s
+        if wait_s is None or self._go is None or self._error is not None or self._signals:
+            return
+        self._console.note(f"waiting at most {wait_s:g} s for the groups to catch up")
+        self._evaluation.await_groups(lambda: bool(self._signals))
 
     def _take(self, member: WorkerHandle, message: FromWorker | None) -> None:
         """Act on one message of a worker."""

@@ -18,6 +18,7 @@ from loadgen.runner.totals import Totals
 from loadgen.simulate.impair import KINDS
 
 if TYPE_CHECKING:
+    from loadgen.kafka.group_lag import GroupLag
     from loadgen.runner.messages import Plan
     from loadgen.runner.team import Team
 
@@ -40,6 +41,7 @@ class RunCollector:
         info: see `info_of`.
         pages: the names of the run's pages.
         broken: threshold, as it was written → whether it is broken by now.
+        groups: how far consumer groups are behind.
         totals, elapsed_s: the latest that the coordinator handed over.
         start_s: the schedule's zero, seconds since 1970; nan before.
         workers: number → whether it makes events, restarts, and CPU seconds, as they were when the totals came.
@@ -49,6 +51,7 @@ class RunCollector:
     info: tuple[str, ...]
     pages: tuple[str, ...]
     broken: Callable[[], Mapping[str, bool]]
+    groups: "Callable[[], Mapping[str, GroupLag]]" = dict
     totals: Totals = field(default_factory=Totals)
     elapsed_s: float = 0.0
     start_s: float = math.nan
@@ -75,6 +78,7 @@ class RunCollector:
         yield from self._of_run(totals)
         yield from self._of_sinks(totals)
         yield from self._of_workers(totals)
+        yield from self._of_groups()
         for metric, value in (
             (metrics.ACTIVE_USERS, totals.active),
             (metrics.TARGET_RATE, totals.rates.target_per_s),
@@ -118,6 +122,15 @@ class RunCollector:
             yield family(metric, {labels: state[place] for labels, state in self.workers.items()})
         spent = totals.seconds
         yield family(metrics.WORKER_TIME, {(name,): getattr(spent, name) for name in spent.__slots__})
+
+    def _of_groups(self) -> Iterator[Any]:
+        parts = {
+            (name, str(number)): part
+            for name, group in self.groups().items()
+            for number, part in group.partitions.items()
+        }
+        yield family(metrics.GROUP_LAG, {labels: part.messages for labels, part in parts.items()})
+        yield family(metrics.GROUP_BEHIND, {labels: part.seconds for labels, part in parts.items()})
 
     def _never_less(self, metric: metrics.Metric, values: Mapping[tuple[str, ...], float]) -> Any:
         """A counter whose totals fall for a moment where a worker died: Prometheus would take that for a new start, and

@@ -4,15 +4,25 @@ snapshots → totals → history → thresholds
                    ↘ stalls             ↘ verdict
 """
 
+import math
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from loadgen.config import RunSettings
+from loadgen.record import GroupRecord
 from loadgen.runner.history import History
 from loadgen.runner.stalls import Stalls
 from loadgen.runner.thresholds import Thresholds
 from loadgen.runner.totals import Totals, WorkerReports
 from loadgen.runner.verdict import Verdict, judge
 from loadgen.simulate.schedule import NS_PER_S
+
+if TYPE_CHECKING:
+    from loadgen.kafka.group_lag import GroupWatch
+
+AWAIT_S = 0.05
 
 
 class RunEvaluation:
@@ -29,6 +39,7 @@ class RunEvaluation:
         workers: Iterable[WorkerReports],
         stop: Callable[[], None],
         is_elastic: bool = False,
+        groups: "GroupWatch | None" = None,
     ) -> None:
         """Evaluate nothing yet.
 
@@ -37,10 +48,12 @@ class RunEvaluation:
             workers: a live view, iterated for each sum.
             stop: called when a threshold that says `abort` is broken.
             is_elastic: see `Totals.of`.
+            groups: the consumer groups that are watched.
         """
         self._workers, self._is_elastic, self._is_paced = workers, is_elastic, not settings.unpaced
         self.thresholds = Thresholds(settings.threshold, settings.warm_up_s, stop)
-        self.history = History(settings.warm_up_s, [self.thresholds.watch])
+        self.history = History(settings.warm_up_s, [self.thresholds.watch], groups.latest if groups else dict)
+        self._groups, self._wait_s = groups, settings.wait_caught_up_s
         self._stalls = Stalls()
         self.t0_ns = self.t0_wall_ms = 0
 
@@ -64,6 +77,17 @@ class RunEvaluation:
             self.history.end(totals, self.t0_ns)
             self._stalls.end(totals, self.t0_ns, self.t0_ns + int(ended_s * NS_PER_S))
 
+    def await_groups(self, is_enough: Callable[[], bool]) -> None:
+        """Wait until all groups have caught up, or the time for it is over; asks now and then whether it is enough."""
+        if self._groups is None or self._wait_s is None:
+            return
+        self._groups.await_catch_up()
+        deadline_s = time.monotonic() + self._wait_s
+        while not is_enough() and time.monotonic() < deadline_s:
+            if len(self._groups.caught_up_s()) == len(self._groups.groups):
+                return
+            time.sleep(AWAIT_S)
+
     def verdict(self, totals: Totals, ended_s: float, exit_reason: str, cut_short: str) -> Verdict:
         """The verdict, if the run ended now.
 
@@ -72,13 +96,30 @@ class RunEvaluation:
             ended_s: seconds from the schedule's zero to the last delivery report.
             exit_reason, cut_short: see `Verdict`.
         """
+        measured = self.history.measured(totals, self.t0_ns)
+        groups = [] if self._groups is None else group_records(self._groups)
+        if groups and self._wait_s is not None:
+            slowest_s = max(math.inf if one.catch_up_s is None else one.catch_up_s for one in groups)
+            measured = replace(measured, catch_up_s=slowest_s)
         return judge(
             totals,
-            self.history.measured(totals, self.t0_ns),
+            measured,
             ended_s,
             exit_reason,
             paced=bool(self.t0_ns) and self._is_paced,
             stalls=self._stalls.found,
             thresholds=self.thresholds,
             cut_short=cut_short,
+            groups=groups,
         )
+
+
+def group_records(watch: "GroupWatch") -> list[GroupRecord]:
+    """What is known of each group that is watched; without those of which nothing is known."""
+    latest, caught_up_s, found = watch.latest(), watch.caught_up_s(), []
+    for name, lag in latest.items():
+        most_lag, most_behind_s = watch.most(name)
+        catch_up_s = None if name not in caught_up_s else round(caught_up_s[name], 3)
+        behind_s = {"behind_s": round(lag.seconds, 3), "most_behind_s": round(most_behind_s, 3)}
+        found.append(GroupRecord(name=name, lag=lag.messages, most_lag=most_lag, catch_up_s=catch_up_s, **behind_s))
+    return found

@@ -113,6 +113,7 @@ class Trial:
             "ack_ms": measured.ack.summary_ms(),
             "intended_to_ack_ms": measured.intended_to_ack.summary_ms(),
             "limited_by": self.verdict.limited_by,
+            "groups": [group.model_dump() for group in self.verdict.groups],
             "manifest": self.manifest,
         }
 
@@ -265,6 +266,12 @@ class Finder:
         self.console.note(trial.line(number))
         self.search.record(rate_per_s, not trial.broken)
         if verdict.exit_reason == "error":
+            self.exit_reason = "error"
+        elif slow := verdict.behind_groups:
+            self.console.note(
+                f"error: {', '.join(slow)} did not catch up within {settings.wait_caught_up_s:g} s, and the next trial "
+                "would begin with what this one left; raise --wait-caught-up"
+            )
             self.exit_reason = "error"
 
     def as_json(self) -> dict[str, Any]:

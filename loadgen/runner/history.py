@@ -10,10 +10,11 @@ In: windows of about a second. Out: a window that spans the newest of them. What
 a second costs the same however long S is.
 """
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,15 @@ from loadgen.ledger import Outcome
 from loadgen.record import HistogramRecord, MeasuredRecord, Percentiles, WindowRecord, finite
 from loadgen.runner.totals import Totals
 
+if TYPE_CHECKING:
+    from loadgen.kafka.group_lag import GroupLag
+
 WINDOW_S = 1.0
 EARLY_S = 0.25
 """Workers report twice a second: a window that would be so little too short is taken as it is."""
 MOST = 1200
 LATENCIES = ("schedule_lag", "ack", "intended_to_ack")
+GROUP_GAUGES = ("lag", "behind_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,9 @@ class Window:
         cpu_s: CPU time of all workers.
         in_flight, active: events without a report, and listeners in a session, at its end.
         schedule_lag, ack, intended_to_ack: durations of the events that were sent, or reported, in it.
+        lag, behind_s: of each consumer group that is watched, in messages and in seconds, at its end.
+        catch_up_s: how long the slowest of them took to catch up after the load; inf where it has not; nan where that
+            was not waited for.
     """
 
     start_s: float
@@ -62,6 +70,9 @@ class Window:
     schedule_lag: Sparse
     ack: Sparse
     intended_to_ack: Sparse
+    lag: Mapping[str, float] = field(default_factory=dict)
+    behind_s: Mapping[str, float] = field(default_factory=dict)
+    catch_up_s: float = math.nan
 
     @property
     def length_s(self) -> float:
@@ -82,7 +93,12 @@ class Window:
         kept = {name: getattr(self, name) for name in self.__slots__ if name not in LATENCIES}
         times = {name: round(getattr(self, name), 3) for name in ("start_s", "end_s", "offered_s", "cpu_s")}
         summaries = {f"{name}_ms": Percentiles(**getattr(self, name).summary_ms()) for name in LATENCIES}
-        return {**kept, **times, "scheduled": finite(self.scheduled), **summaries}
+        groups = {
+            "lag": {name: round(value) for name, value in self.lag.items()},
+            "behind_s": {name: round(value, 3) for name, value in self.behind_s.items()},
+        }
+        not_always = {"scheduled": finite(self.scheduled), "catch_up_s": finite(self.catch_up_s)}
+        return {**kept, **times, **not_always, **groups, **summaries}
 
 
 def merged(parts: Sequence[Window]) -> Window:
@@ -96,7 +112,8 @@ def merged(parts: Sequence[Window]) -> Window:
         for part in parts:
             total.merge(getattr(part, name).full())
         summed[name] = Sparse.of(total)
-    return Window(first.start_s, last.end_s, in_flight=last.in_flight, active=last.active, **summed)
+    summed |= {name: getattr(last, name) for name in (*GAUGES, *GROUP_GAUGES)}
+    return Window(first.start_s, last.end_s, **summed)
 
 
 _ADDED = ("offered_s", "scheduled", "planned", "delivered", "failed", "dropped", "unfinished", "n_bytes", "cpu_s")
@@ -168,8 +185,14 @@ class History:
         warm_up_s: what happened before is in no figure of the run as a whole.
     """
 
-    def __init__(self, warm_up_s: float = 0.0, observers: Iterable[Callable[[Window], None]] = ()) -> None:
-        """Begin; the observers get every window of about a second when it ends."""
+    def __init__(
+        self,
+        warm_up_s: float = 0.0,
+        observers: Iterable[Callable[[Window], None]] = (),
+        groups: "Callable[[], Mapping[str, GroupLag]]" = dict,
+    ) -> None:
+        """Begin; the observers get every window of about a second when it ends; `groups` are those of that moment."""
+        self._groups = groups
         self.windows: list[Window] = []
         self.warm_up_s = warm_up_s
         self._observers = list(observers)
@@ -200,7 +223,10 @@ class History:
         return (now if self._base.at_s < self.warm_up_s else self._base).until(now)
 
     def _add(self, now: _State) -> None:
-        window, self._last = self._last.until(now), now
+        groups = self._groups()
+        lag = {name: group.messages for name, group in groups.items()}
+        behind_s = {name: group.seconds for name, group in groups.items()}
+        window, self._last = replace(self._last.until(now), lag=lag, behind_s=behind_s), now
         if self._base.at_s < self.warm_up_s:
             self._base = now
         for observe in self._observers:
@@ -218,7 +244,8 @@ class History:
             self._width_s *= 2
 
 
-_SUMMED = tuple(field.name for field in fields(Window) if field.name not in (*LATENCIES, "start_s", "end_s"))
+_NOT_SUMMED = (*LATENCIES, *GROUP_GAUGES, "catch_up_s", "start_s", "end_s")
+_SUMMED = tuple(field.name for field in fields(Window) if field.name not in _NOT_SUMMED)
 
 
 class Rolling:
@@ -234,7 +261,7 @@ class Rolling:
     def add(self, window: Window) -> Window | None:
         """Take the next window; the newest S seconds as one, or None while they span less.
 
-        In it, in_flight and active are the means over the ends of its parts."""
+        In it, in_flight, active, lag and behind_s are the means over the ends of its parts."""
         self._parts.append(window)
         self._count(window, 1)
         while self._parts[-1].end_s - self._parts[0].end_s >= self._length_s:
@@ -255,4 +282,11 @@ class Rolling:
         values: dict[str, Any] = dict(self._sums)
         values |= {name: round(self._sums[name] / len(self._parts)) for name in GAUGES}
         values |= {name: Sparse.of(total) for name, total in self._latencies.items()}
+        values |= {name: _means([getattr(part, name) for part in self._parts]) for name in GROUP_GAUGES}
         return Window(start_s=self._parts[0].start_s, end_s=self._parts[-1].end_s, **values)
+
+
+def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of each name that all of them have."""
+    names = set(values[0]).intersection(*values[1:])
+    return {name: sum(value[name] for value in values) / len(values) for name in sorted(names)}

@@ -4,7 +4,7 @@ In: the windows of the run, a second each, merged over the workers, and at the e
 whether it was kept, its value, the worst one and when. What a threshold says: config/threshold.py.
 
     over S              the last S seconds, every second; broken by the first window that breaks it
-    in_flight, active   every second
+    in_flight, active   every second; so are lag and behind, of consumer groups
     otherwise           the whole run after its warm-up, at the end; an upper limit of what only grows every second too
 """
 
@@ -13,12 +13,12 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from loadgen.config.thresholds import GAUGES, Figure, Threshold
+from loadgen.config.thresholds import GAUGES, OF_GROUPS, Figure, Threshold
 from loadgen.histogram import Sparse
 from loadgen.record import ThresholdRecord, finite
 from loadgen.runner.history import Rolling, Window
 
-WHILE_OFFERED = (*GAUGES, "rate", "target", "planned", "delivered")
+WHILE_OFFERED = (*GAUGES, *OF_GROUPS, "rate", "target", "planned", "delivered")
 """Figures that say nothing of the time after the last event was due, when those in flight are waited for."""
 TAIL_S = 0.1
 """So much of that time may be in a window that is judged all the same."""
@@ -86,6 +86,8 @@ class ThresholdResult:
 
 def shown(value: float, figure: Figure) -> str:
     """A value with its unit: 12.3 ms, 5,700.1/s, 3."""
+    if value == math.inf:
+        return "not in the time that was given"
     if figure.kind == "time":
         return f"{value * 1e3:,.1f} ms"
     return f"{value:,.1f}/s" if figure.kind == "rate" else f"{value:,.0f}"
@@ -99,7 +101,9 @@ def value_of(figure: Figure, window: Window) -> float:
         return window.delivered / window.length_s if window.length_s > 0 else math.nan
     if figure.name == "target":
         return window.scheduled / window.offered_s if window.offered_s > 0 else math.nan
-    return float(getattr(window, figure.name))
+    if figure.group:
+        return float((window.lag if figure.name == "lag" else window.behind_s).get(figure.group, math.nan))
+    return window.catch_up_s if figure.name == "catch_up" else float(getattr(window, figure.name))
 
 
 def _latency_s(figure: Figure, recorded: Sparse) -> float:

@@ -4,6 +4,7 @@ In: the totals, and the part of the run that is measured, which is all but its w
 nothing that was not measured: where two causes are about equal, or none is known, it says "unknown".
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import numpy as np
 from loadgen.config import RunSettings
 from loadgen.histogram import bucket_edges_s
 from loadgen.ledger import cost_us
-from loadgen.record import Counts, Percentiles, Summary, finite
+from loadgen.record import Counts, GroupRecord, Percentiles, Summary, finite
 from loadgen.runner.history import Window
 from loadgen.runner.stalls import Stall
 from loadgen.runner.thresholds import ThresholdResult, Thresholds
@@ -88,6 +89,7 @@ class Verdict:
             are those of the events that were planned in it.
         stalls: when nothing was delivered although events were due, oldest first.
         thresholds: the result of each.
+        groups: the consumer groups that were watched.
         cut_short: how far a run came that did not come to its end, and why; empty for all others. All other figures
             hold until then.
     """
@@ -101,6 +103,7 @@ class Verdict:
     stalls: Sequence[Stall] = ()
     thresholds: Sequence[ThresholdResult] = ()
     cut_short: str = ""
+    groups: Sequence[GroupRecord] = ()
 
     @property
     def is_broken_off(self) -> bool:
@@ -119,6 +122,13 @@ class Verdict:
         return is_judged and self.limited_by != "schedule"
 
     @property
+    def behind_groups(self) -> list[str]:
+        """The groups that were waited for, and did not catch up."""
+        if math.isnan(self.measured.catch_up_s):
+            return []
+        return [group.name for group in self.groups if group.catch_up_s is None]
+
+    @property
     def kept(self) -> bool:
         """Whether all that was promised of rates and latencies was kept."""
         is_bad = self.missed_target or self.in_warm_up or self.is_broken_off
@@ -135,6 +145,7 @@ def judge(
     stalls: Sequence[Stall] = (),
     thresholds: Thresholds | None = None,
     cut_short: str = "",
+    groups: Sequence[GroupRecord] = (),
 ) -> Verdict:
     """What the figures say about the run.
 
@@ -145,7 +156,7 @@ def judge(
         exit_reason: see `Verdict`.
         paced: whether there is a schedule.
         stalls, thresholds: what was seen while the run went on.
-        cut_short: see `Verdict`.
+        cut_short, groups: see `Verdict`.
     """
     measured = _of_its_own(measured, elapsed_s)
     is_measured = (measured.length_s > 0 or measured.start_s == 0) and exit_reason not in BROKEN_OFF
@@ -163,6 +174,7 @@ def judge(
         stalls=[stall for stall in stalls if stall.end_s > measured.start_s],
         thresholds=thresholds.judged(measured) if thresholds else (),
         cut_short=cut_short,
+        groups=groups,
     )
 
 
@@ -226,6 +238,7 @@ def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> Summa
         measured_from_s=None if verdict.in_warm_up else round(measured.start_s, 3),
         stalls=[stall.record() for stall in verdict.stalls],
         thresholds=[judged.record() for judged in verdict.thresholds],
+        groups=list(verdict.groups),
         cut_short=verdict.cut_short or None,
     )
 
@@ -255,6 +268,7 @@ def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
         yield f"every {'event that was planned until then' if verdict.cut_short else 'planned event'} was delivered"
     else:
         yield "NOT every planned event was delivered, see the table"
+    yield from map(_group, verdict.groups)
     for judged in verdict.thresholds:
         yield f"{'✓' if judged.passed else '✗'} {judged.sentence()}"
 
@@ -283,6 +297,15 @@ def _latencies(verdict: Verdict) -> str:
         f"{line}; {percentiles(measured.ack)} from the send, which hides how long events waited before: "
         f"{name} is {ours[name]:,.1f} ms, not {sent[name]:,.1f} ms"
     )
+
+
+def _group(group: GroupRecord) -> str:
+    """How far a consumer group was behind."""
+    line = (
+        f"group {group.name}: at most {group.most_lag:,} messages behind, {group.most_behind_s:,.1f} s; "
+        f"at the end {group.lag:,}"
+    )
+    return line if group.catch_up_s is None else f"{line}; caught up {group.catch_up_s:,.1f} s after the load"
 
 
 def _stalls(verdict: Verdict) -> str:

@@ -243,6 +243,25 @@ class RunSettings(Settings):
         Flag("impair NAME=P,…", "Spoil events with these probabilities: late, duplicate, drop, malform, reorder."),
     ] = Impairments()
 
+    watch_group: Annotated[
+        tuple[str, ...],
+        BeforeValidator(names.groups),
+        Flag(
+            "watch-group NAME",
+            "Watch how far this consumer group is behind in the topic; may be given many times. Thresholds: "
+            "'lag(NAME) < 10k over 30s', 'behind(NAME) < 5s'.",
+            shared.MEASURED,
+        ),
+    ] = ()
+    wait_caught_up_s: Annotated[
+        float | None,
+        or_none(values.duration(1, 0.001, 86400, "120 (seconds) or 2m")),
+        Flag(
+            "wait-caught-up S",
+            "After the load wait up to S seconds for these groups to catch up; threshold: 'catch_up < 60s'.",
+            shared.MEASURED,
+        ),
+    ] = None
     threshold: shared.Thresholds = ()
     warm_up_s: shared.WarmUp = 0.0
     percentile_log: shared.PercentileLog = None
