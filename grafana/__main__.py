@@ -3,9 +3,10 @@
 from grafana.board import FOLDER, Board, as_json
 from grafana.latency import LATENCY
 from grafana.pipeline import PIPELINE
+from grafana.system import SYSTEM
 from grafana.throughput import THROUGHPUT
 
-BOARDS: tuple[Board, ...] = (THROUGHPUT, LATENCY, PIPELINE)
+BOARDS: tuple[Board, ...] = (THROUGHPUT, LATENCY, PIPELINE, SYSTEM)
 
 
 def main() -> None:

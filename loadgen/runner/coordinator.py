@@ -8,6 +8,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -124,7 +125,6 @@ class Coordinator:
             try:
                 while not all(member.done for member in self._team.members):
                     self._turn()
-                self._await_groups()
             except KeyboardInterrupt:
                 self._reason = "interrupted twice"
                 self._error = LoadgenError(
@@ -133,6 +133,8 @@ class Coordinator:
             finally:
                 self._close()
                 self._evaluation.end(self._evaluation.totals(), self._ended_s())
+            with suppress(KeyboardInterrupt):  # a signal ends the wait, and nothing else
+                self._await_groups()
         return self._result(self._ended_by())
 
     def add_watcher(self, watcher: Watcher) -> None:
@@ -172,7 +174,7 @@ class Coordinator:
                 watcher(self._totals, self._elapsed_s())
 
     def _await_groups(self) -> None:
-        """Let the consumer groups catch up with all that was delivered; a signal ends the wait, not the run."""
+        """Let the consumer groups catch up with all that was delivered."""
         wait_s = self._plan.settings.wait_caught_up_s
         if wait_s is None or self._go is None or self._error is not None or self._signals:
             return

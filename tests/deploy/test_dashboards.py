@@ -15,7 +15,7 @@ from tests.deploy.files import mounts as mounts_of
 from tests.deploy.promql import is_balanced, known_labels, labels_of, metrics_of, unknown
 
 PROVISIONED = load("grafana/provisioning/datasources/prometheus.yml")["datasources"][0]
-UIDS = {"throughput.json": "loadgen-throughput", "latency.json": "loadgen-latency", "pipeline.json": "loadgen-pipeline"}
+UIDS = {f"{name}.json": f"loadgen-{name}" for name in ("throughput", "latency", "pipeline", "system")}
 """They are in people's bookmarks."""
 UNITS = {"eps", "Bps", "bytes", "s", "short", "percentunit"}
 PANELS = [
@@ -45,7 +45,12 @@ def test_the_files_are_what_the_generator_writes(board: Any) -> None:
 
 def test_each_dashboard_has_the_address_that_it_always_had() -> None:
     assert {name: board["uid"] for name, board in DASHBOARDS.items()} == UIDS
-    assert {board["title"] for board in DASHBOARDS.values()} == {"Throughput", "Latency & lag", "Pipeline"}
+    assert {board["title"] for board in DASHBOARDS.values()} == {
+        "Throughput",
+        "Latency & lag",
+        "Pipeline",
+        "System under test",
+    }
 
 
 @pytest.mark.parametrize("where", EXPRESSIONS)

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric as Family
 from loadgen import metrics
 from loadgen.event import PAGES
 from loadgen.histogram import Histogram
+from loadgen.kafka.group_lag import GroupLag, PartitionLag
 from loadgen.ledger import Outcome, Tally
 from loadgen.metrics import BUCKETS_S, PROCESS_METRICS, RUN_METRICS
 from loadgen.metrics_endpoint import serve
@@ -71,7 +72,8 @@ def collector() -> RunCollector:
     restarted = WorkerHandle(1, ready=False, finalized=[incarnation(1.0), incarnation(2.0)], last=incarnation(0.5))
     team = StandInTeam([WorkerHandle(0, last=incarnation(2.5)), restarted, WorkerHandle(2, last=finished())])
     broken = {"failed == 0": True, "p99(ack) < 50ms": False}
-    return RunCollector(team, INFO, PAGE_NAMES, lambda: broken)  # type: ignore[arg-type]
+    groups = {"app": GroupLag(0.0, {0: PartitionLag(7, 1.5), 1: PartitionLag(0, 0.0)})}
+    return RunCollector(team, INFO, PAGE_NAMES, lambda: broken, lambda: groups)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -110,6 +112,8 @@ def test_the_values_are_those_of_the_totals(collector: RunCollector, url: str) -
     assert value(families, "loadgen_delivered_bytes_total", sink="kafka") == 12_345
     assert value(families, "loadgen_in_flight_events", sink="kafka") == 6
     assert value(families, "loadgen_active_users") == 99
+    assert value(families, "loadgen_group_lag_messages", group="app", partition="0") == 7
+    assert value(families, "loadgen_group_behind_seconds", group="app", partition="0") == 1.5
     assert value(families, "loadgen_events_scheduled_total") == 5000.25
     assert value(families, "loadgen_target_events_per_second") == 480.5
     assert value(families, "loadgen_achieved_events_per_second") == 470.5

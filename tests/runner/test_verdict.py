@@ -19,7 +19,17 @@ SPEC_KEYS = [
     *("target_per_s", "achieved_per_s", "schedule_lag_ms", "ack_ms", "intended_to_ack_ms", "limited_by", "seed"),
     *("manifest", "exit_reason"),
 ]
-MORE_KEYS = ["restarts", "impaired", "sinks", "scheduled", "measured_from_s", "stalls", "thresholds", "cut_short"]
+MORE_KEYS = [
+    "restarts",
+    "impaired",
+    "sinks",
+    "scheduled",
+    "measured_from_s",
+    "stalls",
+    "thresholds",
+    "groups",
+    "cut_short",
+]
 
 
 @pytest.mark.parametrize(
