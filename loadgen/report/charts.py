@@ -7,6 +7,7 @@ colour is a variable of the style sheet ("--accent"), which the page's script lo
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from math import ceil, floor, log10
 from typing import Any
 
@@ -22,7 +23,7 @@ LEAST_MS = 0.001
 FEW_POINTS = 40
 """So few of them are marked with dots."""
 FEW = 10.0
-WHOLE = ("events", "listeners")
+WHOLE = ("events", "listeners", "messages")
 """Units of which there is no half."""
 _UNITS = ((180.0, 1.0, "s", "seconds"), (3 * 3600.0, 60.0, "min", "minutes"), (float("inf"), 3600.0, "h", "hours"))
 
@@ -178,6 +179,7 @@ def spectrum(spread: HistogramRecord) -> tuple[list[float], list[float]]:
     return one_in.round(6).tolist(), (values_s * 1e3).round(4).tolist()
 
 
+DASHES = ("solid", "dash", "dot", "dashdot")
 RUNS = {"": "--accent", "A": "--run-a", "B": "--run-b"}
 """The colour of each side."""
 PERCENTILES = {
@@ -231,6 +233,8 @@ def charts_of(runs: Sequence[RunRecord]) -> Iterator[Chart]:
         yield _spectrum(spectra)
     if time:
         yield from (_gauge(runs, time, *gauge) for gauge in GAUGES)
+        if any(window.lag for run in runs for window in run.history):
+            yield _lag(runs, time)
 
 
 def _rate(runs: Sequence[RunRecord], time: Time) -> Chart:
@@ -337,6 +341,26 @@ def _gauge(
     layout = time.layout(from_zero(unit, most)) | {"showlegend": len(runs) > 1}
     said = " and ".join(map(_span, found.values()))
     return Chart(key, title, caption, f"{title} over time, {unit}: {said}", {"data": data, "layout": layout})
+
+
+def _lag(runs: Sequence[RunRecord], time: Time) -> Chart:
+    """How far each consumer group was behind."""
+    data, spans = [], []
+    for run, side in sides(runs):
+        groups = dict.fromkeys(name for window in run.history for name in window.lag)
+        for name, dash in zip(groups, cycle(DASHES)):
+            values = [window.lag.get(name) for window in run.history]
+            data.append(time.line(run, _named(name, side), values, RUNS[side], "messages", dash=dash))
+            spans.append(f"{_named(name, side)} {_span(values)}")
+    most = max((value for one in data for value in one["y"] if value is not None), default=0.0)
+    return Chart(
+        key="lag",
+        title="Lag of consumer groups",
+        caption="Messages that each group had not committed.",
+        summary=f"Messages behind over time: {' and '.join(spans)}",
+        figure={"data": data, "layout": time.layout(from_zero("messages", most))},
+        is_wide=True,
+    )
 
 
 def _per_s(number: float, length_s: float) -> float:

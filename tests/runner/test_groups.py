@@ -120,7 +120,7 @@ def test_a_run_says_how_far_a_slow_group_was_behind_and_how_long_it_took(tmp_pat
 def test_a_signal_ends_the_wait_for_a_group_that_nobody_runs(tmp_path: Path) -> None:
     with EmbeddedBroker("songs") as broker:
         flags = ("--brokers", broker.address, "--rate", "500/s", "--duration", "2s", "--watch-group", "app")
-        run = start(tmp_path, *SMALL, *flags, "--wait-caught-up", "10m", "--threshold", "catch_up < 5m")
+        run = start(tmp_path, *SMALL, *flags, "--wait-caught-up", "10m", "--threshold", "catch_up < 5min")
         wait_until(lambda: broker_has(broker, 1000), 40.0)
         time.sleep(1.0)
         run.signal(signal.SIGINT)
@@ -131,7 +131,7 @@ def test_a_signal_ends_the_wait_for_a_group_that_nobody_runs(tmp_path: Path) -> 
     assert summary["groups"][0] | {"behind_s": 0, "most_behind_s": 0} == {
         "name": "app", "lag": 1000, "most_lag": 1000, "behind_s": 0, "most_behind_s": 0, "catch_up_s": None,
     }  # fmt: skip
-    assert "✗ catch_up < 5m is broken: not in the time that was given" in shown
+    assert "✗ catch_up < 5min is broken: not in the time that was given" in shown
 
 
 def broker_has(broker: EmbeddedBroker, n_messages: int) -> bool:
