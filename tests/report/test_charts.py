@@ -169,3 +169,13 @@ def test_small_numbers_are_no_thousandths_and_there_is_no_half_event(
 ) -> None:
     axis = from_zero(unit, most)
     assert {name: axis[name] for name in axis if name in ("tickformat", "dtick", "range")} == expected
+
+
+def test_a_run_whose_groups_are_watched_has_a_chart_of_their_lag() -> None:
+    history = [window(place, lag={"app": 100 * place} | ({} if place else {"other": 7})) for place in range(4)]
+    chart = by_key(run(history=history))["lag"]
+    assert {name: line["y"] for name, line in lines_of(chart).items()} == {
+        "app": [0, 100, 200, 300],
+        "other": [7, None, None, None],
+    }
+    assert "app 0 to 300 and other 7 to 7" in chart.summary

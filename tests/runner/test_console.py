@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from loadgen.kafka.group_lag import GroupLag, PartitionLag
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner import console as screen_module
 from loadgen.runner.console import RunConsole
@@ -53,6 +54,14 @@ def progress_lines(events_per_s: float, seconds: float, **ends: float | None) ->
 
 def events_in(line: str) -> int:
     return int(re.findall(r"([\d,]+) events  offered", line)[0].replace(",", ""))
+
+
+def test_the_line_says_how_far_groups_are_behind() -> None:
+    stream = io.StringIO()
+    console = RunConsole(None, None, stream=stream)
+    console.groups = lambda: {"app": GroupLag(0.0, {0: PartitionLag(1000, 1.0), 1: PartitionLag(234, 0.5)})}
+    console.progress(totals_of(500), 1.0)
+    assert "0 failed or dropped  lag app 1,234  until stopped" in stream.getvalue().replace("\n", " ")
 
 
 def test_away_from_a_terminal_there_is_a_line_every_500_events() -> None:
