@@ -11,12 +11,12 @@ import pytest
 from loadgen.cli import main
 from loadgen.record import read
 from loadgen.report.page import page_of
-from tests.runner.program import start, wait_until
+from tests.runner.program import run_here, start, wait_until
 
 
 def test_a_run_writes_the_page_that_its_manifest_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flags = ("--discard", "--events", "3000", "--rate", "2000/s", "--users", "300", "--threshold", "failed == 0")
-    code, summary, said = start(tmp_path, *flags, "--manifest", "m.json", "--report", "deep/run.html").end()
+    code, summary, said = run_here(tmp_path, *flags, "--manifest", "m.json", "--report", "deep/run.html")
     assert code == 0
     assert "report: deep/run.html" in said
     page = (tmp_path / "deep" / "run.html").read_text(encoding="utf-8")
@@ -33,7 +33,7 @@ def test_a_run_writes_the_page_that_its_manifest_makes(tmp_path: Path, monkeypat
 
 def test_a_page_that_cannot_be_written_is_found_out_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    code, summary, said = start(tmp_path, "--discard", "--events", "10", "--report", "file/run.html").end()
+    code, summary, said = run_here(tmp_path, "--discard", "--events", "10", "--report", "file/run.html")
     assert (code, summary) == (1, {})
     assert "error: cannot write 'file'" in said
     assert not (tmp_path / "loadgen_runs").exists() or os.listdir(tmp_path / "loadgen_runs") == []

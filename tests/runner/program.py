@@ -1,5 +1,7 @@
-"""Start the real program, look at its processes, kill some of them."""
+"""Start the real program, look at its processes, kill some of them; or run it in this process, which is quicker."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -13,8 +15,12 @@ from typing import Any
 
 import psutil
 
+from loadgen.cli import main
+
 TRACKS = "10558"
 """The smallest catalogue, so that it is built in no time."""
+ALWAYS = ("--metrics-port", "0", "--tracks", TRACKS)
+"""Flags of every run."""
 
 
 @dataclass
@@ -67,9 +73,23 @@ def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Progr
     return Program(start_bare(folder, "--json", *flags, env=env, text=True))
 
 
+def run_here(folder: Path, *flags: str) -> tuple[int, dict[str, Any], str]:
+    """Do in this process what `start` does in one of its own: exit code, summary, what was shown.
+
+    The workers are processes as ever; but Python and what is imported are started once for many runs. For runs whose
+    start, signals, streams, environment or limits are not what is tested.
+    """
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["run", *ALWAYS, "--json", *flags])
+    out.seek(0)
+    said = out.read()
+    return code, json.loads(said) if said.strip() else {}, err.getvalue()
+
+
 def start_bare(folder: Path, *flags: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[Any]":
     """Start `loadgen run`, whose stdout may then be for the events; options are those of Popen."""
-    return start_program(folder, "run", "--metrics-port", "0", "--tracks", TRACKS, *flags, env=env, **options)
+    return start_program(folder, "run", *ALWAYS, *flags, env=env, **options)
 
 
 def start_program(

@@ -29,7 +29,7 @@ from tests.messages import value_of
 from tests.mock_cluster import MockCluster
 from tests.ports import free_port
 from tests.runner.plans import plan_of
-from tests.runner.program import TRACKS, adds_up, start, wait_until
+from tests.runner.program import TRACKS, adds_up, run_here, start, wait_until
 from tests.sink.topic import n_in_topic, read_topic, without_repeats
 from tests.verifier.runs import verified
 
@@ -77,7 +77,7 @@ def ordered(records: Any) -> list[Record]:
 def test_confluents_deserializer_reads_every_event_of_a_run(
     encoding: EncodingName, wire_format: str, registry: FakeRegistry, broker: MockCluster, tmp_path: Path
 ) -> None:
-    code, summary, shown = start(tmp_path, *flags(encoding, registry, broker, "--format", wire_format)).end()
+    code, summary, shown = run_here(tmp_path, *flags(encoding, registry, broker, "--format", wire_format))
     assert code == 0, shown
     assert f"encoding   {encoding}, schema {FIRST_ID} of t-value" in shown
     assert "the first 3 events:" in shown
@@ -99,7 +99,7 @@ def test_confluents_deserializer_reads_every_event_of_a_run(
 
 
 def test_files_beside_kafka_have_json_lines(registry: FakeRegistry, broker: MockCluster, tmp_path: Path) -> None:
-    code, summary, shown = start(tmp_path, *flags("avro", registry, broker, "--output", "out.jsonl")).end()
+    code, summary, shown = run_here(tmp_path, *flags("avro", registry, broker, "--output", "out.jsonl"))
     assert code == 0, shown
     assert ordered(map(orjson.loads, (tmp_path / "out.jsonl").read_bytes().splitlines())) == events()
     assert records_in(broker, registry, "avro") == events()
@@ -112,7 +112,7 @@ def test_the_events_are_those_of_json_and_have_the_same_fingerprint(
 ) -> None:
     fingerprints = []
     for encoding in ("json", *ENCODINGS):
-        summary = start(tmp_path, *flags(encoding, registry, broker)).end()[1]
+        summary = run_here(tmp_path, *flags(encoding, registry, broker))[1]
         fingerprints.append(json.loads((tmp_path / summary["manifest"]).read_text())["sinks"]["kafka"]["fingerprint"])
     assert fingerprints == [fingerprints[0]] * 4
 
@@ -122,7 +122,7 @@ def test_malformed_events_are_read_by_no_deserializer(
     encoding: EncodingName, registry: FakeRegistry, broker: MockCluster, tmp_path: Path
 ) -> None:
     spoilt = flags(encoding, registry, broker, "--impair", "malform=0.1", "--folder", "out")
-    code, summary, shown = start(tmp_path, *spoilt).end()
+    code, summary, shown = run_here(tmp_path, *spoilt)
     assert code == 0, shown
     n_broken, messages = 0, read_topic(broker.address)
     with reader_of(encoding, registry.url, registry.schemas[0][1]["schema"], "t") as record_of:

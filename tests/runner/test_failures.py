@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.runner.program import TRACKS, adds_up, lines_in, start, start_bare, wait_until
+from tests.runner.program import TRACKS, adds_up, lines_in, run_here, start, start_bare, wait_until
 
 START = ("--start", "2026-01-05", "--seed", "5")
 AS_LEADER = """
@@ -26,7 +26,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 def undisturbed(folder: Path, *flags: str) -> set[bytes]:
     """What the same run writes when nothing happens to it."""
-    code, _, shown = start(folder, "--folder", "calm", "--workers", "2", *START, *flags).end()
+    code, _, shown = run_here(folder, "--folder", "calm", "--workers", "2", *START, *flags)
     assert code == 0, shown
     return set(lines_in(folder / "calm"))
 

@@ -17,7 +17,7 @@ from loadgen.runner.console import RunConsole
 from loadgen.runner.find_rate import Finder, Relay, Search, TrialConsole, trial_settings
 from loadgen.runner.totals import Totals
 from loadgen.signals import Stopped
-from tests.runner.program import start, wait_until
+from tests.runner.program import run_here, start, wait_until
 from tests.runner.windows import verdict_of
 from tests.verifier.runs import verified
 
@@ -172,7 +172,7 @@ def test_one_endpoint_shows_one_trial_after_another() -> None:
 @pytest.mark.slow
 def test_real_trials_are_runs_with_manifests_of_their_own_which_can_be_verified(tmp_path: Path) -> None:
     flags = ("--rate", "1500/s", "--duration", "0.2s", "--threshold", "planned <= 500", "--folder", "out")
-    code, found, shown = start(tmp_path, *SMALL, *flags).end()
+    code, found, shown = run_here(tmp_path, *SMALL, *flags)
     assert code == 0, shown
     assert found["confirmed"]
     assert 500 / 0.2 / 1.06 < found["max_rate_per_s"] <= 500 / 0.2

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.mock_cluster import MockCluster
-from tests.runner.program import Program, adds_up, lines_in, start, wait_until
+from tests.runner.program import Program, adds_up, lines_in, run_here, start, wait_until
 from tests.runner.test_percentile_log import rows_of
 
 pytestmark = pytest.mark.slow  # whole runs, by the clock
@@ -123,7 +123,7 @@ def test_a_broker_that_answers_late_fills_the_queue_and_is_named_where_that_is_w
 
 def test_the_warm_up_is_in_the_ledger_and_in_no_figure(tmp_path: Path) -> None:
     flags = ("--rate", "2k/s", "--duration", "4s", "--warm-up", "1.9", "--percentile-log", "logs/new")
-    code, summary, shown = start(tmp_path, *NOWHERE, *flags, "--threshold", "delivered <= 4500").end()
+    code, summary, shown = run_here(tmp_path, *NOWHERE, *flags, "--threshold", "delivered <= 4500")
     assert code == 0, shown
     assert summary["planned"] == summary["delivered"] == 8000
     assert summary["scheduled"] == pytest.approx(8000, abs=1)
@@ -151,7 +151,7 @@ def test_the_warm_up_is_in_the_ledger_and_in_no_figure(tmp_path: Path) -> None:
 
 def test_a_run_that_ends_in_its_warm_up_says_that_nothing_was_measured_and_fails(tmp_path: Path) -> None:
     flags = ("--rate", "5k/s", "--events", "4000", "--warm-up", "30", "--threshold", "failed == 0")
-    code, summary, shown = start(tmp_path, *NOWHERE, *flags).end()
+    code, summary, shown = run_here(tmp_path, *NOWHERE, *flags)
     assert code == 1, shown
     assert "the run ended in its warm-up: nothing was measured; lower --warm-up, or let it run longer" in shown
     assert "the schedule was kept" not in shown
@@ -162,7 +162,7 @@ def test_a_run_that_ends_in_its_warm_up_says_that_nothing_was_measured_and_fails
 def test_a_place_for_percentiles_that_cannot_be_written_is_found_before_the_first_event(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     flags = ("--folder", "out", "--events", "10", "--percentile-log", "file/logs")
-    code, summary, shown = start(tmp_path, *FLAGS, *flags).end()
+    code, summary, shown = run_here(tmp_path, *FLAGS, *flags)
     assert code == 1
     assert "cannot write 'file/logs': " in shown
     assert summary == {}

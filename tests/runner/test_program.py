@@ -22,7 +22,7 @@ from loadgen.encode.tracks import open_track_parts
 from loadgen.formats import FORMATS, format_of
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog
 from tests.ports import free_port
-from tests.runner.program import TRACKS, adds_up, lines_in, start, start_bare
+from tests.runner.program import TRACKS, adds_up, lines_in, run_here, start, start_bare
 from tests.runner.test_verdict import MORE_KEYS, SPEC_KEYS
 
 FLAGS = ("--start", "2026-01-05", "--seed", "5")
@@ -31,13 +31,10 @@ IMPAIR = "duplicate=0.01,drop=0.01,late=0.02,reorder=0.02,malform=0.01"
 
 
 def run_all(folder: Path, *runs: str) -> list[list[bytes]]:
-    """Run several programs at the same time; the sorted lines of each."""
+    """Make several runs; the sorted lines of each."""
     folder.mkdir(exist_ok=True)
-    programs = [
-        start(folder, *AT_ONCE, "--folder", f"out{number}", *flags.split()) for number, flags in enumerate(runs)
-    ]
-    for program in programs:
-        code, summary, shown = program.end()
+    for number, flags in enumerate(runs):
+        code, summary, shown = run_here(folder, *AT_ONCE, "--folder", f"out{number}", *flags.split())
         assert code == 0, shown
         assert adds_up(summary)
     return [sorted(lines_in(folder / f"out{number}")) for number in range(len(runs))]
@@ -101,9 +98,8 @@ def test_exactly_the_events_that_are_asked_for_are_made_by_few_listeners_too(tmp
 
 def test_spoilt_events_are_counted_as_the_files_show_them_and_are_the_same_for_any_split(tmp_path: Path) -> None:
     flags = (*AT_ONCE, "--users", "200", "--events", "20000", "--impair", IMPAIR)
-    alone = start(tmp_path, *flags, "--workers", "1", "--output", "one.jsonl")
-    three = start(tmp_path, *flags, "--workers", "3", "--folder", "three")
-    (code, summary, shown), (_, of_three, _) = alone.end(), three.end()
+    code, summary, shown = run_here(tmp_path, *flags, "--workers", "1", "--output", "one.jsonl")
+    _, of_three, _ = run_here(tmp_path, *flags, "--workers", "3", "--folder", "three")
     lines, impaired = (tmp_path / "one.jsonl").read_bytes().splitlines(), summary["impaired"]
     assert code == 0, shown
     assert sorted(lines) == sorted(lines_in(tmp_path / "three"))
@@ -185,7 +181,7 @@ def test_a_compressed_output_is_read_by_others_and_stdout_holds_one_object(
 
 
 def test_a_full_disk_ends_the_run_with_the_reason_and_an_honest_ledger(tmp_path: Path) -> None:
-    code, summary, shown = start(tmp_path, *AT_ONCE, "--events", "50000", "--output", "/dev/full").end()
+    code, summary, shown = run_here(tmp_path, *AT_ONCE, "--events", "50000", "--output", "/dev/full")
     assert code == 1
     assert "error: cannot write '/dev/full': No space left on device; the disk is full" in shown
     assert "Traceback" not in shown
@@ -218,9 +214,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path
         "--output nowhere/x.jsonl": "error: cannot write 'nowhere/x.jsonl': No such file or directory",
         "--folder out --manifest file/m.json": "error: cannot write 'file': ",
     }
-    programs = {reason: start(tmp_path, *AT_ONCE, "--events", "5", *flags.split()) for flags, reason in refused.items()}
-    for reason, program in programs.items():
-        code, summary, shown = program.end()
+    for flags, reason in refused.items():
+        code, summary, shown = run_here(tmp_path, *AT_ONCE, "--events", "5", *flags.split())
         assert (code, summary) == (1, {})
         assert reason in shown
         assert "Traceback" not in shown
@@ -229,7 +224,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path
 @pytest.mark.slow
 def test_the_figures_of_a_run_are_shown_even_if_its_manifest_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    code, summary, shown = start(tmp_path, *AT_ONCE, "--events", "5", "--discard", "--manifest", "folder").end()
+    code, summary, shown = run_here(tmp_path, *AT_ONCE, "--events", "5", "--discard", "--manifest", "folder")
     assert code == 1
     assert summary["delivered"] == 5
     assert "manifest folder cannot be written (Is a directory)" in shown
@@ -237,7 +232,7 @@ def test_the_figures_of_a_run_are_shown_even_if_its_manifest_cannot_be_written(t
 
 def test_a_backfill_fills_the_folder_of_each_day_and_nothing_outside_its_window(tmp_path: Path) -> None:
     window = ("--start", "2026-01-05T20:00", "--end", "2026-01-07T04:00")
-    code, summary, shown = start(tmp_path, *window, "--users", "300", "--folder", "out").end()
+    code, summary, shown = run_here(tmp_path, *window, "--users", "300", "--folder", "out")
     assert code == 0, shown
     assert summary["exit_reason"] == "end"
     days = {str(day.relative_to(tmp_path / "out")): lines_in(day) for day in (tmp_path / "out").glob("*/*/*")}

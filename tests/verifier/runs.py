@@ -1,4 +1,4 @@
-"""Runs to verify: made once by the real program, spoilt by tests, and verified in this process."""
+"""Runs to verify: made once as by the program, spoilt by tests, and verified in this process."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import orjson
 from loadgen.config import VerifySettings
 from loadgen.verifier.report import VerifyReport
 from loadgen.verifier.verify import verify
-from tests.runner.program import start
+from tests.runner.program import run_here
 
 START = ("--start", "2026-01-05", "--seed", "5")
 
@@ -28,9 +28,9 @@ class Run:
     lines: list[bytes]
 
 
-def ran(folder: Path, *flags: str, timeout_s: float = 50.0) -> Path:
-    """Run the program in this folder; the manifest's path."""
-    code, summary, shown = start(folder, *START, "--quiet", *flags).end(timeout_s)
+def ran(folder: Path, *flags: str) -> Path:
+    """Run in this folder; the manifest's path."""
+    code, summary, shown = run_here(folder, *START, "--quiet", *flags)
     assert code == 0, shown
     return folder / str(summary["manifest"])
 

@@ -8,7 +8,7 @@ import pytest
 
 from loadgen.fingerprint import run_key
 from loadgen.record import FingerprintRecord
-from tests.runner.program import lines_in, start
+from tests.runner.program import lines_in, run_here
 from tests.verifier.recompute import fingerprint_of, hashes_of
 
 FLAGS = ("--users", "300", "--workers", "2", "--events", "3000", "--rate", "max", "--start", "2026-03-01")
@@ -16,7 +16,7 @@ FLAGS = ("--users", "300", "--workers", "2", "--events", "3000", "--rate", "max"
 
 @pytest.mark.parametrize("wire_format", ["activity", "full"])
 def test_the_manifest_holds_the_fingerprint_of_the_files(tmp_path: Path, wire_format: str) -> None:
-    _, summary, _ = start(tmp_path, "--folder", "out", "--format", wire_format, *FLAGS).end()
+    _, summary, _ = run_here(tmp_path, "--folder", "out", "--format", wire_format, *FLAGS)
     manifest = json.loads((tmp_path / summary["manifest"]).read_text())
     lines = lines_in(tmp_path / "out")
     assert (
@@ -31,7 +31,7 @@ def test_the_manifest_holds_the_fingerprint_of_the_files(tmp_path: Path, wire_fo
 
 
 def test_the_format_without_user_ids_has_the_same_sum_over_all_slices(tmp_path: Path) -> None:
-    _, summary, _ = start(tmp_path, "--folder", "out", "--format", "listen", *FLAGS).end()
+    _, summary, _ = run_here(tmp_path, "--folder", "out", "--format", "listen", *FLAGS)
     manifest = json.loads((tmp_path / summary["manifest"]).read_text())
     hashes = hashes_of([orjson.loads(line) for line in lines_in(tmp_path / "out")], run_key(manifest["seed"]))
     totals = [int(total, 16) for total in manifest["sinks"]["files"]["fingerprint"]["total"]]

@@ -15,7 +15,7 @@ from loadgen.kafka.options import KafkaSettings
 from loadgen.verifier.manifest_spec import read_promises
 from loadgen.verifier.topic import TopicSource
 from loadgen.verifier.worker_progress import MAX_INCARNATIONS, ProgressFile, path_beside, read_planned
-from tests.runner.program import lines_in, start, wait_until
+from tests.runner.program import lines_in, run_here, start, wait_until
 from tests.verifier.runs import START, counts_of, verified
 
 
@@ -107,7 +107,7 @@ def test_the_lives_of_a_worker_go_through_the_same_events_and_workers_through_di
 
 
 def test_a_run_that_ends_leaves_its_manifest_alone(tmp_path: Path) -> None:
-    code, summary, shown = start(tmp_path, *START, "--events", "500", "--rate", "max", "--quiet").end()
+    code, summary, shown = run_here(tmp_path, *START, "--events", "500", "--rate", "max", "--quiet")
     assert code == 0, shown
     assert [path.name for path in (tmp_path / "loadgen_runs").iterdir()] == [Path(summary["manifest"]).name]
     assert not read_promises([tmp_path / summary["manifest"]], "folder")[0].was_killed
