@@ -64,7 +64,8 @@ def stop_all() -> None:
         if program.poll() is None:
             for process in [*psutil.Process(program.pid).children(recursive=True), program]:
                 process.kill()
-            program.communicate()
+        if program.stdout and not program.stdout.closed:
+            program.communicate()  # closes them
     _started.clear()
 
 

@@ -233,9 +233,9 @@ def test_a_registry_that_is_away_or_hangs_is_said_within_ten_seconds_with_the_ex
 ) -> None:
     began_s = time.monotonic()
     with serving(lambda request: time.sleep(30)) as server:
-        code, summary, shown = start(
+        code, summary, shown = run_here(
             tmp_path, "--brokers", broker.address, "--topic", "t", "--encoding", "avro", "--schema-registry", server.url
-        ).end()
+        )
     assert (code, summary) == (1, {})
     assert f"the schema registry at {server.url} does not answer within 9 s; start it, or name another" in shown
     assert time.monotonic() - began_s < 15

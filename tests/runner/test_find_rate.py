@@ -187,7 +187,8 @@ def test_real_trials_are_runs_with_manifests_of_their_own_which_can_be_verified(
 
 
 def test_a_real_search_that_is_stopped_says_what_is_known(tmp_path: Path) -> None:
-    program = start(tmp_path, *SMALL, "--discard", "--duration", "1.5s")
+    flags = ("--discard", "--duration", "1.5s", "--threshold", "failed == 0")  # kept by a busy machine too
+    program = start(tmp_path, *SMALL, *flags)
     runs = tmp_path / "loadgen_runs"
     wait_until(lambda: runs.is_dir() and len(list(runs.glob("2*.json"))) == 2)
     program.signal(signal.SIGINT)
