@@ -36,6 +36,7 @@ The folders and files:
     doctor/              checks of the environment, each with the next step
     stream.py            the only place where events are generated: run, Locust, verify and the library read it
     decoder.py           values of a topic → lines and tables, by the schemas of a registry
+    container.py         tables → Avro container files, and back
     library.py           the public names: events, run, verify
     event.py             the columns and pages of an event
     formats.py           the wire formats as data: their fields, and the source of each

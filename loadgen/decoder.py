@@ -15,11 +15,10 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from loadgen.config.options import Options
 from loadgen.decode import avro, protobuf
-from loadgen.decode.columns import UTC_MS, Decoded
+from loadgen.decode.columns import Decoded, as_stored
 from loadgen.errors import SchemaMissing
 from loadgen.event import Int64s
 from loadgen.formats import OWN, KnownFormats
@@ -224,7 +223,7 @@ class Decoder:
             return None
         columns = self.schemas.get(int(ids[0])).columns
         found = None if columns is None else columns(array)
-        return None if found is None or found.faults or RAW in found.table.column_names else _as_stored(found.table)
+        return None if found is None or found.faults or RAW in found.table.column_names else as_stored(found.table)
 
     def lines(self, values: Sequence[bytes | None]) -> DecodedValues:
         """Decode values of any schemas.
@@ -274,21 +273,4 @@ class Decoder:
             return rows, [value[HEADER_BYTES:] for value in values.to_pylist()], {}
         found = schema.columns(values)
         faults = {int(rows[row]): f"the value, {schema.name}, {fault}" for row, fault in found.faults.items()}
-        return rows[found.rows], lines_of(_as_stored(found.table), self._known, has_raw=False), faults
-
-
-def _as_stored(table: pa.Table) -> pa.Table:
-    """The table with times as in JSON: `ts` in milliseconds since 1970, others as ISO 8601."""
-    for at, column in enumerate(table.schema):
-        if pa.types.is_timestamp(column.type):
-            times = table[column.name].combine_chunks()
-            is_ms = column.name == "ts"
-            as_json = times.cast(UTC_MS, safe=False).cast(pa.int64()) if is_ms else _iso(times)
-            table = table.set_column(at, column.name, as_json)
-    return table
-
-
-def _iso(times: pa.Array) -> pa.StringArray:
-    """ISO 8601 with microseconds and offset, in UTC."""
-    text = times.cast(pa.timestamp("us")).cast(pa.string())
-    return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T"), "+00:00", "")
+        return rows[found.rows], lines_of(as_stored(found.table), self._known, has_raw=False), faults

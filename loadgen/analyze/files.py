@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import duckdb
 from fsspec import AbstractFileSystem
@@ -23,11 +23,11 @@ from loadgen.errors import NotThere
 from loadgen.event import DAY_MS
 from loadgen.store import Store, open_store
 from loadgen.store.json_lines import is_document, is_named_by_loadgen, why_not_lines
-from loadgen.store.layout import BatchName, day_of, published_of, uncovered
+from loadgen.store.layout import OF_ROWS, BatchName, day_of, published_of, uncovered
 from loadgen.store.local import LocalStore
 
 PACKED = ("", ".gz", ".zst")
-ENDINGS = (*(name + packed for name in (".jsonl", ".json", ".ndjson") for packed in PACKED), ".parquet")
+ENDINGS = (*(name + packed for name in (".jsonl", ".json", ".ndjson") for packed in PACKED), *OF_ROWS)
 """The suffixes of files of events; other files are read only if named."""
 BATCH_BYTES = 8 << 30
 _IN_STORE = re.compile(r"(.+?)/(year=\d{4}(?:/month=\d\d(?:/day=\d\d)?)?)", re.ASCII)
@@ -63,9 +63,11 @@ class File:
     day: int | None = None
 
     @property
-    def is_parquet(self) -> bool:
-        """Whether it holds rows, not lines."""
-        return self.path.endswith(".parquet")
+    def kind(self) -> Literal["lines", "parquet", "avro"]:
+        """What it holds."""
+        if self.path.endswith(".parquet"):
+            return "parquet"
+        return "avro" if self.path.endswith(".avro") else "lines"
 
     @property
     def shown(self) -> str:
@@ -82,7 +84,7 @@ class File:
         return self.shown.rpartition("/")[0]
 
     def why_not_lines(self) -> str | None:
-        """What it is instead of JSON lines, and how to convert it; None if it may be JSON lines or is Parquet.
+        """What it is instead of JSON lines, and how to convert it; None if it may be JSON lines or holds rows.
 
         Files with a name of loadgen's are not opened, because a store may hold many thousands of them.
         """

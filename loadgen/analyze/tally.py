@@ -17,16 +17,21 @@ from typing import Any, ClassVar
 
 import duckdb
 import psutil
+import pyarrow as pa
 
 from loadgen.analyze import events
 from loadgen.analyze.files import File, FilesBatch, Interval, Remotes
+from loadgen.container import container_tables
 from loadgen.errors import LoadgenError, StoreError
 from loadgen.formats import OWN, KnownFormats
-from loadgen.store.read import kept_texts
+from loadgen.store.read import kept_texts, lines_of_texts
+from loadgen.store.table import RAW
 
 MEMORY_BYTES = 512 << 20
 MOST_THREADS = 8
 """Each thread holds a buffer of twice the longest line."""
+AVRO_ROWS = 200_000
+"""So many rows of Avro files are counted at once: a query has its price, and the rows are in memory."""
 ATTEMPTS = 5
 """How often a batch is tried, because its files may be compacted meanwhile."""
 
@@ -243,14 +248,15 @@ class CombinationCounts:
 
     def _sources(self, files: Sequence[File]) -> Iterator[str]:
         """The SQL of these files' records, lines and rows apart; each must be read before the next is requested."""
-        lines = [self._remotes.path(file.store, file.path) for file in files if not file.is_parquet]
-        of_rows = [file for file in files if file.is_parquet]
+        lines = [self._remotes.path(file.store, file.path) for file in files if file.kind == "lines"]
+        parquet = [file for file in files if file.kind == "parquet"]
         if lines:
             yield events.from_json(lines, self.fields, self.known)
-        if of_rows:
-            yield from self._of_rows(of_rows)
+        if parquet:
+            yield from self._of_parquet(parquet)
+        yield from self._of_avro([file for file in files if file.kind == "avro"])
 
-    def _of_rows(self, files: Sequence[File]) -> Iterator[str]:
+    def _of_parquet(self, files: Sequence[File]) -> Iterator[str]:
         """The SQL of Parquet files: their rows, then the records that they keep as text."""
         paths = [self._remotes.path(file.store, file.path) for file in files]
         groups = self.ask(events.groups_with_texts(paths))
@@ -278,6 +284,33 @@ class CombinationCounts:
                         yield events.from_json([path], self.fields, self.known)
             except StoreError as error:
                 raise duckdb.IOException(str(error)) from error
+
+    def _of_avro(self, files: Sequence[File]) -> Iterator[str]:
+        """The SQL of Avro container files: some rows of many files at a time."""
+        held: list[pa.Table] = []
+        try:
+            for table in (table for file in files for table, _ in container_tables(file.store, file.path)):
+                if held and (held[0].schema != table.schema or sum(map(len, held)) + len(table) > AVRO_ROWS):
+                    yield from self._of_table(pa.concat_tables(held))
+                    held = []
+                held.append(table)
+        except StoreError as error:
+            raise duckdb.IOException(str(error)) from error
+        if held:
+            yield from self._of_table(pa.concat_tables(held))
+
+    def _of_table(self, table: pa.Table) -> Iterator[str]:
+        """The SQL of rows in memory, then of the records that they keep as text."""
+        texts = table[RAW].drop_null() if RAW in table.column_names else table.column(0).slice(0, 0)
+        rows = table.filter(table[RAW].is_null()) if len(texts) else table
+        self.connection.register("of_avro", rows)
+        try:
+            yield events.from_table("of_avro", rows.column_names, self.fields, self.known)
+        finally:
+            self.connection.unregister("of_avro")
+        for lines in lines_of_texts((text.as_py() for text in texts.cast(pa.binary())), events.RECORD_BYTES):
+            with events.as_file(self.connection, lines) as path:
+                yield events.from_json([path], self.fields, self.known)
 
     def kept(self, source: str) -> str:
         """The SQL that counts the records of a source."""

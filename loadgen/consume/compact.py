@@ -33,16 +33,18 @@ import pyarrow.parquet as pq
 
 from loadgen.config import CompactSettings
 from loadgen.consume.commits import CommitLog, CommitRecord, Fenced, Rename
-from loadgen.consume.temporary_file import FileEncoder, LineEncoder, ParquetEncoder
+from loadgen.consume.temporary_file import AvroEncoder, FileEncoder, LineEncoder, ParquetEncoder
+from loadgen.container import CODECS, DAMAGE, Container, row_tables
 from loadgen.errors import NotThere, StoreError
 from loadgen.files import Compression
 from loadgen.store import Store, StoredFile, open_store
 from loadgen.store.layout import COMMITS, TMP, BatchName, day_folder, day_of, uncovered
-from loadgen.store.read import damaged, parquet_tables
+from loadgen.store.read import damaged
 
 CHUNK_BYTES = 1 << 20
 ROW_GROUP_BYTES = 16 << 20
-_CODECS: dict[str, Compression | None] = {"GZIP": "gz", "ZSTD": "zst"}
+_CODECS: dict[str, Compression] = {"GZIP": "gz", "ZSTD": "zst", CODECS["gz"]: "gz", CODECS["zst"]: "zst"}
+_ENCODERS: dict[str, type[ParquetEncoder] | type[AvroEncoder]] = {"parquet": ParquetEncoder, "avro": AvroEncoder}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,10 @@ def write_merged(store: Store, run: list[BatchFile], path: str) -> int:
         NotThere: one of them is gone.
         StoreError: one of them is not whole, or the store does not answer.
     """
-    is_parquet = run[0].batch.suffix == "parquet"
-    codec, schema = _codec_and_schema(store, run) if is_parquet else (None, None)
+    made = _ENCODERS.get(run[0].batch.suffix)
+    codec, schema = (None, None) if made is None else _codec_and_schema(store, run)
     writer = store.create(path)
-    encoder = ParquetEncoder(writer, codec, schema=schema) if is_parquet else LineEncoder(writer, None)
+    encoder = LineEncoder(writer, None) if made is None else made(writer, codec, schema=schema)
     try:
         _copy_all(store, run, encoder, schema)
         encoder.close()
@@ -104,8 +106,8 @@ def _length(run: list[BatchFile], file: BatchFile) -> int:
 
 
 def _copy_all(store: Store, run: list[BatchFile], encoder: FileEncoder, schema: pa.Schema | None) -> None:
-    if isinstance(encoder, ParquetEncoder):
-        for table in _gathered((table for file in run for table in parquet_tables(store, file.file)), schema):
+    if isinstance(encoder, ParquetEncoder | AvroEncoder):
+        for table in _gathered((table for file in run for table in row_tables(store, file.file)), schema):
             encoder.write_table(table)
     else:
         for piece in _joined(piece for file in run for piece in _bytes_of(store, file.file)):
@@ -153,16 +155,21 @@ def _gathered(tables: Iterable[Any], schema: pa.Schema) -> Iterator[Any]:
 
 
 def _codec_and_schema(store: Store, run: list[BatchFile]) -> tuple[Compression | None, pa.Schema]:
-    """How the columns of the first of these Parquet files are compressed, and the columns of all of them."""
+    """How the columns or blocks of the first of these files are compressed, and the columns of all of them."""
     codecs, schemas = [], []
     for file in run:
         with store.open(file.file.path) as opened:
             try:
-                parquet = pq.ParquetFile(opened)
-                codecs.append(parquet.metadata.row_group(0).column(0).compression)
-                schemas.append(parquet.schema_arrow)
+                if file.batch.suffix == "avro":
+                    container = Container.of(opened)
+                    codecs.append(container.codec)
+                    schemas.append(container.schema)
+                else:
+                    parquet = pq.ParquetFile(opened)
+                    codecs.append(parquet.metadata.row_group(0).column(0).compression)
+                    schemas.append(parquet.schema_arrow)
                 schema = pa.unify_schemas(schemas)
-            except (OSError, pa.ArrowException) as error:
+            except DAMAGE as error:
                 raise damaged(store, file.file.path, error) from error
     return _CODECS.get(codecs[0]), schema
 

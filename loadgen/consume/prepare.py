@@ -14,6 +14,7 @@ from secrets import token_hex
 from loadgen.config import ConsumeSettings
 from loadgen.consume.commits import TopicIdentity
 from loadgen.consume.temporary_file import RollingPolicy
+from loadgen.container import nameable
 from loadgen.decoder import Schemas, registry_of
 from loadgen.errors import StoreError, StoreUnreachable
 from loadgen.formats import OWN, KnownFormats, known_formats
@@ -68,8 +69,10 @@ def prepare(settings: ConsumeSettings, pool: Executor, note: Callable[[str], Non
     n_partitions = check_topic(kafka)
     identity = identity_of(kafka)
     schemas = _schemas(settings)
-    needs_formats = schemas is not None or settings.file_format == "parquet"
+    needs_formats = schemas is not None or settings.file_format != "jsonl"
     known = known_formats(settings.format, settings.field, note) if needs_formats else OWN
+    if settings.file_format == "avro":
+        known = nameable(known, note)
     trying.result()
     source = TopicIdentity(identity.cluster_id, settings.topic, identity.topic_id)
     return PreparedConsumer(kafka, n_partitions, source, store, writer_id, known, schemas)

@@ -1,8 +1,8 @@
 """Temporary files of partition writers, written in the background, in order: their policy, budget and encoders.
 
 In: lines, from the consumer's thread, which never waits for the store. Out: a closed file, or the error that it met.
-Lines are written as they are, in compressed frames, or as row groups of Parquet; piece by piece, so that memory does
-not grow with the file.
+Lines are written as they are, in compressed frames, as row groups of Parquet or as blocks of Avro; piece by piece, so
+that memory does not grow with the file.
 
 Each file is written by one task of the shared pool at a time and no task waits for another one, so the pool cannot
 stand still however few threads it has; different files are written and closed at the same time.
@@ -14,12 +14,14 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from secrets import token_bytes
 from threading import Lock
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loadgen.container import SYNC_BYTES, blocks, header
 from loadgen.errors import StoreError
 from loadgen.files import Bytes, Compression, compressed
 from loadgen.formats import OWN, KnownFormats
@@ -28,6 +30,7 @@ from loadgen.store.layout import Suffix
 from loadgen.store.table import record_schema, table_of
 
 MIB = 1 << 20
+FileFormat = Literal["jsonl", "parquet", "avro"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,9 @@ class RollingPolicy:
         max_bytes: a batch ends when one of its files has grown to this, as stored; one record batch more may be in it.
         interval_s: a batch is published when it is this old; 0 is realtime: as soon as nothing else is being published.
         max_open_files: a batch ends when it has events of this many days.
-        compress: "none", "gz" or "zst"; in Parquet, the codec of its columns.
-        file_format: "jsonl" or "parquet".
-        known: the records that have columns in Parquet.
+        compress: "none", "gz" or "zst"; in Parquet and Avro, the codec of columns and blocks.
+        file_format: "jsonl", "parquet" or "avro".
+        known: the records that have columns in Parquet and Avro.
     """
 
     batch_size: int
@@ -49,7 +52,7 @@ class RollingPolicy:
     interval_s: float
     max_open_files: int = 64
     compress: Literal["none", "gz", "zst"] = "none"
-    file_format: Literal["jsonl", "parquet"] = "jsonl"
+    file_format: FileFormat = "jsonl"
     known: KnownFormats = OWN
 
     def __post_init__(self) -> None:
@@ -69,8 +72,8 @@ class RollingPolicy:
     @property
     def suffix(self) -> Suffix:
         """How the names of files end."""
-        if self.file_format == "parquet":
-            return "parquet"
+        if self.file_format != "jsonl":
+            return self.file_format
         return "jsonl" if self.compress == "none" else f"jsonl.{self.compress}"  # type: ignore[return-value]
 
 
@@ -125,6 +128,8 @@ def encoder_of(writer: Writer, rolling: RollingPolicy, *, plain: bool) -> FileEn
         return LineEncoder(writer, None)
     if rolling.file_format == "parquet":
         return ParquetEncoder(writer, rolling.codec, rolling.known)
+    if rolling.file_format == "avro":
+        return AvroEncoder(writer, rolling.codec, rolling.known)
     return LineEncoder(writer, rolling.codec)
 
 
@@ -195,6 +200,39 @@ class ParquetEncoder:
         with suppress(Exception):  # it may be in the middle of what failed
             self._parquet.close()
         self._writer.abandon()
+
+
+class AvroEncoder:
+    """Each piece some blocks of a container file, with the columns of `loadgen.store.table`."""
+
+    def __init__(
+        self, writer: Writer, codec: Compression | None, known: KnownFormats = OWN, schema: pa.Schema | None = None
+    ) -> None:
+        """Begin a file, see `ParquetEncoder`; codec: of the blocks."""
+        self._writer, self._codec, self._known = writer, codec, known
+        self._sync = token_bytes(SYNC_BYTES)
+        self.n_bytes = 0
+        self._append(header(schema or record_schema(known), codec, self._sync))
+
+    def write(self, piece: bytes) -> None:
+        """Append whole lines."""
+        self.write_table(table_of(piece.split(b"\n")[:-1], self._known))
+
+    def write_table(self, table: pa.Table) -> None:
+        """Append rows of the schema."""
+        self._append(b"".join(blocks(table, self._codec, self._sync)))
+
+    def close(self) -> None:
+        """End the file."""
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Give the file up."""
+        self._writer.abandon()
+
+    def _append(self, data: bytes) -> None:
+        self._writer.write(data)
+        self.n_bytes += len(data)
 
 
 class _Target:

@@ -1,10 +1,10 @@
 """Reading one file of a store as far as it is whole, and going on from there later.
 
-In: a store, a file, how far it was read. Out: whole lines of JSON, or tables of Parquet, each once, also after an
-interruption: `FileReading` moves its position together with what it returns.
+In: a store, a file, how far it was read. Out: whole lines of JSON, or tables of Parquet or Avro, each once, also after
+an interruption: `FileReading` moves its position together with what it returns.
 
 There are three kinds of files, by name: lines, which may grow; compressed lines, which may grow by whole gzip members
-or zstd frames; Parquet, which is whole.
+or zstd frames; Parquet and Avro, which are whole.
 """
 
 import io
@@ -17,9 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from loadgen.analyze.events import FIELDS, RECORD_BYTES
+from loadgen.container import container_tables
 from loadgen.errors import StoreError
 from loadgen.files import Compression, compression_of, decompressed
 from loadgen.store import Store
+from loadgen.store.layout import OF_ROWS
 from loadgen.store.read import damaged
 
 _GZIP = 31
@@ -97,7 +99,7 @@ MOST_PIECE_BYTES = 64 << 20
 TABLE_ROWS = 50_000
 TAIL_BYTES = 256
 """The number of bytes read last that are compared before reading on, to notice a rewritten file."""
-READABLE = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst", ".parquet")
+READABLE = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst", *OF_ROWS)
 TOO_LONG = b"?"
 """Replaces the start of a line of more than RECORD_BYTES, which is not an event."""
 
@@ -113,7 +115,7 @@ class FileReading:
     """How far a file was read.
 
     Attributes:
-        columns: those of Parquet that are read, besides `raw`.
+        columns: those of rows that are read, besides `raw`.
         position: bytes (of Parquet: row groups) that were returned, or are in `rest`.
         rest: the start of a line that ends in the next member or frame of a compressed file.
         tail: the last bytes before `position`, as they are in the file.
@@ -129,9 +131,9 @@ class FileReading:
     n_rows: int = 0
 
     @property
-    def is_parquet(self) -> bool:
-        """Whether `position` counts row groups."""
-        return self.path.endswith(".parquet")
+    def has_rows(self) -> bool:
+        """Whether it is whole and holds rows, not lines."""
+        return self.path.endswith(OF_ROWS)
 
     def contents(self, store: Store) -> Iterator[Content]:
         """What is whole and was not returned yet.
@@ -155,7 +157,7 @@ class FileReading:
         Raises:
             StoreError: as `contents`.
         """
-        if self.is_parquet or compression_of(self.path):
+        if self.has_rows or compression_of(self.path):
             return self.rest
         with store.open(self.path) as opened:
             opened.seek(self.position)
@@ -169,8 +171,13 @@ class FileReading:
             self._move(len(line), line)
 
     def _contents(self, store: Store, opened: BinaryIO) -> Iterator[Content]:
-        if self.is_parquet:
-            yield from self._tables(store, opened)
+        if self.has_rows:
+            of_kind = self._row_groups(store, opened) if self.path.endswith(".parquet") else self._blocks(store)
+            for table in of_kind:
+                self.n_rows += table.num_rows
+                names = [name for name in (*self.columns, "raw") if name in table.column_names]
+                table = table.select(names)
+                yield from (table.slice(first, TABLE_ROWS) for first in range(0, table.num_rows, TABLE_ROWS))
             return
         self._check_tail(opened)
         how = compression_of(self.path)
@@ -209,15 +216,19 @@ class FileReading:
                 if end:
                     yield content[:end]
 
-    def _tables(self, store: Store, opened: BinaryIO) -> Iterator[pa.Table]:
+    def _blocks(self, store: Store) -> Iterator[pa.Table]:
+        for table, end in container_tables(store, self.path, self.position):
+            self.position = end
+            yield table
+
+    def _row_groups(self, store: Store, opened: BinaryIO) -> Iterator[pa.Table]:
         try:
             parquet = pq.ParquetFile(opened)
             names = [name for name in (*self.columns, "raw") if name in parquet.schema_arrow.names]
             while self.position < parquet.num_row_groups:
                 table = parquet.read_row_group(self.position, columns=names)
                 self.position += 1
-                self.n_rows += table.num_rows
-                yield from (table.slice(first, TABLE_ROWS) for first in range(0, table.num_rows, TABLE_ROWS))
+                yield table
         except pa.ArrowException as error:
             raise damaged(store, self.path, error) from error
 

@@ -10,9 +10,9 @@ second, or after 5 times its own duration. A late file for an old day is found b
 
 **Batch files** appear whole and never change; compaction replaces many by one. `ReadSpans` keeps the offsets that were
 read, so a merged file adds nothing twice. A merged file holds exactly the messages of the files that it replaces
-(`loadgen.consume.compact`), so its size in bytes, or in Parquet its number of rows, is their sum. Where the sum is
-smaller, files were replaced before they were read, and everything is counted from the beginning. That happens only if
-the store was not listed for longer than the compactor's grace.
+(`loadgen.consume.compact`), so its size in bytes, or in Parquet and Avro its number of rows, is their sum. Where the
+sum is smaller, files were replaced before they were read, and everything is counted from the beginning. That happens
+only if the store was not listed for longer than the compactor's grace.
 
 **Other files** grow: they are read on from the last whole line. The file of a restarted worker is cut back and written
 on with the same events, so reading goes on where it was; the last bytes that were read show whether they are still
@@ -28,6 +28,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from loadgen.analyze.events import read_columns
+from loadgen.container import row_tables
 from loadgen.dashboard.feed import RESET, Reset, SourceState
 from loadgen.dashboard.reading import READABLE, Content, FileReading, Rewritten
 from loadgen.errors import NotThere, StoreError, StoreUnreachable
@@ -35,7 +36,7 @@ from loadgen.formats import OWN, KnownFormats
 from loadgen.store import Store, StoredFile
 from loadgen.store.json_lines import why_not_lines
 from loadgen.store.layout import BatchName, day_folder, day_of
-from loadgen.store.read import is_record, parquet_tables
+from loadgen.store.read import is_record
 
 FULL_EVERY_S, FULL_SHARE = 2.0, 20.0
 QUICK_EVERY_S, QUICK_SHARE = 1.0, 5.0
@@ -105,7 +106,7 @@ NOT_KNOWN = -1
 
 
 class ReadSpan(NamedTuple):
-    """A batch file that was or is being read: its offsets, inclusive, and its size in bytes, or of Parquet in rows.
+    """A batch file that was or is being read: its offsets, inclusive, and its size in bytes, or of rows their count.
 
     The size is NOT_KNOWN until the file was read."""
 
@@ -282,9 +283,9 @@ class StoredEvents:
             if file.length_bytes == reading.length_bytes:
                 continue
             self._lister.add_recent_day(day)
-            if reading.is_parquet and reading.length_bytes >= 0:
+            if reading.has_rows and reading.length_bytes >= 0:
                 raise Rewritten(file.path)
-            if not reading.is_parquet and file.length_bytes < reading.position:
+            if not reading.has_rows and file.length_bytes < reading.position:
                 if self._clock() - self._since_s.setdefault(file.path, self._clock()) > SHRUNK_S:
                     raise Rewritten(file.path)
                 continue
@@ -301,14 +302,14 @@ class StoredEvents:
         return True
 
     def _read_all(self, todo: list[tuple[int, FileReading]]) -> Iterator[Content]:
-        left = [length if reading.is_parquet else length - reading.position for length, reading in todo]
+        left = [length if reading.has_rows else length - reading.position for length, reading in todo]
         n_bytes, n_done = sum(left), 0
         is_shown = n_bytes > MUCH_BYTES or self.state.status in ("starting", "reading")
         for (length, reading), n_left in zip(todo, left, strict=True):
             begin = reading.position
             for content in self._read(reading, length):
                 if is_shown:
-                    moved = 0 if reading.is_parquet else reading.position - begin
+                    moved = 0 if reading.has_rows else reading.position - begin
                     self.state = SourceState("reading", "", min(1.0, (n_done + moved) / max(n_bytes, 1)))
                 yield content
             n_done += n_left
@@ -335,7 +336,7 @@ class StoredEvents:
                 self._finish(started)
 
     def _finish(self, batch: _Batch) -> None:
-        size = batch.reading.n_rows if batch.reading.is_parquet else batch.file.length_bytes
+        size = batch.reading.n_rows if batch.reading.has_rows else batch.file.length_bytes
         self._spans_of[batch.key].add(batch.name, size)
         self._whole.add(batch.file.path)
         del self._started[batch.file.path]
@@ -355,7 +356,7 @@ class StoredEvents:
             is_left = file.length_bytes == reading.length_bytes and (
                 reading.rest or reading.position < file.length_bytes
             )
-            if not is_left or reading.is_parquet or file.path in self._problems:
+            if not is_left or reading.has_rows or file.path in self._problems:
                 continue
             if self._clock() - self._since_s.setdefault(file.path, self._clock()) > UNENDED_S:
                 line = reading.last_line(self._store)
@@ -378,10 +379,10 @@ class StoredEvents:
                     raise Rewritten(path)
 
     def _size(self, batch: _Batch) -> int:
-        """The size in bytes, or of Parquet in rows."""
-        if batch.name.suffix != "parquet":
+        """The size in bytes, or of rows their count."""
+        if not batch.reading.has_rows:
             return batch.file.length_bytes
-        return sum(table.num_rows for table in parquet_tables(self._store, batch.file))
+        return sum(table.num_rows for table in row_tables(self._store, batch.file))
 
     def _problem_text(self) -> str:
         if not self._problems:

@@ -97,6 +97,43 @@ def decode(records: pa.Array, columns: tuple[AvroColumn, ...], skip: int | Int64
     return Decoded.of(found, cursor)
 
 
+def split(blocks: pa.Array, counts: Int64s, columns: tuple[AvroColumn, ...]) -> pa.LargeBinaryArray:
+    """The records of blocks, in which they follow one another.
+
+    Nothing but its fields says where a record ends. So the blocks are read side by side, a record of each at a time.
+
+    Args:
+        blocks: large binary, not sliced, none null.
+        counts: int64, how many records each has.
+        columns: of the schema that wrote them.
+
+    Raises:
+        ValueError: a block is not as long as its records.
+    """
+    cursor = Cursor(blocks)
+    starts = np.full((int(counts.max(initial=0)), len(blocks)), -1, np.int64)
+    for number, found in enumerate(starts):
+        rows = rows_where(counts > number)
+        found[rows] = cursor.at[rows]
+        for column in columns:
+            _skip(cursor, column, rows)
+    cursor.finish()
+    for reason in cursor.faults.values():
+        raise ValueError(f"a block {reason}")
+    offsets = starts.T[starts.T >= 0]
+    _, _, data = blocks.buffers()
+    buffers = [None, pa.py_buffer(np.append(offsets, cursor.ends[-1:])), data]
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets), buffers)
+
+
+def _skip(cursor: Cursor, column: AvroColumn, rows: Rows) -> None:
+    rows = _rows_with_value(cursor, column, rows)
+    if column.type in _SPANS:
+        cursor.spans(rows, _lengths(cursor, column, rows), column.name)
+    elif column.type != "null":
+        _NUMBERS[column.type](cursor, rows, column.name)
+
+
 def _read(cursor: Cursor, column: AvroColumn) -> pa.Array:
     n, rows = len(cursor.at), _rows_with_value(cursor, column)
     if column.type == "null":
@@ -112,15 +149,16 @@ def _read(cursor: Cursor, column: AvroColumn) -> pa.Array:
     return _typed(cursor, column, values, is_there)
 
 
-def _rows_with_value(cursor: Cursor, column: AvroColumn) -> Rows:
-    """The records whose union has a value, not null."""
+def _rows_with_value(cursor: Cursor, column: AvroColumn, rows: Rows = ALL) -> Rows:
+    """Those of these records whose union has a value, not null."""
     if not column.branches:
-        return ALL
-    branch = cursor.integers(ALL, column.name)
+        return rows
+    branch = cursor.integers(rows, column.name)
     is_wrong = (branch < 0) | (branch >= len(column.branches))
-    cursor.fail(ALL, is_wrong, f"has a branch that its schema lacks in {column.name}")
+    cursor.fail(rows, is_wrong, f"has a branch that its schema lacks in {column.name}")
     values = np.array([kind != "null" for kind in column.branches])
-    return rows_where(values[np.where(is_wrong, 0, branch)] & ~is_wrong)
+    has_value = values[np.where(is_wrong, 0, branch)] & ~is_wrong
+    return rows_where(has_value) if rows is ALL else np.arange(len(cursor.at))[rows][has_value]
 
 
 def _lengths(cursor: Cursor, column: AvroColumn, rows: Rows) -> Int64s:

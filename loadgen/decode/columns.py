@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loadgen.cursor import ALL, Bools, Cursor, Rows
 from loadgen.event import Int64s
@@ -74,3 +75,20 @@ def _decoded(data: bytes | None) -> str | None:
         return None if data is None else data.decode()
     except UnicodeDecodeError:
         return None
+
+
+def as_stored(table: pa.Table) -> pa.Table:
+    """The table with times as in JSON: `ts` in milliseconds since 1970, others as ISO 8601."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_timestamp(column.type):
+            times = table[column.name].combine_chunks()
+            is_ms = column.name == "ts"
+            as_json = times.cast(UTC_MS, safe=False).cast(pa.int64()) if is_ms else _iso(times)
+            table = table.set_column(at, column.name, as_json)
+    return table
+
+
+def _iso(times: pa.Array) -> pa.StringArray:
+    """ISO 8601 with microseconds and offset, in UTC."""
+    text = times.cast(pa.timestamp("us")).cast(pa.string())
+    return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T"), "+00:00", "")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from loadgen.errors import StoreError
 from loadgen.files import compression_of, decompressed
 from loadgen.store import Store
-from loadgen.store.layout import BatchName, day_of
+from loadgen.store.layout import OF_ROWS, BatchName, day_of
 
 HEAD_BYTES = 1 << 16
 _ARRAY = re.compile(rb"\s*\[\s*(\{|\]\s*\Z|\Z)")
@@ -35,9 +35,9 @@ def why_not_lines(store: Store, path: str) -> str | None:
     """What is wrong with a whole file, or None where it may hold JSON lines.
 
     Args:
-        path: its name says how it is compressed; Parquet is not looked at.
+        path: its name says how it is compressed; Parquet and Avro are not looked at.
     """
-    return None if path.endswith(".parquet") else what_else(_head(store, path), f"{store.url}/{path}")
+    return None if path.endswith(OF_ROWS) else what_else(_head(store, path), f"{store.url}/{path}")
 
 
 def is_document(store: Store, path: str) -> bool:
@@ -111,6 +111,7 @@ _KINDS: tuple[tuple[Callable[[bytes], object], str], ...] = (
         "it is compressed with zstd; give it a name that ends in .jsonl.zst",
     ),
     (lambda head: head.startswith(b"PAR1"), "it is Parquet; give it a name that ends in .parquet"),
+    (lambda head: head.startswith(b"Obj\x01"), "it is Avro; give it a name that ends in .avro"),
 )
 """How to tell what a file is, and what to say."""
 

@@ -39,12 +39,16 @@ COMMITS = "_commits"
 DEAD = "_dead_letters"
 """Folders of files that are being written, of commit records, and of records that are no events."""
 
-Suffix = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
+Suffix = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "avro"]
+
+OF_ROWS = (".parquet", ".avro")
+"""How the names of files end that hold rows with columns, not lines."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_FOLDER = re.compile(r"year=(\d{4})/month=(\d\d)/day=(\d\d)(?:/|$)", re.ASCII)
 _BATCH = re.compile(
-    r"batch_(\d{8}_\d{6})_p(\d{3,})_(\d{20})_(\d{20})_([0-9a-f]{8})\.(jsonl|jsonl\.gz|jsonl\.zst|parquet)", re.ASCII
+    r"batch_(\d{8}_\d{6})_p(\d{3,})_(\d{20})_(\d{20})_([0-9a-f]{8})\.(jsonl|jsonl\.gz|jsonl\.zst|parquet|avro)",
+    re.ASCII,
 )
 _MOST_DAYS = 366
 """Up to this many days are listed one by one; for more, the whole store is."""

@@ -1,4 +1,4 @@
-"""Reads events from a store or from plain files: JSON lines, compressed or not, and Parquet.
+"""Reads events from a store or from plain files: JSON lines, compressed or not, Parquet and Avro.
 
 In: a store, or paths as a user gives them. Out: a `EventSource`, in the order of days, Kafka partitions and offsets;
 plain files in the order given. Dead letters of a store count as found: their values are what the topic held.
@@ -14,18 +14,19 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from loadgen.container import row_tables
 from loadgen.errors import StoreError, UsageError
 from loadgen.event import Int64s
 from loadgen.store import Store, StoredFile
 from loadgen.store.json_lines import is_document, is_named_by_loadgen, why_not_lines
-from loadgen.store.layout import DEAD, BatchName, PublishedFile, day_of, published
+from loadgen.store.layout import DEAD, OF_ROWS, BatchName, PublishedFile, day_of, published
 from loadgen.store.local import LocalStore
-from loadgen.store.read import parquet_tables, read_lines
+from loadgen.store.read import read_lines
 from loadgen.store.table import lines_of
 from loadgen.verifier.source import CHUNK_BYTES, SourceBlock
 from loadgen.verifier.spill import NUMBER_MASK, PLACE_BITS
 
-_ENDINGS = (".jsonl", ".json", ".ndjson", ".gz", ".zst", ".parquet")
+_ENDINGS = (".jsonl", ".json", ".ndjson", ".gz", ".zst", *OF_ROWS)
 Contents = Iterator[tuple[bytes | list[bytes] | pa.Table, list[bytes | None] | None]]
 """What a file holds, piece by piece, with Kafka keys where it has some."""
 _DIGITS = re.compile(r"(\d+)")
@@ -103,7 +104,7 @@ class FileSource:
         return topic, partition
 
     def where(self, place: int) -> str:
-        """FILE:LINE, lines counted from 1; for Parquet the row."""
+        """FILE:LINE, lines counted from 1; for Parquet and Avro the row."""
         return f"{self._units[place >> PLACE_BITS].shown}:{(place & NUMBER_MASK) + 1}"
 
     def texts(self, places: Iterable[int]) -> dict[int, bytes]:
@@ -203,8 +204,8 @@ def _contents(unit: Unit, cut_off: Callable[[], None] | None = None) -> Contents
         for data in read_lines(unit.store, unit.file, CHUNK_BYTES):
             letters = [_opened(unit, line) for line in data.splitlines()]
             yield [value for value, _ in letters], [key for _, key in letters]
-    elif unit.file.path.endswith(".parquet"):
-        for table in parquet_tables(unit.store, unit.file):
+    elif unit.file.path.endswith(OF_ROWS):
+        for table in row_tables(unit.store, unit.file):
             yield table, None
     else:
         for data in read_lines(unit.store, unit.file, CHUNK_BYTES, cut_off):

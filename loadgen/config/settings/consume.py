@@ -66,7 +66,7 @@ class ConsumeSettings(Settings):
         Flag("partition-by event|ingest", "Which day an event is stored under: its own, or the day it came.", WHERE),
     ] = "event"
     file_format: Annotated[
-        Literal["jsonl", "parquet"], Flag("file-format jsonl|parquet", "Format of the files.", WHERE)
+        Literal["jsonl", "parquet", "avro"], Flag("file-format jsonl|parquet|avro", "Format of the files.", WHERE)
     ] = "jsonl"
     compress: shared.Compress = "none"
     format: shared.ReadFormats = ()
