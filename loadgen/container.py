@@ -76,7 +76,8 @@ def blocks(table: pa.Table, codec: Compression | None, sync: bytes) -> Iterator[
     """The rows of a table with the columns of the file's header."""
     if len(table) == 0:
         return
-    records = join(*chain.from_iterable(_pieces(column.combine_chunks()) for column in table.columns))
+    pieces = chain.from_iterable(_pieces(column.combine_chunks()) for column in table.columns)
+    records = join(pa.repeat(literal(b""), len(table)), *pieces)
     edges = [*range(0, len(records), BLOCK_RECORDS), len(records)]
     _, offsets, data = records.buffers()
     ends = np.frombuffer(offsets, np.int32)[edges].tolist()
@@ -136,7 +137,10 @@ _UNPACK: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.decompress,
     "xz": lzma.decompress,
 }
-DAMAGE = (ValueError, KeyError, TypeError, EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException)
+DAMAGE = (
+    *(ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError),
+    *(EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException),
+)
 """What reading raises of a file that is none, or not whole."""
 
 
@@ -196,8 +200,10 @@ class Container:
         n_bytes = 0
         end = 0
         for n_records, data, end in self.blocks(opened, position or self.begin):
-            counts.append(n_records)
             held.append(_UNPACK[self.codec](data))
+            if n_records > len(held[-1]):
+                raise ValueError(f"a block of {len(held[-1])} bytes has {n_records} records")
+            counts.append(n_records)
             n_bytes += len(held[-1])
             if n_bytes >= WINDOW_BYTES:
                 yield self._table(counts, held), end

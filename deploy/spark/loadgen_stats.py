@@ -67,13 +67,17 @@ def files_of(stores: Sequence[str], interval: Interval) -> list[File]:
     """What is to be read.
 
     Raises:
-        LoadgenError: a store cannot be listed, or there is nothing to read.
+        LoadgenError: a store cannot be listed, there is nothing to read, or there are files of Avro.
     """
     files = [file for batch in batches(stores, interval) for file in batch.files]
     if not files:
         raise LoadgenError(
             f"there is no file of events of that time in {', '.join(stores)}; name another store or time"
         )
+    for file in files:
+        if file.kind == "avro":
+            step = "use loadgen analyze, or store them with loadgen consume --file-format parquet"
+            raise LoadgenError(f"the Spark job reads JSON lines and Parquet, got {file.shown}; {step}")
     return files
 
 
@@ -100,8 +104,8 @@ def in_spark(sql: str) -> str:
 
 def _records(spark: SparkSession, files: Sequence[File]) -> Iterator[DataFrame]:
     """The records of lines and rows, with the columns of FIELDS."""
-    rows = [_uri(file) for file in files if file.is_parquet]
-    lines = [_uri(file) for file in files if not file.is_parquet]
+    rows = [_uri(file) for file in files if file.kind == "parquet"]
+    lines = [_uri(file) for file in files if file.kind == "lines"]
     if lines:
         yield _parsed(spark.read.option("lineSep", "\n").text(lines))
     if rows:

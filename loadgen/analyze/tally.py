@@ -301,14 +301,15 @@ class CombinationCounts:
 
     def _of_table(self, table: pa.Table) -> Iterator[str]:
         """The SQL of rows in memory, then of the records that they keep as text."""
-        texts = table[RAW].drop_null() if RAW in table.column_names else table.column(0).slice(0, 0)
-        rows = table.filter(table[RAW].is_null()) if len(texts) else table
+        has_texts = RAW in table.column_names and table[RAW].null_count < len(table)
+        rows = table.filter(table[RAW].is_null()) if has_texts else table
         self.connection.register("of_avro", rows)
         try:
             yield events.from_table("of_avro", rows.column_names, self.fields, self.known)
         finally:
             self.connection.unregister("of_avro")
-        for lines in lines_of_texts((text.as_py() for text in texts.cast(pa.binary())), events.RECORD_BYTES):
+        texts = table[RAW].drop_null().cast(pa.binary()) if has_texts else ()
+        for lines in lines_of_texts((text.as_py() for text in texts), events.RECORD_BYTES):
             with events.as_file(self.connection, lines) as path:
                 yield events.from_json([path], self.fields, self.known)
 

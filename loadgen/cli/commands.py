@@ -105,8 +105,8 @@ ANALYZE = Command(
     "loadgen.analyze",
     """Say what is in the events that are stored: a report on stdout; and in --out the report, tables and charts.
 
-    Reads JSON lines, compressed or not, and Parquet, in all three formats, also mixed. What is read may be larger than
-    the memory. --since and --until leave out the days that they do not touch.""",
+    Reads JSON lines, compressed or not, Parquet and Avro, in all three formats, also mixed. What is read may be larger
+    than the memory. --since and --until leave out the days that they do not touch.""",
     "loadgen analyze",
     "loadgen analyze hdfs://localhost:8020/music_events --since -7d --out week",
     "loadgen analyze events.jsonl.gz more.parquet --json --no-charts",

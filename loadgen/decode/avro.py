@@ -111,19 +111,19 @@ def split(blocks: pa.Array, counts: Int64s, columns: tuple[AvroColumn, ...]) -> 
         ValueError: a block is not as long as its records.
     """
     cursor = Cursor(blocks)
-    starts = np.full((int(counts.max(initial=0)), len(blocks)), -1, np.int64)
-    for number, found in enumerate(starts):
+    starts = []
+    for number in range(int(counts.max(initial=0))):
         rows = rows_where(counts > number)
-        found[rows] = cursor.at[rows]
+        starts.append(cursor.at[rows].copy())
         for column in columns:
             _skip(cursor, column, rows)
     cursor.finish()
     for reason in cursor.faults.values():
         raise ValueError(f"a block {reason}")
-    offsets = starts.T[starts.T >= 0]
-    _, _, data = blocks.buffers()
-    buffers = [None, pa.py_buffer(np.append(offsets, cursor.ends[-1:])), data]
-    return pa.Array.from_buffers(pa.large_binary(), len(offsets), buffers)
+    offsets = np.sort(np.concatenate([*starts, cursor.ends[-1:]]))
+    return pa.Array.from_buffers(
+        pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), blocks.buffers()[2]]
+    )
 
 
 def _skip(cursor: Cursor, column: AvroColumn, rows: Rows) -> None:

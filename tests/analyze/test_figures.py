@@ -5,16 +5,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadgen.analyze import read
+from loadgen.config import AnalyzeSettings
 from loadgen.files import compressed
 from loadgen.store.table import record_schema, table_of
+from loadgen.terminal import Terminal
 from tests.analyze.reading import LINES, MIXED, figures_of, wrote
 from tests.analyze.recompute import figures_of_lines
+from tests.rows import ROWS, as_file
 
 JUNK = [b"not json", b"{}", b'{"page":"Home"}', b"\xff\xfe", b"[]", b'{"ts":5', b"   "]
 
@@ -43,12 +48,13 @@ def test_compressed_files_of_many_pieces_give_the_same_figures(ending: Any, tmp_
     assert figures_of(path) == figures_of_lines(MIXED)
 
 
-def test_rows_of_parquet_give_the_same_figures_also_those_kept_as_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ROWS)
+def test_rows_give_the_same_figures_also_those_kept_as_text(tmp_path: Path, suffix: str) -> None:
     as_text = [json.dumps(json.loads(line), ensure_ascii=False).encode() for line in MIXED[:900]]
     table = table_of([*as_text, *MIXED[900:]])
     assert table["raw"].null_count == len(MIXED) - 900
-    pq.write_table(table, tmp_path / "x.parquet")
-    assert figures_of(tmp_path / "x.parquet") == figures_of_lines(MIXED)
+    (tmp_path / f"x.{suffix}").write_bytes(as_file(table, suffix))
+    assert figures_of(tmp_path / f"x.{suffix}") == figures_of_lines(MIXED)
 
 
 def test_lines_and_rows_of_many_files_add_up(tmp_path: Path) -> None:
@@ -153,3 +159,29 @@ def test_records_kept_as_text_in_some_row_groups_and_files_count_once_each(
     pq.write_table(table_of(pieces[1]), tmp_path / "c.parquet")
     lines = [line for piece in pieces for line in piece]
     assert figures_of(tmp_path) == figures_of_lines([*lines, *LINES["full"], *pieces[1]])
+
+
+def test_files_of_avro_are_counted_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.analyze.tally.AVRO_ROWS", 300)
+    monkeypatch.setattr("loadgen.store.read.CHUNK_BYTES", 5000)
+    pieces = [LINES["full"][:200], [odd(number, 1) for number in range(100)], LINES["listen"][:100], MIXED[300:400]]
+    for number, piece in enumerate(pieces):
+        (tmp_path / f"{number} [1]*?.avro").write_bytes(as_file(table_of(piece), "avro", "zst"))
+    fields = [{"name": "ts", "type": "long"}, {"name": "page", "type": "string"}]
+    rows = [{"ts": 1_767_600_000_000 + number, "page": "Home"} for number in range(70)]
+    with (tmp_path / "own.avro").open("wb") as file:
+        fastavro.writer(file, {"type": "record", "name": "Own", "fields": fields}, rows)
+    lines = [line for piece in pieces for line in piece]
+    assert figures_of(tmp_path) == figures_of_lines([*lines, *(json.dumps(row).encode() for row in rows)])
+
+
+def test_an_avro_file_that_is_not_whole_is_named_and_the_others_are_counted(tmp_path: Path) -> None:
+    whole = as_file(table_of(LINES["full"]), "avro")
+    (tmp_path / "a.avro").write_bytes(whole)
+    (tmp_path / "b.avro").write_bytes(whole[:-1])
+    given = AnalyzeSettings(stores=(str(tmp_path),), out=tmp_path, quiet=True)
+    figures, reading, _ = read(given, Terminal(quiet=True))
+    assert figures.as_json() == figures_of(tmp_path / "a.avro")
+    ((name, why),) = reading.failed.items()
+    assert name.endswith("b.avro")
+    assert "it ends within a block; is it damaged, or not whole?" in why

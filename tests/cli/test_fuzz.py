@@ -137,7 +137,7 @@ RIGHT_FOR_CONSUMERS = {
     "max-file-size": ("64k", "1.5G"),
     "until-idle": ("5", "2m"),
     "partition-by": ("ingest",),
-    "file-format": ("parquet",),
+    "file-format": ("parquet", "avro"),
     "on-gap": ("continue",),
     "compress": ("gz", "zst"),
     "files": ("a", "b c"),

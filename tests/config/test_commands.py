@@ -99,7 +99,8 @@ def test_a_consumer_reads_its_values_as_users_write_them() -> None:
         ),
         (
             {"brokers": "a", "file_format": "parquett"},
-            "file_format must be one of jsonl, parquet, got 'parquett' (from --file-format); did you mean parquet?",
+            "file_format must be one of jsonl, parquet, avro, got 'parquett' (from --file-format); "
+            "did you mean parquet?",
         ),
         (
             {"brokers": "a", "max_file_bytes": "5"},

@@ -14,10 +14,12 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from loadgen.container import row_tables
 from loadgen.event import DAY_MS
-from loadgen.store.layout import DEAD, day_of, published
+from loadgen.store.layout import DEAD, OF_ROWS, day_of, published
 from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines
+from loadgen.store.table import lines_of
 from tests.mock_cluster import MockCluster
 from tests.runner.program import Program, start_program
 
@@ -72,8 +74,11 @@ def stored(folder: Path) -> Counter[tuple[int, bytes]]:
     store = LocalStore(str(folder / "store"))
     found: Counter[tuple[int, bytes]] = Counter()
     for file in published(store):
-        for chunk in read_lines(store, file):
-            found.update((file.day, line) for line in chunk.split(b"\n")[:-1])
+        if file.path.endswith(OF_ROWS):
+            lines = [line for table in row_tables(store, file) for line in lines_of(table)]
+        else:
+            lines = b"".join(read_lines(store, file)).split(b"\n")[:-1]
+        found.update((file.day, line) for line in lines)
     return found
 
 

@@ -2,7 +2,9 @@
 
 import gzip
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -14,17 +16,19 @@ from loadgen.consume.batch import RecordBatch
 from loadgen.consume.commits import CommitRecord
 from loadgen.consume.compact import Compacted, compact, main
 from loadgen.consume.partition_writer import PartitionWriter, WriterContext
-from loadgen.consume.temporary_file import ParquetEncoder, RollingPolicy
+from loadgen.consume.temporary_file import RollingPolicy, encoder_of
+from loadgen.container import Container, row_tables
 from loadgen.errors import NotThere, StoreError
 from loadgen.formats import KnownFormats
 from loadgen.store.layout import BatchName, day_folder, published
 from loadgen.store.local import LocalStore
-from loadgen.store.read import parquet_tables, read_lines
+from loadgen.store.read import read_lines
 from loadgen.store.table import lines_of
 from tests.consume.failing_store import Clock, Disk, Entry, FailingStore, Inline, Killed, When
 from tests.consume.merging import GRACE_S, SMALL, TOPIC, after_grace, filled, merge, n_files
 from tests.consume.topic import DAY, PARTITION, SOURCE, Topic, assert_stored_once, drive, stored, writer_of
 from tests.own_fields import ALL
+from tests.rows import ROWS
 
 
 def test_each_day_of_a_partition_becomes_one_file_and_the_old_ones_go_after_the_grace() -> None:
@@ -196,28 +200,34 @@ def test_compressed_files_are_joined_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("compress", ["none", "gz", "zst"])
-def test_parquet_files_become_one_with_the_same_rows_and_compression(compress: str) -> None:
-    disk = filled(RollingPolicy(7, 1 << 20, 60.0, file_format="parquet", compress=compress))  # type: ignore[arg-type]
+@pytest.mark.parametrize("file_format", ROWS)
+def test_files_of_rows_become_one_with_the_same_rows_and_compression(file_format: Any, compress: Any) -> None:
+    disk = filled(RollingPolicy(7, 1 << 20, 60.0, file_format=file_format, compress=compress))
     store = FailingStore(disk)
     merge(disk)
     files = published(store)
     assert len(files) == 3
-    tables = [table for file in files for table in parquet_tables(store, file)]
+    tables = [table for file in files for table in row_tables(store, file)]
     assert len(tables) == 3
     found = [orjson.loads(line)["offset"] for line in lines_of(pa.concat_tables(tables))]
     assert sorted(found) == [record.offset for record in TOPIC.records if record.day is not None]
-    codecs = {"none": "UNCOMPRESSED", "gz": "GZIP", "zst": "ZSTD"}
-    metadata = pa.parquet.ParquetFile(store.open(files[0].path)).metadata
-    assert metadata.row_group(0).column(0).compression == codecs[compress]
+    opened = store.open(files[0].path)
+    if file_format == "avro":
+        assert Container.of(opened).codec == {"none": "null", "gz": "deflate", "zst": "zstandard"}[compress]
+    else:
+        codecs = {"none": "UNCOMPRESSED", "gz": "GZIP", "zst": "ZSTD"}
+        assert pa.parquet.ParquetFile(opened).metadata.row_group(0).column(0).compression == codecs[compress]
 
 
-def test_parquet_files_with_different_columns_become_one_with_all_of_them() -> None:
-    disk, known = filled(RollingPolicy(7, 1 << 20, 60.0, file_format="parquet")), KnownFormats(fields=ALL)
+@pytest.mark.parametrize("file_format", ROWS)
+def test_files_with_different_columns_become_one_with_all_of_them(file_format: Any) -> None:
+    policy = RollingPolicy(7, 1 << 20, 60.0, file_format=file_format)
+    disk, known = filled(policy), KnownFormats(fields=ALL)
     store = FailingStore(disk)
     file = next(iter(published(store)))
-    lines = [line for table in parquet_tables(store, file) for line in lines_of(table)]
+    lines = [line for table in row_tables(store, file) for line in lines_of(table)]
     added = [line[:-1] + b',"drift":1.5}' for line in lines]
-    encoder = ParquetEncoder(store.create(file.path), None, known)
+    encoder = encoder_of(store.create(file.path), replace(policy, known=known), plain=False)
     encoder.write(b"\n".join(added) + b"\n")
     encoder.close()
     before = sorted(_lines(store, known))
@@ -227,9 +237,7 @@ def test_parquet_files_with_different_columns_become_one_with_all_of_them() -> N
 
 
 def _lines(store: FailingStore, known: KnownFormats) -> list[bytes]:
-    return [
-        line for file in published(store) for table in parquet_tables(store, file) for line in lines_of(table, known)
-    ]
+    return [line for file in published(store) for table in row_tables(store, file) for line in lines_of(table, known)]
 
 
 def test_a_thousand_small_files_become_one() -> None:

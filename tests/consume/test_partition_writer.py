@@ -84,7 +84,7 @@ def test_a_writer_writes_out_what_it_holds_when_another_one_has_used_up_the_budg
 
 
 @pytest.mark.parametrize("compress", ["none", "gz", "zst"])
-@pytest.mark.parametrize("file_format", ["jsonl", "parquet"])
+@pytest.mark.parametrize("file_format", ["jsonl", "parquet", "avro"])
 def test_what_a_writer_holds_in_memory_does_not_grow_with_the_batch(compress: str, file_format: str) -> None:
     budget = Budget()
     scene = Scene(Inline(), budget, batch_size=1 << 40, compress=compress, file_format=file_format)

@@ -5,9 +5,14 @@ import signal
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import loadgen
+from loadgen.container import container_tables
+from loadgen.store.local import LocalStore
+from tests.analyze.reading import figures_of
 from tests.consume.cluster import (
     assert_stored_once,
     consume,
@@ -18,8 +23,10 @@ from tests.consume.cluster import (
     spread,
     stored,
 )
+from tests.mock_cluster import MockCluster
+from tests.own_fields import NAMES
 from tests.ports import free_port
-from tests.runner.program import Program, catches, wait_until
+from tests.runner.program import TRACKS, Program, catches, wait_until
 
 IDLE = ("--until-idle", "0.3")
 QUICK = ("--rotate-interval", "0.1")
@@ -36,20 +43,44 @@ def consuming(folder: Path, address: str, at_least: int, *flags: str) -> Program
     return program
 
 
-def test_kill_9_at_any_instant_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    rng, sent = random.Random(7), events(30_000)
+@pytest.mark.parametrize("file_format", ["jsonl", "avro"])
+def test_kill_9_at_any_instant_loses_and_repeats_nothing(tmp_path: Path, file_format: str) -> None:
+    rng, sent, kind = random.Random(7), events(30_000), ("--file-format", file_format)
     with filled_cluster(spread(sent)) as cluster:
         for n in range(4):
             n_files = len(published_files(tmp_path))
-            program = consume(tmp_path, cluster.address, "-b", "50", *QUICK, "--group", f"g{n}")
+            program = consume(tmp_path, cluster.address, "-b", "50", *QUICK, *kind, "--group", f"g{n}")
             wait_until(lambda before=n_files: len(published_files(tmp_path)) > before)  # type: ignore[misc]
             time.sleep(rng.random() * 0.1)
             program.signal(signal.SIGKILL)
             program.process.communicate(timeout=10)
-        code, summary, said = consume(tmp_path, cluster.address, *IDLE, "--group", "last").end()
+        code, summary, said = consume(tmp_path, cluster.address, *IDLE, *kind, "--group", "last").end()
     assert code == 0, said
     assert 0 < summary["events"] < 30_000, "nothing was left to the last, or all"
     assert_stored_once(tmp_path, sent)
+
+
+def test_a_run_stored_as_avro_is_proved_and_counted(tmp_path: Path) -> None:
+    fields = [word for name in NAMES for word in ("--field", name)]
+    settings: dict[str, Any] = {"users": 200, "tracks": TRACKS, "events": 3000, "impair": "malform=0.02", "seed": 4}
+    to: dict[str, Any] = {"output": tmp_path / "e.jsonl", "manifest": tmp_path / "m.json", "metrics_port": 0}
+    with MockCluster("t", 4) as cluster:
+        at = {"brokers": cluster.address, "topic": "t"}
+        assert loadgen.run(**settings, **at, **to, rate="max", workers=1, format="full", field=NAMES).kept
+        flags = ("--file-format", "avro", "--compress", "zst", "-b", "500", *fields)
+        code, summary, said = consume(tmp_path, cluster.address, *IDLE, *flags).end()
+        assert code == 0, said
+    store, n_dead = tmp_path / "store", summary["dead_letters"]
+    assert 0 < n_dead == 3000 - summary["events"]
+    assert {path.suffix for path in published_files(tmp_path)} == {".avro"}
+    assert loadgen.verify(tmp_path / "m.json", store=str(store)).proved
+    files = [str(path.relative_to(store)) for path in published_files(tmp_path)]
+    tables = [table for path in files for table, _ in container_tables(LocalStore(store), path)]
+    assert sum(table["plan"].null_count for table in tables) == 0  # the fields of others have columns
+    assert sum(table["raw"].null_count for table in tables) == 3000 - n_dead
+    figures = figures_of(store)
+    assert figures["events"] == 3000 - n_dead
+    assert figures | {"unreadable": n_dead} == figures_of(tmp_path / "e.jsonl")
 
 
 @pytest.mark.parametrize(

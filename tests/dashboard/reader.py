@@ -3,14 +3,16 @@
 from collections import Counter
 from pathlib import Path
 
-from loadgen.consume.temporary_file import ParquetEncoder
 from loadgen.dashboard.feed import Reset
 from loadgen.dashboard.rows import Normaliser
 from loadgen.dashboard.stored import StoredEvents
+from loadgen.formats import OWN, KnownFormats
 from loadgen.store import Store
 from loadgen.store.layout import BatchName, day_folder
 from loadgen.store.local import LocalStore
+from loadgen.store.table import table_of
 from tests.dashboard.records import some
+from tests.rows import ROWS, as_file
 
 DAY = 20_458
 NORMALISER = Normaliser()
@@ -84,14 +86,16 @@ def put_batch(root: Path, first: int, last: int, suffix: str = "jsonl") -> str:
     from loadgen.files import compressed
 
     path, data = batch_name(first, last, suffix), some(first, last)
-    if suffix == "parquet":
-        store = LocalStore(root)
-        encoder = ParquetEncoder(store.create(path), None)
-        encoder.write(data)
-        encoder.close()
+    if suffix in ROWS:
+        put(root, path, rows_of(data, suffix))
     else:
         put(root, path, bytes(compressed(data, suffix[-3:].strip("."))) if "." in suffix else data)  # type: ignore[arg-type]
     return path
+
+
+def rows_of(lines: bytes, suffix: str, known: KnownFormats = OWN) -> bytes:
+    """Lines as a file of rows."""
+    return as_file(table_of(lines.splitlines(), known), suffix)
 
 
 def expected(first: int, last: int) -> Counter[int]:

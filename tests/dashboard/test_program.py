@@ -19,7 +19,6 @@ import psutil
 import pytest
 
 from loadgen.cli import main
-from loadgen.consume.temporary_file import ParquetEncoder
 from loadgen.dashboard import feed as feeds
 from loadgen.dashboard.aggregates import Aggregates
 from loadgen.dashboard.feed import DashboardFeed, Link, Origin, source_of
@@ -27,9 +26,9 @@ from loadgen.dashboard.stored import StoredEvents
 from loadgen.formats import known_formats
 from loadgen.hosts import listen
 from loadgen.store import open_store
-from loadgen.store.local import LocalStore
-from tests.dashboard.reader import batch_name, put, put_batch
+from tests.dashboard.reader import batch_name, put, put_batch, rows_of
 from tests.dashboard.records import FIRST_MS, as_recounted, record, recount
+from tests.rows import ROWS
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 30.0
@@ -195,15 +194,13 @@ def test_a_reading_process_that_says_nothing_is_stale() -> None:
     assert (link.latest().state.status, "said nothing" in link.latest().state.reason) == ("stale", True)
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "avro"])
 def test_a_feed_reads_a_format_of_others_by_the_sources_of_its_fields(tmp_path: Path, suffix: str) -> None:
     name = "tests.outside.my_package.format:VISITS"
     fields = '"visitor":{0},"visit":{0},"step":1,"what":"settings","where":"KR","style":null,"seconds":null'
     lines = [(f'{{"ts":{FIRST_MS + number},' + fields.format(number % 30) + "}").encode() for number in range(100)]
-    if suffix == "parquet":
-        encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 99, suffix)), None, known_formats([name]))
-        encoder.write(b"\n".join(lines) + b"\n")
-        encoder.close()
+    if suffix in ROWS:
+        put(tmp_path, batch_name(0, 99, suffix), rows_of(b"\n".join(lines), suffix, known_formats([name])))
     else:
         put(tmp_path, batch_name(0, 99), b"\n".join(lines) + b"\n")
     said: list[bytes] = []

@@ -13,16 +13,17 @@ from loadgen.files import compressed
 from loadgen.store import StoredFile
 from loadgen.store.layout import day_folder
 from loadgen.store.local import LocalStore
-from tests.dashboard.reader import DAY, Reader, append, batch_name, expected, put, put_batch, reader_of
+from tests.dashboard.reader import DAY, Reader, append, batch_name, expected, put, put_batch, reader_of, rows_of
 from tests.dashboard.records import record, some
+from tests.rows import ROWS
 
-SUFFIXES = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
+SUFFIXES = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet", "avro")
 GROWING = f"{day_folder(DAY)}/events_run_m0w0.jsonl"
 
 
 def merge(root: Path, first: int, last: int, suffix: str) -> None:
     """What a compactor makes of the batch files in this range."""
-    put_batch(root, first, last, suffix) if suffix == "parquet" else put(
+    put_batch(root, first, last, suffix) if suffix in ROWS else put(
         root, batch_name(first, last, suffix), b"".join(path.read_bytes() for path in parts(root, first, last))
     )
 
@@ -55,12 +56,8 @@ def test_a_merged_file_brings_nothing_twice_whenever_it_is_seen(tmp_path: Path, 
     put_batch(tmp_path, 25, 29, suffix)
     between = reader_of(tmp_path).look()
     everything = expected(0, 19) + expected(25, 29)
-    if suffix == "parquet":
-        from loadgen.consume.temporary_file import ParquetEncoder
-
-        encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 29, suffix)), None)
-        encoder.write(some(0, 19) + some(25, 29))
-        encoder.close()
+    if suffix in ROWS:
+        put(tmp_path, batch_name(0, 29, suffix), rows_of(some(0, 19) + some(25, 29), suffix))
     else:
         merge(tmp_path, 0, 29, suffix)
     late = reader_of(tmp_path).look()
@@ -203,31 +200,25 @@ def test_lines_that_are_no_events_are_counted_apart(tmp_path: Path) -> None:
 def test_formats_and_files_may_be_mixed(tmp_path: Path) -> None:
     for number, suffix in enumerate(SUFFIXES):
         put_batch(tmp_path, 10 * number, 10 * number + 9, suffix)
-    append(tmp_path, GROWING, some(40, 44))
+    append(tmp_path, GROWING, some(50, 54))
     put(tmp_path, f"{day_folder(DAY)}/README.txt", b"no events\n")
     put(tmp_path, "_dead_letters/x.jsonl", b"no events\n")
     put(tmp_path, "elsewhere.jsonl", some(90, 91))
     reader = reader_of(tmp_path).look()
-    assert (reader.items, reader.n_unreadable) == (expected(0, 44), 0)
+    assert (reader.items, reader.n_unreadable) == (expected(0, 54), 0)
 
 
-def test_records_that_parquet_keeps_as_text_are_read_too(tmp_path: Path) -> None:
-    from loadgen.consume.temporary_file import ParquetEncoder
-
+@pytest.mark.parametrize("suffix", ROWS)
+def test_records_that_rows_keep_as_text_are_read_too(tmp_path: Path, suffix: str) -> None:
     odd = orjson.dumps({**record(1), "extra": 1}) + b"\n"
-    encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 2, "parquet")), None)
-    encoder.write(some(0, 0) + odd + some(2, 2))
-    encoder.close()
+    put(tmp_path, batch_name(0, 2, suffix), rows_of(some(0, 0) + odd + some(2, 2), suffix))
     assert reader_of(tmp_path).look().items == expected(0, 2)
 
 
-def test_long_records_that_parquet_keeps_as_text_are_read_within_memory(tmp_path: Path) -> None:
-    from loadgen.consume.temporary_file import ParquetEncoder
-
+@pytest.mark.parametrize("suffix", ROWS)
+def test_long_records_that_rows_keep_as_text_are_read_within_memory(tmp_path: Path, suffix: str) -> None:
     odd = [orjson.dumps({**record(number), "extra": "x" * (10 << 20)}) + b"\n" for number in range(1, 4)]
-    encoder = ParquetEncoder(LocalStore(tmp_path).create(batch_name(0, 4, "parquet")), None)
-    encoder.write(some(0, 0) + b"".join(odd) + some(4, 4))
-    encoder.close()
+    put(tmp_path, batch_name(0, 4, suffix), rows_of(some(0, 0) + b"".join(odd) + some(4, 4), suffix))
     reader = reader_of(tmp_path).look()
     assert (reader.items, reader.n_unreadable) == (expected(0, 4), 0)
 

@@ -162,7 +162,7 @@ def test_a_topic_of_all_encodings_is_stored_and_proved(broker: Local, registry: 
         for seed, (encoding, strategy) in enumerate(encodings.items())
     ]
     flags = ["--brokers", broker.brokers, "--topic", "mixed", "--schema-registry", registry.registry_url]
-    for file_format in ("jsonl", "parquet"):
+    for file_format in ("jsonl", "parquet", "avro"):
         store = str(tmp_path / file_format)
         to = ["--store", store, "--file-format", file_format, "--group", file_format, "--until-idle", "3"]
         words = [sys.executable, "-m", "loadgen", "consume", *flags, *to, "--metrics-port", "0", "--json"]

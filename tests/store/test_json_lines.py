@@ -30,6 +30,7 @@ IN_LINES = b"\n".join(LINES["full"][:3])
         (gzip.compress(IN_LINES), "a name that ends in .jsonl.gz"),
         (bytes(compressed(IN_LINES, "zst")), "a name that ends in .jsonl.zst"),
         (b"PAR1\x15\x04", "a name that ends in .parquet"),
+        (b"Obj\x01\x04", "a name that ends in .avro"),
     ],
 )
 def test_what_a_file_is_instead_is_said_with_the_way_to_convert_it(head: bytes, expected: str) -> None:

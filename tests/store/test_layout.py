@@ -24,7 +24,7 @@ batches = st.builds(
     first=st.just(0),
     last=offsets,
     source=st.text("0123456789abcdef", min_size=8, max_size=8),
-    suffix=st.sampled_from(["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]),
+    suffix=st.sampled_from(["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "avro"]),
 )
 
 

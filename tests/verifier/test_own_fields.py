@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 import pytest
 
 import loadgen
@@ -12,6 +11,7 @@ from loadgen.errors import ManifestError
 from loadgen.formats import known_formats
 from loadgen.store.table import lines_of, table_of
 from tests.own_fields import ALL, NAMES
+from tests.rows import ROWS, as_file
 from tests.runner.program import TRACKS
 
 EVENTS: dict[str, Any] = {"users": 60, "seed": 7, "start": "2026-01-05", "events": 500, "tracks": TRACKS}
@@ -49,8 +49,9 @@ def test_all_fields_of_a_run_are_proved_in_lines_and_in_columns(run: Path, tmp_p
     assert table["raw"].null_count == len(lines) == 500
     assert lines_of(table, known) == lines
     for rows in (table, table_of(lines)):
-        pq.write_table(rows, tmp_path / "e.parquet")
-        assert loadgen.verify(run / "m.json", files=[tmp_path / "e.parquet"]).proved
+        for suffix in ROWS:
+            (tmp_path / f"e.{suffix}").write_bytes(as_file(rows, suffix))
+            assert loadgen.verify(run / "m.json", files=[tmp_path / f"e.{suffix}"]).proved
 
 
 @pytest.mark.parametrize(("old", "new"), ALTERED)
@@ -63,12 +64,13 @@ def test_a_further_field_that_was_altered_or_is_absent_is_found(
     assert (found.proved, found.altered + found.lost) == (False, 1)
 
 
-def test_a_column_that_no_run_has_is_found(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ROWS)
+def test_a_column_that_no_run_has_is_found(run: Path, tmp_path: Path, suffix: str) -> None:
     known = known_formats([orjson.loads((run / "m.json").read_bytes())["format"]], NAMES)
     table = table_of((run / "e.jsonl").read_bytes().splitlines(), known)
     table = table.append_column("more", [[1, *[None] * (len(table) - 1)]])
-    pq.write_table(table, tmp_path / "e.parquet")
-    found = loadgen.verify(run / "m.json", files=[tmp_path / "e.parquet"])
+    (tmp_path / f"e.{suffix}").write_bytes(as_file(table, suffix))
+    found = loadgen.verify(run / "m.json", files=[tmp_path / f"e.{suffix}"])
     assert (found.proved, found.found) == (False, 500)
 
 

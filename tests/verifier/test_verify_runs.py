@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import orjson
-import pyarrow.parquet as pq
 import pytest
 from _pytest.mark.structures import ParameterSet
 
 from loadgen.store.table import table_of
+from tests.rows import ROWS, as_file
 from tests.runner.program import TRACKS, lines_in, start, wait_until
 from tests.verifier.runs import START, counts_of, is_broken, one_file, ran, verified, verified_lines
 
@@ -45,19 +45,17 @@ def test_a_compressed_file_is_proved(tmp_path: Path, name: str) -> None:
     assert verified(manifest, files=[str(tmp_path / name)]).findings.is_proved
 
 
+@pytest.mark.parametrize("suffix", ROWS)
 @pytest.mark.parametrize("wire_format", ["listen", slow("activity"), slow("full")])
-def test_a_store_of_parquet_files_and_dead_letters_is_proved(tmp_path: Path, wire_format: str) -> None:
+def test_a_store_of_rows_and_dead_letters_is_proved(tmp_path: Path, wire_format: str, suffix: str) -> None:
     run = one_file(tmp_path, "--format", wire_format, "--impair", "malform=0.05", events=2000)
     dead = [line for line in run.lines if is_broken(line)]
     alive = [line for line in run.lines if line not in dead]
     assert len(dead) > 50
     store = tmp_path / "store"
-    name = "batch_20260105_000000_p000_{:020}_{:020}_0123abcd.parquet"
+    name = "batch_20260105_000000_p000_{:020}_{:020}_0123abcd." + suffix
     for first, last in ((0, 899), (900, 1999)):
-        write_day(store, name.format(first, last), b"")
-        pq.write_table(
-            table_of(alive[first : last + 1]), store / "year=2026/month=01/day=05" / name.format(first, last)
-        )
+        write_day(store, name.format(first, last), as_file(table_of(alive[first : last + 1]), suffix))
     write_day(store, name.format(900, 1000), b"covered by another file: not read")
     letters = [
         {"topic": "t", "partition": 0, "offset": at, "key": None, "value": base64.b64encode(line).decode()}
@@ -68,7 +66,7 @@ def test_a_store_of_parquet_files_and_dead_letters_is_proved(tmp_path: Path, wir
     report = verified(run.manifest, files=[str(store)])
     assert report.findings.is_proved
     assert report.findings.n_found == 2000
-    pq.write_table(table_of(alive[1:900]), store / "year=2026/month=01/day=05" / name.format(0, 899))
+    write_day(store, name.format(0, 899), as_file(table_of(alive[1:900]), suffix))
     report = verified(run.manifest, files=[str(store)])
     assert counts_of(report) == {"lost": 1}
     assert report.shown[0].expected == alive[0]

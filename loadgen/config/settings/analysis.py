@@ -43,7 +43,7 @@ class AnalyzeSettings(Settings):
         Flag(
             "stores STORE…",
             "Folders that loadgen consume or loadgen run wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH), or "
-            "single files: .jsonl, .jsonl.gz, .jsonl.zst, .parquet. Default: music_events.",
+            "single files: .jsonl, .jsonl.gz, .jsonl.zst, .parquet, .avro. Default: music_events.",
             WHERE_FROM,
             is_positional=True,
         ),
@@ -99,8 +99,8 @@ class RealismSettings(Settings):
         BeforeValidator(names.stores),
         Flag(
             "stores FILE|STORE…",
-            "Files of events (.jsonl, .jsonl.gz, .jsonl.zst, .parquet), or folders that loadgen consume or loadgen run "
-            "wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH). Default: music_events.",
+            "Files of events (.jsonl, .jsonl.gz, .jsonl.zst, .parquet, .avro), or folders that loadgen consume or "
+            "loadgen run wrote (a path, file:///PATH, hdfs://HOST:PORT/PATH). Default: music_events.",
             WHERE_FROM,
             is_positional=True,
         ),
