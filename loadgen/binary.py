@@ -94,6 +94,33 @@ def doubles(values: npt.NDArray[np.float64]) -> Run:
     return np.ascontiguousarray(values, "<f8").view(np.uint64), np.full(len(values), _WHOLE)
 
 
+def singles(values: npt.NDArray[Any]) -> Run:
+    """The four bytes of each number as float32."""
+    words = np.ascontiguousarray(values, "<f4").view(np.uint32).astype(np.uint64)
+    return words, np.full(len(values), np.uint8(4))
+
+
+def decimals(unscaled: Int64s) -> Run:
+    """The bytes of integers of two's complement, big-endian, as few as Avro's libraries write."""
+    size, limits = np.abs(unscaled), [0, *(1 << (8 * n - 1) for n in range(1, _WORD_BYTES))]
+    lengths: UInt8s = np.sum([size >= limit for limit in limits], axis=0, dtype=np.uint8)
+    spare = (np.uint64(_WORD_BYTES) - lengths) * np.uint64(8)
+    words: UInt64s = unscaled.view(np.uint64).byteswap() >> spare
+    return words, lengths
+
+
+def fixed_decimals(unscaled: Int64s, n_bytes: int) -> list[Run]:
+    """The n bytes of integers of two's complement, big-endian; what n lacks must be sign."""
+    words, runs = unscaled.view(np.uint64).byteswap(), list[Run]()
+    sign = np.where(unscaled < 0, ~np.uint64(0), np.uint64(0))
+    for at in range(n_bytes, 0, -_WORD_BYTES):  # from the last bytes to the first
+        length = min(at, _WORD_BYTES)
+        word = (words >> np.uint64(8 * (_WORD_BYTES - length))) if at == n_bytes else sign
+        mask = ~np.uint64(0) >> np.uint64(8 * (_WORD_BYTES - length))
+        runs.insert(0, (word & mask, np.full(len(unscaled), np.uint8(length))))
+    return runs
+
+
 def packed(runs: Sequence[Run]) -> pa.BinaryArray:
     """The bytes of all runs, row by row.
 

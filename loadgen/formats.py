@@ -116,6 +116,11 @@ class Field:
         return self.source is not Source.POPULARITY
 
     @property
+    def drawn_as(self) -> str:
+        """The name on which drawn values depend."""
+        return self.name
+
+    @property
     def origin(self) -> str:
         """Where its values come from, in a word or two."""
         return f"a drawn {self.source.kind}" if isinstance(self.source, Drawn) else f"Source.{self.source.name}"
@@ -296,7 +301,7 @@ class KnownFormats:
         known = {name.lower(): field for name, field in self.by_name.items()}
         for field in fields:
             other = known.get(field.name.lower(), field)
-            if (other.name, other.source) != (field.name, field.source):
+            if (other.name, other.source, other.type) != (field.name, field.source, field.type):
                 raise UsageError(
                     f"{origin}: field {field.name!r} must be from {other.origin}, as {other.name!r} is elsewhere, "
                     f"got {field.origin}; give it another name"

@@ -6,10 +6,16 @@ Columns of pyarrow go in, pyarrow binary arrays come out.
 from base64 import b64encode
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.drawn import FieldType
+
+MOST_DIGITS, MOST_EXACT, MOST_DECIMAL = 18, 15, 38
+"""Of a decimal: digits that fit into 64 bits, that a float64 keeps, and that Arrow has."""
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]'
 _QUOTE, _NOTHING = pa.scalar(b'"', pa.binary()), pa.scalar(b"", pa.binary())
 
@@ -24,6 +30,20 @@ def strings(values: pa.Array | pa.ChunkedArray) -> pa.BinaryArray:
         return plain
     escaped = [orjson.dumps(text) for text in values.filter(special).to_pylist()]
     return pc.replace_with_mask(plain, special, pa.array(escaped, pa.binary()))
+
+
+def decimal_type(precision: int, scale: int) -> FieldType:
+    """What decimals are in JSON: numbers where every reader keeps all of their digits, else texts."""
+    if precision > (MOST_EXACT if scale else MOST_DIGITS):
+        return "text"
+    return "float" if scale else "integer"
+
+
+def decimal_texts(low: npt.NDArray[np.int64], high: npt.NDArray[np.int64], scale: int) -> pa.StringArray:
+    """Integers of 128 bits over a power of ten, with all digits: 215300 over 10 ** 3 is 215.300."""
+    words = np.stack([low, high], axis=1)
+    kind = pa.decimal128(MOST_DECIMAL, scale)
+    return pa.Array.from_buffers(kind, len(low), [None, pa.py_buffer(words)]).cast(pa.string())
 
 
 def floats(values: pa.Array) -> pa.BinaryArray:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from loadgen.encode.arrow import ArrowEncoder, arrow_schema
-from loadgen.encode.encoding import Encoding
+from loadgen.encode.encoding import Encoding, format_in
 from loadgen.encode.lines import Encoder
 from loadgen.encode.malform import malform
 from loadgen.encode.text import JSON_LINES
@@ -147,7 +147,7 @@ class EventStream:
     def parts(self) -> list[TrackParts]:
         """The unchanging part of each track's records in the run's format, by encoding."""
         return [
-            open_track_parts(self.catalog, self.wire_format, encoding, is_checked=self._is_checked)
+            open_track_parts(self.catalog, format_in(encoding, self.wire_format), encoding, is_checked=self._is_checked)
             for encoding in self.encodings
         ]
 
@@ -272,9 +272,10 @@ class ShardStream:
     @cached_property
     def _encoders(self) -> list[tuple[Encoding, Encoder]]:
         stream, names, listeners = self._stream, self._user_names, self.shard.listeners
+        formats = [format_in(encoding, stream.wire_format) for encoding in stream.encodings]
         return [
-            (encoding, Encoder(stream.wire_format, parts, stream.labels, listeners, names, stream._key, encoding))
-            for encoding, parts in zip(stream.encodings, stream.parts, strict=True)
+            (encoding, Encoder(wire_format, parts, stream.labels, listeners, names, stream._key, encoding))
+            for wire_format, encoding, parts in zip(formats, stream.encodings, stream.parts, strict=True)
         ]
 
     @cached_property

@@ -150,6 +150,9 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
 
 def _encoding(s: "RunSettings") -> Iterator[Problem]:
     if s.encoding == "json":
+        if s.schema_file is not None:
+            step = "add --encoding avro, protobuf or jsonschema, whichever it is"
+            yield s.problem("a schema needs an encoding that has one", "schema_file encoding", step)
         return
     if s.brokers is None:
         step = "add --brokers HOST:PORT, or leave --encoding out: files have JSON lines"

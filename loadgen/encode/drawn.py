@@ -35,10 +35,10 @@ class DrawnValues:
         Raises:
             ValueError: Faker cannot make the values.
         """
-        table = source.table(field.name)
-        self.values = pa.array(table.values, _ARROW[field.type])
+        table = source.table(field.drawn_as)
+        self.values = pa.array(table.values, _ARROW[source.type])
         self._of_slot, self._source, self._listener_keys = table.of_slot, source, listeners.key
-        self._key = field_key(field.name)
+        self._key = field_key(field.drawn_as)
         self._pages = None if field.pages is None else pages_with(field, pages)
         if source.per == "listener":
             self._of_listener = self._at(listeners.key, np.zeros(1, np.uint64))

@@ -3,14 +3,13 @@
 `Encoder` and `TrackParts` put records together from columns of values that an encoding has made; it sees no event.
 """
 
-from collections.abc import Set
 from typing import Protocol
 
 import pyarrow as pa
 
 from loadgen.binary import Run, join, literal
-from loadgen.drawn import Drawn
-from loadgen.formats import Field, Source
+from loadgen.encode.own import OwnSchema
+from loadgen.formats import Field, Format
 
 
 class Encoding(Protocol):
@@ -25,8 +24,14 @@ class Encoding(Protocol):
         """What each record ends with."""
 
     @property
-    def numbers(self) -> Set[Source | Drawn]:
-        """Sources of numbers that it makes as runs; neighbours of them are packed together."""
+    def own(self) -> OwnSchema | None:
+        """The user's own schema, whose format it writes in place of the run's."""
+
+    def before(self, at: int) -> bytes:
+        """Constant bytes in front of the record's at-th field, from 0: fields of a user's own schema."""
+
+    def packs(self, field: Field) -> bool:
+        """Whether it makes such numbers as runs; neighbours of them are packed together."""
 
     def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
         """The whole bytes of each value of a field with such a source; none is null."""
@@ -45,6 +50,11 @@ class Encoding(Protocol):
 
     def absent(self, field: Field) -> bytes:
         """The field where the record lacks it."""
+
+
+def format_in(encoding: Encoding, wire_format: Format) -> Format:
+    """The format of a run's records in this encoding."""
+    return encoding.own.format if encoding.own else wire_format
 
 
 def encoded(encoding: Encoding, key: bytes, field: Field, values: pa.Array) -> pa.BinaryArray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from loadgen.config.names import EncodingName
 from loadgen.encode.avro import Avro
 from loadgen.encode.encoding import Encoding
+from loadgen.encode.own import OwnSchema
 from loadgen.encode.protobuf import Protobuf
 from loadgen.encode.schemas import NAMESPACE, avro_schema, json_schema, protobuf_schema, record_name
 from loadgen.encode.text import JSON_LINES, Json
@@ -27,33 +28,38 @@ class RegisteredSchema:
         name: of the encoding; not "json".
         id, subject: as the registry has them.
         text: the schema itself.
+        own: what it says of the run's events, where it is a user's own.
     """
 
     name: EncodingName
     id: int
     subject: str
     text: str
+    own: OwnSchema | None = None
 
     @property
     def encoding(self) -> Encoding:
         """Of messages in the registry's wire format, each with a newline behind it, as lines have."""
-        return encoding_named(self.name, self.id, b"\n")
+        return encoding_named(self.name, self.id, b"\n", self.own)
 
 
-def encoding_named(name: EncodingName, schema_id: int | None = None, end: bytes = b"") -> Encoding:
+def encoding_named(
+    name: EncodingName, schema_id: int | None = None, end: bytes = b"", own: OwnSchema | None = None
+) -> Encoding:
     """The encoding of this name.
 
     Args:
         name: "json" is lines without a schema.
         schema_id: as the registry gave it, for its wire format; None for the bare records.
         end: stands behind each record.
+        own: a user's own schema.
     """
     opening = b"" if schema_id is None else header(name, schema_id)
+    end = (own.end if own else b"") + (b"}" if name == "jsonschema" else b"") + end
     if name == "json":
         return JSON_LINES
-    if name == "jsonschema":
-        return Json(opening, b"}" + end)
-    return Avro(opening, end) if name == "avro" else Protobuf(opening, end)
+    kinds: dict[EncodingName, type[Avro | Protobuf | Json]] = {"avro": Avro, "protobuf": Protobuf, "jsonschema": Json}
+    return kinds[name](opening, end, own)
 
 
 def schema_text(name: EncodingName, wire_format: Format) -> str | None:

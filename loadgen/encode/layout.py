@@ -51,6 +51,7 @@ def layout_of(wire_format: Format, encoding: Encoding) -> list[Piece]:
     pieces: list[Piece] = []
     pending = encoding.opening
     for at, one in enumerate(wire_format.fields):
+        pending += encoding.before(at)
         key = encoding.key(at, one)
         kind = _kind_of(one, encoding)
         if kind == "event" and one.pages is None:
@@ -70,7 +71,7 @@ def _kind_of(one: Field, encoding: Encoding) -> PieceKind:
     if isinstance(one.source, Drawn):
         return "drawn"
     if one.source in _OF_EVENT:
-        return "numbers" if one.source in encoding.numbers and one.pages is None else "event"
+        return "numbers" if one.pages is None and encoding.packs(one) else "event"
     return "track" if one.source in OF_TRACK else "table"
 
 

@@ -17,6 +17,7 @@ from loadgen.encode import text
 from loadgen.encode.drawn import DrawnValues, drawn_values
 from loadgen.encode.encoding import Encoding, encoded
 from loadgen.encode.layout import Piece, layout_of, track_pieces
+from loadgen.encode.own import OwnField
 from loadgen.encode.tracks import ABSENT, NULL, TrackParts
 from loadgen.encode.values import (
     Axis,
@@ -29,8 +30,8 @@ from loadgen.encode.values import (
     terms_of,
 )
 from loadgen.event import EventBatch, Int64s, Labels, Listeners, Pages, UInt8s, UInt64s
-from loadgen.fingerprint import NO_KEY, hash_integers, hash_null, hash_texts, mix
-from loadgen.formats import Field, Format, Source
+from loadgen.fingerprint import NO_KEY, hash_null, hash_texts, mix
+from loadgen.formats import OF_TRACK, Field, Format, Source
 
 MAX_TABLE = 1 << 15
 """The texts of neighbouring fields are kept as one table up to this number of combinations."""
@@ -254,6 +255,8 @@ class Encoder:
         """What the hash of an event is the sum of."""
         of_listener, of_kind = np.zeros(len(self._listeners), np.uint64), np.zeros(len(self._page_of_kind), np.uint64)
         for field in wire_format.fields:
+            if isinstance(field, OwnField) and field.fill is not None:
+                yield self._terms_of_filled(field)
             if isinstance(field.source, Drawn):
                 yield self._terms_of_drawn(field)
             elif field.source in self._values and self._values[field.source][0] is Axis.KIND:
@@ -280,7 +283,7 @@ class Encoder:
             axis, values = self._values[field.source]
             return terms_of(field, values, self._key)[self._codes[axis]]
         if field.source is Source.USER_ID:
-            return hash_integers(field.name, self._listeners.user_id, self._key)
+            return terms_of(field, pa.array(self._listeners.user_id), self._key)
         if field.source is Source.USER_NAME:
             return hash_texts(field.name, self._user_names(self._listeners.user_id))
         return np.zeros(len(self._listeners), np.uint64)
@@ -292,7 +295,7 @@ class Encoder:
         for field in wire_format.fields:
             if field.source is Source.GENRE and field.name not in in_pieces:
                 terms = terms_of(field, pa.array(self._labels.genres))
-                by_genre = np.append(terms, [hash_null(field.name), np.uint64(0)])
+                by_genre = np.append(terms, [hash_null(field.name) * np.uint64(field.is_nullable), np.uint64(0)])
                 yield self._gathered(by_genre, field, self._tracks.genre)
 
     def _gathered(self, terms: UInt64s, field: Field, codes: Codes | None = None) -> Terms:
@@ -305,11 +308,23 @@ class Encoder:
     def _terms_of_events(self, wire_format: Format) -> Iterator[Terms]:
         for field in wire_format.fields:
             if field.source in _COLUMNS:
-                terms = self._integers(field.name, _COLUMNS[field.source])
+                terms = self._of_column(field, _COLUMNS[field.source])
                 yield terms if field.pages is None else _where(self._pages_with(field), terms)
 
-    def _integers(self, name: str, column: str) -> Terms:
-        return lambda events: hash_integers(name, getattr(events.batch, column), self._key)
+    def _of_column(self, field: Field, column: str) -> Terms:
+        return lambda events: terms_of(field, pa.array(getattr(events.batch, column)), self._key)
+
+    def _terms_of_filled(self, field: OwnField) -> Terms:
+        """What has to be added where a reader finds a value though the event has none."""
+        pages = self._pages_with(field)
+        fill = terms_of(field, pa.array([field.fill]), self._key)
+        of_null, nothing = fill - hash_null(field.name) * np.uint64(field.is_nullable), np.uint64(0)
+
+        def terms(events: _Events) -> UInt64s:
+            is_null = events.batch.track < 0 if field.source in OF_TRACK else False
+            return np.where(pages[events.batch.page], np.where(is_null, of_null, nothing), fill)
+
+        return terms
 
 
 def _column_of(field: Field) -> Callable[[EventBatch], pa.Array]:

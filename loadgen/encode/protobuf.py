@@ -19,6 +19,7 @@ from loadgen.binary import (
     varints,
 )
 from loadgen.drawn import FieldType
+from loadgen.encode.own import OwnSchema
 from loadgen.encode.text import ISO_BYTES, iso_times
 from loadgen.event import UInt64s
 from loadgen.formats import INTEGERS, Field, Source
@@ -37,7 +38,15 @@ class Protobuf:
 
     opening: bytes = b""
     closing: bytes = b""
-    numbers = frozenset(INTEGERS)
+    own: OwnSchema | None = None
+
+    def before(self, at: int) -> bytes:
+        """Nothing: the order of fields does not matter."""
+        return b""
+
+    def packs(self, field: Field) -> bool:
+        """Integers."""
+        return field.source in INTEGERS
 
     def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
         """Tag and integer."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from loadgen.binary import Run, join, literal
 from loadgen.drawn import Drawn
+from loadgen.encode.own import OwnSchema
 from loadgen.event import Int64s
 from loadgen.formats import Field, Source
 from loadgen.json_text import strings
@@ -60,7 +61,15 @@ class Json:
 
     opening: bytes = b""
     closing: bytes = b"}\n"
-    numbers = frozenset[Source | Drawn]()
+    own: OwnSchema | None = None
+
+    def before(self, at: int) -> bytes:
+        """Nothing: the order of fields does not matter."""
+        return b""
+
+    def packs(self, field: Field) -> bool:
+        """JSON packs nothing."""
+        return False
 
     def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
         """JSON packs nothing."""

@@ -19,11 +19,12 @@ from loadgen.drawn import Drawn
 from loadgen.encode import text
 from loadgen.encode.encoding import Encoding, encoded
 from loadgen.encode.layout import Piece, track_pieces
-from loadgen.encode.values import Codes, terms_of
-from loadgen.event import TIERS, UInt64s
+from loadgen.encode.own import Domains, OwnField
+from loadgen.encode.values import Codes, axis_values, terms_of
+from loadgen.event import TIERS, Labels, UInt64s
 from loadgen.files import replacing
 from loadgen.fingerprint import hash_null
-from loadgen.formats import Format, Source
+from loadgen.formats import Field, Format, Source
 
 FILE_VERSION = 4
 """Goes up with every change of the text of a track or of fingerprint.py: a file of another version is not read."""
@@ -74,7 +75,7 @@ def open_track_parts(
         is_checked: whether this run has opened them already; their digest is then not computed again.
     """
     pieces = track_pieces(wire_format, encoding)
-    texts = [(piece.before, [(key, one.source) for key, one in piece.fields]) for piece in pieces]
+    texts = [(piece.before, [(key, _written(one)) for key, one in piece.fields]) for piece in pieces]
     layout = blake2b(repr((type(encoding).__name__, texts)).encode(), digest_size=4).hexdigest()
     path = catalog.path.with_name(f"{catalog.path.stem}-{layout}-v{FILE_VERSION}-{catalog.digest[:12]}.arrow")
     try:
@@ -82,6 +83,12 @@ def open_track_parts(
     except (OSError, ValueError):  # pyarrow's own are ValueErrors, too
         _save(make_track_parts(catalog, wire_format, encoding), path)
         return _load(path, is_checked=True)
+
+
+def _written(field: Field) -> tuple[Any, ...]:
+    """What its bytes and hashes depend on, besides its key and the encoding."""
+    own = (field.form, field.null, field.absent) if isinstance(field, OwnField) else ()
+    return (field.name, field.source, *own)
 
 
 def make_track_parts(catalog: TrackSource, wire_format: Format, encoding: Encoding = text.JSON_LINES) -> TrackParts:
@@ -110,6 +117,12 @@ def track_values(catalog: TrackSource) -> Values:
     }
 
 
+def domains_of(catalog: TrackSource, labels: Labels) -> Domains:
+    """The values that the events of a run can have, by source."""
+    of_tracks = {source: values for source, (values, _) in track_values(catalog).items()}
+    return of_tracks | {source: values for source, (_, values) in axis_values(labels).items()}
+
+
 def _piece(piece: Piece, values: Values, encoding: Encoding) -> tuple[pa.BinaryArray, UInt64s]:
     """The bytes of the piece for each track, at NULL and at ABSENT, and its hashes."""
     texts: list[pa.Array | pa.Scalar] = [literal(piece.before)]
@@ -121,7 +134,7 @@ def _piece(piece: Piece, values: Values, encoding: Encoding) -> tuple[pa.BinaryA
         hashes += terms if codes is None else terms[codes]
     null = piece.before + b"".join(encoding.null(key, field) for key, field in piece.fields)
     absent = piece.before + b"".join(encoding.absent(field) for _, field in piece.fields)
-    no_track = np.add.reduce([hash_null(field.name) for _, field in piece.fields])
+    no_track = np.add.reduce([hash_null(field.name) * np.uint64(field.is_nullable) for _, field in piece.fields])
     ends = pa.array([null, absent], pa.binary())
     return pa.concat_arrays([join(*texts), ends]), np.append(hashes, [no_track, np.uint64(0)])
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from loadgen.drawn import Drawn
+from loadgen.encode.own import OwnField
 from loadgen.event import (
     LEVELS,
     SKIP_ACTION,
@@ -24,7 +25,7 @@ from loadgen.event import (
     UInt64s,
 )
 from loadgen.fingerprint import NO_KEY, hash_floats, hash_integers, hash_texts
-from loadgen.formats import Field, Source
+from loadgen.formats import TIMES, Field, Source
 
 STATUS = 200
 OLDEST = 128  # ages are 0..127
@@ -85,10 +86,10 @@ def pages_with(field: Field, pages: Pages) -> npt.NDArray[np.bool_]:
 
 
 def terms_of(field: Field, values: pa.Array, key: np.uint64 = NO_KEY) -> UInt64s:
-    """The terms of values of this field in the hash of an event."""
-    if field.type == "text":
-        return hash_texts(field.name, values)
+    """The terms of values of this field in the hash of an event; those of times are milliseconds, however written."""
+    if field.type == "text" and field.source not in TIMES:
+        return hash_texts(field.name, field.form.texts(values) if isinstance(field, OwnField) else values)
     numbers = values.to_numpy()
     if field.type == "float":
-        return hash_floats(field.name, numbers)
+        return hash_floats(field.name, numbers.astype(np.float64, copy=False))
     return hash_integers(field.name, numbers, key if field.is_keyed else NO_KEY)

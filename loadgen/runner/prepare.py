@@ -11,9 +11,12 @@ import numpy as np
 
 from loadgen.config import RunSettings
 from loadgen.config.values import say_duration
+from loadgen.encode.encoding import format_in
 from loadgen.encode.encodings import RegisteredSchema, full_name, schema_text
-from loadgen.encode.tracks import open_track_parts
+from loadgen.encode.own import OwnSchema
+from loadgen.encode.tracks import domains_of, open_track_parts
 from loadgen.errors import BrokerUnreachable, UsageError
+from loadgen.evolve.match import own_schema
 from loadgen.extensions import check_portable, name_of
 from loadgen.files import check_writable
 from loadgen.formats import Format
@@ -34,6 +37,7 @@ from loadgen.simulate.feed import offered
 from loadgen.simulate.model import Expected, Model
 from loadgen.simulate.pacers import check_pacer, find_pacer
 from loadgen.simulate.shapes import MOST_S
+from loadgen.simulate.world import labels
 from loadgen.sink.simple import make_sink
 from loadgen.stream import catalog_of, simulation_of
 
@@ -74,9 +78,14 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
     wire_format = _wire_format(settings)
+    own_text = _own_text(settings)
     kafka, topic_ends = _kafka(settings, console, embedded_address)
-    schema = _schema(settings, wire_format)
+    schema = None if own_text is not None else _schema(settings, wire_format)
     catalog = catalog_of(settings, console.preparing)
+    if own_text is not None:
+        domains = domains_of(catalog, labels(catalog, simulation.behaviour))
+        own = own_schema(settings.encoding, own_text, wire_format, domains)
+        schema = _schema(settings, wire_format, own_text, own)
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
         check_times(kafka, time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000), console.note)
@@ -94,27 +103,50 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         schema=schema,
     )
     for encoding in encodings_of(plan):
-        open_track_parts(catalog, wire_format, encoding)  # made once, before many workers want them
+        open_track_parts(
+            catalog, format_in(encoding, wire_format), encoding
+        )  # made once, before many workers want them
     return plan
 
 
-def _schema(settings: RunSettings, wire_format: Format) -> RegisteredSchema | None:
+def _own_text(settings: RunSettings) -> str | None:
+    """The text of the user's own schema, if there is one.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if settings.schema_file is None:
+        return None
+    try:
+        return settings.schema_file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise UsageError(
+            f"--schema must be a file with a schema, got {str(settings.schema_file)!r}: {reason}; name another"
+        ) from error
+
+
+def _schema(
+    settings: RunSettings, wire_format: Format, own_text: str | None = None, own: OwnSchema | None = None
+) -> RegisteredSchema | None:
     """The schema of the run's messages, registered, or looked up; None for JSON without one.
 
     Raises:
         UsageError: a field's name is not possible in the encoding.
         RegistryError: the registry is away, or refuses.
     """
-    text = schema_text(settings.encoding, wire_format)
+    text = schema_text(settings.encoding, wire_format) if own_text is None else own_text
     if text is None:
         return None
     assert settings.schema_registry is not None  # a rule of the settings
     options = options_of(settings.registry_option, settings.registry_config)
-    subject = subject_of(settings.subject_name, settings.topic, full_name(settings.encoding, wire_format))
+    subject = subject_of(
+        settings.subject_name, settings.topic, own.name if own else full_name(settings.encoding, wire_format)
+    )
     with closing(Registry(RegistrySettings(settings.schema_registry, options))) as registry:
         ask = registry.register if settings.register_schema else registry.look_up
         schema_id = ask(subject, text, KINDS[settings.encoding])
-    return RegisteredSchema(settings.encoding, schema_id, subject, text)
+    return RegisteredSchema(settings.encoding, schema_id, subject, text, own)
 
 
 def _wire_format(settings: RunSettings) -> Format:

@@ -90,8 +90,8 @@ class Findings:
 
 
 def known_of(promises: list[ManifestSpec]) -> KnownFormats:
-    """The formats of these runs, and loadgen's own."""
-    known = OWN
+    """The formats of these runs, and loadgen's own where no schema of a user gives their names to others."""
+    known = KnownFormats(()) if any(promise.schema and promise.schema.own for promise in promises) else OWN
     for promise in promises:
         known = known.with_format(promise.wire_format, f"run {promise.run_id}")
     return known

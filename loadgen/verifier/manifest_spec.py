@@ -3,7 +3,7 @@ of each virtual shard were planned, and the fingerprint of those that were deliv
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from loadgen.config.names import OWN_SINKS
 from loadgen.encode.encodings import RegisteredSchema
 from loadgen.errors import LoadgenError, ManifestError, UsageError
 from loadgen.event import Int64s
+from loadgen.evolve.match import own_schema
 from loadgen.fingerprint import run_key
 from loadgen.formats import Format, field_of, format_of
 from loadgen.ledger import Fingerprint
@@ -72,8 +73,9 @@ class ManifestSpec:
 
     @cached_property
     def wire_format(self) -> Format:
-        """What its events look like."""
-        return self.settings.wire_format
+        """What its events look like where they are read."""
+        own = self.schema.own if self.schema and self.sink == "kafka" else None
+        return own.reading if own else self.settings.wire_format
 
     @property
     def undelivered(self) -> Int64s:
@@ -185,10 +187,15 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
     if planned is None or catalog is None or fingerprint is None or progress is None:
         needed = {"planned": planned, "catalog": catalog, "fingerprint": fingerprint, "progress": progress}
         raise ValueError(f"no field {next(field for field, value in needed.items() if value is None)!r}")
+    settings, schema = RunSettings.from_public(record.settings), _schema(record)
+    if schema is not None and settings.schema_file is not None:
+        schema = replace(schema, own=own_schema(schema.name, schema.text, settings.wire_format))
+        if name == "kafka":
+            _check_own(record, schema, place)
     spec = ManifestSpec(
         path=Path(record.path),
         run_id=record.run_id,
-        settings=RunSettings.from_public(record.settings),
+        settings=settings,
         behaviour=Behaviour.of(record.behaviour),
         digest=catalog.digest,
         faker=record.versions["faker"],
@@ -198,12 +205,28 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         progress=progress.progress(),
         t0_wall_ms=record.t0_wall_ms,
         repeated_possibly=record.summary.repeated_possibly,
-        schema=_schema(record),
+        schema=schema,
         was_killed=record.reached is not None,
     )
     if (spec.delivered.count > spec.planned).any():
         raise ValueError("more events delivered than planned")
     return spec
+
+
+def _check_own(record: RunRecord, schema: RegisteredSchema, place: PlaceKind) -> None:
+    """What a user's own schema left out may be needed to prove the run; raises ManifestError."""
+    assert schema.own is not None
+    if not schema.own.is_provable:
+        raise ManifestError(
+            f"the schema of run {record.run_id} must have what tells events apart, and their time, to be verified: "
+            "userId, sessionId, itemInSession as integers and ts, or user and timestamp; run again with these"
+        )
+    if schema.own.unproved and place != "topic":
+        names = ", ".join(map(repr, schema.own.unproved))
+        raise ManifestError(
+            f"the schema of run {record.run_id} adds {names}, which only the topic is compared with; verify it by "
+            "--brokers and --topic"
+        )
 
 
 def _schema(record: RunRecord) -> RegisteredSchema | None:

@@ -150,8 +150,10 @@ class Regenerator:
         self.promise = promise
         self._format = promise.wire_format
         encodings: list[Encoding] = [JSON_LINES]
-        if promise.schema is not None and promise.sink == "kafka" and settings.impair.malform:
-            encodings.append(promise.schema.encoding)  # the hash of a broken record is that of its bytes
+        schema = promise.schema if promise.sink == "kafka" else None
+        if schema is not None and (settings.impair.malform or schema.own):
+            # the hash of a broken record is that of its bytes; a schema of the user's own may lack fields
+            encodings.append(schema.encoding)
         self._all = EventStream(settings, simulation, catalog, key=key, encodings=encodings)
         self._key = key
 

@@ -116,6 +116,15 @@ class RunSettings(Settings):
         bool,
         Flag("register", "Register the schema where it is not yet; --no-register only looks it up.", WHERE),
     ] = True
+    schema_file: Annotated[
+        Path | None,
+        Flag(
+            "schema FILE",
+            "A schema of your own for --encoding, evolved from the format's: fields left out, renamed by aliases, of "
+            "other types, added with defaults.",
+            WHERE,
+        ),
+    ] = None
     subject_name: Annotated[
         SubjectStrategy,
         Flag("subject-name topic|record|topic-record", "What the subject of the schema is named after.", WHERE),
