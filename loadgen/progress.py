@@ -114,6 +114,16 @@ class Progress:
         keys = _keys(partition.astype(np.int64), virtual_shard, place)
         return (is_open | _is_within(keys, self.absent)) & ~_is_within(keys, self.ahead)
 
+    def n_delivered(self, first: int, stop: int) -> int:
+        """How many events of the partitions first:stop are delivered, as far as is known."""
+        n_ended = int(self.flush().ended[first:stop].sum())
+        absent, ahead = (_joined(ranges) if len(ranges) else ranges for ranges in (self.absent, self.ahead))
+        absent, ahead = (ranges[(first <= ranges[:, 0]) & (ranges[:, 0] < stop)] for ranges in (absent, ahead))
+        # some of those ahead of a worker that died have ended since
+        starts = np.maximum(ahead[:, _FIRST], self.ended[ahead[:, _PARTITION], ahead[:, _SLICE]])
+        n_ahead = np.maximum(ahead[:, _FIRST] + ahead[:, _COUNT] - starts, 0).sum()
+        return n_ended - int(absent[:, _COUNT].sum()) + int(n_ahead)
+
     def as_json(self) -> dict[str, Any]:
         """What a manifest says: the counts of a partition's virtual shards in one text, and a text for each range."""
         self.flush()

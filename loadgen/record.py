@@ -339,6 +339,14 @@ class CatalogRecord(Part):
     name: str | None = None
 
 
+class TopicRecord(Part):
+    """A topic of a topic map: its partitions at the start of the run, and the pages whose events go there."""
+
+    name: str
+    partitions: Annotated[int, Field(ge=1)]
+    pages: list[str]
+
+
 class RunRecord(Part):
     """A run. Of what `loadgen run --json` printed, only `summary` is known, and `is_summary` is true.
 
@@ -346,6 +354,8 @@ class RunRecord(Part):
         settings: of the run, without its secrets.
         fields: the definition of its format, see `Format.definition`; empty where the version that wrote it kept none.
         encoding, schema_id, subject, schema_text: of the messages in Kafka; the last three are None for "json".
+        topics: those of a topic map. The progress of the sink "kafka" counts their partitions through, in this order,
+            and the hashes in its fingerprint are those of `Topics.hashes`. Empty where one topic has all events.
         planned: events planned by virtual shard: a prefix of the virtual shard's own sequence.
         schedule_lag: of the whole run; `measured` leaves the warm-up out.
         reached: the file of the workers' own counts, beside a manifest that was written while the run went on: the run
@@ -363,6 +373,7 @@ class RunRecord(Part):
     schema_id: Count | None = None
     subject: str | None = None
     schema_text: str | None = None
+    topics: list[TopicRecord] = []
     settings: dict[str, Any] = {}
     behaviour: dict[str, Any] = {}
     versions: dict[str, str] = {}

@@ -230,6 +230,33 @@ def topic(value: Any) -> str:
     raise BadValue(rule, "write for example music-streaming-events")
 
 
+OTHER_PAGES = "*"
+"""In a topic map: every page that it does not name."""
+
+
+def topic_map(value: Any) -> str:
+    """PAGE=TOPIC,…, each page once; the page * is all others."""
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [""]
+    step = "write for example 'NextSong=plays,*=activity'"
+    pairs = [(page.strip(), name.strip()) for page, _, name in (part.rpartition("=") for part in parts)]
+    if not all(page for page, _ in pairs) or not is_utf8(str(value)):
+        raise BadValue("must be PAGE=TOPIC,… with * for all other pages", step)
+    pages = [page for page, _ in pairs]
+    if twice := next((page for page in pages if pages.count(page) > 1), None):
+        raise BadValue(f"must name each page once, and {twice} is there twice", "keep one of its topics")
+    for _, name in pairs:
+        try:
+            topic(name)
+        except BadValue as bad:
+            raise BadValue(f"must name topics of Kafka, and {name!r} {bad.rule}", step) from None
+    return ",".join(f"{page}={name}" for page, name in pairs)
+
+
+def page_topics(text: str) -> dict[str, str]:
+    """Page → topic of a topic map, in its order."""
+    return {page: name for page, _, name in (part.rpartition("=") for part in text.split(","))}
+
+
 def message_key(value: Any) -> str:
     """What the keys of messages are: user, session, artist, track, none, or the name of a field."""
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.-]{0,63}", value, re.ASCII):

@@ -141,6 +141,11 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
         if s.brokers is None and getattr(s, name) != type(s).model_fields[name].default:
             step = f"add --brokers HOST:PORT, or leave --{name.replace('_', '-')} out"
             yield s.problem("keys and headers are those of Kafka messages", f"{name} brokers", step)
+    if s.topic_map is not None and s.brokers is None:
+        step = "add --brokers HOST:PORT, or leave --topic-map out"
+        yield s.problem("a topic map is of Kafka's topics", "topic_map brokers", step)
+    if s.topic_map is not None and s.topic != type(s).model_fields["topic"].default:
+        yield s.problem("a topic map names every topic", "topic_map topic", "keep one of the two")
     if s.create_topic and s.brokers is None:
         yield s.problem("create-topic needs a broker", "create_topic brokers", "add --brokers HOST:PORT")
     if s.json_summary and str(s.output) == "-":

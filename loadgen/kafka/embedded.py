@@ -1,6 +1,6 @@
 """librdkafka's in-process test broker: try loadgen, or test it, with no service running.
 
-In: a topic's name and the number of brokers. Out: an address that this process and others on this machine can use,
+In: the names of topics and the number of brokers. Out: an address that this process and others on this machine can use,
 while the object lives. It keeps the last 5 MiB of each partition and deletes older messages.
 """
 
@@ -20,8 +20,8 @@ N_PARTITIONS = 4
 class EmbeddedBroker:
     """A small Kafka cluster inside this process; `address`: "127.0.0.1:PORT,…", for --brokers."""
 
-    def __init__(self, topic: str, partitions: int = N_PARTITIONS, *, n_brokers: int = 1) -> None:
-        """Start it, and make the topic.
+    def __init__(self, *topics: str, partitions: int = N_PARTITIONS, n_brokers: int = 1) -> None:
+        """Start it, and make the topics.
 
         Args:
             partitions: the number wanted; librdkafka's test broker always makes N_PARTITIONS, see n_partitions.
@@ -31,10 +31,11 @@ class EmbeddedBroker:
         """
         self._cluster: Producer | None = Producer({"test.mock.num.brokers": n_brokers, "log_level": 0})
         try:
-            metadata = self._cluster.list_topics(topic, START_S)
+            for topic in reversed(topics):
+                metadata = self._cluster.list_topics(topic, START_S)
         except KafkaException as error:
             raise SinkError(f"the embedded broker did not start: {error}; name a real one with --brokers") from error
-        self.n_partitions = len(metadata.topics[topic].partitions)
+        self.n_partitions = len(metadata.topics[topics[0]].partitions)
         self.address = ",".join(f"{broker.host}:{broker.port}" for broker in metadata.brokers.values())
 
     def __enter__(self) -> Self:

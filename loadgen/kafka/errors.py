@@ -3,7 +3,7 @@
 In: librdkafka's errors and metadata. Out: SinkErrors to raise. Secrets are taken out of every message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from confluent_kafka import KafkaError
 from confluent_kafka.admin._metadata import ClusterMetadata
@@ -41,15 +41,16 @@ READING_STEP = (
 )
 
 
-def stopped(settings: KafkaSettings, error: KafkaError) -> SinkError:
-    """The error that ends a run in its middle."""
+def stopped(settings: KafkaSettings, error: KafkaError, topics: Sequence[str]) -> SinkError:
+    """The error that ends a run to these topics in its middle."""
     reason = hide_secrets(error.str(), settings.options)
     step = "look at the broker's log, then run again"
     if INVALID_TIMESTAMP in reason:
         step = f"the topic takes no events so far ahead of the brokers' clock: {out_of_the_future(settings)}"
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
         step = "the topic's max.message.bytes is below the size of a batch: lower --kafka-option batch.size=N"
-    return SinkError(f"Kafka takes no more events of topic {settings.topic!r}: {reason}; {step}")
+    names = f"topic{'s' * (len(topics) > 1)} {', '.join(map(repr, topics))}"
+    return SinkError(f"Kafka takes no more events of {names}: {reason}; {step}")
 
 
 def out_of_the_future(settings: KafkaSettings) -> str:

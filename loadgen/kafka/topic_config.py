@@ -6,7 +6,7 @@ know their producer. A user who may not describe the topic gets no notes.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaException
@@ -135,6 +135,11 @@ def _fitted(settings: KafkaSettings, config: dict[str, str], note: Callable[[str
         f"bytes ({MAX_BATCH})"
     )
     return replace(settings, options={**settings.options, BATCH_SIZE: str(fitting)})
+
+
+def smallest_batches(each: Sequence[KafkaSettings]) -> KafkaSettings:
+    """Of the settings for several topics those whose batches all of the topics take."""
+    return min(each, key=lambda settings: int(settings.options.get(BATCH_SIZE, OUR_BATCH_BYTES)))
 
 
 def described(settings: KafkaSettings) -> tuple[dict[str, str], dict[int, PartitionMetadata]]:

@@ -7,7 +7,7 @@
 
 import io
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loadgen.config import RunSettings
@@ -134,7 +134,7 @@ def _run(
     if settings.embedded:
         from loadgen.kafka.embedded import EmbeddedBroker
 
-        broker = stack.enter_context(EmbeddedBroker(settings.topic))
+        broker = stack.enter_context(EmbeddedBroker(*settings.topics))
         address = broker.address
         console.note(
             f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests"
@@ -148,7 +148,7 @@ def _run(
     groups = _group_watch(plan, stack)
     if groups is not None:
         console.groups = groups.latest
-    coordinator = Coordinator(plan, team, console, output, _topic_watch(plan, stack), groups)
+    coordinator = Coordinator(plan, team, console, output, _topic_watches(plan, stack), groups)
     if settings.metrics_port:
         from loadgen.runner.endpoint import RunCollector, info_of
 
@@ -160,16 +160,17 @@ def _run(
     return coordinator.run(), plan, team
 
 
-def _topic_watch(plan: "Plan", stack: ExitStack) -> "TopicWatch | None":
-    """Watches the topic during the run; None where no one else could delete it."""
+def _topic_watches(plan: "Plan", stack: ExitStack) -> "list[TopicWatch]":
+    """Watch the topics during the run, where someone else could delete them."""
     if plan.kafka is None or plan.settings.embedded:
-        return None
+        return []
     from loadgen.kafka.watch import TopicWatch
 
-    watch = TopicWatch(plan.kafka)
-    watch.start()
-    stack.callback(watch.close)
-    return watch
+    watches = [TopicWatch(replace(plan.kafka, topic=topic)) for topic in plan.settings.topics]
+    for watch in watches:
+        watch.start()
+        stack.callback(watch.close)
+    return watches
 
 
 def _group_watch(plan: "Plan", stack: ExitStack) -> "GroupWatch | None":

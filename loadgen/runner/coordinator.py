@@ -7,7 +7,7 @@ the metrics endpoint; it never touches an event of its own.
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -101,7 +101,7 @@ class Coordinator:
         team: Team,
         console: RunConsole,
         output: OutputFile | None = None,
-        topic_watch: TopicWatch | None = None,
+        topic_watches: Sequence[TopicWatch] = (),
         groups: GroupWatch | None = None,
     ) -> None:
         self._plan = plan
@@ -109,7 +109,7 @@ class Coordinator:
         self._team, self._console = team, console
         self._output = None if output is None else SharedOutput(output, team)
         self._watchers: list[Watcher] = [console.progress]
-        self._topic_watch = topic_watch
+        self._topic_watches = topic_watches
         self._go: Go | None = None
         self._totals: Totals | None = None
         self._reason = ""
@@ -162,8 +162,9 @@ class Coordinator:
                 self._output.poll()
             except SinkError as error:
                 self._fail(error)
-        if self._topic_watch and self._topic_watch.error:
-            self._fail(self._topic_watch.error)
+        for watch in self._topic_watches:
+            if watch.error:
+                self._fail(watch.error)
         self._keep_time()
         if self._go is None and not self._reason and all(member.ready for member in self._team.members):
             self._start()

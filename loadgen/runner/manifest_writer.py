@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from loadgen.errors import OutputUnwritable
 from loadgen.ledger import Tally
 from loadgen.progress import Progress
@@ -21,6 +23,7 @@ from loadgen.record import (
     RunRecord,
     ShardCounts,
     SinkRecord,
+    TopicRecord,
     versions,
     write,
 )
@@ -96,6 +99,7 @@ class ManifestWriter:
             measured=result.verdict.measured.measured(),
             error=str(result.error) if result.error else None,
             **self._schema(),
+            **self._topics(),
         )
 
     def _schema(self) -> dict[str, Any]:
@@ -108,6 +112,16 @@ class ManifestWriter:
             "subject": schema.subject,
             "schema_text": schema.text,
         }
+
+    def _topics(self) -> dict[str, Any]:
+        topics, pages = self.plan.topics, self.plan.simulation.behaviour.page_table.names
+        if topics is None:
+            return {}
+        records = [
+            TopicRecord(name=name, partitions=n, pages=[pages[page] for page in np.flatnonzero(topics.pages(name))])
+            for name, n in zip(topics.names, topics.n_partitions, strict=True)
+        ]
+        return {"topics": records}
 
     def _sinks(self, result: Result) -> dict[str, SinkRecord]:
         """The ledger of each sink; an empty one of those that workers have sent to and not reported yet."""

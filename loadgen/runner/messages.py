@@ -14,6 +14,7 @@ from loadgen.encode.encodings import RegisteredSchema
 from loadgen.event import Int64s
 from loadgen.histogram import Histogram
 from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.topics import Topics
 from loadgen.ledger import Tally
 from loadgen.progress import Progress
 from loadgen.simulate.model import Model
@@ -36,6 +37,7 @@ class Plan:
         catalog_path: the catalogue's Arrow file.
         catalog_digest: equal for equal contents.
         kafka: where to produce, or None.
+        topics: those of a topic map; None where there is one topic, that of `kafka`.
         topic_ends: partition → one past its last offset before the run; None where that is not known.
         stream: lines go to the coordinator, which writes the one output file.
         sinks: name → sink of another package, which each worker starts.
@@ -53,6 +55,7 @@ class Plan:
     stream: bool
     sinks: dict[str, StartableSink] = field(default_factory=dict)
     schema: RegisteredSchema | None = None
+    topics: Topics | None = None
 
 
 @dataclass(frozen=True, slots=True)

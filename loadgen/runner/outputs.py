@@ -55,7 +55,7 @@ def _open(name: str, assignment: ShardAssignment, n_rows: int, connection: Conne
     completed, before = checkpoint.completed.get(name), checkpoint.progress.get(name)
     if name == "kafka":
         assert plan.kafka is not None
-        return KafkaSink(plan.kafka, completed, before=before, topic_ends=plan.topic_ends)
+        return KafkaSink(plan.kafka, completed, before=before, topics=plan.topics, topic_ends=plan.topic_ends)
     if name == "stream":
         return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), completed, before)
     if name == "files":

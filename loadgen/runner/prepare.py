@@ -5,17 +5,20 @@ Settings go in; a `Plan` comes out, or an error with its next step: memory, beha
 
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
 from loadgen.config import RunSettings
+from loadgen.config.names import page_topics
 from loadgen.config.values import say_duration
 from loadgen.encode.encoding import format_in
 from loadgen.encode.encodings import RegisteredSchema, full_name, schema_text
 from loadgen.encode.own import OwnSchema
 from loadgen.encode.tracks import domains_of, open_track_parts
-from loadgen.errors import BrokerUnreachable, UsageError
+from loadgen.errors import BrokerUnreachable, RegistryError, UsageError
 from loadgen.evolve.match import own_schema
 from loadgen.extensions import check_portable, name_of
 from loadgen.files import check_writable
@@ -25,8 +28,9 @@ from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.producer_options import check_options
 from loadgen.kafka.registry import KINDS, Registry, RegistrySettings, subject_of
-from loadgen.kafka.topic_config import check_config, check_times
+from loadgen.kafka.topic_config import check_config, check_times, smallest_batches
 from loadgen.kafka.topic_reader import end_offsets
+from loadgen.kafka.topics import Topics, topics_of_pages
 from loadgen.report import check_report
 from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
@@ -78,8 +82,8 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
     wire_format = _wire_format(settings)
-    own_text = _own_text(settings)
-    kafka, topic_ends = _kafka(settings, console, embedded_address)
+    own_text, pages = _own_text(settings), simulation.behaviour.page_table.names
+    kafka, topics, topic_ends = _kafka(settings, console, embedded_address, pages)
     schema = None if own_text is not None else _schema(settings, wire_format)
     catalog = catalog_of(settings, console.preparing)
     if own_text is not None:
@@ -88,7 +92,9 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         schema = _schema(settings, wire_format, own_text, own)
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
-        check_times(kafka, time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000), console.note)
+        bounds = time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000)
+        for topic in settings.topics:
+            check_times(replace(kafka, topic=topic), bounds, console.note)
     plan = Plan(
         run_id=new_run_id(),
         settings=settings,
@@ -101,6 +107,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         stream=settings.output is not None,
         sinks=sinks,
         schema=schema,
+        topics=topics,
     )
     for encoding in encodings_of(plan):
         open_track_parts(
@@ -140,13 +147,17 @@ def _schema(
         return None
     assert settings.schema_registry is not None  # a rule of the settings
     options = options_of(settings.registry_option, settings.registry_config)
-    subject = subject_of(
-        settings.subject_name, settings.topic, own.name if own else full_name(settings.encoding, wire_format)
-    )
+    name, strategy = own.name if own else full_name(settings.encoding, wire_format), settings.subject_name
+    subjects = list(dict.fromkeys(subject_of(strategy, topic, name) for topic in settings.topics))
     with closing(Registry(RegistrySettings(settings.schema_registry, options))) as registry:
         ask = registry.register if settings.register_schema else registry.look_up
-        schema_id = ask(subject, text, KINDS[settings.encoding])
-    return RegisteredSchema(settings.encoding, schema_id, subject, text, own)
+        ids = {ask(subject, text, KINDS[settings.encoding]) for subject in subjects}
+    if len(ids) > 1:
+        raise RegistryError(
+            f"the same schema must have one id under {', '.join(subjects)}, got {', '.join(map(str, sorted(ids)))}; "
+            "use --subject-name record"
+        )
+    return RegisteredSchema(settings.encoding, ids.pop(), ", ".join(subjects), text, own)
 
 
 def _wire_format(settings: RunSettings) -> Format:
@@ -190,31 +201,43 @@ def expected_of(settings: RunSettings) -> Expected:
 
 
 def _kafka(
-    settings: RunSettings, console: RunConsole, embedded_address: str | None
-) -> tuple[KafkaSettings | None, dict[int, int] | None]:
-    """Where to produce, and the ends of the topic's partitions."""
+    settings: RunSettings, console: RunConsole, embedded_address: str | None, pages: Sequence[str]
+) -> tuple[KafkaSettings | None, Topics | None, dict[int, int] | None]:
+    """Where to produce, the topics of a topic map, and the ends of their partitions; pages: the names of the run's."""
     brokers = embedded_address or settings.brokers
     if brokers is None:
-        return None, None
-    kafka = KafkaSettings(brokers, settings.topic, options_of(settings.kafka_option, settings.kafka_config))
-    check_options(kafka)
+        return None, None, None
+    of_pages = None if settings.topic_map is None else topics_of_pages(page_topics(settings.topic_map), pages)
+    options = options_of(settings.kafka_option, settings.kafka_config)
+    each = [KafkaSettings(brokers, topic, options) for topic in settings.topics]
+    check_options(each[0])
+    if of_pages is None and embedded_address is not None:
+        return each[0], None, None
+    n_partitions = {kafka.topic: _n_partitions(kafka, settings, console, embedded_address) for kafka in each}
+    topics = None if of_pages is None else Topics.mapped(of_pages, n_partitions)
     if embedded_address is not None:
-        return kafka, None
-    if settings.create_topic:
+        return each[0], topics, None
+    kafka = smallest_batches([check_config(kafka, console.note) for kafka in each])
+    try:
+        ends = [end_offsets(kafka, n_partitions[kafka.topic]) for kafka in each]
+    except BrokerUnreachable:
+        return kafka, topics, None
+    return kafka, topics, dict(enumerate(end for of_topic in ends for _, end in sorted(of_topic.items())))
+
+
+def _n_partitions(
+    kafka: KafkaSettings, settings: RunSettings, console: RunConsole, embedded_address: str | None
+) -> int:
+    """How many partitions a topic has, which is made where that is asked for."""
+    if settings.create_topic and embedded_address is None:
         is_default = "replication_factor" not in settings.model_fields_set
         behind_ms = 0.0 if settings.timestamps == "wall" else time.time() * 1000 - settings.start_ms
         n_copies = settings.replication_factor
         copies = create_topic(kafka, settings.partitions, n_copies, or_fewer=is_default, behind_ms=behind_ms)
         if copies < n_copies:
             console.note(f"topic {kafka.topic} is made with replication factor {copies}: there are no more brokers")
-        n_partitions = settings.partitions
-    else:
-        n_partitions = check_topic(kafka)
-    kafka = check_config(kafka, console.note)
-    try:
-        return kafka, end_offsets(kafka, n_partitions)
-    except BrokerUnreachable:
-        return kafka, None
+        return settings.partitions
+    return check_topic(kafka)
 
 
 def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
@@ -262,7 +285,8 @@ def _place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     """Where the events go."""
     rows = []
     if plan.kafka is not None:
-        rows.append(("to Kafka", f"{plan.kafka.brokers}, topic {plan.kafka.topic}"))
+        where = f"topic {plan.kafka.topic}" if settings.topic_map is None else f"topics {settings.topic_map}"
+        rows.append(("to Kafka", f"{plan.kafka.brokers}, {where}"))
     if settings.output is not None:
         rows.append(("to file", "stdout" if str(settings.output) == "-" else str(settings.output)))
     if settings.folder is not None:

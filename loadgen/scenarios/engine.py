@@ -139,7 +139,7 @@ class Engine:
         self.stopping = False
         self.latest: Snapshot | None = None
         self.source = OnlineListeners(plan, shard, seconds := Seconds())
-        self._sink = KafkaSink(plan.kafka, topic_ends=plan.topic_ends)
+        self._sink = KafkaSink(plan.kafka, topics=plan.topics, topic_ends=plan.topic_ends)
         outputs = [(self._sink, ResumeFilter.of(self._sink, Checkpoint(), self.source.key_hashes))]
         max_lag_s = None if plan.settings.unpaced else plan.settings.max_lag_s
         self._loop = SendLoop(self.source, outputs, SendCounts.of(plan, WorkerProgress()), seconds, max_lag_s)

@@ -59,7 +59,7 @@ class Master:
         self._code = 0
         self._broker: EmbeddedBroker | None = None
         if self.settings.embedded:
-            self._broker = EmbeddedBroker(self.settings.topic)
+            self._broker = EmbeddedBroker(*self.settings.topics)
             options.embedded_address = self._broker.address
             log.info(f"embedded broker on {self._broker.address}, for demonstrations; name a real one with --brokers")
         elif self.settings.create_topic:
@@ -67,11 +67,11 @@ class Master:
             options.create_topic = False  # once, here, not by each worker
 
     def _create_topic(self, settings: RunSettings) -> None:
-        kafka = KafkaSettings(
-            settings.brokers or "", settings.topic, options_of(settings.kafka_option, settings.kafka_config)
-        )
+        options = options_of(settings.kafka_option, settings.kafka_config)
         is_default = "replication_factor" not in settings.model_fields_set
-        create_topic(kafka, settings.partitions, settings.replication_factor, or_fewer=is_default)
+        for topic in settings.topics:
+            kafka = KafkaSettings(settings.brokers or "", topic, options)
+            create_topic(kafka, settings.partitions, settings.replication_factor, or_fewer=is_default)
 
     def start(self, n_workers: int) -> None:
         """Start a test with this number of workers."""

@@ -18,9 +18,10 @@ from loadgen.errors import UsageError
 from loadgen.scenarios.engine import EngineShard
 
 TAKEN_OVER = (
-    "brokers", "topic", "create_topic", "partitions", "replication_factor", "kafka_option", "kafka_config", "key",
-    "key_type", "header", "cloudevents", "format", "field", "speed", "rate", "start_ms", "timestamps", "seed",
-    "tracks", "catalog", "behaviour", "max_lag_s", "threshold", "warm_up_s", "drain_timeout_s",
+    "brokers", "topic", "topic_map", "create_topic", "partitions", "replication_factor", "kafka_option",
+    "kafka_config", "key", "key_type", "header", "cloudevents", "format", "field", "speed", "rate",
+    "start_ms", "timestamps", "seed", "tracks", "catalog", "behaviour", "max_lag_s", "threshold", "warm_up_s",
+    "drain_timeout_s",
 )  # fmt: skip
 """Fields of RunSettings that are options here, too."""
 DEFAULTS = {"brokers": "embedded", "timestamps": "wall"}

@@ -1,9 +1,10 @@
-"""Produces events to a Kafka topic, and has one outcome for every event.
+"""Produces events to a Kafka topic, or to several by page, and has one outcome for every event.
 
     batch → sorted by partition → produce, event by event → reports → InFlight → tally
 
 In: batches; value = the line without its newline, timestamp = the event's own time, key and headers = those of the
 batch (without a key, the user id's decimal digits); the partition is the one that the Java client would choose.
+Partitions are counted through all topics, see kafka/topics.py.
 Out: a tally, and `completed` per partition.
 How events are counted without a report for each: in_flight.py. What is left at the end: readback.py.
 
@@ -13,9 +14,9 @@ A producer belongs to the process that made it: make the sink inside the worker.
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import partial
-from itertools import repeat
 from operator import length_hint
 from typing import Any, Protocol
 
@@ -28,8 +29,8 @@ from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s
 from loadgen.kafka.errors import METADATA_S, n_partitions_of, stopped, unreachable
 from loadgen.kafka.monitor import BrokerStats, Monitor
 from loadgen.kafka.options import KafkaSettings, usage_error
-from loadgen.kafka.partition import partitions_of
 from loadgen.kafka.producer_options import counts_by_watermark, producer_config
+from loadgen.kafka.topics import Topics
 from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
@@ -98,7 +99,7 @@ class ProducerLike(Protocol):
 
 
 class KafkaSink:
-    """Produces to one topic, by one producer at a time.
+    """Produces to the topics of a run, by one producer at a time.
 
     Attributes:
         name, tally, completed, progress: see `Sink`.
@@ -114,6 +115,7 @@ class KafkaSink:
         *,
         before: Progress | None = None,
         n_partitions: int | None = None,
+        topics: Topics | None = None,
         topic_ends: Mapping[int, int] | None = None,
         connect: Callable[..., ProducerLike] = Producer,
     ) -> None:
@@ -124,6 +126,7 @@ class KafkaSink:
             completed: int64[n_partitions], from a predecessor's snapshot; None for a fresh start.
             before: `progress` of the same snapshot.
             n_partitions: of the topic; None asks the broker.
+            topics: in place of the topic of the settings, all of the run's.
             topic_ends: partition → one past its last offset before the run; where it is missing, the first report of
                 a partition proves nothing of the events before, and reading back may begin at its first offset.
             connect: makes the producer from a configuration and a logger.
@@ -140,9 +143,9 @@ class KafkaSink:
         self._line_bytes = float(FIRST_GUESS_BYTES)
         self.state = SinkState.HEALTHY
         self._new_producer()
-        self._n_partitions = n_partitions or self._ask_partitions()
-        self._in_flight = InFlight(self._n_partitions, completed, before)
-        for partition in range(self._n_partitions):
+        self._topics = topics or Topics((settings.topic,), (n_partitions or self._ask_partitions(),))
+        self._in_flight = InFlight(self._topics.n_all, completed, before)
+        for partition in range(self._topics.n_all):
             self._in_flight.last_offset[partition] = (topic_ends or {}).get(partition, NO_OFFSET + 1) - 1
 
     @property
@@ -172,7 +175,7 @@ class KafkaSink:
 
     def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
         """See `Sink`."""
-        return partitions_of(key_hash, self._n_partitions)
+        return self._topics.partitions(key_hash, page)
 
     def room(self) -> int:
         """How many events `send` takes now; 0 while the producer's queue is full, or is replaced."""
@@ -250,7 +253,7 @@ class KafkaSink:
 
     def _raise_if_broken(self) -> None:
         if self._error:
-            raise stopped(self._settings, self._error)
+            raise stopped(self._settings, self._error, self._topics.names)
 
     def _enter(self, state: SinkState) -> None:
         if state is not self.state:
@@ -312,7 +315,7 @@ class KafkaSink:
         if not self._monitor.stats.n_connected:
             return
         doubts = {partition: self._doubt(partition, None) for partition in self._in_flight.partitions_in_doubt()}
-        found = read_back(self._settings, doubts, READ_BACK_S) if doubts else {}
+        found = self._read_back(doubts)
         if len(found) < len(doubts):
             return
         for partition, is_there in found.items():
@@ -363,12 +366,13 @@ class KafkaSink:
         """Sort events (at least one) by partition and give them to the producer."""
         partitions = self.partitions(lines.key_hash, lines.page)
         order = np.argsort(partitions, kind="stable")
+        lines = replace(lines, hash=self._topics.hashes(lines.hash, lines.page))
         partitions, batch = partitions[order], SentBatch.sorted_by(order, lines)
         runs = [SentRun(number, batch, start, stop) for number, start, stop in partition_runs(partitions)]
         for run in runs:
             self._in_flight.accept(run)
         n_events, positions = len(lines), np.arange(len(lines))
-        self._produce(runs, positions, _columns(batch, positions, partitions.tolist(), self._callbacks(runs)))
+        self._produce(runs, positions, self._columns(batch, positions, partitions, self._callbacks(runs)))
         self._line_bytes = batch.sent.n_bytes / n_events
 
     def _send_again(self, partition: int, is_there: Bools) -> None:
@@ -389,7 +393,19 @@ class KafkaSink:
         callbacks: list[Report | None] = [partial(self._on_report, run, at) for at in positions.tolist()]
         if self._by_watermark and positions[-1] == run.stop - 1:
             callbacks = [*[None] * (n_events - 1), partial(self._on_watermark, run)]
-        self._produce([run], positions, _columns(batch, positions, [run.partition] * n_events, callbacks))
+        partitions = np.full(n_events, run.partition, np.uint16)
+        self._produce([run], positions, self._columns(batch, positions, partitions, callbacks))
+
+    def _columns(
+        self, batch: SentBatch, positions: Int64s, partitions: UInt16s, callbacks: list[Report | None]
+    ) -> list[Sequence[Any]]:
+        """The arguments of `produce`, each one value per event, of the events at these positions."""
+        events, order = batch.in_order(positions)
+        topics, numbers = self._topics.addresses(partitions)
+        nothing = [None] * len(positions)
+        columns = [topics, _values_of(events.lines, order), _keys_of(events, order), numbers, callbacks, nothing]
+        headers = [] if events.headers is None else [_headers_of(events.headers.take(pa.array(order)))]
+        return [*columns, batch.ts_ms[positions].tolist(), *headers]
 
     def _skip(self, batch: EncodedBatch, outcome: Outcome) -> None:
         partitions = self.partitions(batch.key_hash, batch.page)
@@ -404,17 +420,17 @@ class KafkaSink:
         Args:
             runs: the events' runs, in order.
             positions: int64, of the events in their batch.
-            columns: the arguments of `produce` after the topic, each one value per event.
+            columns: the arguments of `produce`, each one value per event.
         """
-        topic, n_events, left = self._settings.topic, len(columns[0]), iter(columns[0])
-        calls = map(self._producer.produce, repeat(topic), left, *columns[1:])
+        n_events, left = len(columns[0]), iter(columns[0])
+        calls = map(self._producer.produce, left, *columns[1:])
         while True:
             try:
                 deque(calls, maxlen=0)
                 return
             except (BufferError, KafkaException) as error:
                 at = n_events - length_hint(left) - 1
-                outcome = self._try_again(error, [topic, *(column[at] for column in columns)])
+                outcome = self._try_again(error, [column[at] for column in columns])
             if outcome is Outcome.DROPPED or self._error:
                 self._end_unsent(runs, positions[at:], outcome or Outcome.FAILED)
                 return
@@ -488,7 +504,7 @@ class KafkaSink:
             unread: the outcome of all where the topic cannot be read.
         """
         doubts = {partition: self._doubt(partition, last) for partition, last in until.items()}
-        found = read_back(self._settings, doubts, READ_BACK_S) if doubts else {}
+        found = self._read_back(doubts)
         for partition, doubt in doubts.items():
             outcomes = np.full(len(doubt.ts_ms), unread, np.uint8)
             if partition in found:
@@ -496,6 +512,15 @@ class KafkaSink:
             self._in_flight.resolve(partition, outcomes, until[partition])
             self._in_flight.close_gap(partition)
         self._in_flight.count_arrived()
+
+    def _read_back(self, doubts: Mapping[int, Doubt]) -> dict[int, Bools]:
+        """Which events in doubt are in their topics, by partition; see `read_back`."""
+        found: dict[int, Bools] = {}
+        for name, numbers in self._topics.by_topic(doubts).items():
+            settings = replace(self._settings, topic=name)
+            of_topic = read_back(settings, {number: doubts[one] for number, one in numbers.items()}, READ_BACK_S)
+            found |= {numbers[number]: is_there for number, is_there in of_topic.items()}
+        return found
 
     def _doubt(self, partition: int, until: SentRun | None) -> Doubt:
         gap, runs = self._in_flight.gaps.get(partition), self._in_flight.in_doubt(partition, until)
@@ -526,17 +551,6 @@ def _values_of(lines: pa.BinaryArray, order: Int64s) -> list[bytes]:
         pa.binary_view(), len(order), [None, pa.py_buffer(views), data]
     ).to_pylist()
     return values
-
-
-def _columns(
-    batch: SentBatch, positions: Int64s, partitions: list[int], callbacks: list[Report | None]
-) -> list[Sequence[Any]]:
-    """The arguments of `produce` after the topic, each one value per event, of the events at these positions."""
-    events, order = batch.in_order(positions)
-    nothing = [None] * len(positions)
-    columns = [_values_of(events.lines, order), _keys_of(events, order), partitions, callbacks, nothing]
-    headers = [] if events.headers is None else [_headers_of(events.headers.take(pa.array(order)))]
-    return [*columns, batch.ts_ms[positions].tolist(), *headers]
 
 
 def _keys_of(events: EncodedBatch, order: Int64s) -> list[bytes | None]:

@@ -22,6 +22,7 @@ from loadgen.errors import ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt64s
 from loadgen.formats import OWN, KnownFormats
 from loadgen.kafka.message import MessageSpec
+from loadgen.kafka.topics import Topics
 from loadgen.store.table import lines_of
 from loadgen.verifier.envelope import Envelope, MessageRules
 from loadgen.verifier.manifest_spec import ManifestSpec
@@ -108,6 +109,7 @@ class Comparison:
         show: int,
         progress: ShowProgress,
         is_repartitioned: bool = False,
+        with_topics: bool = False,
     ) -> None:
         """Prepare.
 
@@ -118,6 +120,7 @@ class Comparison:
             show: how many events of each kind are named.
             progress: see `ShowProgress`.
             is_repartitioned: events may be in any partition, since another system has put them there.
+            with_topics: the source tells the topics of events, and the runs have topic maps, the same one.
         """
         self._promises, self._source, self._names = promises, source, names
         self._known = known_of(promises)
@@ -129,14 +132,21 @@ class Comparison:
                 "runs with --timestamps wall and --rate max or a pacer must be verified with others of that kind "
                 "only, got some without; verify each kind against a place of its own"
             )
-        self.key, self._has_one_key = np.uint64(min(keys, default=0)), len(keys) <= 1
+        self.key, self._with_topics = np.uint64(min(keys, default=0)), with_topics
         self._is_coarse = isinstance(names, HashedNames)
         messages = [MessageSpec.of(promise.settings) for promise in promises]
-        n_partitions = [len(promise.progress.ended) for promise in promises]
-        self._rules = MessageRules.of(messages, n_partitions, is_repartitioned, by_user_id=not self._is_coarse)
+        topics = [promise.topics or Topics(("",), (len(promise.progress.ended),)) for promise in promises]
+        self._rules = MessageRules.of(messages, topics, is_repartitioned, by_user_id=not self._is_coarse)
         self._has_checked_partitions = False
         self._counts, self._totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
-        self._findings = Findings(n_expected=sum(int(promise.delivered.count.sum()) for promise in promises))
+        self._findings = Findings(n_expected=sum(promise.n_delivered for promise in promises))
+
+    @property
+    def _has_fingerprints(self) -> bool:
+        """Whether those of the runs are of all events that are compared, have one key, and the same topics as here."""
+        has_one_key = len({int(promise.key) for promise in self._promises}) <= 1
+        is_whole = all(promise.topics is None or promise.only is None for promise in self._promises)
+        return has_one_key and is_whole and all(not promise.topics or self._with_topics for promise in self._promises)
 
     def run(self, remake: Callable[[ManifestSpec], Regenerator]) -> Findings:
         """Do it.
@@ -169,6 +179,8 @@ class Comparison:
             if block.envelope is not None:
                 self._has_checked_partitions = not self._rules.is_repartitioned
                 seen.alter(self._has_other_envelope(block, block.envelope, seen))
+                if self._with_topics:
+                    seen.put_in(block.envelope.topic)
             bucket = np.where(seen.user_id == NO_LISTENER, NOWHERE, seen.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
             self._counts += np.bincount(bucket, minlength=N_BUCKETS)
             np.add.at(self._totals, bucket, seen.hash)
@@ -208,7 +220,7 @@ class Comparison:
 
     def _differing(self) -> Bools:
         """In which buckets the fingerprint is not the promised one: bool[N_BUCKETS]."""
-        if not self._has_one_key:
+        if not self._has_fingerprints:
             return np.ones(N_BUCKETS, np.bool_)
         counts, totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
         for promise in self._promises:
@@ -265,7 +277,7 @@ class Comparison:
             leftovers.add(outcome.strange, outcome.absent)
             self._progress("comparing", self._findings.n_found, bucket / N_BUCKETS)
         is_told = self._settle(leftovers, remakes, n_absent, n_required)
-        if self._has_one_key:
+        if self._has_fingerprints:
             self._explain(differs & is_clean & ~is_told, n_absent)
 
     def _settle(self, leftovers: Unmatched, remakes: list[Regenerator], n_absent: Int64s, n_required: Int64s) -> Bools:

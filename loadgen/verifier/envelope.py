@@ -20,6 +20,7 @@ from loadgen.event import Int64s, UInt32s
 from loadgen.formats import Field
 from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.partition import hash_of_ids, hash_of_keys, partitions_of
+from loadgen.kafka.topics import Topics
 
 Bools = npt.NDArray[np.bool_]
 UNKNOWN = -1
@@ -34,6 +35,7 @@ class Envelope:
         key: pyarrow binary array; null where a message has none.
         timestamp_ms: int64, set by the producer; UNKNOWN where the topic sets it itself (LogAppendTime).
         values: of each message, as it is.
+        topic: of all of them.
         headers: what a consumer gives for each: None, or a list of (name, value).
     """
 
@@ -42,6 +44,7 @@ class Envelope:
     timestamp_ms: Int64s
     headers: Sequence[Any]
     values: Sequence[bytes]
+    topic: str = ""
 
     @classmethod
     def of(cls, messages: Sequence[Message], partition: Int64s, values: Sequence[bytes]) -> "Envelope":
@@ -53,6 +56,7 @@ class Envelope:
             np.where(kind == TIMESTAMP_CREATE_TIME, times, UNKNOWN),
             list(map(Message.headers, messages)),
             values,
+            next((message.topic() or "" for message in messages), ""),
         )
 
 
@@ -92,12 +96,12 @@ class Addressing:
     """How a run sent its events.
 
     Attributes:
-        n_partitions: how many the topic had; None where any partition will do.
+        topics: with the partitions that they had; None where any partition will do.
         messages: keys and headers.
         by_user_id: whether listeners can be told from values: not where several runs name them differently.
     """
 
-    n_partitions: int | None
+    topics: Topics | None
     messages: MessageSpec
     by_user_id: bool = True
 
@@ -126,8 +130,8 @@ class Addressing:
             envelope, fields, user_id
         )  # fmt: skip
         wrong |= others
-        if self.n_partitions is not None:
-            chosen = partitions_of(hashes, self.n_partitions)
+        if self.topics is not None:
+            chosen = partitions_of(hashes, self.topics.size(envelope.topic))
             has_any = ~self._is_listener(user_id) & envelope.key.is_null().to_numpy(zero_copy_only=False)
             wrong |= (chosen != envelope.partition) & ~has_any
         return wrong
@@ -179,12 +183,12 @@ class MessageRules:
 
     @classmethod
     def of(
-        cls, messages: Sequence[MessageSpec], n_partitions: Sequence[int], is_repartitioned: bool, by_user_id: bool
+        cls, messages: Sequence[MessageSpec], topics: Sequence[Topics], is_repartitioned: bool, by_user_id: bool
     ) -> "MessageRules":
-        """Of runs with these keys and headers, to topics of so many partitions; by_user_id: see Addressing."""
-        each = zip([None if is_repartitioned else n for n in n_partitions], messages, strict=True)
+        """Of runs with these keys and headers, to these topics; by_user_id: see Addressing."""
+        each = zip([None if is_repartitioned else one for one in topics], messages, strict=True)
         return cls(
-            frozenset(Addressing(n, one, by_user_id) for n, one in each),
+            frozenset(Addressing(of_run, one, by_user_id) for of_run, one in each),
             is_repartitioned,
             any(one.fields for one in messages),
             all(one.has_plain_key for one in messages),

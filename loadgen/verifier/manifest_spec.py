@@ -19,6 +19,7 @@ from loadgen.event import Int64s
 from loadgen.evolve.match import own_schema
 from loadgen.fingerprint import run_key
 from loadgen.formats import Format, field_of, format_of
+from loadgen.kafka.topics import Topics, topics_of_pages
 from loadgen.ledger import Fingerprint
 from loadgen.progress import Progress
 from loadgen.record import MANIFEST_VERSION, NAME_IT, RunRecord, first_problem, read, versions
@@ -53,7 +54,8 @@ class ManifestSpec:
         from. progress: how far that sink came: which of the planned events may be absent. t0_wall_ms: the schedule's
         zero, ms since 1970; None where the run never started. repeated_possibly: events that the run itself may have
         sent twice. schema: of the messages in Kafka; None where they are JSON without one. was_killed: the manifest is
-        the last that the run wrote on its way; it was killed, or goes on.
+        the last that the run wrote on its way; it was killed, or goes on. topics: those of a topic map; None where
+        there is none. only: the one of them that is compared; None: all are.
     """
 
     path: Path
@@ -70,12 +72,22 @@ class ManifestSpec:
     repeated_possibly: int
     schema: RegisteredSchema | None = None
     was_killed: bool = False
+    topics: Topics | None = None
+    only: str | None = None
 
     @cached_property
     def wire_format(self) -> Format:
         """What its events look like where they are read."""
         own = self.schema.own if self.schema and self.sink == "kafka" else None
         return own.reading if own else self.settings.wire_format
+
+    @property
+    def n_delivered(self) -> int:
+        """Events that are to be there: those that arrived, or of them those in the one topic that is compared."""
+        if self.topics is None or self.only is None:
+            return int(self.delivered.count.sum())
+        first = int(self.topics.firsts[at := self.topics.names.index(self.only)])
+        return self.progress.n_delivered(first, first + self.topics.n_partitions[at])
 
     @property
     def undelivered(self) -> Int64s:
@@ -207,6 +219,7 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         repeated_possibly=record.summary.repeated_possibly,
         schema=schema,
         was_killed=record.reached is not None,
+        topics=_topics(record) if name == "kafka" else None,
     )
     if (spec.delivered.count > spec.planned).any():
         raise ValueError("more events delivered than planned")
@@ -235,6 +248,15 @@ def _schema(record: RunRecord) -> RegisteredSchema | None:
     if record.schema_id is None or record.schema_text is None:
         raise ValueError("an encoding without its schema")
     return RegisteredSchema(record.encoding, record.schema_id, record.subject or "", record.schema_text)
+
+
+def _topics(record: RunRecord) -> Topics | None:
+    """The topics of its map."""
+    if not record.topics:
+        return None
+    wanted = {page: topic.name for topic in record.topics for page in topic.pages}
+    of_pages = topics_of_pages(wanted, Behaviour.of(record.behaviour).page_table.names)
+    return Topics.mapped(of_pages, {topic.name: topic.partitions for topic in record.topics})
 
 
 def _with_reached(record: RunRecord, planned: Int64s) -> Int64s:

@@ -25,6 +25,7 @@ from loadgen.drawn import FieldType
 from loadgen.event import SESSIONS_PER_LISTENER, Int64s, UInt64s
 from loadgen.fingerprint import NO_KEY, hash_strings, mix
 from loadgen.formats import OWN, KnownFormats, Source
+from loadgen.kafka.topics import hash_of_topic
 from loadgen.store.table import RAW
 from loadgen.verifier.canonical import MOST_BYTES, hash_canonical
 from loadgen.verifier.columns import Hashed, hash_columns, schema
@@ -111,6 +112,11 @@ class ObservedEvents:
         """Make these events other ones than any that was sent, though their values may be the same."""
         self.hash[is_wrong] = mix(self.hash[is_wrong] ^ _OTHER)
         self.key[is_wrong] = mix(self.key[is_wrong] ^ _OTHER)
+
+    def put_in(self, topic: str) -> None:
+        """Make these events other ones than those that were sent to another topic, see `Topics.hashes`."""
+        term = hash_of_topic(topic)
+        self.hash, self.key = mix(self.hash ^ term), np.where(self.key == SHAPELESS, SHAPELESS, mix(self.key ^ term))
 
     @classmethod
     def empty(cls, n: int) -> "ObservedEvents":

@@ -18,7 +18,7 @@ from loadgen.encode.text import JSON_LINES
 from loadgen.errors import CatalogError, ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, SESSIONS_PER_LISTENER, EventBatch, Int64s, UInt32s, UInt64s, rank_within
 from loadgen.fingerprint import hash_integers, mix
-from loadgen.kafka.partition import partitions_of
+from loadgen.kafka.topics import Topics
 from loadgen.simulate.catalog import cache_folder
 from loadgen.simulate.catalog_file import Catalog, load
 from loadgen.simulate.feed import (
@@ -141,8 +141,15 @@ def _loaded(path: Path) -> Catalog | None:
 class Regenerator:
     """One run, ready to be made again."""
 
-    def __init__(self, promise: ManifestSpec, catalog: Catalog, key: np.uint64) -> None:
-        """Prepare the tables that its virtual shards share; the catalogue is `find_catalog`'s; key: of the hashes."""
+    def __init__(self, promise: ManifestSpec, catalog: Catalog, key: np.uint64, with_topics: bool = False) -> None:
+        """Prepare the tables that its virtual shards share.
+
+        Args:
+            promise: the run.
+            catalog: that of `find_catalog`.
+            key: of the hashes.
+            with_topics: the keys of events are those in the topics that they were sent to.
+        """
         settings = promise.settings
         simulation = SimulationSettings(
             settings.users, settings.seed, settings.start_ms, settings.presence, promise.behaviour
@@ -156,6 +163,10 @@ class Regenerator:
             encodings.append(schema.encoding)
         self._all = EventStream(settings, simulation, catalog, key=key, encodings=encodings)
         self._key = key
+        self._topics = promise.topics if with_topics else None
+        self._is_compared = np.ones(len(promise.behaviour.page_table.names), np.bool_)
+        if promise.topics is not None and promise.only is not None:
+            self._is_compared = promise.topics.pages(promise.only)
 
     def events(self, wanted: Owned, names: NameLookup, timeless: bool) -> Iterator[ExpectedEvents]:
         """The planned events of these virtual shards.
@@ -215,7 +226,7 @@ class Regenerator:
             ranks += reached[virtual_shard]
             reached += counts
             may_be_absent = open_events.next(outgoing.events, virtual_shard)
-            rows = np.flatnonzero(ranks < planned[virtual_shard])
+            rows = np.flatnonzero((ranks < planned[virtual_shard]) & self._is_compared[outgoing.events.page])
             if len(rows):
                 some = outgoing.take(rows)
                 encoded = stream.encode(some)
@@ -223,10 +234,11 @@ class Regenerator:
                 yield self._made(some, ranks[rows], names, encoded.lines, keys, may_be_absent[rows])
 
     def _keys(self, outgoing: OutgoingBatch, hashes: UInt64s, timeless: bool) -> UInt64s:
-        if not timeless:
-            return hashes
-        keys = mix(_unmixed(hashes) - hash_integers(self._format.time.name, outgoing.events.ts_ms, self._key))
-        return np.where(outgoing.marked("malform"), SHAPELESS, keys)
+        keys, page = hashes, outgoing.events.page
+        if timeless:
+            keys = mix(_unmixed(hashes) - hash_integers(self._format.time.name, outgoing.events.ts_ms, self._key))
+        keys = keys if self._topics is None else self._topics.hashes(keys, page)
+        return np.where(outgoing.marked("malform"), SHAPELESS, keys) if timeless else keys
 
     def _made(
         self,
@@ -251,16 +263,17 @@ class _OpenEvents:
 
     def __init__(self, promise: ManifestSpec, key_hashes: Callable[[EventBatch], UInt32s]) -> None:
         self._progress = promise.progress
-        self._n_partitions = len(self._progress.ended)
+        n_partitions = len(self._progress.ended)
+        self._topics = promise.topics or Topics(("",), (n_partitions,))
         self._is_any = bool(promise.undelivered.any())
         self._key_hashes = key_hashes
-        self._reached = np.zeros(self._n_partitions * N_VIRTUAL_SHARDS, np.int64)
+        self._reached = np.zeros(n_partitions * N_VIRTUAL_SHARDS, np.int64)
 
     def next(self, events: EventBatch, virtual_shard: Int64s) -> Bools:
         """Of the next events."""
         if not self._is_any:
             return np.zeros(len(events), np.bool_)
-        partition = partitions_of(self._key_hashes(events), self._n_partitions)
+        partition = self._topics.partitions(self._key_hashes(events), events.page)
         sequence = partition.astype(np.int64) * N_VIRTUAL_SHARDS + virtual_shard
         places, counts = rank_within(sequence, len(self._reached))
         places += self._reached[sequence]

@@ -1,11 +1,13 @@
 """Reads events from a Kafka topic: everything from the beginning of its log to where it ended when reading began.
 
-In: how to reach the topic. Out: an `EventSource`, whose units are the partitions.
+In: how to reach the topic. Out: an `EventSource`, whose units are the partitions;
+or one for several topics.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from operator import itemgetter
 
 import numpy as np
@@ -46,6 +48,7 @@ class TopicSource:
         self._watch.look()
         self._n_read, self._n_all = 0, 1
         self._sets_times = False
+        self.topic, self.brokers = settings.topic, settings.brokers
         self.name = f"topic {settings.topic} on {settings.brokers}"
         self.notes: list[str] = []
 
@@ -128,6 +131,57 @@ class TopicSource:
         if not self._sets_times and (block.envelope.timestamp_ms == UNKNOWN).any():
             self._sets_times = True
             self.notes.append("the topic sets its messages' timestamps itself, so they were not compared")
+
+
+class TopicsSource:
+    """Several topics, one after another; the units are their partitions, counted through."""
+
+    def __init__(self, each: Sequence[TopicSource]) -> None:
+        """Nothing is read yet; each: at least one."""
+        self._each = each
+        sizes = [len(source.groups()) for source in each]
+        self._firsts = np.cumsum([0, *sizes])
+        self._topic, self._number = np.repeat(np.arange(len(each)), sizes), np.concatenate([*map(np.arange, sizes)])
+        self.name = f"topics {', '.join(source.topic for source in each)} on {each[0].brokers}"
+        self.notes: list[str] = []
+
+    def blocks(self) -> Iterator[SourceBlock]:
+        """Every message of each topic between its start and its end as of when it is begun."""
+        for source, first in zip(self._each, self._firsts[:-1].tolist(), strict=True):
+            for block in source.blocks():
+                assert block.places is not None
+                yield replace(block, places=block.places + np.uint64(first << PLACE_BITS))
+            self.notes += [f"{source.topic}: {note}" for note in source.notes]
+
+    def share(self) -> float:
+        """How much of them has been read, as if they were of equal length."""
+        return sum(source.share() for source in self._each) / len(self._each)
+
+    def groups(self) -> Int64s:
+        """Each partition is a group of its own."""
+        return np.arange(self._firsts[-1])
+
+    def partitions(self) -> tuple[Int64s, Int64s]:
+        """Each unit is one."""
+        return self._topic, self._number
+
+    def where(self, place: int) -> str:
+        """Topic, partition and offset."""
+        source, first = self._source_of(place)
+        return f"topic {source.topic}, {source.where(place - first)}"
+
+    def texts(self, places: Iterable[int]) -> dict[int, bytes]:
+        """The values at these places; what a topic has let go of in the meantime is missing."""
+        found: dict[int, bytes] = {}
+        for place in places:
+            source, first = self._source_of(place)
+            found |= {first + at: text for at, text in source.texts([place - first]).items()}
+        return found
+
+    def _source_of(self, place: int) -> tuple[TopicSource, int]:
+        """The topic of a place, and its first place."""
+        at = int(self._topic[place >> PLACE_BITS])
+        return self._each[at], int(self._firsts[at]) << PLACE_BITS
 
 
 def _block(messages: list[Message], decoder: Decoder | None) -> SourceBlock:

@@ -7,12 +7,15 @@ lost, repeated, altered, foreign or out of order.
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from loadgen.config import VerifySettings
 from loadgen.decoder import Decoder, Schemas, registry_of
+from loadgen.errors import ManifestError, UsageError
 from loadgen.kafka.registry import KINDS, Registry
+from loadgen.kafka.topics import Topics
 from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.world import labels
 from loadgen.terminal import Terminal, say_json
@@ -62,11 +65,13 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
     Raises:
         LoadgenError: see `main`.
     """
-    promises = read_promises(settings.manifests, _place(settings))
+    topic = settings.topic if "topic" in settings.model_fields_set else None
+    promises = [compared_topics(one, topic) for one in read_promises(settings.manifests, _place(settings))]
     registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
     try:
         source = _source(settings, promises, registry)
-        return compared(promises, source, settings.show, progress, settings.repartitioned)
+        with_topics = settings.brokers is not None and _topics(promises) is not None
+        return compared(promises, source, settings.show, progress, settings.repartitioned, with_topics)
     finally:
         if registry is not None:
             registry.close()
@@ -78,6 +83,7 @@ def compared(
     show: int,
     progress: Callable[[str, int, float], None],
     is_repartitioned: bool = False,
+    with_topics: bool = False,
 ) -> VerifyReport:
     """Compare.
 
@@ -86,7 +92,7 @@ def compared(
         source: where events are.
         show: how many events of each kind of difference are named.
         progress: see compare.ShowProgress.
-        is_repartitioned: see Comparison.
+        is_repartitioned, with_topics: see Comparison.
 
     Raises:
         LoadgenError: see `main`.
@@ -95,8 +101,9 @@ def compared(
     if isinstance(source, FileSource) and any(promise.undelivered.any() for promise in promises):
         source.expect_torn_ends()
     catalogs = _Catalogs(progress)
-    comparison = Comparison(promises, source, _names(promises, catalogs.of), show, progress, is_repartitioned)
-    remake = cache(lambda promise: Regenerator(promise, catalogs.of(promise), comparison.key))
+    names = _names(promises, catalogs.of)
+    comparison = Comparison(promises, source, names, show, progress, is_repartitioned, with_topics)
+    remake = cache(lambda promise: Regenerator(promise, catalogs.of(promise), comparison.key, with_topics))
     findings = comparison.run(remake)
     shown = _shown(findings.named, source, lambda wanted: texts_of([remake(one) for one in promises], wanted))
     return VerifyReport(source.name, promises, findings, shown, time.monotonic() - began_s)
@@ -113,15 +120,37 @@ def _place(settings: VerifySettings) -> PlaceKind:
 def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Registry | None) -> EventSource:
     if settings.brokers is not None:
         from loadgen.kafka.options import KafkaSettings, options_of
-        from loadgen.verifier.topic import TopicSource
+        from loadgen.verifier.topic import TopicSource, TopicsSource
 
-        options = options_of(settings.kafka_option, settings.kafka_config)
-        return TopicSource(KafkaSettings(settings.brokers, settings.topic, options), _decoder(promises, registry))
+        options, decoder = options_of(settings.kafka_option, settings.kafka_config), _decoder(promises, registry)
+        topics, only = _topics(promises), promises[0].only
+        names = (settings.topic,) if topics is None else topics.names if only is None else (only,)
+        each = [TopicSource(KafkaSettings(settings.brokers, name, options), decoder) for name in names]
+        return each[0] if len(each) == 1 else TopicsSource(each)
     if settings.store is not None:
         from loadgen.store import open_store
 
         return store_source(open_store(settings.store))
     return files_source(settings.files)
+
+
+def compared_topics(promise: ManifestSpec, topic: str | None) -> ManifestSpec:
+    """The promise of the topic that is named, of a run with a topic map; raises UsageError where it has no such."""
+    if promise.topics is None or topic is None:
+        return promise
+    if topic not in promise.topics.names:
+        known = ", ".join(promise.topics.names)
+        raise UsageError(
+            f"--topic must be one of run {promise.run_id} ({known}), got {topic}; leave it out to have all"
+        )
+    return replace(promise, only=topic)
+
+
+def _topics(promises: list[ManifestSpec]) -> Topics | None:
+    """The topics that all of these runs have; raises ManifestError where they are not the same."""
+    if len({promise.topics for promise in promises}) > 1:
+        raise ManifestError("runs with other topic maps must be verified by themselves; give their manifests alone")
+    return promises[0].topics
 
 
 def _decoder(promises: list[ManifestSpec], registry: Registry | None) -> Decoder:

@@ -31,7 +31,7 @@ def result_of(
     """Run it in this process, with real workers; told the totals a few times a second."""
     team = Team(plan)
     console = RunConsole(None, None, True, io.StringIO())
-    coordinator = Coordinator(plan, team, console, topic_watch=topic_watch)
+    coordinator = Coordinator(plan, team, console, topic_watches=[topic_watch] if topic_watch else [])
     coordinator.add_watcher(lambda totals, _elapsed_s: watch(coordinator, totals))
     try:
         return coordinator.run()

@@ -89,6 +89,7 @@ class RunSettings(Settings):
     """
 
     command: ClassVar[str] = "run"
+    one_of: ClassVar[tuple[tuple[str, ...], ...]] = (("topic",), ("topic_map",))
 
     brokers: Annotated[
         str | None,
@@ -97,6 +98,7 @@ class RunSettings(Settings):
         FlagOverride("Kafka bootstrap servers; 'embedded' starts a test broker in memory.", WHERE),
     ] = None
     topic: Annotated[shared.Topic, FlagOverride(panel=WHERE)] = shared.DEFAULT_TOPIC
+    topic_map: shared.TopicMap = None
     create_topic: shared.CreateTopic = False
     partitions: shared.Partitions = 12
     replication_factor: shared.ReplicationFactor = 3
@@ -310,6 +312,15 @@ class RunSettings(Settings):
     def embedded(self) -> bool:
         """Whether the run brings its own broker."""
         return self.brokers == "embedded"
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that its events go to."""
+        return (
+            (self.topic,)
+            if self.topic_map is None
+            else tuple(dict.fromkeys(names.page_topics(self.topic_map).values()))
+        )
 
     @property
     def unpaced(self) -> bool:

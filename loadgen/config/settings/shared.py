@@ -31,6 +31,15 @@ PAGE = "Where the page is"
 BROKERS = Flag("brokers HOST:PORT,…", "Kafka bootstrap servers.", WHERE_FROM)
 
 Topic = Annotated[str, BeforeValidator(names.topic), Flag("topic NAME", "Kafka topic; it must exist.", WHERE_FROM)]
+TopicMap = Annotated[
+    str | None,
+    or_none(names.topic_map),
+    Flag(
+        "topic-map PAGE=TOPIC,…",
+        "Topics by page, in place of --topic: NextSong=plays,*=activity; * is all other pages.",
+        WHERE,
+    ),
+]
 KafkaOption = Annotated[
     KafkaOptions,
     PlainValidator(KafkaOptions.parsed),
