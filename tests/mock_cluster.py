@@ -30,7 +30,7 @@ def _library() -> ctypes.CDLL:
 
 
 class MockCluster:
-    """A cluster of n_brokers (ids 1..n) with one topic.
+    """A cluster of n_brokers (ids 1..n) with one topic, or more.
 
     Attributes:
         address: the bootstrap servers.
@@ -46,12 +46,16 @@ class MockCluster:
         self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, n_brokers))
         self._n_brokers = n_brokers
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, REBALANCE_DELAY_MS)
-        self._call("topic_create", topic.encode(), partitions, n_brokers)
+        self.add_topic(topic, partitions)
         self.address = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
 
     def _call(self, name: str, *arguments: Any) -> None:
         error = getattr(self._library, f"rd_kafka_mock_{name}")(self._cluster, *arguments)
         assert not error, (name, error)
+
+    def add_topic(self, topic: str, partitions: int) -> None:
+        """Make one more topic."""
+        self._call("topic_create", topic.encode(), partitions, self._n_brokers)
 
     def push_errors(self, errors: list[int], api_key: int = PRODUCE) -> None:
         """The next requests of this kind are answered with these errors, one each (0 is none)."""

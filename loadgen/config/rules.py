@@ -236,5 +236,3 @@ def of_verify(s: "VerifySettings") -> Iterator[Problem]:
         yield s.problem("verify needs a place to compare with", "brokers store files", f"add {one}")
     elif len(given) > 1:
         yield s.problem("verify compares with one place", " ".join(given), f"name one on the command line: {one}")
-    elif given != ["brokers"] and s.topic != type(s).model_fields["topic"].default:
-        yield s.problem("verify compares with one place", f"topic {given[0]}", f"name one on the command line: {one}")

@@ -66,11 +66,12 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
         LoadgenError: see `main`.
     """
     topic = settings.topic if "topic" in settings.model_fields_set else None
-    promises = [compared_topics(one, topic) for one in read_promises(settings.manifests, _place(settings))]
+    place = _place(settings)
+    promises = [_of_topic(promise, topic, place) for promise in read_promises(settings.manifests, place)]
     registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
     try:
         source = _source(settings, promises, registry)
-        with_topics = settings.brokers is not None and _topics(promises) is not None
+        with_topics = place == "topic" and _topics(promises) is not None
         return compared(promises, source, settings.show, progress, settings.repartitioned, with_topics)
     finally:
         if registry is not None:
@@ -134,15 +135,16 @@ def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Re
     return files_source(settings.files)
 
 
-def compared_topics(promise: ManifestSpec, topic: str | None) -> ManifestSpec:
-    """The promise of the topic that is named, of a run with a topic map; raises UsageError where it has no such."""
-    if promise.topics is None or topic is None:
+def _of_topic(promise: ManifestSpec, topic: str | None, place: PlaceKind) -> ManifestSpec:
+    """The promise of the topic that is named; raises UsageError where the run did not send to it by page."""
+    if topic is None or (promise.topics is None and place == "topic"):
         return promise
+    if promise.topics is None:
+        rule = "--topic chooses a topic of a --topic-map, where events are compared with a store or files"
+        raise UsageError(f"{rule}, got run {promise.run_id} without; leave --topic out")
     if topic not in promise.topics.names:
-        known = ", ".join(promise.topics.names)
-        raise UsageError(
-            f"--topic must be one of run {promise.run_id} ({known}), got {topic}; leave it out to have all"
-        )
+        names, step = ", ".join(promise.topics.names), "leave it out for all of them"
+        raise UsageError(f"--topic must be one of run {promise.run_id} ({names}), got {topic}; {step}")
     return replace(promise, only=topic)
 
 

@@ -155,11 +155,6 @@ ONE = "--brokers HOST:PORT --topic NAME, --store URL or --files PATH…"
             "verify compares with one place, got brokers 'a' (from --brokers) and store 'x' (from --store); "
             f"name one on the command line: {ONE}",
         ),
-        (
-            {"topic": "t", "files": ["x"]},
-            "verify compares with one place, got topic 't' (from --topic) and files ['x'] (from --files); "
-            f"name one on the command line: {ONE}",
-        ),
     ],
 )
 def test_each_broken_rule_of_verify_is_one_line(flags: dict[str, Any], line: str) -> None:

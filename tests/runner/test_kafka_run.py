@@ -138,6 +138,30 @@ def test_after_a_worker_is_killed_every_event_is_in_the_topic_and_repeats_are_co
         assert counts_of(report).keys() <= {"repeated"}
 
 
+def test_after_a_worker_is_killed_every_event_is_in_the_topic_of_its_page(tmp_path: Path) -> None:
+    with MockCluster("plays", partitions=3) as cluster:
+        cluster.add_topic("activity", 5)
+        flags = (*FLAGS[2:], "--rate", "6k/s", "--events", "30000", "--topic-map", "NextSong=plays,*=activity")
+        program = start(tmp_path, "--brokers", cluster.address, *flags)
+        wait_until(lambda: n_in_topic(cluster.address, "activity") > 500)
+        program.kill_a_worker()
+        _, summary, shown = program.end()
+        assert summary["restarts"] == 1, shown
+        messages = {name: read_topic(cluster.address, name) for name in ("plays", "activity")}
+        n_distinct = 0
+        for name, found in messages.items():
+            distinct = {value_of(message) for message in found}
+            n_distinct += len(distinct)
+            assert all((orjson.loads(value)["page"] == "NextSong") == (name == "plays") for value in distinct)
+            alone = verified(tmp_path / summary["manifest"], brokers=cluster.address, topic=name)
+            assert counts_of(alone).keys() <= {"repeated"}
+            assert alone.findings.n_expected == len(distinct)
+        assert summary["delivered"] == n_distinct == 30_000
+        assert sum(map(len, messages.values())) - n_distinct <= summary["repeated_possibly"]
+        report = verified(tmp_path / summary["manifest"], brokers=cluster.address)
+        assert counts_of(report).keys() <= {"repeated"}
+
+
 @pytest.mark.parametrize("flags", [("--brokers", "127.0.0.1:1"), ("--brokers", "no-such-host.invalid:9092")])
 def test_an_unreachable_broker_is_named_within_ten_seconds(tmp_path: Path, flags: tuple[str, ...]) -> None:
     began_s = time.monotonic()

@@ -40,7 +40,9 @@ class VerifySettings(Settings):
         ),
     ]
     brokers: Annotated[str | None, or_none(names.servers), shared.BROKERS] = None
-    topic: shared.Topic = shared.DEFAULT_TOPIC
+    topic: Annotated[
+        shared.Topic, FlagOverride("Kafka topic; of a run with --topic-map the one that is compared, else all are.")
+    ] = shared.DEFAULT_TOPIC
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
     kafka_config: shared.KafkaConfig = None
     schema_registry: shared.SchemaRegistry = None
