@@ -187,6 +187,8 @@ def _figures(s: "RunSettings") -> Iterator[Problem]:
 def _groups(s: "RunSettings") -> Iterator[Problem]:
     if s.watch_group and s.brokers is None:
         yield s.problem("groups read a topic", "watch_group brokers", "add --brokers HOST:PORT")
+    if s.watch_group and s.topic_map is not None:
+        yield s.problem("groups are watched on one topic", "watch_group topic_map", "leave one of the two out")
     if s.wait_caught_up_s is not None and not s.watch_group:
         step = "add --watch-group NAME"
         yield s.problem("wait-caught-up waits for groups that are watched", "wait_caught_up_s watch_group", step)
