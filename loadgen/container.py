@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loadgen.binary import Texts, doubles, integers_of, join, lengths_of, literal, packed, tagged, varints, zigzag
-from loadgen.decode.avro import AvroColumn, columns_of, decode, split
+from loadgen.decode.avro import AvroColumn, columns_of, decode
+from loadgen.decode.blocks import split
 from loadgen.decode.columns import as_stored
 from loadgen.files import Compression, compressed, decompressed
 from loadgen.formats import KnownFormats
@@ -200,6 +201,8 @@ class Container:
         n_bytes = 0
         end = 0
         for n_records, data, end in self.blocks(opened, position or self.begin):
+            if n_records == 0:
+                continue
             held.append(_UNPACK[self.codec](data))
             if n_records > len(held[-1]):
                 raise ValueError(f"a block of {len(held[-1])} bytes has {n_records} records")
@@ -214,8 +217,8 @@ class Container:
     def _table(self, counts: list[int], held: list[bytes]) -> pa.Table:
         records = split(pa.array(held, pa.large_binary()), np.array(counts, np.int64), self.columns)
         found = decode(records, self.columns)
-        for row, fault in found.faults.items():
-            raise ValueError(f"record {row} {fault}")
+        for fault in found.faults.values():
+            raise ValueError(f"a record {fault}")
         return as_stored(found.table)
 
 

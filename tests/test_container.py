@@ -145,7 +145,7 @@ BEGIN = Container.of(io.BytesIO(FULL)).begin
         (FULL[:50], "it ends within a block"),
         (FULL[:-1], "it ends within a block"),
         (FULL[:-1] + b"?", "sync marker"),
-        (FULL[: BEGIN + 5] + b"\x09" + FULL[BEGIN + 6 :], "a block has a branch that its schema lacks in ts"),
+        (FULL[: BEGIN + 5] + b"\x09" + FULL[BEGIN + 6 :], "a record has a branch that its schema lacks in ts"),
         (FULL[:BEGIN] + b"\x80\x80\x80\x80\x01" + FULL[BEGIN + 2 :], "records"),
         (FULL[: BEGIN + 1] + b"\xff" * 10 + FULL[BEGIN + 11 :], "more than 64 bits|ends within a block"),
         (FULL.replace(b"\x08null", b"\x08lz99", 1), "codec must be one of null, deflate, .*, got 'lz99'"),

@@ -28,7 +28,7 @@ _NUMBERS: dict[str, Callable[[Cursor, Rows, str], npt.NDArray[Any]]] = {
     "double": Cursor.doubles,
     "boolean": Cursor.bytes,
 }
-_SPANS = {"string", "bytes", "fixed"}
+SPANS = {"string", "bytes", "fixed"}
 _DECIMAL_BYTES = 16
 
 
@@ -80,7 +80,7 @@ def _column(name: str, of_type: Any, named: dict[str, dict[str, Any]]) -> AvroCo
     if "name" in found:
         named[found["name"]] = found
     kind = found["type"]
-    if kind not in {*_NUMBERS, *_SPANS, "null"}:
+    if kind not in {*_NUMBERS, *SPANS, "null"}:
         raise ValueError(f"field {name} must have a single value, got the type {kind}")
     time = _TIMES.get(found.get("logicalType", "")) if kind == "long" else None
     order = tuple("null" if one == "null" else kind for one in branches)
@@ -113,49 +113,12 @@ def decode(records: pa.Array, columns: tuple[AvroColumn, ...], skip: int | Int64
     return Decoded.of(found, cursor)
 
 
-def split(blocks: pa.Array, counts: Int64s, columns: tuple[AvroColumn, ...]) -> pa.LargeBinaryArray:
-    """The records of blocks, in which they follow one another.
-
-    Nothing but its fields says where a record ends. So the blocks are read side by side, a record of each at a time.
-
-    Args:
-        blocks: large binary, not sliced, none null.
-        counts: int64, how many records each has.
-        columns: of the schema that wrote them.
-
-    Raises:
-        ValueError: a block is not as long as its records.
-    """
-    cursor = Cursor(blocks)
-    starts = []
-    for number in range(int(counts.max(initial=0))):
-        rows = rows_where(counts > number)
-        starts.append(cursor.at[rows].copy())
-        for column in columns:
-            _skip(cursor, column, rows)
-    cursor.finish()
-    for reason in cursor.faults.values():
-        raise ValueError(f"a block {reason}")
-    offsets = np.sort(np.concatenate([*starts, cursor.ends[-1:]]))
-    return pa.Array.from_buffers(
-        pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), blocks.buffers()[2]]
-    )
-
-
-def _skip(cursor: Cursor, column: AvroColumn, rows: Rows) -> None:
-    rows = _rows_with_value(cursor, column, rows)
-    if column.type in _SPANS:
-        cursor.spans(rows, _lengths(cursor, column, rows), column.name)
-    elif column.type != "null":
-        _NUMBERS[column.type](cursor, rows, column.name)
-
-
 def _read(cursor: Cursor, column: AvroColumn) -> pa.Array:
     n, rows = len(cursor.at), _rows_with_value(cursor, column)
     if column.type == "null":
         return pa.nulls(n)
     is_there = mask_of(rows, n)
-    if column.type in _SPANS:
+    if column.type in SPANS:
         starts, lengths = cursor.spans(rows, _lengths(cursor, column, rows), column.name)
         spans = scattered(starts, rows, n), scattered(lengths, rows, n)
         if column.type == "string":
@@ -187,16 +150,15 @@ def _decimals(cursor: Cursor, data: pa.BinaryArray, decimal: tuple[int, int], wh
     return pa.array(low if kind == "integer" else low / 10**scale, mask=mask)
 
 
-def _rows_with_value(cursor: Cursor, column: AvroColumn, rows: Rows = ALL) -> Rows:
-    """Those of these records whose union has a value, not null."""
+def _rows_with_value(cursor: Cursor, column: AvroColumn) -> Rows:
+    """The records whose union has a value, not null."""
     if not column.branches:
-        return rows
-    branch = cursor.integers(rows, column.name)
+        return ALL
+    branch = cursor.integers(ALL, column.name)
     is_wrong = (branch < 0) | (branch >= len(column.branches))
-    cursor.fail(rows, is_wrong, f"has a branch that its schema lacks in {column.name}")
+    cursor.fail(ALL, is_wrong, f"has a branch that its schema lacks in {column.name}")
     values = np.array([kind != "null" for kind in column.branches])
-    has_value = values[np.where(is_wrong, 0, branch)] & ~is_wrong
-    return rows_where(has_value) if rows is ALL else np.arange(len(cursor.at))[rows][has_value]
+    return rows_where(values[np.where(is_wrong, 0, branch)] & ~is_wrong)
 
 
 def _lengths(cursor: Cursor, column: AvroColumn, rows: Rows) -> Int64s:
