@@ -232,6 +232,7 @@ class GroupRecord(Part):
         lag, behind_s: messages that it had not committed when the run ended, and how long the first of them had waited.
         most_lag, most_behind_s: the most of the run.
         catch_up_s: how long after the load it had committed all of it; None where that was not seen.
+        error: why `lag` and `behind_s` are older than the end; None where they are not.
     """
 
     name: str
@@ -240,6 +241,7 @@ class GroupRecord(Part):
     most_lag: Count
     most_behind_s: Amount
     catch_up_s: Amount | None = None
+    error: str | None = None
 
 
 class Summary(Counts):

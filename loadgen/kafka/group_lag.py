@@ -27,6 +27,7 @@ EVERY_S = 1.0
 SOON_S = 0.1
 """So often while somebody waits for the groups to catch up."""
 ASK_S = 5.0
+STALE_S = 10.0
 MOST_SAMPLES = 4096
 
 
@@ -165,7 +166,12 @@ class GroupWatch:
             return {group: at_s - self._asked_s for group, at_s in self._caught_up.items()}
 
     def latest(self) -> dict[str, GroupLag]:
-        """What is known of each group; without those of which nothing is known yet."""
+        """What is known of each group now: nothing where the brokers have not told for STALE_S."""
+        oldest_s = time.monotonic() - STALE_S
+        return {group: lag for group, lag in self.last().items() if lag.at_s >= oldest_s}
+
+    def last(self) -> dict[str, GroupLag]:
+        """What was known of each group last."""
         with self._lock:
             return dict(self._latest)
 

@@ -161,7 +161,9 @@ def _remarks(run: RunRecord) -> Iterator[Statement]:
     for group in summary.groups:
         most = f"{text.count(group.most_lag)} messages and {text.seconds(group.most_behind_s)}"
         end = f"at the end {text.count(group.lag)} messages"
-        if group.catch_up_s is not None:
+        if group.error:
+            end = f"then it was not known any more ({group.error})"
+        elif group.catch_up_s is not None:
             end = f"caught up {text.seconds(group.catch_up_s)} after the load"
         yield Statement("hint", f"Group {group.name} was at most {most} behind; {end}.")
     spoilt = [f"{text.count(number)} {kind}" for kind, number in summary.impaired.items() if number]

@@ -115,11 +115,21 @@ class RunEvaluation:
 
 
 def group_records(watch: "GroupWatch") -> list[GroupRecord]:
-    """What is known of each group that is watched; without those of which nothing is known."""
-    latest, caught_up_s, found = watch.latest(), watch.caught_up_s(), []
-    for name, lag in latest.items():
+    """What is known of each group that is watched."""
+    is_known, caught_up_s, found = watch.latest(), watch.caught_up_s(), []
+    for name, lag in watch.last().items():
         most_lag, most_behind_s = watch.most(name)
         catch_up_s = None if name not in caught_up_s else round(caught_up_s[name], 3)
-        behind_s = {"behind_s": round(lag.seconds, 3), "most_behind_s": round(most_behind_s, 3)}
-        found.append(GroupRecord(name=name, lag=lag.messages, most_lag=most_lag, catch_up_s=catch_up_s, **behind_s))
+        error = None if name in is_known else watch.error or "the brokers do not tell"
+        found.append(
+            GroupRecord(
+                name=name,
+                lag=lag.messages,
+                behind_s=round(lag.seconds, 3),
+                most_lag=most_lag,
+                most_behind_s=round(most_behind_s, 3),
+                catch_up_s=catch_up_s,
+                error=error,
+            )
+        )
     return found

@@ -303,7 +303,7 @@ def _group(group: GroupRecord) -> str:
     """How far a consumer group was behind."""
     line = (
         f"group {group.name}: at most {group.most_lag:,} messages behind, {group.most_behind_s:,.1f} s; "
-        f"at the end {group.lag:,}"
+        f"{f'then it was not known any more ({group.error})' if group.error else f'at the end {group.lag:,}'}"
     )
     return line if group.catch_up_s is None else f"{line}; caught up {group.catch_up_s:,.1f} s after the load"
 

@@ -102,6 +102,25 @@ def test_brokers_that_do_not_answer_end_the_run_before_it_begins_and_do_not_end_
         watch.close()
 
 
+def test_what_the_brokers_no_longer_tell_is_not_taken_for_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = KafkaException(KafkaError(KafkaError._TRANSPORT, "gone"))
+    watch = GroupWatch(KAFKA, ["a"], Brokers(Offsets({0: 0}, {0: 9}, {"a": {}}), *[lost] * 1000).ask)
+    monkeypatch.setattr(group_lag, "STALE_S", 0.5)
+    watch.await_catch_up()
+    watch.start()
+    try:
+        assert watch.latest().keys() == {"a"}
+        assert group_records(watch)[0].error is None
+        deadline_s = time.monotonic() + 10
+        while watch.latest() and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert watch.latest() == {}
+        (record,) = group_records(watch)
+        assert (record.lag, record.error, record.catch_up_s) == (9, "gone", None)
+    finally:
+        watch.close()
+
+
 def test_the_lag_of_a_real_group_is_that_of_its_commits() -> None:
     with EmbeddedBroker("songs") as broker:
         producer = Producer({"bootstrap.servers": broker.address})

@@ -124,9 +124,11 @@ def test_stalls_restarts_impairments_and_the_warm_up_are_mentioned() -> None:
 def test_a_watched_group_is_told_of_and_breaks_nothing_by_itself() -> None:
     group = {"name": "app", "lag": 12, "behind_s": 0.5, "most_lag": 1234, "most_behind_s": 2.5}
     caught_up = {**group, "name": "b", "lag": 0, "catch_up_s": 3.25}
-    one = run(groups=[group, caught_up])
+    lost = {**group, "name": "c", "error": "no answer in 5 s"}
+    one = run(groups=[group, caught_up, lost])
     assert passed(one)
-    assert words(one, "hint")[:2] == [
+    assert words(one, "hint")[:3] == [
         "Group app was at most 1,234 messages and 2.5 s behind; at the end 12 messages.",
         "Group b was at most 1,234 messages and 2.5 s behind; caught up 3.25 s after the load.",
+        "Group c was at most 1,234 messages and 2.5 s behind; then it was not known any more (no answer in 5 s).",
     ]
