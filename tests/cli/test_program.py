@@ -395,8 +395,12 @@ def test_the_examples_of_a_verb_are_right(command: Command[Any], capsys: pytest.
 
 
 @pytest.mark.parametrize("command", WITH_SETTINGS, ids=COMMANDS[:-1])
-def test_every_flag_is_in_the_help_of_its_verb(command: Command[Any]) -> None:
-    shown = program(command.settings.command, "--help").stdout
+def test_every_flag_is_in_the_help_of_its_verb(
+    command: Command[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([command.settings.command, "--help"]) == 0
+    shown = capsys.readouterr().out
     flags = command.settings.flags().values()
     assert [flag.key for flag in flags if (flag.metavar if flag.is_positional else f"--{flag.key} ") not in shown] == []
     assert [flag.short for flag in flags if flag.short not in shown] == []

@@ -21,7 +21,7 @@ from loadgen.store.local import LocalStore
 from loadgen.store.read import read_lines
 from loadgen.store.table import lines_of
 from tests.mock_cluster import MockCluster
-from tests.runner.program import Program, start_program
+from tests.runner.program import Program, do_here, start_program
 
 DAY = 20_000
 
@@ -60,8 +60,16 @@ def filled_cluster(values: Mapping[int, Sequence[bytes | None]], partitions: int
 
 def consume_bare(folder: Path, address: str, *flags: str, **options: Any) -> "subprocess.Popen[Any]":
     """Start `loadgen consume` of topic t into folder/store; options are those of Popen."""
-    words = ("consume", "--brokers", address, "--topic", "t", "--store", "store", "--metrics-port", "0")
-    return start_program(folder, *words, *flags, text=True, **options)
+    return start_program(folder, *_words(address), *flags, text=True, **options)
+
+
+def consume_here(folder: Path, address: str, *flags: str) -> tuple[int, dict[str, Any], str]:
+    """`loadgen consume --json` in this process: exit code, summary, what was shown."""
+    return do_here(folder, *_words(address), "--json", *flags)
+
+
+def _words(address: str) -> tuple[str, ...]:
+    return ("consume", "--brokers", address, "--topic", "t", "--store", "store", "--metrics-port", "0")
 
 
 def consume(folder: Path, address: str, *flags: str) -> Program:

@@ -16,6 +16,7 @@ from tests.analyze.reading import figures_of
 from tests.consume.cluster import (
     assert_stored_once,
     consume,
+    consume_here,
     events,
     fill,
     filled_cluster,
@@ -54,7 +55,7 @@ def test_kill_9_at_any_instant_loses_and_repeats_nothing(tmp_path: Path, file_fo
             time.sleep(rng.random() * 0.1)
             program.signal(signal.SIGKILL)
             program.process.communicate(timeout=10)
-        code, summary, said = consume(tmp_path, cluster.address, *IDLE, *kind, "--group", "last").end()
+        code, summary, said = consume_here(tmp_path, cluster.address, *IDLE, *kind, "--group", "last")
     assert code == 0, said
     assert 0 < summary["events"] < 30_000, "nothing was left to the last, or all"
     assert_stored_once(tmp_path, sent)
@@ -102,7 +103,7 @@ def test_a_signal_publishes_what_is_read(
         found, summary, said = program.end()
         assert (found, summary["exit_reason"]) == (code, reason), said
         assert "stopping: publishing what is read" in said
-        assert consume(tmp_path, cluster.address, *IDLE, "--group", "later").end()[0] == 0
+        assert consume_here(tmp_path, cluster.address, *IDLE, "--group", "later")[0] == 0
     assert_stored_once(tmp_path, sent)
 
 
@@ -154,7 +155,7 @@ def test_what_stands_in_the_way_is_said_in_one_line(
     tmp_path: Path, flags: tuple[str, ...], code: int, words: str
 ) -> None:
     with filled_cluster({0: events(1)}) as cluster:
-        found, _, said = consume(tmp_path, cluster.address, *flags).end()
+        found, _, said = consume_here(tmp_path, cluster.address, *flags)
     assert (found, words in said, "Traceback" in said) == (code, True, False)
 
 

@@ -1,6 +1,7 @@
 """Each extension of an installed package goes the whole way, and nothing of loadgen knows of it."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
@@ -8,6 +9,7 @@ import pytest
 
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from tests.outside.journey import FLAGS, N_EVENTS, PACER, TOPIC, journey, lines_of_tables, loadgen
+from tests.runner.program import do_here
 
 CONSUME = tuple(word for name, value in AT_ONCE.items() for word in ("--kafka-option", f"{name}={value}"))
 
@@ -46,10 +48,11 @@ def test_verify_needs_neither_the_pacer_nor_the_behaviour(tmp_path: Path, instal
         PACER,
     )
     loadgen(tmp_path, installed, "run", *FLAGS, *flags, "--timestamps", timestamps)
-    verify = ("verify", "m.json", "--files", "e.jsonl")
-    proof = loadgen(tmp_path, tmp_path / "without", *verify)
-    assert (proof["verdict"], proof["found"]) == ("proved", N_EVENTS)
+    verify = ("verify", "m.json", "--files", "e.jsonl", "--json")
+    assert find_spec("my_package") is None, "this process has it not"
+    code, proof, _ = do_here(tmp_path, *verify)
+    assert (code, proof["verdict"], proof["found"]) == (0, "proved", N_EVENTS)
     text = (tmp_path / "e.jsonl").read_bytes()
     (tmp_path / "e.jsonl").write_bytes(text[text.index(b"\n") + 1 :])
-    proof = loadgen(tmp_path, tmp_path / "without", *verify, code=1)
-    assert (proof["verdict"], proof["lost"]) == ("not proved", 1)
+    code, proof, _ = do_here(tmp_path, *verify)
+    assert (code, proof["verdict"], proof["lost"]) == (1, "not proved", 1)

@@ -75,14 +75,19 @@ def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> Progr
 
 
 def run_here(folder: Path, *flags: str) -> tuple[int, dict[str, Any], str]:
-    """Do in this process what `start` does in one of its own: exit code, summary, what was shown.
+    """Do in this process what `start` does in one of its own; the workers are processes as ever."""
+    return do_here(folder, "run", *ALWAYS, "--json", *flags)
 
-    The workers are processes as ever; but Python and what is imported are started once for many runs. For runs whose
-    start, signals, streams, environment or limits are not what is tested.
+
+def do_here(folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
+    """Do in this process what `start_program` does in one of its own: exit code, JSON on stdout, what was shown.
+
+    It costs a tenth, because Python and what is imported are started once for all. For what is tested about neither
+    the start, signals, streams, environment nor limits of a process.
     """
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
     with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(["run", *ALWAYS, "--json", *flags])
+        code = main(words)
     out.seek(0)
     said = out.read()
     return code, json.loads(said) if said.strip() else {}, err.getvalue()
