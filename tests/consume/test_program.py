@@ -69,7 +69,7 @@ def test_a_run_stored_as_avro_is_proved_and_counted(tmp_path: Path) -> None:
         at = {"brokers": cluster.address, "topic": "t"}
         assert loadgen.run(**settings, **at, **to, rate="max", workers=1, format="full", field=NAMES).kept
         flags = ("--file-format", "avro", "--compress", "zst", "-b", "500", *fields)
-        code, summary, said = consume(tmp_path, cluster.address, *IDLE, *flags).end()
+        code, summary, said = consume_here(tmp_path, cluster.address, *IDLE, *flags)
         assert code == 0, said
     store, n_dead = tmp_path / "store", summary["dead_letters"]
     assert 0 < n_dead == 3000 - summary["events"]
