@@ -129,7 +129,8 @@ def test_a_signal_ends_the_wait_for_a_group_that_nobody_runs(tmp_path: Path) -> 
     assert summary["delivered"] == 1000
     assert summary["exit_reason"] == "duration"
     assert summary["groups"][0] | {"behind_s": 0, "most_behind_s": 0} == {
-        "name": "app", "lag": 1000, "most_lag": 1000, "behind_s": 0, "most_behind_s": 0, "catch_up_s": None, "error": None,
+        "name": "app", "lag": 1000, "most_lag": 1000, "behind_s": 0, "most_behind_s": 0, "catch_up_s": None,
+        "error": None,
     }  # fmt: skip
     assert "✗ catch_up < 5min is broken: not in the time that was given" in shown
 
