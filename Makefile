@@ -22,7 +22,7 @@ run: $(VENV)/ready ## the main job: make run ARGS="--users 50000 --duration 30m"
 
 test: $(VENV)/ready ## unit tests (those marked slow or integration are left out)
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --ignore tests/integration
+	@$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist worksteal --ignore tests/integration
 
 lint: $(VENV)/ready ## ruff, mypy --strict (tests too), and the direction of imports
 	@echo "checking style, types and imports"
