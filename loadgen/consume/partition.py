@@ -146,6 +146,7 @@ class Partition:
             n_bytes = self.take(messages[: needed.first])
             if schemas is not None:
                 schemas.begin(needed.ids)
+            self.seen = messages[needed.first].offset() or 0  # the end, which came with them, may be noted already
             self.phase = PartitionPhase.ASKING
             self._client.stop(self.number)
             return n_bytes
