@@ -356,6 +356,7 @@ class RunRecord(Part):
         settings: of the run, without its secrets.
         fields: the definition of its format, see `Format.definition`; empty where the version that wrote it kept none.
         encoding, schema_id, subject, schema_text: of the messages in Kafka; the last three are None for "json".
+        key_schema_id, key_subject: of keys in Avro.
         topics: those of a topic map. The progress of the sink "kafka" counts their partitions through, in this order,
             and the hashes in its fingerprint are those of `Topics.hashes`. Empty where one topic has all events.
         planned: events planned by virtual shard: a prefix of the virtual shard's own sequence.
@@ -375,6 +376,8 @@ class RunRecord(Part):
     schema_id: Count | None = None
     subject: str | None = None
     schema_text: str | None = None
+    key_schema_id: Count | None = None
+    key_subject: str | None = None
     topics: list[TopicRecord] = []
     settings: dict[str, Any] = {}
     behaviour: dict[str, Any] = {}

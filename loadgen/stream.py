@@ -95,6 +95,7 @@ class EventStream:
         key: np.uint64 | None = None,
         is_checked: bool = False,
         encodings: Sequence[Encoding] = (JSON_LINES,),
+        key_schema_id: int | None = None,
     ) -> None:
         """Keep what is known already; the rest is made when it is needed.
 
@@ -106,10 +107,11 @@ class EventStream:
             key: uint64, of the hashes; None takes the run's, see `fingerprint.run_key`.
             is_checked: another process has checked the files of the tracks' parts.
             encodings: of the lines, and of the messages where it is another one.
+            key_schema_id: of the messages' keys in Avro.
         """
         self.settings = settings
         self._key = run_key(settings.seed, settings.timeless) if key is None else key
-        self._is_checked, self.encodings = is_checked, encodings
+        self._is_checked, self.encodings, self._key_schema_id = is_checked, encodings, key_schema_id
         given = {"simulation": simulation, "catalog": catalog, "model": model}
         self.__dict__.update({name: value for name, value in given.items() if value is not None})
 
@@ -141,7 +143,7 @@ class EventStream:
     @cached_property
     def messages(self) -> MessageSpec:
         """The keys and headers of its Kafka messages."""
-        return MessageSpec.of(self.settings)
+        return MessageSpec.of(self.settings, self._key_schema_id)
 
     @cached_property
     def parts(self) -> list[TrackParts]:

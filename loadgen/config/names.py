@@ -28,6 +28,7 @@ _EXTENSION = re.compile(r"[A-Za-z_][\w.-]*(?::[A-Za-z_][\w.]*)?", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+KeyType = Literal["text", "int64", "avro"]
 EncodingName = Literal["json", "avro", "protobuf", "jsonschema"]
 SubjectStrategy = Literal["topic", "record", "topic-record"]
 Profile = Literal["default", "k-pop-release-day", "sleepy-sunday"]

@@ -154,6 +154,9 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
 
 
 def _encoding(s: "RunSettings") -> Iterator[Problem]:
+    if s.key_type == "avro" and s.schema_registry is None:
+        step = "add --schema-registry http://HOST:PORT, or leave --key-type out"
+        yield s.problem("a key in Avro needs a schema registry", "key_type schema_registry", step)
     if s.encoding == "json":
         if s.schema_file is not None:
             step = "add --encoding avro, protobuf or jsonschema, whichever it is"

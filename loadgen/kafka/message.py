@@ -4,6 +4,7 @@ Settings and the columns of some events go in, an array of keys and one of heade
 the events, `verify` of the values that it reads: both by the functions here.
 """
 
+import json
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loadgen.binary import doubles, integers_of, join, lengths_of, literal, packed, varints, zigzag
 from loadgen.config import RunSettings
+from loadgen.config.names import KeyType
+from loadgen.drawn import FieldType
 from loadgen.errors import UsageError
 from loadgen.event import Int64s
 from loadgen.formats import Field, Format, Source
 from loadgen.kafka.cloudevents import DATA, SOURCE
+from loadgen.kafka.framing import header
 
 Columns = Callable[[Field], pa.Array]
 """Gives the values of a field, null where a record has none."""
@@ -33,6 +38,7 @@ class Moment:
 
 Template: TypeAlias = tuple[str | Field | Moment, ...]
 """Literal texts, and fields in whose place their values stand."""
+_AVRO: dict[FieldType, str] = {"integer": "long", "float": "double", "text": "string"}
 _KEY_SOURCES = {"session": Source.SESSION_ID, "artist": Source.ARTIST, "track": Source.TITLE}
 
 
@@ -42,38 +48,51 @@ class MessageSpec:
 
     Attributes:
         key: the field whose values are the keys, or the listener's id; None: messages have no keys.
-        is_int64: keys are 8 bytes, the highest first, as Kafka's LongSerializer writes them; else texts.
+        key_type: "text"; "int64": 8 bytes, the highest first, as Kafka's LongSerializer writes them; "avro": a long,
+            double or string behind the header of a schema registry's wire format.
+        key_schema_id: of "avro", as the registry gave it; None before it is asked, and for other keys.
         headers: name and value of each header.
         attributes: of the CloudEvents in which the events are wrapped, by name; None: the values are the events.
     """
 
     key: Field | Literal["user"] | None = "user"
-    is_int64: bool = False
+    key_type: KeyType = "text"
+    key_schema_id: int | None = None
     headers: tuple[tuple[str, Template], ...] = ()
     attributes: tuple[tuple[str, Template], ...] | None = None
 
     @classmethod
-    def of(cls, settings: RunSettings) -> "MessageSpec":
+    def of(cls, settings: RunSettings, key_schema_id: int | None = None) -> "MessageSpec":
         """What the settings ask for; raises UsageError where the format lacks it."""
-        wire_format, is_int64 = settings.wire_format, settings.key_type == "int64"
+        wire_format = settings.wire_format
         key = _key(settings.key, wire_format)
-        if is_int64 and isinstance(key, Field) and key.type != "integer":
+        if settings.key_type == "int64" and isinstance(key, Field) and key.type != "integer":
             step = "leave --key-type out, or choose another key"
             raise UsageError(f"an int64 key must be an integer, got {key.type} field {key.name!r}; {step}")
+        keys = (key, settings.key_type, key_schema_id)
         asked = tuple(_header(text, wire_format) for text in settings.header)
         if settings.cloudevents is None:
-            return cls(key, is_int64, asked)
+            return cls(*keys, asked)
         attributes = _attributes(wire_format)
         if settings.cloudevents == "structured":
-            return cls(key, is_int64, (("content-type", ("application/cloudevents+json",)), *asked), attributes)
+            return cls(*keys, (("content-type", ("application/cloudevents+json",)), *asked), attributes)
         kind = "json" if settings.encoding == "jsonschema" else settings.encoding
         of_event = [(f"ce_{name}", template) for name, template in attributes]
-        return cls(key, is_int64, (*of_event, ("content-type", (f"application/{kind}",)), *asked))
+        return cls(*keys, (*of_event, ("content-type", (f"application/{kind}",)), *asked))
 
     @property
     def has_plain_key(self) -> bool:
         """Whether the keys are the listeners' ids in decimal digits."""
-        return self.key == "user" and not self.is_int64
+        return self.key == "user" and self.key_type == "text"
+
+    @property
+    def key_schema(self) -> str | None:
+        """The schema of keys in Avro; None where there are none."""
+        return json.dumps(_AVRO[self._kind_of_key]) if self.key and self.key_type == "avro" else None
+
+    @property
+    def _kind_of_key(self) -> FieldType:
+        return self.key.type if isinstance(self.key, Field) else "integer"
 
     @property
     def by_listener(self) -> bool:
@@ -97,11 +116,14 @@ class MessageSpec:
         """
         if self.key is None:
             return pa.nulls(len(user_id), pa.binary())
-        if self.is_int64:
-            return _int64(pa.array(user_id) if isinstance(self.key, str) else columns(self.key).cast(pa.int64()))
-        return pa.array(user_id).cast(pa.string()).cast(pa.binary()) if isinstance(self.key, str) else _texts(
-            self.key, columns(self.key)
-        )  # fmt: skip
+        column = columns(self.key) if isinstance(self.key, Field) else pa.array(user_id)
+        if self.key_type == "int64":
+            return _int64(column.cast(pa.int64()))
+        if self.key_type == "text" or self._kind_of_key == "text":
+            column = _texts(self.key, column) if isinstance(self.key, Field) else column.cast(pa.string())
+        if self.key_type == "text":
+            return column.cast(pa.binary())
+        return _avro(self.key_schema_id or 0, self._kind_of_key, column)
 
     def headers_of(self, columns: Columns, n_events: int) -> pa.StructArray | None:
         """The headers of n_events events, a binary field for each; None where there are none."""
@@ -142,9 +164,9 @@ def _header(text: str, wire_format: Format) -> tuple[str, Template]:
     name, _, value = text.partition("=")
     fields = {field.name: field for field in wire_format.fields}
     template: list[str | Field] = []
-    for literal, field, _, _ in string.Formatter().parse(value):
-        if literal:
-            template.append(literal)
+    for words, field, _, _ in string.Formatter().parse(value):
+        if words:
+            template.append(words)
         if field is not None and field not in fields:
             step = f"choose of {', '.join(fields)}"
             raise UsageError(f"--header {name} must name fields of format {wire_format.name}, got {field!r}; {step}")
@@ -214,3 +236,20 @@ def _int64(column: pa.Int64Array) -> pa.BinaryArray:
     numbers = column.fill_null(0).to_numpy(zero_copy_only=False).astype(">i8")
     keys = pa.Array.from_buffers(pa.binary(8), len(numbers), [None, pa.py_buffer(np.ascontiguousarray(numbers))])
     return pc.if_else(column.is_valid(), keys.cast(pa.binary()), pa.scalar(None, pa.binary()))
+
+
+def _avro(schema_id: int, kind: FieldType, column: pa.Array) -> pa.BinaryArray:
+    """Each value as Avro, behind the header."""
+    values = column.drop_null()
+    if kind == "text":
+        pieces = [packed(varints(lengths_of(values) << np.uint64(1))), values.cast(pa.binary())]
+    elif kind == "float":
+        pieces = [packed([doubles(values.to_numpy())])]
+    else:
+        pieces = [packed(varints(zigzag(integers_of(values.cast(pa.int64())))))]
+    keys = join(literal(header("avro", schema_id)), *pieces)
+    if not column.null_count:
+        return keys
+    is_there = column.is_valid().to_numpy(zero_copy_only=False)
+    rows = pa.array(np.cumsum(is_there) - 1, mask=~is_there)
+    return keys.take(rows)

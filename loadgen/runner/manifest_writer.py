@@ -103,10 +103,11 @@ class ManifestWriter:
         )
 
     def _schema(self) -> dict[str, Any]:
-        schema = self.plan.schema
+        schema, key_schema = self.plan.schema, self.plan.key_schema
+        of_key = {} if key_schema is None else {"key_schema_id": key_schema.id, "key_subject": key_schema.subject}
         if schema is None:
-            return {}
-        return {
+            return of_key
+        return of_key | {
             "encoding": schema.name,
             "schema_id": schema.id,
             "subject": schema.subject,

@@ -42,6 +42,7 @@ class Plan:
         stream: lines go to the coordinator, which writes the one output file.
         sinks: name → sink of another package, which each worker starts.
         schema: of Kafka's messages; None where they are JSON without a schema.
+        key_schema: of their keys in Avro; None where there are none.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class Plan:
     stream: bool
     sinks: dict[str, StartableSink] = field(default_factory=dict)
     schema: RegisteredSchema | None = None
+    key_schema: RegisteredSchema | None = None
     topics: Topics | None = None
 
 

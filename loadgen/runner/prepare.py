@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from loadgen.config import RunSettings
-from loadgen.config.names import page_topics
+from loadgen.config.names import EncodingName, page_topics
 from loadgen.config.values import say_duration
 from loadgen.encode.encoding import format_in
 from loadgen.encode.encodings import RegisteredSchema, full_name, schema_text
@@ -77,7 +77,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         LoadgenError: the first thing that stands in the way.
     """
     _check_pace(settings)
-    MessageSpec.of(settings)
+    key_schema_text = MessageSpec.of(settings).key_schema
     sinks = {name_of(sink): make_sink(sink) for sink in settings.sink}
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
@@ -85,6 +85,9 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     own_text, pages = _own_text(settings), simulation.behaviour.page_table.names
     kafka, topics, topic_ends = _kafka(settings, console, embedded_address, pages)
     schema = None if own_text is not None else _schema(settings, wire_format)
+    key_schema = None
+    if key_schema_text is not None:
+        key_schema = _registered(settings, "avro", [f"{topic}-key" for topic in settings.topics], key_schema_text)
     catalog = catalog_of(settings, console.preparing)
     if own_text is not None:
         domains = domains_of(catalog, labels(catalog, simulation.behaviour))
@@ -107,6 +110,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         stream=settings.output is not None,
         sinks=sinks,
         schema=schema,
+        key_schema=key_schema,
         topics=topics,
     )
     for encoding in encodings_of(plan):
@@ -145,19 +149,25 @@ def _schema(
     text = schema_text(settings.encoding, wire_format) if own_text is None else own_text
     if text is None:
         return None
+    name, strategy = own.name if own else full_name(settings.encoding, wire_format), settings.subject_name
+    subjects = [subject_of(strategy, topic, name) for topic in settings.topics]
+    return replace(_registered(settings, settings.encoding, subjects, text), own=own)
+
+
+def _registered(settings: RunSettings, encoding: EncodingName, subjects: list[str], text: str) -> RegisteredSchema:
+    """A schema, registered under these subjects, or looked up; raises RegistryError."""
     assert settings.schema_registry is not None  # a rule of the settings
     options = options_of(settings.registry_option, settings.registry_config)
-    name, strategy = own.name if own else full_name(settings.encoding, wire_format), settings.subject_name
-    subjects = list(dict.fromkeys(subject_of(strategy, topic, name) for topic in settings.topics))
+    subjects = list(dict.fromkeys(subjects))
     with closing(Registry(RegistrySettings(settings.schema_registry, options))) as registry:
         ask = registry.register if settings.register_schema else registry.look_up
-        ids = {ask(subject, text, KINDS[settings.encoding]) for subject in subjects}
+        ids = {ask(subject, text, KINDS[encoding]) for subject in subjects}
     if len(ids) > 1:
         raise RegistryError(
             f"the same schema must have one id under {', '.join(subjects)}, got {', '.join(map(str, sorted(ids)))}; "
             "use --subject-name record"
         )
-    return RegisteredSchema(settings.encoding, ids.pop(), ", ".join(subjects), text, own)
+    return RegisteredSchema(encoding, ids.pop(), ", ".join(subjects), text)
 
 
 def _wire_format(settings: RunSettings) -> Format:
@@ -244,7 +254,7 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     """What the user is shown first: the resolved settings, one row each."""
     from loadgen.terminal import utc
 
-    schema = plan.schema
+    schema, key_schema = plan.schema, plan.key_schema
     how_long = [
         say_duration(settings.duration_s) if settings.duration_s is not None else "",
         f"{settings.events:,} events" if settings.events is not None else "",
@@ -270,6 +280,7 @@ def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
             _format_in_words(settings),
         ),
         *([("encoding", f"{schema.name}, schema {schema.id} of {schema.subject}")] if schema else []),
+        *([("keys", f"avro, schema {key_schema.id} of {key_schema.subject}")] if key_schema else []),
         *([("warm-up", f"{settings.warm_up_s:g} s, left out of the figures")] if settings.warm_up_s else []),
         *(("must keep", str(threshold)) for threshold in settings.threshold),
         *_place_rows(settings, plan),

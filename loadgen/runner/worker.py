@@ -149,7 +149,16 @@ class Worker:
         self._owned, self._connection, self._settings = assignment.owned(), connection, settings
         catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
         encodings = encodings_of(plan)
-        events = EventStream(settings, plan.simulation, catalog, plan.model, is_checked=True, encodings=encodings)
+        key_schema_id = None if plan.key_schema is None else plan.key_schema.id
+        events = EventStream(
+            settings,
+            plan.simulation,
+            catalog,
+            plan.model,
+            is_checked=True,
+            encodings=encodings,
+            key_schema_id=key_schema_id,
+        )
         stream = events.part(self._owned)
         self._stream = stream
         self._sinks = open_sinks(assignment, len(stream.shard.listeners), connection)

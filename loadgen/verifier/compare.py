@@ -10,26 +10,23 @@ with different seeds have different keys and cannot be added up: their events ar
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from loadgen.errors import ManifestError
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s, UInt64s
 from loadgen.formats import OWN, KnownFormats
-from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.topics import Topics
-from loadgen.store.table import lines_of
-from loadgen.verifier.envelope import Envelope, MessageRules
+from loadgen.verifier.envelope import Content, MessageRules
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import NO_LISTENER, HashedNames, NameLookup
-from loadgen.verifier.observed import ObservedEvents, Reader
+from loadgen.verifier.observed import Reader
 from loadgen.verifier.regenerator import Regenerator, refs_of, texts_of, virtual_shard_of_refs
-from loadgen.verifier.source import EventSource, SourceBlock
+from loadgen.verifier.source import EventSource
 from loadgen.verifier.spill import N_BUCKETS, NOWHERE, Rows, Spill, may_be_absent, places_of, rows_of
 from loadgen.verifier.unmatched import Unmatched, displaced_by_identity, listener_of, look_at, unit_of
 
@@ -134,7 +131,7 @@ class Comparison:
             )
         self.key, self._with_topics = np.uint64(min(keys, default=0)), with_topics
         self._is_coarse = isinstance(names, HashedNames)
-        messages = [MessageSpec.of(promise.settings) for promise in promises]
+        messages = [promise.messages for promise in promises]
         topics = [promise.topics or Topics(("",), (len(promise.progress.ended),)) for promise in promises]
         self._rules = MessageRules.of(messages, topics, is_repartitioned, by_user_id=not self._is_coarse)
         self._has_checked_partitions = False
@@ -178,7 +175,8 @@ class Comparison:
             seen = reader.of_block(block if self._rules.has_plain_keys else replace(block, keys=None))
             if block.envelope is not None:
                 self._has_checked_partitions = not self._rules.is_repartitioned
-                seen.alter(self._has_other_envelope(block, block.envelope, seen))
+                content = cast(Content, block.content)
+                seen.alter(self._rules.differs(block.envelope, content, seen.user_id, seen.time_ms))
                 if self._with_topics:
                     seen.put_in(block.envelope.topic)
             bucket = np.where(seen.user_id == NO_LISTENER, NOWHERE, seen.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
@@ -192,16 +190,6 @@ class Comparison:
             spill.add(bucket, rows_of(seen.key, seen.major, seen.minor, places))
             self._findings.n_found += len(seen)
             self._progress("reading", self._findings.n_found, self._source.share())
-
-    def _has_other_envelope(self, block: SourceBlock, envelope: Envelope, seen: ObservedEvents) -> Bools:
-        """Which events have an envelope that none of the runs would have given them: bool[n]."""
-        values: Sequence[bytes] = envelope.values
-        if not isinstance(block.content, pa.Table):
-            values = cast(Sequence[bytes], block.content)
-        elif self._rules.needs_records:
-            values = lines_of(block.content, self._known, has_raw=False)
-            envelope = replace(envelope, values=values)
-        return self._rules.differs(envelope, values, seen.user_id, seen.time_ms)
 
     def _n_split(self, spill: Spill) -> int:
         """Listeners whose events are in more than one Kafka partition: their order cannot be told."""
@@ -274,7 +262,7 @@ class Comparison:
             self._name("repeated", outcome.repeated)
             self._name("altered", outcome.altered, outcome.altered_from)
             self._name("out_of_order", outcome.displaced)
-            leftovers.add(outcome.strange, outcome.absent)
+            leftovers.add(outcome.strange, outcome.absent, has_listeners=bucket != NOWHERE)
             self._progress("comparing", self._findings.n_found, bucket / N_BUCKETS)
         is_told = self._settle(leftovers, remakes, n_absent, n_required)
         if self._has_fingerprints:
@@ -285,10 +273,11 @@ class Comparison:
         paired = leftovers.pair(self._timeless, self._source.texts, lambda refs: texts_of(remakes, refs))
         self._name("altered", paired.altered, paired.altered_from)
         self._name("foreign", paired.foreign)
-        self._findings.counts["foreign"] += leftovers.n_strange - len(paired.altered) - len(paired.foreign)
-        altered_from = paired.altered_from["place"]
-        n_left = n_absent - _by_virtual_shard(altered_from)
-        n_required = n_required - _by_virtual_shard(altered_from[~may_be_absent(altered_from)])
+        n_paired = sum(map(len, (paired.there, paired.altered, paired.foreign)))
+        self._findings.counts["foreign"] += leftovers.n_strange - n_paired
+        found = np.append(paired.there["place"], paired.altered_from["place"])
+        n_left = n_absent - _by_virtual_shard(found)
+        n_required = n_required - _by_virtual_shard(found[~may_be_absent(found)])
         n_beyond = self._pooled(n_left) - self._pooled(self._allowed())
         n_lost = np.maximum(np.maximum(self._pooled(n_required), n_beyond), 0)
         self._name_lost(paired.lost, n_lost, self._pooled(n_required))

@@ -7,7 +7,7 @@ values say. Out: which of the messages have others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from loadgen.kafka.partition import hash_of_ids, hash_of_keys, partitions_of
 from loadgen.kafka.topics import Topics
 
 Bools = npt.NDArray[np.bool_]
+Content: TypeAlias = Sequence[bytes] | pa.Table
+"""Values of JSON, or the decoded records of values that all have one schema."""
 UNKNOWN = -1
 
 
@@ -64,20 +66,47 @@ _TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "float": (float, int),
 _ARROW = {"integer": pa.int64(), "float": pa.float64(), "text": pa.string()}
 
 
+@dataclass(frozen=True, slots=True)
 class _Fields:
-    """Some fields of the records of values.
+    """Some fields of values.
 
     Attributes:
+        columns: by name; null where there is none.
         is_known: bool, which values are records in which each of the fields is absent, null or of its type.
     """
 
-    def __init__(self, values: Sequence[bytes], fields: tuple[Field, ...]) -> None:
-        self._records = [_record(value, fields) for value in values]
-        self.is_known: Bools = np.array([record is not None for record in self._records], np.bool_)
+    columns: dict[str, pa.Array]
+    is_known: Bools
+
+    @classmethod
+    def of(cls, content: Sequence[bytes] | pa.Table, fields: tuple[Field, ...]) -> "_Fields":
+        """Of values of JSON, or of the decoded records of others."""
+        if isinstance(content, pa.Table):
+            return cls._of_table(content, fields)
+        records = [_record(value, fields) for value in content]
+        columns = {
+            field.name: pa.array([record and record.get(field.name) for record in records], _ARROW[field.type])
+            for field in fields
+        }
+        return cls(columns, np.array([record is not None for record in records], np.bool_))
+
+    @classmethod
+    def _of_table(cls, table: pa.Table, fields: tuple[Field, ...]) -> "_Fields":
+        columns, is_known = {}, np.ones(len(table), np.bool_)
+        for field in fields:
+            column = pa.nulls(len(table), _ARROW[field.type])
+            if field.name in table.column_names:
+                found = table[field.name].combine_chunks()
+                if found.type == column.type:
+                    column = found
+                else:
+                    is_known &= found.is_null().to_numpy(zero_copy_only=False)
+            columns[field.name] = column
+        return cls(columns, is_known)
 
     def column(self, field: Field) -> pa.Array:
         """The values of a field; null where there is none."""
-        return pa.array([record and record.get(field.name) for record in self._records], _ARROW[field.type])
+        return self.columns[field.name]
 
 
 def _record(value: bytes, fields: tuple[Field, ...]) -> dict[str, Any] | None:
@@ -105,23 +134,25 @@ class Addressing:
     messages: MessageSpec
     by_user_id: bool = True
 
-    def differs(self, envelope: Envelope, values: Sequence[bytes], user_id: Int64s, time_ms: Int64s) -> Bools:
+    def differs(self, envelope: Envelope, content: Content, user_id: Int64s, time_ms: Int64s) -> Bools:
         """Which events have another envelope than the run gave them: bool[n].
 
         Args:
             envelope: of each event.
-            values: the event of each; where it is no record, keys, headers and the envelope are not compared.
+            content: the event of each; where it is no record, keys, headers and the envelope are not compared.
             user_id, time_ms: int64, what its value says; below zero where it does not, then it is not compared.
         """
         wrong: Bools = (envelope.timestamp_ms != UNKNOWN) & (time_ms >= 0) & (envelope.timestamp_ms != time_ms)
         messages = self.messages
-        fields = _Fields(values, messages.fields) if messages.fields else None
-        if fields and messages.attributes is not None:
-            lines = pa.array([value + b"\n" for value in values], pa.binary())
+        fields = _Fields.of(content, messages.fields) if messages.fields else None
+        if isinstance(content, pa.Table):
+            wrong |= messages.attributes is not None  # it has no envelope
+        elif fields and messages.attributes is not None:
+            lines = pa.array([value + b"\n" for value in content], pa.binary())
             wrapped: Any = messages.wrapped(fields.column, lines)
             wrong |= _are_other([value + b"\n" for value in envelope.values], wrapped.to_pylist()) & fields.is_known
-        elif envelope.values is not values:
-            wrong |= _are_other(envelope.values, values)
+        elif envelope.values is not content:
+            wrong |= _are_other(envelope.values, content)
         if messages.headers:
             wrong |= self._has_other_headers(envelope, fields)
         else:
@@ -170,14 +201,12 @@ class MessageRules:
     Attributes:
         addressings: of the runs, each way once.
         is_repartitioned: events may be in any partition, since another system has put them there.
-        needs_records: whether the records of the values are needed to know what the messages were.
         has_plain_keys: whether each key is the digits of its listener's id.
         is_split_by_key: whether the events of a listener are in several partitions because their keys differ.
     """
 
     addressings: frozenset[Addressing]
     is_repartitioned: bool
-    needs_records: bool
     has_plain_keys: bool
     is_split_by_key: bool
 
@@ -190,14 +219,13 @@ class MessageRules:
         return cls(
             frozenset(Addressing(of_run, one, by_user_id) for of_run, one in each),
             is_repartitioned,
-            any(one.fields for one in messages),
             all(one.has_plain_key for one in messages),
             not all(one.by_listener for one in messages),
         )
 
-    def differs(self, envelope: Envelope, values: Sequence[bytes], user_id: Int64s, time_ms: Int64s) -> Bools:
+    def differs(self, envelope: Envelope, content: Content, user_id: Int64s, time_ms: Int64s) -> Bools:
         """Which events have an envelope that none of the runs would have given them: bool[n]; see Addressing."""
-        found = [one.differs(envelope, values, user_id, time_ms) for one in self.addressings]
+        found = [one.differs(envelope, content, user_id, time_ms) for one in self.addressings]
         return np.asarray(np.logical_and.reduce(found), np.bool_)
 
 

@@ -19,6 +19,7 @@ from loadgen.event import Int64s
 from loadgen.evolve.match import own_schema
 from loadgen.fingerprint import run_key
 from loadgen.formats import Format, field_of, format_of
+from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.topics import Topics, topics_of_pages
 from loadgen.ledger import Fingerprint
 from loadgen.progress import Progress
@@ -53,9 +54,9 @@ class ManifestSpec:
         sequence. delivered: the fingerprint of those that arrived. sink: the name of the ledger that `delivered` is
         from. progress: how far that sink came: which of the planned events may be absent. t0_wall_ms: the schedule's
         zero, ms since 1970; None where the run never started. repeated_possibly: events that the run itself may have
-        sent twice. schema: of the messages in Kafka; None where they are JSON without one. was_killed: the manifest is
-        the last that the run wrote on its way; it was killed, or goes on. topics: those of a topic map; None where
-        there is none. only: the one of them that is compared; None: all are.
+        sent twice. schema: of the messages in Kafka; None where they are JSON without one. key_schema_id: of their keys
+        in Avro. was_killed: the manifest is the last that the run wrote on its way; it was killed, or goes on. topics:
+        those of a topic map; None where there is none. only: the one of them that is compared; None: all are.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class ManifestSpec:
     t0_wall_ms: int | None
     repeated_possibly: int
     schema: RegisteredSchema | None = None
+    key_schema_id: int | None = None
     was_killed: bool = False
     topics: Topics | None = None
     only: str | None = None
@@ -88,6 +90,11 @@ class ManifestSpec:
             return int(self.delivered.count.sum())
         first = int(self.topics.firsts[at := self.topics.names.index(self.only)])
         return self.progress.n_delivered(first, first + self.topics.n_partitions[at])
+
+    @cached_property
+    def messages(self) -> MessageSpec:
+        """Its keys and headers."""
+        return MessageSpec.of(self.settings, self.key_schema_id)
 
     @property
     def undelivered(self) -> Int64s:
@@ -218,11 +225,14 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         t0_wall_ms=record.t0_wall_ms,
         repeated_possibly=record.summary.repeated_possibly,
         schema=schema,
+        key_schema_id=record.key_schema_id,
         was_killed=record.reached is not None,
         topics=_topics(record) if name == "kafka" else None,
     )
     if (spec.delivered.count > spec.planned).any():
         raise ValueError("more events delivered than planned")
+    if spec.key_schema_id is None and spec.messages.key_schema is not None:
+        raise ValueError("keys in Avro without the id of their schema")
     return spec
 
 

@@ -161,7 +161,9 @@ class Regenerator:
         if schema is not None and (settings.impair.malform or schema.own):
             # the hash of a broken record is that of its bytes; a schema of the user's own may lack fields
             encodings.append(schema.encoding)
-        self._all = EventStream(settings, simulation, catalog, key=key, encodings=encodings)
+        self._all = EventStream(
+            settings, simulation, catalog, key=key, encodings=encodings, key_schema_id=promise.key_schema_id
+        )
         self._key = key
         self._topics = promise.topics if with_topics else None
         self._is_compared = np.ones(len(promise.behaviour.page_table.names), np.bool_)

@@ -11,7 +11,8 @@ What buckets leave over: events found that were not expected there, and expected
 
 A changed byte in a user id, a session or an item moves an event into another bucket or gives it another identity; one
 in the JSON itself takes its identity away. Such an event is altered, not lost and foreign: the two are paired here,
-first by identity across all buckets, then by their text, half of which is still the same.
+first by identity across all buckets, then by their text, half of which is still the same. A record that was broken on
+purpose in Avro or Protobuf does not tell its listener, unless by its key; it is sought among all that are missing.
 """
 
 from bisect import bisect_right
@@ -243,15 +244,14 @@ class Unmatched:
     n_absent: int = 0
     _strange: list[Rows] = field(default_factory=list)
     _absent: list[Rows] = field(default_factory=list)
-    _room: dict[str, int] = field(default_factory=lambda: {"strange": MOST_ROWS, "absent": MOST_ROWS})
+    _nameless: list[Rows] = field(default_factory=list)
 
-    def add(self, strange: Rows, absent: Rows) -> None:
-        """Take in what a bucket leaves over."""
+    def add(self, strange: Rows, absent: Rows, has_listeners: bool = True) -> None:
+        """Take in what a bucket leaves over; has_listeners: its rows tell the listener."""
         self.n_strange += len(strange)
         self.n_absent += len(absent)
-        for rows, kept, side in ((strange, self._strange, "strange"), (absent, self._absent, "absent")):
-            some = rows[: self._room[side]]
-            self._room[side] -= len(some)
+        for rows, kept in ((strange, self._strange if has_listeners else self._nameless), (absent, self._absent)):
+            some = rows[: MOST_ROWS - sum(map(len, kept))]
             if len(some):
                 kept.append(some)
 
@@ -262,14 +262,19 @@ class Unmatched:
             timeless: see bucket.look_at.
             found_texts, expected_texts: the texts at places of found and of expected rows.
         """
-        strange, absent = _joined(self._strange), _joined(self._absent)
+        nameless, absent = _joined(self._nameless), _joined(self._absent)
+        same = partners(nameless["key"], absent["key"])
+        is_same, is_absent = same != ALONE, np.ones(len(absent), np.bool_)
+        is_absent[same[is_same]] = False
+        there, absent = absent[~is_absent], absent[is_absent]
+        strange = _joined([*self._strange, nameless[~is_same]])
         pair = partners(identity_of(strange, timeless), identity_of(absent, timeless))
         if (pair == ALONE).any() and len(absent) > np.count_nonzero(pair != ALONE):
             _pair_by_text(strange, absent, pair, found_texts, expected_texts)
         is_left = np.ones(len(absent), np.bool_)
         is_left[pair[pair != ALONE]] = False
         is_paired = pair != ALONE
-        return Paired(strange[is_paired], absent[pair[is_paired]], strange[~is_paired], absent[is_left])
+        return Paired(there, strange[is_paired], absent[pair[is_paired]], strange[~is_paired], absent[is_left])
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,11 +282,13 @@ class Paired:
     """Leftovers, paired.
 
     Attributes:
+        there: promised rows that were found as they are, in values that do not tell the listener.
         altered, altered_from: rows found, and the promised rows that they were.
         foreign: rows found that were not expected (of those that were kept).
         lost: promised rows that were not found (of those that were kept).
     """
 
+    there: Rows
     altered: Rows
     altered_from: Rows
     foreign: Rows

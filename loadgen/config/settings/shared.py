@@ -65,7 +65,12 @@ MessageKey = Annotated[
     ),
 ]
 KeyType = Annotated[
-    Literal["text", "int64"], Flag("key-type text|int64", "Keys as text, or as 8 bytes (Kafka's Long).", WHERE)
+    names.KeyType,
+    Flag(
+        "key-type text|int64|avro",
+        "Keys as text, as 8 bytes (Kafka's Long), or as Avro by the schema registry.",
+        WHERE,
+    ),
 ]
 Headers = Annotated[
     tuple[str, ...],
