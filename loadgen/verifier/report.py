@@ -144,7 +144,8 @@ def _lines(one: Shown) -> Iterator[str]:
     if one.expected is not None:
         yield f"{indent}{'expected' if one.found is not None else 'absent  '} {_text(one.expected)}"
     if one.found is not None:
-        yield f"{indent}found    {_text(one.found)}"
+        same = "the same, but not its topic, partition, key, headers or timestamp"
+        yield f"{indent}found    {same if one.found == one.expected else _text(one.found)}"
 
 
 def _text(line: bytes) -> str:

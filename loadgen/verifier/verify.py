@@ -151,7 +151,7 @@ def _of_topic(promise: ManifestSpec, topic: str | None, place: PlaceKind) -> Man
 def _topics(promises: list[ManifestSpec]) -> Topics | None:
     """The topics that all of these runs have; raises ManifestError where they are not the same."""
     if len({promise.topics for promise in promises}) > 1:
-        raise ManifestError("runs with other topic maps must be verified by themselves; give their manifests alone")
+        raise ManifestError("all manifests must be of runs to the same topics by page; verify the others by themselves")
     return promises[0].topics
 
 

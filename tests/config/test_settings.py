@@ -81,6 +81,20 @@ def test_what_the_manifest_holds_gives_the_same_settings_again() -> None:
     assert RunSettings.from_public(settings.public_dict()) == settings
 
 
+def test_the_topics_are_those_of_the_map_or_the_one_topic() -> None:
+    mapped = RunSettings.model_validate({"brokers": "b", "topic_map": "NextSong=plays, Home=rest ,*=plays"})
+    assert mapped.topics == ("plays", "rest")
+    assert RunSettings.model_validate({"topic": "t"}).topics == ("t",)
+    assert RunSettings.from_public(mapped.public_dict()) == mapped
+
+
+def test_a_topic_of_a_higher_layer_goes_before_a_map_and_the_other_way_round() -> None:
+    flags, variables = {"brokers": "b", "topic": "t"}, {"LOADGEN_TOPIC_MAP": "*=a"}
+    assert resolve(RunSettings, flags, variables).settings.topics == ("t",)
+    flags, variables = {"brokers": "b", "topic_map": "*=a"}, {"LOADGEN_TOPIC": "t"}
+    assert resolve(RunSettings, flags, variables).settings.topics == ("a",)
+
+
 def test_the_manifest_is_named_after_the_run() -> None:
     assert str(RunSettings().manifest_path("r1")) == "loadgen_runs/r1.json"
     assert str(RunSettings.model_validate({"manifest": "m.json"}).manifest_path("r1")) == "m.json"
@@ -143,6 +157,21 @@ def test_impairments_are_off_unless_named() -> None:
             {"create_topic": True},
             "create-topic needs a broker, got create_topic True (from --create-topic) and brokers none (default); "
             "add --brokers HOST:PORT",
+        ),
+        (
+            {"topic_map": "*=a"},
+            "a topic map is of Kafka's topics, got topic_map '*=a' (from --topic-map) and brokers none (default); "
+            "add --brokers HOST:PORT, or leave --topic-map out",
+        ),
+        (
+            {"topic_map": "*=a", "topic": "b", "brokers": "c"},
+            "a topic map names every topic, got topic_map '*=a' (from --topic-map) and topic 'b' (from --topic); "
+            "keep one of the two",
+        ),
+        (
+            {"topic_map": "*=a", "watch_group": "b", "brokers": "c"},
+            "groups are watched on one topic, got watch_group 'b' (from --watch-group) and topic_map '*=a' "
+            "(from --topic-map); leave one of the two out",
         ),
         (
             {"catalog": "mine", "tracks": "900k"},

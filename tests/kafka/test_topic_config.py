@@ -4,7 +4,7 @@ import pytest
 
 from loadgen.errors import SinkError
 from loadgen.kafka.options import KafkaSettings
-from loadgen.kafka.topic_config import check_config
+from loadgen.kafka.topic_config import check_config, smallest_batches
 from tests.mock_cluster import MockCluster
 from tests.sink.fake_broker import TOPIC_DENIED, FakeBroker
 
@@ -28,6 +28,12 @@ def test_batches_fit_what_the_topic_takes() -> None:
     assert said == (
         "note: batch.size is 99,488, because topic 't' takes batches of up to 100,000 bytes (max.message.bytes)"
     )
+
+
+def test_of_several_topics_the_smallest_batches_fit_all() -> None:
+    each = [KafkaSettings("b", "t", options) for options in ({}, {"batch.size": "200"}, {"batch.size": "2000000"})]
+    assert smallest_batches(each) == each[1]
+    assert smallest_batches([each[2], each[0]]) == each[0]
 
 
 @pytest.mark.parametrize("config", [{}, {"max.message.bytes": "1048588", "min.insync.replicas": "1"}])

@@ -183,6 +183,17 @@ def test_the_schema_is_registered_under_the_subject_that_is_asked_for(
     assert [(name, schema["schemaType"]) for name, schema in registry.schemas] == [(subject, kinds[encoding])]
 
 
+def test_each_topic_of_a_map_has_a_subject_and_all_have_one_id(registry: FakeRegistry, broker: MockCluster) -> None:
+    for topic in ("plays", "rest"):
+        broker.add_topic(topic, 3)
+    mapped: dict[str, Any] = {"topic": "music-streaming-events", "topic_map": "NextSong=plays,*=rest"}
+    plan = planned(broker, registry.url, **mapped, subject_name="record")
+    assert (plan.schema.id, plan.schema.subject) == (FIRST_ID, "loadgen.Activity")
+    with pytest.raises(RegistryError, match=r"must have one id under plays-value, rest-value, got 35, 36; .* record"):
+        planned(broker, registry.url, **mapped)
+    assert [name for name, _ in registry.schemas] == ["loadgen.Activity", "plays-value", "rest-value"]
+
+
 def planned(broker: MockCluster, url: str, **settings: Any) -> Any:
     where = {"brokers": broker.address, "topic": "t", "folder": None, "schema_registry": url, "encoding": "avro"}
     return plan_of(**where | settings)

@@ -18,6 +18,7 @@ from loadgen.scenarios.lease_table import Lease, ended
 from loadgen.simulate.dynamic_population import SESSIONS_PER_TOKEN
 from tests.messages import value_of
 from tests.scenarios.worlds import TOPIC, engine, turn_until
+from tests.sink.topic import read_topic
 
 pytestmark = pytest.mark.slow  # each test starts a broker and an engine
 
@@ -68,6 +69,20 @@ def test_every_event_of_listeners_who_come_and_go_is_delivered_and_its_sessions_
     ):
         assert record["itemInSession"] == items.get(record["sessionId"], 0) + 1
         items[record["sessionId"]] = record["itemInSession"]
+
+
+def test_events_of_each_page_go_to_their_topic() -> None:
+    with EmbeddedBroker("plays", "rest") as broker:
+        machine = engine(broker.address, "--speed", "600", "--listeners", "600", "--topic-map", "NextSong=plays,*=rest")
+        machine.source.wanted = (100, 50, 80)
+        turn_until(machine, lambda: machine.planned().sum() > 500)
+        _end(machine)
+        found = {name: read_topic(broker.address, name) for name in ("plays", "rest")}
+    assert sum(map(len, found.values())) == machine.planned().sum()
+    pages = {name: {orjson.loads(value_of(message))["page"] for message in of} for name, of in found.items()}
+    assert pages["plays"] == {"NextSong"}
+    assert "Home" in pages["rest"]
+    assert "NextSong" not in pages["rest"]
 
 
 def test_nothing_is_sent_while_nobody_is_online(broker: EmbeddedBroker) -> None:

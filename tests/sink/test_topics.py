@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Message, Producer
 
+from loadgen.errors import SinkError
 from loadgen.event import N_VIRTUAL_SHARDS
 from loadgen.fingerprint import mix
 from loadgen.kafka.options import KafkaSettings
@@ -86,6 +87,16 @@ def test_events_whose_acknowledgement_did_not_come_in_time_are_found_in_their_to
     sink.close()
     assert n_in_flight > 0, "the acknowledgements were not slow"
     assert sink.tally.counts()["delivered"] > 20_000, "nothing was read back"
+    assert_ledger_equals_topics(sink, cluster)
+
+
+def test_a_permanent_error_names_the_topics_and_the_ledger_is_right(cluster: MockCluster) -> None:
+    sink = open_sink(cluster, **{"queue.buffering.max.messages": "5000"})
+    n_offered = offer(sink, 50_000, {10_000: lambda: cluster.push_errors([0, 87])})
+    with pytest.raises(SinkError, match="Kafka takes no more events of topics 'a', 'b'"):
+        sink.poll(0.0)
+    sink.close()
+    assert sink.tally.counts()["failed"] == n_offered - sink.tally.counts()["delivered"] > 0
     assert_ledger_equals_topics(sink, cluster)
 
 
