@@ -1,12 +1,12 @@
 """A schema registry in memory, with the part of Confluent's API that producers and consumers ask."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.kafka.http_server import Request, Server, serving, with_status
+from tests.kafka.http_server import Answer, Request, Server, serving, with_status
 
 FIRST_ID = 34
 """Its last byte is a quotation mark."""
@@ -18,9 +18,11 @@ class FakeRegistry:
 
     Attributes:
         schemas: what was registered, the first with FIRST_ID: subject and schema.
+        fault: takes the place of every answer; None while there is none.
     """
 
     schemas: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    fault: Answer | None = None
     server: Server = field(init=False)
 
     @property
@@ -30,6 +32,9 @@ class FakeRegistry:
 
     def answer(self, request: Request) -> None:
         """Register, look up, or give back a schema."""
+        if self.fault is not None:
+            self.fault(request)
+            return
         _, kind, name, *rest = request.path.partition("?")[0].split("/")
         given = json.loads(request.body or b"{}")
         found: Any = {"error_code": 40403, "message": "Schema not found"}
@@ -44,8 +49,8 @@ class FakeRegistry:
 
 
 @contextmanager
-def running() -> Iterator[FakeRegistry]:
-    """A registry, for as long as the context."""
-    registry = FakeRegistry()
+def running(schemas: Sequence[tuple[str, dict[str, Any]]] = ()) -> Iterator[FakeRegistry]:
+    """A registry with these schemas, for as long as the context."""
+    registry = FakeRegistry(list(schemas))
     with serving(registry.answer) as registry.server:
         yield registry

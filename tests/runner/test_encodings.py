@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -148,18 +149,27 @@ def assert_made_again(manifest: Path, place: PlaceKind) -> None:
     assert (found.total == spec.delivered.total).all()
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_killed_worker_is_replaced_without_asking_the_registry_again(
-    encoding: EncodingName, registry: FakeRegistry, broker: MockCluster, tmp_path: Path
+@pytest.mark.parametrize(("encoding", "fault"), [("avro", None), ("protobuf", 401), ("jsonschema", 500)])
+def test_a_killed_worker_is_replaced_though_the_registry_is_away_or_refuses_since_the_start(
+    encoding: EncodingName, fault: int | None, broker: MockCluster, tmp_path: Path
 ) -> None:
-    program = start(tmp_path, *flags(encoding, registry, broker, "--events", "30000", "--rate", "10k/s"))
-    wait_until(lambda: n_in_topic(broker.address) > 2000)
-    program.kill_a_worker()
-    _, summary, shown = program.end()
+    keys = ("--key", "session", "--key-type", "avro")
+    with ExitStack() as stack:
+        registry = stack.enter_context(running())
+        program = start(tmp_path, *flags(encoding, registry, broker, *keys, "--events", "30000", "--rate", "10k/s"))
+        wait_until(lambda: n_in_topic(broker.address) > 2000)
+        if fault is None:
+            stack.close()  # nothing listens on its port any more
+        else:
+            registry.fault = with_status(fault, {"error_code": fault, "message": "no"})
+        program.kill_a_worker()
+        _, summary, shown = program.end()
     assert "its successor goes on" in shown
     assert adds_up(summary)
-    assert len(registry.server.requests) == 1
-    found = records_in(broker, registry, encoding)
+    assert [subject for subject, _ in registry.schemas] == ["t-value", "t-key"]
+    assert len(registry.server.requests) == 2
+    with running(registry.schemas) as later:
+        found = records_in(broker, later, encoding)
     assert len({(record["sessionId"], record["itemInSession"]) for record in found}) == len(found)
     assert summary["delivered"] <= len(found) <= summary["delivered"] + summary["repeated_possibly"]
 
