@@ -133,10 +133,17 @@ class Comparison:
         self._is_coarse = isinstance(names, HashedNames)
         messages = [promise.messages for promise in promises]
         topics = [promise.topics or Topics(("",), (len(promise.progress.ended),)) for promise in promises]
-        self._rules = MessageRules.of(messages, topics, is_repartitioned, by_user_id=not self._is_coarse)
+        has_fields = [not promise.changed_fields for promise in promises]
+        self._rules = MessageRules.of(messages, topics, has_fields, is_repartitioned, by_user_id=not self._is_coarse)
         self._has_checked_partitions = False
         self._counts, self._totals = np.zeros(N_BUCKETS, np.int64), np.zeros(N_BUCKETS, np.uint64)
         self._findings = Findings(n_expected=sum(promise.n_delivered for promise in promises))
+        self._findings.notes += [
+            f"keys or headers of run {promise.run_id} are made of {', '.join(promise.changed_fields)}, which its own "
+            "schema leaves out or changes; what is made of fields was not compared"
+            for promise in promises
+            if promise.changed_fields
+        ]
 
     @property
     def _has_fingerprints(self) -> bool:

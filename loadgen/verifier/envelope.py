@@ -128,11 +128,13 @@ class Addressing:
         topics: with the partitions that they had; None where any partition will do.
         messages: keys and headers.
         by_user_id: whether listeners can be told from values: not where several runs name them differently.
+        has_fields: whether values have all fields that keys and headers are made of, as they are in those.
     """
 
     topics: Topics | None
     messages: MessageSpec
     by_user_id: bool = True
+    has_fields: bool = True
 
     def differs(self, envelope: Envelope, content: Content, user_id: Int64s, time_ms: Int64s) -> Bools:
         """Which events have another envelope than the run gave them: bool[n].
@@ -145,6 +147,8 @@ class Addressing:
         wrong: Bools = (envelope.timestamp_ms != UNKNOWN) & (time_ms >= 0) & (envelope.timestamp_ms != time_ms)
         messages = self.messages
         fields = _Fields.of(content, messages.fields) if messages.fields else None
+        if fields and not self.has_fields:
+            fields.is_known[:] = False
         if isinstance(content, pa.Table):
             wrong |= messages.attributes is not None  # it has no envelope
         elif fields and messages.attributes is not None:
@@ -212,12 +216,17 @@ class MessageRules:
 
     @classmethod
     def of(
-        cls, messages: Sequence[MessageSpec], topics: Sequence[Topics], is_repartitioned: bool, by_user_id: bool
+        cls,
+        messages: Sequence[MessageSpec],
+        topics: Sequence[Topics],
+        has_fields: Sequence[bool],
+        is_repartitioned: bool,
+        by_user_id: bool,
     ) -> "MessageRules":
-        """Of runs with these keys and headers, to these topics; by_user_id: see Addressing."""
-        each = zip([None if is_repartitioned else one for one in topics], messages, strict=True)
+        """Of runs with these keys and headers, to these topics; has_fields, by_user_id: see Addressing."""
+        each = zip([None if is_repartitioned else one for one in topics], messages, has_fields, strict=True)
         return cls(
-            frozenset(Addressing(of_run, one, by_user_id) for of_run, one in each),
+            frozenset(Addressing(of_run, one, by_user_id, has) for of_run, one, has in each),
             is_repartitioned,
             all(one.has_plain_key for one in messages),
             not all(one.by_listener for one in messages),

@@ -96,6 +96,19 @@ class ManifestSpec:
         """Its keys and headers."""
         return MessageSpec.of(self.settings, self.key_schema_id)
 
+    @cached_property
+    def changed_fields(self) -> list[str]:
+        """Fields of keys and headers that a user's own schema leaves out, or may write in another way than these."""
+        own = self.schema.own if self.schema and self.sink == "kafka" else None
+        if own is None:
+            return []
+        as_they_are = {(one.name, one.source, one.type) for one in own.reading.fields if one.type != "float"}
+        return [
+            field.name
+            for field in self.messages.fields
+            if field.is_optional or (field.name, field.source, field.type) not in as_they_are
+        ]
+
     @property
     def undelivered(self) -> Int64s:
         """Events of each virtual shard that were planned and did not arrive for certain: int64[N_VIRTUAL_SHARDS]."""

@@ -194,3 +194,16 @@ def test_another_key_or_header_of_an_encoded_event_is_an_altered_event(
             counts = counts_of(verified(manifest, brokers=other.address, topic=TOPIC))
         assert counts.keys() == {"altered"}
         assert 1 <= counts["altered"] <= 4
+
+
+def test_headers_of_fields_that_an_own_schema_lacks_are_not_compared_and_that_is_said(
+    registry: FakeRegistry, broker: str, tmp_path: Path
+) -> None:
+    names = ("ts", "userId", "sessionId", "itemInSession")
+    fields = [*({"name": name, "type": "long"} for name in names), {"name": "song", "type": "string", "default": "?"}]
+    (tmp_path / "own.avsc").write_bytes(orjson.dumps({"type": "record", "name": "Own", "fields": fields}))
+    flags = ("--key", "session", "--key-type", "avro", "--schema", "own.avsc")
+    manifest = run(tmp_path, broker, registry, "avro", *flags, "--header", "song={song}")
+    report = verified(manifest, brokers=broker, topic=TOPIC)
+    assert report.findings.is_proved, report.as_text()
+    assert any("made of song, which its own schema leaves out or changes" in note for note in report.notes())
