@@ -8,13 +8,14 @@ A field without a value is left out of a line, unless it is one of a known forma
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from loadgen.config.options import Options
 from loadgen.decode import avro, protobuf
@@ -74,25 +75,36 @@ class _Schema:
         name: of the schema, for messages.
         columns: decodes them; None where they are JSON behind a header.
         problem: why they cannot be read; empty where they can.
+        end: what is left out of JSON, the closing brace follows.
     """
 
     name: str
     columns: _Columns | None = None
     problem: str = ""
+    end: bytes = b""
 
 
 class Schemas:
     """The schemas of a registry, each asked for once; for the threads of a process."""
 
-    def __init__(self, registry: Registry | None, given: Mapping[int, tuple[SchemaKind, str]] | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry | None,
+        given: Mapping[int, tuple[SchemaKind, str]] | None = None,
+        constants: Mapping[int, pa.Table | bytes] | None = None,
+    ) -> None:
         """Nothing is asked yet.
 
         Args:
             registry: None: there are no more schemas than those given.
             given: kind and text by id.
+            constants: fields of some of these that are left out where they have the values of this one row, or the end
+                of JSON that is left out.
         """
         self._registry = registry
         self._found = {one: _schema(one, kind, text) for one, (kind, text) in (given or {}).items()}
+        for one, constant in (constants or {}).items():
+            self._found[one] = _without(self._found[one], constant)
         self._missing: dict[int, float] = {}
 
     def unknown(self, ids: Iterable[int]) -> list[int]:
@@ -144,6 +156,25 @@ def _schema(schema_id: int, kind: str, text: str) -> _Schema:
     except _MALFORMED as error:
         return _Schema(name, problem=f"{name} cannot be used: {error}")
     return _Schema(f"{_NAMES[kind]} of {name}", columns)
+
+
+def _without(schema: _Schema, constants: pa.Table | bytes) -> _Schema:
+    if isinstance(constants, bytes):
+        return replace(schema, end=constants + b"}")
+    assert schema.columns is not None
+    return replace(schema, columns=partial(_others, schema.columns, constants))
+
+
+def _others(columns: _Columns, constants: pa.Table, values: pa.Array) -> Decoded:
+    """The columns without those that have these values in each row; a value that is another one stays."""
+    found = columns(values)
+    table = found.table
+    for name in constants.column_names:
+        is_same = pc.fill_null(pc.equal(table[name], constants[name][0]), False)
+        left = pc.if_else(is_same, pa.scalar(None, table[name].type), table[name])
+        at = table.column_names.index(name)
+        table = table.remove_column(at) if left.null_count == len(left) else table.set_column(at, name, left)
+    return Decoded(table, found.rows, found.faults)
 
 
 def _columns(kind: str, text: str) -> _Columns:
@@ -270,7 +301,10 @@ class Decoder:
             return rows[:0], [], dict.fromkeys(rows.tolist(), schema.problem)
         if schema.columns is None:
             # a loop, because binary_slice of Arrow 26 fails at times
-            return rows, [value[HEADER_BYTES:] for value in values.to_pylist()], {}
+            lines = [value[HEADER_BYTES:] for value in values.to_pylist()]
+            if schema.end:
+                lines = [one.removesuffix(schema.end) + b"}" if one.endswith(schema.end) else one for one in lines]
+            return rows, lines, {}
         found = schema.columns(values)
         faults = {int(rows[row]): f"the value, {schema.name}, {fault}" for row, fault in found.faults.items()}
         return rows[found.rows], lines_of(as_stored(found.table), self._known, has_raw=False), faults

@@ -14,6 +14,7 @@ from pathlib import Path
 from loadgen.config import VerifySettings
 from loadgen.decoder import Decoder, Schemas, registry_of
 from loadgen.errors import ManifestError, UsageError
+from loadgen.evolve.constants import constants_of
 from loadgen.kafka.registry import KINDS, Registry
 from loadgen.kafka.topics import Topics
 from loadgen.simulate.catalog_file import Catalog
@@ -159,7 +160,8 @@ def _decoder(promises: list[ManifestSpec], registry: Registry | None) -> Decoder
     """Knows the schemas of the runs, and those of a registry where there is one."""
     schemas = [promise.schema for promise in promises if promise.schema is not None]
     given = {schema.id: (KINDS[schema.name], schema.text) for schema in schemas}
-    return Decoder(Schemas(registry, given), known_of(promises))
+    constants = {schema.id: constants_of(schema) for schema in schemas if schema.own and schema.own.unproved}
+    return Decoder(Schemas(registry, given, constants), known_of(promises))
 
 
 class _Catalogs:

@@ -39,6 +39,9 @@ AVRO: dict[str, Any] = {
             "default": None,
         },
         {"name": "plan", "type": "string", "default": "basic"},
+        {"name": "is_test", "type": "boolean", "default": True},
+        {"name": "note", "type": ["null", "string"], "default": None},
+        {"name": "until", "type": {"type": "int", "logicalType": "date"}, "default": 20000},
     ],
 }
 
@@ -84,6 +87,7 @@ def test_an_evolved_avro_schema_is_sent_read_proved_and_stored(
         assert record.keys() <= {field["name"] for field in AVRO["fields"]}
         assert round(datetime.fromisoformat(record["at"]).timestamp() * 1000) == event["ts"]
         assert (record["user_id"], record["tier"], record["plan"]) == (event["userId"], event["level"], "basic")
+        assert record["is_test"] is True
         assert record["song"] == event.get("song", "none")
         assert (float(record["length"]) if "length" in record else None) == event.get("length")
     (tmp_path / "own.avsc").unlink()
