@@ -60,6 +60,12 @@ def varints(values: UInt64s) -> list[Run]:
     return [(low, np.where(is_long, _WHOLE, lengths)), (words, np.where(is_long, high_lengths, _NONE))]
 
 
+def packed_varint(value: int) -> bytes:
+    """The varint of one number of 64 bits."""
+    found: bytes = packed(varints(np.array([value], np.uint64)))[0].as_py()
+    return found
+
+
 def _low_varints(values: UInt64s) -> Run:
     """The varints of the lowest 56 bits."""
     words, n_bits = values, int(values.max(initial=0)).bit_length()
@@ -87,6 +93,12 @@ def tagged(tag: bytes, runs: list[Run]) -> list[Run]:
     if len(tag) + int(lengths.max(initial=0)) <= _WORD_BYTES:
         return [((words << np.uint64(8 * len(tag))) | tag_word, lengths + np.uint8(len(tag))), *runs[1:]]
     return [(np.full_like(words, tag_word), np.full_like(lengths, len(tag))), *runs]
+
+
+def fixed(values: Int64s, n_bytes: int) -> Run:
+    """The lowest bytes of each integer, 8 at most, little-endian."""
+    mask = ~np.uint64(0) >> np.uint64(8 * (_WORD_BYTES - n_bytes))
+    return values.view(np.uint64) & mask, np.full(len(values), np.uint8(n_bytes))
 
 
 def doubles(values: npt.NDArray[np.float64]) -> Run:

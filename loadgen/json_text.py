@@ -32,6 +32,11 @@ def strings(values: pa.Array | pa.ChunkedArray) -> pa.BinaryArray:
     return pc.replace_with_mask(plain, special, pa.array(escaped, pa.binary()))
 
 
+def quoted(text: str) -> bytes:
+    """A text as JSON."""
+    return orjson.dumps(text)
+
+
 def decimal_type(precision: int, scale: int) -> FieldType:
     """What decimals are in JSON: numbers where every reader keeps all of their digits, else texts."""
     if precision > (MOST_EXACT if scale else MOST_DIGITS):

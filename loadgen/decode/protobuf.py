@@ -25,8 +25,8 @@ _WIRE_TYPES = {
     **dict.fromkeys(("float", "fixed32", "sfixed32"), _FIXED_32),
     **dict.fromkeys(("string", "bytes"), _LENGTH),
 }
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_MESSAGE = re.compile(r"message\s+(\w+)\s*\{([^{}]*)\}")
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+MESSAGE = re.compile(r"message\s+(\w+)\s*\{([^{}]*)\}")
 _FIELD = re.compile(r"(optional\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*(?:\[[^\]]*\])?")
 
 
@@ -51,7 +51,7 @@ def columns_of(schema: str) -> tuple[ProtobufColumn, ...]:
     Raises:
         ValueError: it has no message without others inside, or fields with several values.
     """
-    found = _MESSAGE.search(_COMMENT.sub("", schema))
+    found = MESSAGE.search(COMMENT.sub("", schema))
     if found is None:
         raise ValueError("a Protobuf schema of events must have a message without others inside; got another")
     statements = [one.strip() for one in found[2].split(";")]

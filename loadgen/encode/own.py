@@ -27,6 +27,7 @@ _RANGES: dict[Source | Drawn, tuple[int, int]] = {
     Source.SESSION_ID: (0, _MOST_USERS * SESSIONS_PER_LISTENER),
     Source.ITEM: (0, 2**31 - 1),
 }
+Wire = Literal["", "zigzag", "fixed"]
 Domains = dict[Source | Drawn, pa.Array]
 """By source: the values that a run can have. User names, ids and times have no such list."""
 
@@ -44,6 +45,9 @@ class Form:
         size: of a decimal in so many bytes; None: in as few as it needs.
         is_uuid: texts must be UUIDs.
         is_time: integers are read as times.
+        is_signed: whether integers may be below 0.
+        wire: how Protobuf writes integers: "zigzag", "fixed", or as plain varints.
+        least, most: limits of numbers; None is none.
     """
 
     kind: Kind
@@ -55,6 +59,10 @@ class Form:
     size: int | None = None
     is_uuid: bool = False
     is_time: bool = False
+    is_signed: bool = True
+    wire: Wire = ""
+    least: float | None = None
+    most: float | None = None
 
     @property
     def is_integer(self) -> bool:
@@ -111,7 +119,7 @@ class Form:
             return "its values are times"
         if self.is_uuid and (values is None or not pc.all(pc.match_substring_regex(values, _UUID)).as_py()):
             return "its values are no UUIDs"
-        if self.kind != "enum":
+        if not self.symbols:
             return ""
         if values is None:
             return "its values are too many for an enum"
@@ -121,13 +129,17 @@ class Form:
 
     def _problem_of_numbers(self, values: pa.Array) -> str:
         found = np.asarray(values.to_numpy())
+        if (self.least is not None and found.min() < self.least) or (self.most is not None and found.max() > self.most):
+            return "some of its values are beyond the limits"
         if self.kind in ("double", "single"):
             same = found.astype(np.float64 if self.kind == "double" else np.float32)
             kept = same.astype(found.dtype) == found if found.dtype.kind != "i" else same.astype(object) == found
             return "" if kept.all() else f"a {'double' if self.kind == 'double' else 'float'} cannot keep its values"
         if self.kind == "integer":
-            limit = 2 ** (self.bits - 1)
-            is_good = (found >= -limit) & (found < limit)
+            if not self.is_signed and found.min() < 0:
+                return "some of its values are below 0"
+            limit = 2 ** (self.bits - self.is_signed)
+            is_good = (found >= -limit) & (found <= limit - 1)
             return "" if is_good.all() else f"its values need more than {self.bits} bits"
         if self.scale > MOST_DIGITS:
             return f"its decimals must have {MOST_DIGITS} digits behind the point at most"
@@ -141,7 +153,7 @@ class Form:
         return "" if (abs(unscaled) < 10**digits).all() else f"its values have more than {digits} digits"
 
 
-INTEGER, DOUBLE, TEXT = Form("integer"), Form("double"), Form("text")
+INTEGER, DOUBLE, TEXT, ISO = Form("integer"), Form("double"), Form("text"), Form("iso")
 
 
 def domain_of(field: Field, domains: Domains) -> pa.Array | None:

@@ -12,17 +12,20 @@ import pyarrow as pa
 from loadgen.binary import (
     Run,
     doubles,
-    integers_of,
+    fixed,
     lengths_of,
     packed,
+    packed_varint,
+    singles,
     tagged,
     varints,
+    zigzag,
 )
 from loadgen.drawn import FieldType
-from loadgen.encode.own import OwnSchema
+from loadgen.encode.own import DOUBLE, INTEGER, ISO, TEXT, Form, OwnField, OwnSchema
 from loadgen.encode.text import ISO_BYTES, iso_times
 from loadgen.event import UInt64s
-from loadgen.formats import INTEGERS, Field, Source
+from loadgen.formats import Field, Source
 
 _VARINT, _FIXED_64, _LENGTH = 0, 1, 2
 _WIRE_TYPES: dict[FieldType, int] = {"integer": _VARINT, "float": _FIXED_64, "text": _LENGTH}
@@ -46,18 +49,22 @@ class Protobuf:
 
     def packs(self, field: Field) -> bool:
         """Integers."""
-        return field.source in INTEGERS
+        return _form(field).is_integer
 
     def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
         """Tag and integer."""
-        unsigned = integers_of(values).view(np.uint64)
-        return _shown(field, unsigned, tagged(key, varints(unsigned)))
+        form = _form(field)
+        found = form.integers(values)
+        unsigned = found.view(np.uint64)
+        if form.wire == "fixed":
+            return _shown(field, unsigned, tagged(key, [fixed(found, form.bits // 8)]))
+        return _shown(field, unsigned, tagged(key, varints(zigzag(found) if form.wire else unsigned)))
 
     def key(self, at: int, field: Field) -> bytes:
         """The tag."""
-        tag = np.array([(at + 1) << 3 | _WIRE_TYPES[field.type]], np.uint64)
-        found: bytes = packed(varints(tag))[0].as_py()
-        return found
+        if isinstance(field, OwnField):
+            return field.before
+        return packed_varint((at + 1) << 3 | _WIRE_TYPES[field.type])
 
     def around(self, key: bytes, field: Field) -> tuple[bytes, bytes]:
         """Nothing: the tag is part of the value, as both may be left out."""
@@ -65,15 +72,16 @@ class Protobuf:
 
     def pieces(self, key: bytes, field: Field, values: pa.Array) -> list[pa.BinaryArray]:
         """Tag and value, of texts with the length in between."""
-        if field.source is Source.TIME_ISO:
-            return list(iso_times().pieces(integers_of(values), key + bytes([ISO_BYTES])))
-        if field.type == "text":
+        form = _form(field)
+        if form.is_integer:
+            return [packed(self.runs(key, field, values))]
+        if form.kind == "iso":
+            return list(iso_times().pieces(form.integers(values), key + bytes([ISO_BYTES])))
+        if form.kind == "text":
             lengths = lengths_of(values)
             return [packed(_shown(field, lengths, tagged(key, varints(lengths)))), values.cast(pa.binary())]
-        if field.type == "float":
-            run = doubles(values.to_numpy())
-            return [packed(_shown(field, run[0], tagged(key, [run])))]
-        return [packed(self.runs(key, field, values))]
+        run = doubles(values.to_numpy()) if form.kind == "double" else singles(values.to_numpy())
+        return [packed(_shown(field, run[0], tagged(key, [run])))]
 
     def null(self, key: bytes, field: Field) -> bytes:
         """Nothing."""
@@ -84,8 +92,17 @@ class Protobuf:
         return b""
 
 
+def _form(field: Field) -> Form:
+    if isinstance(field, OwnField):
+        return field.form
+    if field.source is Source.TIME_ISO:
+        return ISO
+    return INTEGER if field.type == "integer" else DOUBLE if field.type == "float" else TEXT
+
+
 def _shown(field: Field, values: UInt64s, runs: list[Run]) -> list[Run]:
     """These runs, without those of zeros where the field has no presence of its own."""
-    if field.is_optional or values.all():
+    has_presence = field.is_there if isinstance(field, OwnField) else field.is_optional
+    if has_presence or values.all():
         return runs
     return [(words, np.where(values == 0, np.uint8(0), lengths)) for words, lengths in runs]

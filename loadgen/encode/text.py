@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from loadgen.binary import Run, join, literal
 from loadgen.drawn import Drawn
-from loadgen.encode.own import OwnSchema
+from loadgen.encode.own import OwnField, OwnSchema
 from loadgen.event import Int64s
 from loadgen.formats import Field, Source
 from loadgen.json_text import strings
@@ -96,11 +96,11 @@ class Json:
 
     def null(self, key: bytes, field: Field) -> bytes:
         """Its key, and null."""
-        return key + b"null"
+        return field.null if isinstance(field, OwnField) else key + b"null"
 
     def absent(self, field: Field) -> bytes:
-        """Nothing."""
-        return b""
+        """Nothing; in a user's own schema it may be null, or the default."""
+        return field.absent if isinstance(field, OwnField) else b""
 
 
 JSON_LINES = Json()

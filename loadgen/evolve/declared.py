@@ -21,6 +21,7 @@ class Declared:
         value: the default, where it is a text, an integer, or a float that a reader finds again.
         is_shown: whether a reader finds any value where there is the default.
         is_there: whether Protobuf writes zeros and empty texts, too.
+        is_any_number: whether integers are as good as floats, and stay what they are.
     """
 
     names: tuple[str, ...]
@@ -34,6 +35,7 @@ class Declared:
     value: Any = None
     is_shown: bool = True
     is_there: bool = False
+    is_any_number: bool = False
 
     @property
     def name(self) -> str:
@@ -43,10 +45,19 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A schema: the full name of its record, and its fields."""
+    """A schema.
+
+    Attributes:
+        name: the full name of its record.
+        fields: its fields.
+        is_ordered: whether they must be written in this order.
+        needs_first: whether one of them must be in each record, which is written first.
+    """
 
     name: str
     fields: tuple[Declared, ...]
+    is_ordered: bool = True
+    needs_first: bool = False
 
 
 def check_names(fields: tuple[Declared, ...]) -> None:

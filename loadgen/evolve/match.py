@@ -10,15 +10,19 @@ from dataclasses import replace
 
 from loadgen.config.names import EncodingName
 from loadgen.drawn import Drawn
-from loadgen.encode.own import TEXT, Domains, Form, OwnField, OwnFormat, OwnSchema
+from loadgen.encode.own import ISO, TEXT, Domains, Form, OwnField, OwnFormat, OwnSchema
 from loadgen.errors import UsageError
 from loadgen.event import TRACK_PAGES
-from loadgen.evolve import avro
+from loadgen.evolve import avro, jsonschema, protobuf
 from loadgen.evolve.declared import Declaration, Declared
 from loadgen.formats import OF_TRACK, TIMES, Field, Format, Source
 
 STEP = "correct the schema, or send the one of the format: leave --schema out"
-_READ: dict[EncodingName, Callable[[str], Declaration]] = {"avro": avro.read}
+_READ: dict[EncodingName, Callable[[str, Format], Declaration]] = {
+    "avro": lambda text, _: avro.read(text),
+    "protobuf": protobuf.read,
+    "jsonschema": lambda text, _: jsonschema.read(text),
+}
 
 
 def own_schema(name: EncodingName, text: str, wire_format: Format, domains: Domains | None = None) -> OwnSchema:
@@ -34,7 +38,7 @@ def own_schema(name: EncodingName, text: str, wire_format: Format, domains: Doma
         UsageError: it is no schema, or some of its fields cannot be filled.
     """
     try:
-        declaration = _READ[name](text)
+        declaration = _READ[name](text, wire_format)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         said = str(error).partition("\n")[0] or type(error).__name__
         raise UsageError(
@@ -48,6 +52,8 @@ def own_schema(name: EncodingName, text: str, wire_format: Format, domains: Doma
             found.problems.append(f"field {declared.name!r} ({error})")
     if not found.problems and not any(not field.is_constant for field in found.fields):
         found.problems.append("any field, as none is one of the format's by its name or an alias")
+    if not found.problems and declaration.needs_first and all(field.is_optional for field in found.fields):
+        found.problems.append("any field in each event")
     if found.problems:
         raise UsageError(f"--schema: format {wire_format.name} cannot fill {', '.join(found.problems)}; {STEP}")
     return found.schema(declaration)
@@ -69,7 +75,11 @@ class _Matched:
         if not declared.is_single:
             raise ValueError(declared.problem)
         if field is not None:
-            self.fields.append(_filled(declared, field, domains))
+            try:
+                self.fields.append(_filled(declared, field, domains))
+            except ValueError as error:
+                is_alias = field.name != declared.name
+                raise ValueError(f"as {field.name!r}: {error}" if is_alias else str(error)) from None
         elif declared.default is None:
             raise ValueError("the format has no such field, and it has no default")
         elif declared.value is None or declared.form is None:
@@ -81,18 +91,25 @@ class _Matched:
 
     def schema(self, declaration: Declaration) -> OwnSchema:
         """All of them."""
-        fields = tuple(self.fields)
+        fields, literals = tuple(self.fields), self._literals
+        if not declaration.is_ordered:
+            fields = tuple(sorted(fields, key=lambda field: field.is_optional)) if declaration.needs_first else fields
+            literals = [(len(fields), data) for _, data in literals]
         reading = tuple(filter(None, map(_as_read, fields)))
         name = declaration.name
         return OwnSchema(
-            name, OwnFormat(name, fields), OwnFormat(name, reading), tuple(self._literals), tuple(self._unproved)
+            name, OwnFormat(name, fields), OwnFormat(name, reading), tuple(literals), tuple(self._unproved)
         )
 
 
 def _filled(declared: Declared, field: Field, domains: Domains | None) -> OwnField:
     if declared.form is None:
         raise ValueError(declared.problem)
-    form = Form("iso") if declared.form == TEXT and field.source in TIMES else declared.form
+    form = declared.form
+    if form == TEXT and field.source in TIMES:
+        form = ISO
+    if declared.is_any_number and field.type == "integer":
+        form = replace(form, kind="integer")
     problem = "" if domains is None else form.problem(field, domains)
     if problem:
         raise ValueError(problem)

@@ -42,7 +42,7 @@ class Part:
     is_impossible: bool = False
 
 
-def _moment(ms: Any) -> datetime:
+def moment(ms: Any) -> datetime:
     return (
         ms
         if isinstance(ms, datetime)
@@ -50,12 +50,12 @@ def _moment(ms: Any) -> datetime:
     )
 
 
-def _ms(value: Any) -> int:
+def ms(value: Any) -> int:
     return round(value.timestamp() * 1000) if isinstance(value, datetime) else value
 
 
-def _iso(value: Any) -> str:
-    return _moment(value).isoformat(timespec="microseconds")
+def iso(value: Any) -> str:
+    return moment(value).isoformat(timespec="microseconds")
 
 
 def decimal(precision: int, scale: int, size: int | None = None) -> dict[str, Any]:
@@ -93,11 +93,11 @@ LONG: list[Choice] = [
     (decimal(25, 1, 12), _as_decimal(1)),
 ]
 TIME: list[Choice] = [
-    (MILLIS, _moment),
-    (MICROS, _moment),
-    ("long", _ms),
-    (STRING, _iso),
-    (decimal(16, 0), lambda value: Decimal(_ms(value))),
+    (MILLIS, moment),
+    (MICROS, moment),
+    ("long", ms),
+    (STRING, iso),
+    (decimal(16, 0), lambda value: Decimal(ms(value))),
 ]
 LENGTH: list[Choice] = [
     ("double", _same),

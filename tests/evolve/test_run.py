@@ -1,5 +1,6 @@
 """A run sends its events by a user's own schema; every reader reads them, and `verify` proves them."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,6 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
+from loadgen.cli import main
+from loadgen.config.names import EncodingName
 from loadgen.errors import ManifestError, UsageError
 from loadgen.record import read
 from tests.encode.confluent import reader_of
@@ -18,7 +21,8 @@ from tests.mock_cluster import MockCluster
 from tests.runner.plans import plan_of
 from tests.runner.program import start
 from tests.sink.topic import n_in_topic, read_topic
-from tests.verifier.runs import ran, verified
+from tests.verifier.runs import counts_of, ran, verified
+from tests.verifier.test_encodings import sent_again
 
 SIZE = ("--users", "200", "--events", "1500", "--rate", "max", "--workers", "2", "--topic", "t")
 AVRO: dict[str, Any] = {
@@ -46,6 +50,57 @@ AVRO: dict[str, Any] = {
 }
 
 
+PROTOBUF = """syntax = "proto3";
+package com.example;
+message Play {
+  sfixed64 at = 1;  // of ts
+  int64 user_id = 2;
+  int64 sessionId = 3;
+  uint32 itemInSession = 8;
+  optional string page = 4;
+  string tier = 7;
+  string song = 12;
+  optional double length = 13;
+  bool is_test = 21;
+  string plan = 20;
+}
+"""
+JSON = json.dumps(
+    {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Play",
+        "type": "object",
+        "properties": {
+            "user_id": {"type": "integer", "aliases": ["userId"]},
+            "at": {"type": "string", "format": "date-time", "aliases": ["ts"]},
+            "sessionId": {"type": "integer"},
+            "itemInSession": {"type": "integer"},
+            "page": {"type": ["null", "string"], "default": None},
+            "tier": {"type": "string", "enum": ["paid", "free"], "aliases": ["level"]},
+            "song": {"type": "string", "default": "none"},
+            "length": {"oneOf": [{"type": "null"}, {"type": "number"}]},
+            "plan": {"type": "string", "default": "basic"},
+            "is_test": {"type": "boolean", "default": True},
+        },
+        "required": ["user_id", "at", "sessionId", "itemInSession", "song", "length", "plan"],
+        "additionalProperties": False,
+    }
+)
+SCHEMAS: dict[EncodingName, str] = {"avro": json.dumps(AVRO), "protobuf": PROTOBUF, "jsonschema": JSON}
+
+
+def without(text: str, *names: str) -> str:
+    """A schema without these fields."""
+    if text == PROTOBUF:
+        return "\n".join(line for line in text.splitlines() if not any(f" {name} =" in line for name in names))
+    found = json.loads(text)
+    if "fields" in found:
+        found["fields"] = [field for field in found["fields"] if field["name"] not in names]
+    else:
+        found["properties"] = {name: of for name, of in found["properties"].items() if name not in names}
+    return json.dumps(found)
+
+
 @pytest.fixture
 def registry() -> Iterator[FakeRegistry]:
     with running() as found:
@@ -59,7 +114,7 @@ def broker() -> Iterator[MockCluster]:
 
 
 def written(folder: Path, schema: Any) -> Path:
-    path = folder / "own.avsc"
+    path = folder / "own.schema"
     path.write_text(schema if isinstance(schema, str) else json.dumps(schema))
     return path
 
@@ -69,31 +124,80 @@ def flags(encoding: str, registry: FakeRegistry, broker: MockCluster, schema: Pa
     return (*where, "--schema", str(schema), *SIZE)
 
 
-def test_an_evolved_avro_schema_is_sent_read_proved_and_stored(
-    registry: FakeRegistry, broker: MockCluster, tmp_path: Path
+@pytest.mark.parametrize("encoding", SCHEMAS)
+def test_an_evolved_schema_is_sent_read_proved_and_stored(
+    encoding: EncodingName, registry: FakeRegistry, broker: MockCluster, tmp_path: Path
 ) -> None:
     given = ("--folder", "out", "--subject-name", "record")
-    manifest = ran(tmp_path, *flags("avro", registry, broker, written(tmp_path, AVRO)), *given)
+    manifest = ran(tmp_path, *flags(encoding, registry, broker, written(tmp_path, SCHEMAS[encoding])), *given)
     ((subject, schema),) = registry.schemas
-    assert (subject, json.loads(schema["schema"])) == ("com.example.Play", AVRO)
-    assert read(manifest).schema_text == schema["schema"]
+    assert (subject, schema["schema"]) == ({"jsonschema": "Play"}.get(encoding, "com.example.Play"), SCHEMAS[encoding])
+    assert read(manifest).schema_text == SCHEMAS[encoding]
     events = {(event["sessionId"], event["itemInSession"]): event for event in _events(tmp_path / "out")}
     assert len(events) == 1500
-    with reader_of("avro", registry.url, schema["schema"], "t") as record_of:
+    with reader_of(encoding, registry.url, schema["schema"], "t") as record_of:
         records = [record_of(value_of(message)) for message in read_topic(broker.address)]
     assert len(records) == 1500
     for record in records:
-        event = events[record["sessionId"], record["itemInSession"]]
-        assert record.keys() <= {field["name"] for field in AVRO["fields"]}
-        assert round(datetime.fromisoformat(record["at"]).timestamp() * 1000) == event["ts"]
-        assert (record["user_id"], record["tier"], record["plan"]) == (event["userId"], event["level"], "basic")
-        assert record["is_test"] is True
-        assert record["song"] == event.get("song", "none")
-        assert (float(record["length"]) if "length" in record else None) == event.get("length")
-    (tmp_path / "own.avsc").unlink()
+        _check(encoding, record, events[record["sessionId"], record["itemInSession"]])
+    (tmp_path / "own.schema").unlink()
     report = verified(manifest, brokers=broker.address, topic="t")
     assert report.findings.is_proved, report.as_text()
     assert verified(manifest, files=[str(tmp_path / "out")]).findings.is_proved
+    where = ("--brokers", broker.address, "--topic", "t", "--schema-registry", registry.url, "--store", "store")
+    with contextlib.chdir(tmp_path):
+        assert main(["consume", *where, "--until-idle", "2s", "--metrics-port", "0", "--quiet"]) == 0
+        with pytest.raises(ManifestError, match=r"adds 'is_test'.*, which only the topic is compared with"):
+            verified(manifest, store="store")
+
+
+def _check(encoding: EncodingName, record: dict[str, Any], event: dict[str, Any]) -> None:
+    """A record must have what the event has."""
+    at = record["at"] if encoding == "protobuf" else datetime.fromisoformat(record["at"]).timestamp() * 1000
+    assert round(at) == event["ts"]
+    assert (record["user_id"], record["tier"], record["is_test"]) == (
+        event["userId"],
+        event["level"],
+        encoding != "protobuf",
+    )
+    assert record["song"] == event.get("song", "" if encoding == "protobuf" else "none")
+    assert (float(record["length"]) if "length" in record else None) == event.get("length")
+    assert record["plan"] == ("" if encoding == "protobuf" else "basic")
+
+
+@pytest.mark.parametrize("encoding", SCHEMAS)
+def test_a_changed_default_is_found(
+    encoding: EncodingName, registry: FakeRegistry, broker: MockCluster, tmp_path: Path
+) -> None:
+    manifest = ran(tmp_path, *flags(encoding, registry, broker, written(tmp_path, SCHEMAS[encoding])))
+    messages = read_topic(broker.address)
+    values = [value_of(message) for message in messages]
+    old, new = {
+        "avro": (b"\x01\x00\xc0\xb8\x02", b"\x00\x00\xc0\xb8\x02"),
+        "protobuf": (b"", b"\xa8\x01\x01"),
+        "jsonschema": (b'"is_test":true', b'"is_test":false'),
+    }[encoding]
+    changed = values[7].replace(old, new) if old else values[7] + new
+    assert changed != values[7]
+    with MockCluster() as other:
+        sent_again(other.address, messages, [*values[:7], changed, *values[8:]])
+        report = verified(manifest, brokers=other.address, topic="t")
+    assert sum(counts_of(report).values()) in (1, 2), report.as_text()
+    assert not report.findings.is_proved
+
+
+@pytest.mark.parametrize("encoding", SCHEMAS)
+def test_what_the_store_keeps_of_texts_and_numbers_is_proved_there(
+    encoding: EncodingName, registry: FakeRegistry, broker: MockCluster, tmp_path: Path
+) -> None:
+    text = without(SCHEMAS[encoding], "is_test", "until").replace('"at"', '"timestamp"').replace(" at =", " ts =")
+    manifest = ran(tmp_path, *flags(encoding, registry, broker, written(tmp_path, text)))
+    where = ("--brokers", broker.address, "--topic", "t", "--schema-registry", registry.url, "--store", "store")
+    with contextlib.chdir(tmp_path):
+        assert main(["consume", *where, "--until-idle", "2s", "--metrics-port", "0", "--quiet"]) == 0
+        report = verified(manifest, store="store")
+    assert report.findings.is_proved, report.as_text()
+    assert report.findings.n_found == 1500
 
 
 def _events(folder: Path) -> Iterator[dict[str, Any]]:
