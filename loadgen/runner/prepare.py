@@ -85,14 +85,14 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     own_text, pages = _own_text(settings), simulation.behaviour.page_table.names
     kafka, topics, topic_ends = _kafka(settings, console, embedded_address, pages)
     schema = None if own_text is not None else _schema(settings, wire_format)
-    key_schema = None
-    if key_schema_text is not None:
-        key_schema = _registered(settings, "avro", [f"{topic}-key" for topic in settings.topics], key_schema_text)
     catalog = catalog_of(settings, console.preparing)
     if own_text is not None:
         domains = domains_of(catalog, labels(catalog, simulation.behaviour))
         own = own_schema(settings.encoding, own_text, wire_format, domains)
         schema = _schema(settings, wire_format, own_text, own)
+    key_schema = None
+    if key_schema_text is not None:
+        key_schema = _registered(settings, "avro", [f"{topic}-key" for topic in settings.topics], key_schema_text)
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
         bounds = time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000)
