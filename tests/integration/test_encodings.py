@@ -75,6 +75,8 @@ def topic_of(
             create_topic=True,
             encoding=encoding,
             schema_registry=one_registry.registry_url,
+            key="session",
+            key_type="avro",
             rate="max",
             workers=2,
             manifest=tmp_path_factory.mktemp("run") / "run.json",
@@ -103,27 +105,26 @@ def test_javas_console_consumer_reads_it_by_apicurios_deserializers(
     encoding: EncodingName, serde: str, topic_of: Callable[[EncodingName], Topic], events: dict[bytes, Record]
 ) -> None:
     topic = topic_of(encoding)
-    properties = {
-        "value.deserializer": f"io.apicurio.registry.serde.{serde}KafkaDeserializer",
-        "value.deserializer.apicurio.registry.url": topic.registry.registry_url.replace("ccompat/v7", "registry/v2"),
-        "value.deserializer.apicurio.registry.as-confluent": "true",
-        "value.deserializer.apicurio.registry.use-id": "contentId",
+    options = {
+        "apicurio.registry.url": topic.registry.registry_url.replace("ccompat/v7", "registry/v2"),
+        "apicurio.registry.as-confluent": "true",
+        "apicurio.registry.use-id": "contentId",
     }
+    properties = {"print.key": "true"}
+    for part, name in (("key", "avro.Avro"), ("value", serde)):
+        properties[f"{part}.deserializer"] = f"io.apicurio.registry.serde.{name}KafkaDeserializer"
+        properties |= {f"{part}.deserializer.{option}": value for option, value in options.items()}
     jars = ":".join(map(str, [*jars_of("kafka"), *jars_of("serde")]))
-    words = [
-        "java",
-        "-Xmx256m",
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-        jars,
-        "org.apache.kafka.tools.consumer.ConsoleConsumer",
-    ]
+    words = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", jars]
+    words += ["org.apache.kafka.tools.consumer.ConsoleConsumer"]
     words += ["--bootstrap-server", topic.broker.brokers, "--topic", topic.name, "--from-beginning"]
     words += ["--timeout-ms", "20000", "--max-messages", str(N_EVENTS)]
     words += [word for pair in properties.items() for word in ("--formatter-property", "=".join(pair))]
     done = subprocess.run(words, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    assert by_name_of_lines(done.stdout.splitlines()) == events
+    keys, lines = zip(*(line.split(b"\t") for line in done.stdout.splitlines()), strict=True)
+    assert by_name_of_lines(lines) == events
+    assert [orjson.loads(line)["sessionId"] for line in lines] == list(map(int, keys))
 
 
 @pytest.mark.usefixtures("needs_spark")
@@ -141,11 +142,11 @@ def test_spark_reads_avro_by_from_avro(
 
 def test_a_topic_of_all_encodings_is_stored_and_proved(broker: Local, registry: Local, tmp_path: Path) -> None:
     where: dict[str, Any] = {"brokers": broker.brokers, "topic": "mixed"}
-    encodings: dict[EncodingName, str] = {
-        "avro": "topic-record",
-        "protobuf": "topic",
-        "jsonschema": "record",
-        "json": "topic",
+    encodings: dict[EncodingName, dict[str, Any]] = {
+        "avro": {"subject_name": "topic-record", "key": "session", "key_type": "avro", "header": ["song={song}"]},
+        "protobuf": {"subject_name": "topic", "key": "artist", "cloudevents": "binary"},
+        "jsonschema": {"subject_name": "record", "key": "session", "key_type": "int64", "cloudevents": "binary"},
+        "json": {"key_type": "avro", "cloudevents": "structured"},
     }
     runs = [
         loadgen.run(
@@ -154,12 +155,12 @@ def test_a_topic_of_all_encodings_is_stored_and_proved(broker: Local, registry: 
             format=EVERY_FIELD,
             create_topic=True,
             encoding=encoding,
-            schema_registry=None if encoding == "json" else registry.registry_url,
-            subject_name=strategy,
+            schema_registry=registry.registry_url,
+            **more,
             rate="max",
             manifest=tmp_path / f"{encoding}.json",
         )
-        for seed, (encoding, strategy) in enumerate(encodings.items())
+        for seed, (encoding, more) in enumerate(encodings.items())
     ]
     flags = ["--brokers", broker.brokers, "--topic", "mixed", "--schema-registry", registry.registry_url]
     for file_format in ("jsonl", "parquet", "avro"):
