@@ -112,7 +112,8 @@ class Form:
             return "" if is_time else "its values are no times"
         if kind in ("text", "enum") or values is None:
             return self._problem_of_texts(field, values)
-        return self._problem_of_numbers(values)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is another value
+            return self._problem_of_numbers(values)
 
     def _problem_of_texts(self, field: Field, values: pa.Array | None) -> str:
         if field.source in _RANGES:

@@ -7,8 +7,8 @@ from typing import Any
 
 from loadgen.decode.avro import columns_of
 from loadgen.encode.own import Form
-from loadgen.evolve.declared import Declaration, Declared, check_names
-from loadgen.json_text import MOST_EXACT
+from loadgen.evolve.declared import Declaration, Declared, check_names, names_in
+from loadgen.json_text import MOST_DECIMAL, MOST_DIGITS, MOST_EXACT
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BITS = {"int": 32, "long": 64}
@@ -55,7 +55,7 @@ def _full_name(of: dict[str, Any], namespace: str) -> str:
 
 
 def _declared(field: dict[str, Any], namespace: str, named: dict[str, dict[str, Any]]) -> Declared:
-    names = (field["name"], *field.get("aliases", ()))
+    names = (field["name"], *names_in(field, "aliases"))
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of Avro")
@@ -150,6 +150,8 @@ def _decimal(of: dict[str, Any]) -> tuple[Form | None, str]:
     precision, scale, size = of.get("precision"), of.get("scale", 0), of.get("size")
     if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision or precision < 1:
         return None, "a decimal must have a precision, and a scale that is not larger"
+    if precision > MOST_DECIMAL or scale > MOST_DIGITS:
+        return None, f"loadgen writes decimals of {MOST_DECIMAL} digits at most, {MOST_DIGITS} of them behind the point"
     if size is not None and 10**precision > 1 << (8 * size - 1):
         return None, f"a decimal of {precision} digits does not fit into {size} bytes"
     return Form("decimal", precision=precision, scale=scale, size=size), ""

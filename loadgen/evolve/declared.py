@@ -1,5 +1,6 @@
 """What a schema says of its fields, the same for every kind of schema."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,14 @@ class Declaration:
     fields: tuple[Declared, ...]
     is_ordered: bool = True
     needs_first: bool = False
+
+
+def names_in(of: Mapping[str, Any], key: str) -> list[str]:
+    """A list of texts under a key; raises ValueError where there is something else."""
+    found = of.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(f"{key!r} must be a list of names, got {str(found)[:80]}")
+    return found
 
 
 def check_names(fields: tuple[Declared, ...]) -> None:

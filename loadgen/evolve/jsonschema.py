@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from loadgen.encode.own import DOUBLE, INTEGER, ISO, TEXT, Form
-from loadgen.evolve.declared import Declaration, Declared
+from loadgen.evolve.declared import Declaration, Declared, names_in
 from loadgen.json_text import quoted
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -34,7 +34,7 @@ def read(text: str) -> Declaration:
         raise ValueError("a JSON Schema of events must be an object with properties")
     if found.get("type", "object") != "object":
         raise ValueError("a JSON Schema of events must be of the type object")
-    required = found.get("required", [])
+    required = names_in(found, "required")
     missing = [name for name in required if name not in found["properties"]]
     if missing:
         raise ValueError(f"it requires {missing[0]!r}, which is no property")
@@ -60,7 +60,7 @@ def _declared(name: str, of: dict[str, Any], is_required: bool) -> Declared:
         default = b""
     value = of.get("default")
     return Declared(
-        (name, *of.get("aliases", ())),
+        (name, *names_in(of, "aliases")),
         form,
         problem,
         null=null,
@@ -93,10 +93,14 @@ def _form(kind: str, of: dict[str, Any]) -> tuple[Form | None, str]:
     if kind in ("integer", "number"):
         if "enum" in of:
             return None, "loadgen writes no numbers of an enum"
+        for limit in (of.get("minimum", 0), of.get("maximum", 0)):
+            if type(limit) not in (int, float):
+                raise ValueError(f"limits must be numbers, got {str(limit)[:80]}")
         form = INTEGER if kind == "integer" else DOUBLE
         return replace(form, least=of.get("minimum"), most=of.get("maximum")), ""
     if kind == "string":
-        symbols = tuple(one for one in of.get("enum", ()) if one is not None)
+        values = of.get("enum", [])
+        symbols = tuple(names_in({"enum": [one for one in values if one is not None]}, "enum"))
         form = ISO if of.get("format") == "date-time" else TEXT
         return replace(form, symbols=symbols, is_uuid=of.get("format") == "uuid"), ""
     return None, f"no format has values of the type {kind}"
