@@ -147,7 +147,7 @@ def _form(of: dict[str, Any]) -> tuple[Form | None, str]:
 
 
 def _decimal(of: dict[str, Any]) -> tuple[Form | None, str]:
-    precision, scale, size = of.get("precision"), of.get("scale", 0), of.get("size")
+    precision, scale, size = of.get("precision"), of.get("scale", 0), of["size"] if of["type"] == "fixed" else None
     if type(precision) is not int or type(scale) is not int or not 0 <= scale <= precision or precision < 1:
         return None, "a decimal must have a precision, and a scale that is not larger"
     if precision > MOST_DECIMAL or scale > MOST_DIGITS:
