@@ -1,7 +1,8 @@
 """Finds out what works here, what does not, and the next step: `loadgen doctor`.
 
 `checks` examines this computer and the store, each check with a deadline; `broker` examines Kafka, `registry` a schema
-registry; `round_trip` sends events all the way. `doctor` runs them in turn and removes what they have created.
+registry; `round_trip` sends events all the way, and in each encoding to a topic and back. `doctor` runs them in turn
+and removes what they have created.
 """
 
 import os

@@ -8,20 +8,33 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loadgen.config import DoctorSettings
+from loadgen.decoder import registry_settings
 from loadgen.doctor import checks
 from loadgen.doctor.broker import Cluster, clock, looked_at, make_topic, reached, remove_group, remove_topic
 from loadgen.doctor.checks import Finding, Mark, Scratch, bad, good, in_time, untried
 from loadgen.doctor.registry import RegistryTrial
-from loadgen.doctor.round_trip import N_EVENTS, Consuming, SentMarks, count, produce
+from loadgen.doctor.round_trip import (
+    ENCODED,
+    N_EVENTS,
+    SentMarks,
+    Way,
+    consuming,
+    count,
+    encoded,
+    produce,
+    proving,
+    subjects,
+)
 from loadgen.errors import LoadgenError
 from loadgen.kafka.embedded import AT_ONCE, EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings, options_of
-from loadgen.kafka.registry import RegistrySettings
+from loadgen.kafka.registry import Registry, RegistrySettings
 from loadgen.signals import ignore, listening, stop
 from loadgen.terminal import Terminal, say_json
 
@@ -39,7 +52,9 @@ class Doctor:
         self._token = secrets.token_hex(4)
         self._mark = f"loadgen-doctor-{self._token}"
         self._options = options_of(settings.kafka_option, settings.kafka_config)
-        self._registry_options = options_of(settings.registry_option, settings.registry_config)
+        self._registry_at = registry_settings(
+            settings.schema_registry, settings.registry_option, settings.registry_config
+        )
         self._scratch = None if settings.store is None else Scratch(settings.store, self._token)
         self._began_s = time.monotonic()
         self._sent: SentMarks | None = None
@@ -55,7 +70,10 @@ class Doctor:
         with ExitStack() as stack:
             try:
                 kafka, cluster = self._kafka()
-                self._say(self._registry(stack))
+                registry = self._registry(stack)
+                self._say(registry)
+                if registry.mark is not Mark.GOOD:
+                    self._registry_at = None
                 has_store = self._store(stack)
                 self._say(self._through(kafka, cluster, has_store, stack))
             finally:
@@ -103,11 +121,10 @@ class Doctor:
 
     def _registry(self, stack: ExitStack) -> Finding:
         """The schema registry, where there is one to try."""
-        url = self._settings.schema_registry
-        if url is None:
+        if self._registry_at is None:
             return untried("registry", "schema registry: not asked for; --schema-registry URL checks yours")
         try:
-            trial = RegistryTrial(RegistrySettings(url, self._registry_options), self._token)
+            trial = RegistryTrial(self._registry_at, self._token)
         except LoadgenError as error:
             return bad("registry", "schema registry", error)
         stack.callback(lambda: self._remove(trial.remove, trial.has_registered))
@@ -143,8 +160,12 @@ class Doctor:
         except LoadgenError as error:
             why = f"{name}: not sent through, a topic of the doctor's own cannot be made ({error})"
             return untried("through", why)
+        way = Way(topic, self._registry_at)
+        if way.registry is not None:
+            self._say(self._encoded(way, way.registry, stack))
+            began_s = time.monotonic()
         try:
-            n_found = self._send_through(topic, kafka is not None, stack)
+            n_found = self._send_through(way, kafka is not None, stack)
         except LoadgenError as error:
             return bad("through", name, error, "try loadgen run, consume and analyze one by one")
         if n_found != N_EVENTS:
@@ -166,20 +187,45 @@ class Doctor:
         finally:
             stack.callback(self._remove, lambda: remove_topic(mine))
 
-    def _send_through(self, topic: KafkaSettings, is_real: bool, stack: ExitStack) -> int:
+    def _encoded(self, way: Way, registry: RegistrySettings, stack: ExitStack) -> Finding:
+        """Some events in each encoding to the topic and back."""
+        began_s, folder = time.monotonic(), self._folder(stack)
+        for subject in subjects(way.kafka.topic):
+            stack.callback(self._remove, partial(_remove_subject, registry, subject))
+        try:
+            runs = encoded(way, folder)
+            for run in runs:
+                stack.callback(run.kill)
+            for run in runs:
+                run.wait()
+            proof = proving(way, folder)
+            stack.callback(proof.kill)
+            proof.wait()
+        except LoadgenError as error:
+            return bad("encoded", "encodings", error, "try loadgen run --encoding and verify one by one")
+        elapsed_s = time.monotonic() - began_s
+        said = (
+            f"{', '.join(ENCODED)}: sent with keys and headers, read back, decoded by their schemas' ids and compared"
+        )
+        return good("encoded", f"{said}, in {elapsed_s:.1f} s")
+
+    def _folder(self, stack: ExitStack) -> str:
+        """A temporary folder."""
+        folder = tempfile.mkdtemp(prefix="loadgen-doctor-")
+        stack.callback(shutil.rmtree, Path(folder), ignore_errors=True)
+        return folder
+
+    def _send_through(self, way: Way, is_real: bool, stack: ExitStack) -> int:
         """How many of the events are stored in the end."""
-        if self._scratch is None:
-            store = tempfile.mkdtemp(prefix="loadgen-doctor-")
-            stack.callback(shutil.rmtree, Path(store), ignore_errors=True)
-        else:
-            store = self._scratch.url
+        topic = way.kafka
+        store = self._folder(stack) if self._scratch is None else self._scratch.url
         sent = in_time(lambda: produce(topic, self._mark), MAKE_S)
         self._sent = sent if is_real else None
         if is_real:
             stack.callback(self._remove, lambda: remove_group(topic, self._mark))
-        consuming = Consuming(topic, self._mark, store)
-        stack.callback(consuming.kill)
-        consuming.wait()
+        consumer = consuming(way, self._mark, store)
+        stack.callback(consumer.kill)
+        consumer.wait()
         return in_time(lambda: count(store, self._mark), COUNT_S)
 
     def _remove(self, remove: Callable[[], None], is_there: bool = True) -> None:
@@ -189,3 +235,8 @@ class Doctor:
         except LoadgenError as error:
             if is_there:
                 self._say(bad("cleanup", "left behind", error, "remove it by hand"))
+
+
+def _remove_subject(settings: RegistrySettings, subject: str) -> None:
+    with closing(Registry(settings)) as registry:
+        registry.remove(subject)

@@ -1,4 +1,5 @@
-"""Sends a hundred marked events all the way: produced, consumed, stored, and counted by DuckDB.
+"""Sends a hundred marked events all the way: produced, consumed, stored, and counted by DuckDB; and where there is a
+schema registry, some in each encoding to the topic and back.
 
 In: a topic and a folder of the doctor's own. Out: how many came through; what the broker's clock said on the way.
 """
@@ -8,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +17,22 @@ from confluent_kafka import KafkaException, Message, Producer
 
 from loadgen.config import KafkaOptions
 from loadgen.config.layers import environment
+from loadgen.config.names import EncodingName
+from loadgen.config.options import Options
+from loadgen.config.registry_options import RegistryOptions
+from loadgen.encode.encodings import full_name
 from loadgen.errors import LoadgenError
+from loadgen.formats import BUILT_IN
 from loadgen.kafka.monitor import Monitor
 from loadgen.kafka.options import KafkaSettings, client_config, hide_secrets
+from loadgen.kafka.registry import RegistrySettings, subject_of
 
 N_EVENTS = 100
 SEND_S = 8.0
 CONSUME_S = 25.0
+ENCODED_S = 60.0
+TRACKS = "10558"
+"""The smallest catalogue, which is built in a moment."""
 IDLE_S = 1.0
 SESSION_S = 6.0
 """The session timeout, after which the group removes a killed consumer; brokers allow no less."""
@@ -80,40 +91,129 @@ def produce(kafka: KafkaSettings, mark: str) -> SentMarks:
     return SentMarks(len(stamps), skews[0] if skews else None, wait_s)
 
 
-class Consuming:
-    """The consumer, as a process that can be killed at any time."""
+class Command:
+    """A command of loadgen, as a process that can be killed at any time."""
 
-    def __init__(self, kafka: KafkaSettings, group: str, store: str) -> None:
-        """Start it; it ends when the topic is idle."""
-        words = ["consume", "--brokers", kafka.brokers, "--topic", kafka.topic, "--group", group, "--store", store]
-        options = {"session.timeout.ms": str(int(SESSION_S * 1000)), **kafka.options}
-        ends = ["--until-idle", str(IDLE_S), "--rotate-interval", "0.2", "--metrics-port", "0", "--quiet"]
+    def __init__(self, words: Sequence[str], deadline_s: float, *options: Options, **variables: str) -> None:
+        """Start it.
+
+        Args:
+            words: the verb and flags.
+            deadline_s: longest wait for its end.
+            options: of Kafka or a registry; variables: of its environment.
+        """
+        self._name, self._deadline_s = words[0], deadline_s
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "loadgen", *words, *ends],
+            [sys.executable, "-m", "loadgen", *words, "--quiet"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(os.environ, KafkaOptions(options)),
+            env={**environment(os.environ, *options), **variables},
             process_group=0,
         )
 
     def wait(self) -> None:
         """Wait for its end; raises LoadgenError with its error message if it failed."""
         try:
-            _, said = self._process.communicate(timeout=CONSUME_S)
+            _, said = self._process.communicate(timeout=self._deadline_s)
         except subprocess.TimeoutExpired as error:
             self.kill()
-            raise LoadgenError(f"the consumer did not end within {CONSUME_S:g} s; try loadgen consume alone") from error
+            why = f"loadgen {self._name} did not end within {self._deadline_s:g} s; try it alone"
+            raise LoadgenError(why) from error
         if self._process.returncode != 0:
             errors = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
-            raise LoadgenError(f"consumer: {errors[0] if errors else f'exit code {self._process.returncode}'}")
+            why = errors[0] if errors else f"exit code {self._process.returncode}"
+            raise LoadgenError(f"loadgen {self._name}: {why}")
 
     def kill(self) -> None:
         """End it at once, if it has not ended."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How commands reach a topic, and a registry where there is one; options may hold passwords."""
+
+    kafka: KafkaSettings
+    registry: RegistrySettings | None
+
+    @property
+    def flags(self) -> list[str]:
+        """Where it is."""
+        flags = ["--brokers", self.kafka.brokers, "--topic", self.kafka.topic]
+        return flags if self.registry is None else [*flags, "--schema-registry", self.registry.url]
+
+    def options(self, **more: str) -> tuple[Options, ...]:
+        """How to get in; more: of Kafka."""
+        return KafkaOptions({**more, **self.kafka.options}), RegistryOptions(
+            self.registry.options if self.registry else {}
+        )
+
+
+def consuming(way: Way, group: str, store: str) -> Command:
+    """The consumer, which ends when the topic is idle."""
+    ends = ["--until-idle", str(IDLE_S), "--rotate-interval", "0.2", "--metrics-port", "0"]
+    session = {"session.timeout.ms": str(int(SESSION_S * 1000))}
+    return Command(
+        ["consume", *way.flags, "--group", group, "--store", store, *ends], CONSUME_S, *way.options(**session)
+    )
+
+
+ENCODED: dict[EncodingName, str] = {"avro": "activity", "protobuf": "listen", "jsonschema": "full"}
+"""By encoding the format that is sent, so that each has a schema of its own name, and so a subject."""
+
+
+def subjects(topic: str) -> list[str]:
+    """Those under which `encoded` registers schemas."""
+    return [subject_of("topic-record", topic, full_name(name, BUILT_IN[of])) for name, of in ENCODED.items()]
+
+
+def encoded(way: Way, folder: str) -> list[Command]:
+    """The runs that send a few events in each encoding, with keys and headers."""
+    kind = [
+        "--events",
+        "3",
+        "--users",
+        "3",
+        "--workers",
+        "1",
+        "--rate",
+        "max",
+        "--tracks",
+        TRACKS,
+        "--metrics-port",
+        "0",
+    ]
+    sent = ["--subject-name", "topic-record", "--header", "sent-by=loadgen-doctor"]
+    return [
+        Command(
+            [
+                "run",
+                *way.flags,
+                *kind,
+                *sent,
+                "--encoding",
+                name,
+                "--format",
+                of,
+                "--manifest",
+                f"{folder}/{name}.json",
+            ],
+            ENCODED_S,
+            *way.options(),
+            LOADGEN_CACHE=folder,
+        )
+        for name, of in ENCODED.items()
+    ]
+
+
+def proving(way: Way, folder: str) -> Command:
+    """The command that reads the topic back, decodes by the schemas' ids, and compares each field, key and header."""
+    manifests = [f"{folder}/{name}.json" for name in ENCODED]
+    return Command(["verify", *manifests, *way.flags], ENCODED_S, *way.options(), LOADGEN_CACHE=folder)
 
 
 def count(store: str, mark: str) -> int:

@@ -10,7 +10,8 @@ from loadgen.doctor.checks import Mark
 from loadgen.doctor.registry import RegistryTrial
 from loadgen.errors import RegistryError
 from loadgen.kafka.registry import RegistrySettings
-from tests.doctor.program import visited
+from tests.doctor.program import left_in, visited
+from tests.kafka.fake_registry import running
 from tests.kafka.http_server import Request, serving, with_status
 from tests.ports import free_port
 
@@ -46,12 +47,25 @@ class Kept:
 
 
 def test_a_registry_that_works_is_ticked_off_and_left_as_it_was(tmp_path: Path) -> None:
-    kept = Kept()
-    with serving(kept) as server:
-        code, found, said = visited(tmp_path, "--port", str(free_port()), "--schema-registry", server.url)
-    assert (code, found["registry"]) == (0, "ok"), said
-    assert f"✓ schema registry {server.url}: registers, compares and gives back schemas" in said
-    assert kept.removed == ["", "permanent=true"]
+    with running() as registry:
+        code, found, said = visited(tmp_path, "--port", str(free_port()), "--schema-registry", registry.url)
+    assert (code, found["registry"], found["encoded"], found["through"]) == (0, "ok", "ok", "ok"), said
+    assert f"✓ schema registry {registry.url}: registers, compares and gives back schemas" in said
+    assert "✓ avro, protobuf, jsonschema: sent with keys and headers, read back, decoded by their schemas' ids" in said
+    subjects = {subject for subject, _ in registry.schemas}
+    assert len(subjects) == 4
+    assert subjects == set(registry.removed)
+    assert left_in(tmp_path) == []
+
+
+def test_an_encoding_that_the_registry_does_not_take_is_said(tmp_path: Path) -> None:
+    with running() as registry:
+        registry.refused = "PROTOBUF"
+        code, found, said = visited(tmp_path, "--port", str(free_port()), "--schema-registry", registry.url)
+    assert (code, found["registry"], found["encoded"], found["through"]) == (1, "ok", "failed", "ok"), said
+    assert "✗ encodings: loadgen run: " in said
+    assert {subject for subject, _ in registry.schemas} == set(registry.removed)
+    assert left_in(tmp_path) == []
 
 
 def test_a_registry_that_wants_a_login_is_said_with_the_next_step_and_no_secret(tmp_path: Path) -> None:

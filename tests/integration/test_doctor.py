@@ -52,6 +52,7 @@ def test_where_all_is_well_all_is_ticked_off_and_nothing_is_left(
     assert "✓ Kafka: 1 broker at " in said
     assert f"✓ topic {TOPIC}: 3 partitions, 1 copy of each, kept 7 days" in said
     assert f"✓ schema registry {registry.registry_url}: " in said
+    assert "✓ avro, protobuf, jsonschema: sent with keys and headers, read back, decoded" in said
     with urlopen(f"{registry.registry_url}/subjects?deleted=true", timeout=10) as answer:
         assert b"loadgen-doctor" not in answer.read()
     assert "✓ clock: " in said
