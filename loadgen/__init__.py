@@ -35,6 +35,7 @@ The folders and files:
     scenarios/           Locust drives listeners, in one process or on many machines
     doctor/              checks of the environment, each with the next step
     stream.py            the only place where events are generated: run, Locust, verify and the library read it
+    evolve/              a user's own schema, matched with the fields of the run's format
     decoder.py           values of a topic → lines and tables, by the schemas of a registry
     container.py         tables → Avro container files, and back
     library.py           the public names: events, run, verify

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Context, Decimal
 from io import BytesIO
 from typing import Any
 
@@ -84,6 +85,35 @@ def test_what_was_encoded_is_decoded(wire_format: Format, events: tuple[EventBat
         if "ts" in expected:
             assert values.pop("ts") == EPOCH + np.timedelta64(expected.pop("ts"), "ms").item()
         assert values == {name: expected.get(name) for name in values}
+
+
+@settings(deadline=None)
+@given(st.integers(1, 38), st.data())
+def test_decimals_are_numbers_while_these_keep_their_digits_and_texts_otherwise(
+    precision: int, data: st.DataObject
+) -> None:
+    scale, most = data.draw(st.integers(0, precision)), 10**precision - 1
+    unscaled = data.draw(st.lists(st.none() | st.integers(-most, most), min_size=1))
+    of = {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}
+    schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": "d", "type": ["null", of]}]})
+    values = [None if one is None else Decimal(one).scaleb(-scale, Context(prec=40)) for one in unscaled]
+    found = decoded(schema, written(schema, [{"d": value} for value in values])).table["d"]
+    is_number = precision <= (15 if scale else 18)
+    kind = (pa.float64() if scale else pa.int64()) if is_number else pa.string()
+    assert found.type == kind
+    number = Decimal if kind == pa.string() else float if scale else int
+    assert [None if one is None else number(one) for one in found.to_pylist()] == [
+        None if value is None else number(value) for value in values
+    ]
+
+
+def test_a_decimal_with_more_digits_than_its_schema_allows_is_a_fault() -> None:
+    of = {"type": "bytes", "logicalType": "decimal", "precision": 18}
+    schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": "d", "type": of}]})
+    found = decoded(schema, [b"\x12\x01" + bytes(8), b"\x22" + bytes(17), b"\x12\xff" + b"\xff" * 8, b"\x00"])
+    said = "has more digits than its schema allows in d"
+    assert found.faults == {0: said, 1: said}
+    assert found.table["d"].to_pylist() == [-1, 0]
 
 
 @settings(deadline=None)
