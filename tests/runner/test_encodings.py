@@ -217,6 +217,26 @@ def test_without_registering_the_schema_must_be_there(registry: FakeRegistry, br
     assert planned(broker, registry.url, register=False).schema.id == FIRST_ID
 
 
+@pytest.mark.parametrize(("key", "schema"), [("user", "long"), ("artist", "string"), ("drift", "double")])
+def test_the_schema_of_keys_is_registered_or_looked_up(
+    key: str, schema: str, registry: FakeRegistry, broker: MockCluster
+) -> None:
+    keyed = {"encoding": "json", "key": key, "key_type": "avro", "field": ["tests.own_fields:DRIFT"]}
+    with pytest.raises(SchemaMissing, match="cannot look up a schema under 't-key': "):
+        planned(broker, registry.url, **keyed, register=False)
+    found = [planned(broker, registry.url, **keyed), planned(broker, registry.url, **keyed, register=False)]
+    assert [(plan.key_schema.id, plan.key_schema.subject, plan.schema) for plan in found] == [
+        (FIRST_ID, "t-key", None)
+    ] * 2
+    assert [(subject, json.loads(one["schema"])) for subject, one in registry.schemas] == [("t-key", schema)]
+
+
+def test_keys_that_are_not_in_avro_need_no_schema(registry: FakeRegistry, broker: MockCluster) -> None:
+    for keyed in ({"key": "none", "key_type": "avro"}, {"key": "session"}):
+        assert planned(broker, registry.url, encoding="json", **keyed).key_schema is None
+    assert registry.server.requests == []
+
+
 def test_json_asks_no_registry(broker: MockCluster) -> None:
     assert planned(broker, f"http://127.0.0.1:{free_port()}", encoding="json").schema is None
 
@@ -269,6 +289,10 @@ def test_an_encoding_with_a_schema_needs_a_broker_and_a_registry() -> None:
     said = str(caught.value)
     assert "encoding is of the messages in Kafka, got encoding 'avro' (argument) and brokers none (default); " in said
     assert "needs a schema registry, got encoding 'avro' (argument) and schema_registry none (default); add" in said
+    with pytest.raises(
+        UsageError, match=r"a key in Avro needs a schema registry, got key_type 'avro' .*; add --schema-"
+    ):
+        loadgen.run(brokers="localhost:1", key_type="avro")
 
 
 def test_the_library_sends_it_too(registry: FakeRegistry, broker: MockCluster, tmp_path: Path) -> None:
