@@ -164,3 +164,9 @@ def test_workers_do_not_outlive_a_killed_coordinator(tmp_path: Path) -> None:
     program.process.communicate(timeout=20)
     wait_until(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers))
     assert all(json.loads(line) for line in lines_in(tmp_path / "out"))
+
+
+def test_a_folder_of_temporary_files_with_too_long_a_path_is_said(tmp_path: Path) -> None:
+    (long := tmp_path / ("x" * 75)).mkdir()
+    code, _, said = start(tmp_path, "--events", "1", env={"TMPDIR": str(long)}).end()
+    assert (code, "at most 75 bytes, got" in said, "set TMPDIR to another folder" in said) == (1, True, True), said
