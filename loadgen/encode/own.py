@@ -23,10 +23,11 @@ _MOST_USERS = 10**9
 _RANGES: dict[Source | Drawn, tuple[int, int]] = {
     Source.TIME_MS: (0, 253_402_300_799_999),
     Source.TIME_ISO: (0, 253_402_300_799_999),
-    Source.USER_ID: (0, _MOST_USERS),
-    Source.SESSION_ID: (0, _MOST_USERS * SESSIONS_PER_LISTENER),
+    Source.USER_ID: (0, _MOST_USERS - 1),
+    Source.SESSION_ID: (0, _MOST_USERS * SESSIONS_PER_LISTENER - 1),
     Source.ITEM: (0, 2**31 - 1),
 }
+"""The least and the greatest value; the latter is odd, so that a float that keeps it keeps all below it, too."""
 Wire = Literal["", "zigzag", "fixed"]
 Domains = dict[Source | Drawn, pa.Array]
 """By source: the values that a run can have. User names, ids and times have no such list."""

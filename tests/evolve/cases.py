@@ -130,7 +130,7 @@ def choices(field: Field) -> tuple[list[Choice], list[Any]]:
     if source is Source.ITEM:
         return [one for one in SMALL if one[0] not in ("float", decimal(9, 0))], [*NOT_NUMBERS, "float", decimal(9, 0)]
     if source in (Source.USER_ID, Source.SESSION_ID):
-        return LONG, [*NOT_NUMBERS, "float", decimal(9, 0)] + (["int"] if source is Source.SESSION_ID else [])
+        return LONG, [*NOT_NUMBERS, "float", decimal(8, 0)] + (["int"] if source is Source.SESSION_ID else [])
     if source is Source.LENGTH:
         return LENGTH, [*NOT_NUMBERS, "long", "int", "float", decimal(9, 1), decimal(3, 3)]
     if isinstance(source, Drawn):
