@@ -222,10 +222,13 @@ def failing(plan: Plan, monkeypatch: pytest.MonkeyPatch, error: Exception, after
     ours, theirs = Pipe()
     ours.send(Go(time.monotonic_ns(), T0_WALL_MS))
     place = Mock(open=lambda: WorkerProgress())
-    run_worker(ShardAssignment(plan, 0), theirs, place)
-    theirs.close()
     messages: list[FromWorker] = []
-    _listen(ours, messages)
+    listener = threading.Thread(target=_listen, args=(ours, messages))
+    listener.start()  # a slow machine has the worker say more than a pipe holds
+    run_worker(ShardAssignment(plan, 0), theirs, place)
+    listener.join(10)
+    ours.close()
+    theirs.close()
     return messages
 
 
