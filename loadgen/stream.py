@@ -188,7 +188,7 @@ class EventStream:
         part = stream._whole()
         for outgoing in part:
             if len(outgoing):
-                yield part.encode(outgoing).lines
+                yield part.lines(outgoing)
 
     def to_reader(self) -> pa.RecordBatchReader:
         """A reader that DuckDB, Polars and others take as it is, in bounded memory."""
@@ -315,6 +315,12 @@ class ShardStream:
             headers,
             *(others[0] if others else ()),
         )
+
+    def lines(self, outgoing: OutgoingBatch) -> pa.BinaryArray:
+        """The lines alone of a batch, or of some of its events."""
+        if outgoing.marked("malform").any():
+            return self.encode(outgoing).lines
+        return self._encoders[0][1].records(outgoing.events)
 
     def key_hashes(self, batch: EventBatch) -> UInt32s:
         """What the partitions of these events in Kafka follow from: that of the listener where there is no key."""

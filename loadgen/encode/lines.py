@@ -121,12 +121,24 @@ class Encoder:
 
     def encode(self, batch: EventBatch) -> tuple[pa.BinaryArray, UInt64s]:
         """The records of the events, and their hashes."""
-        events = _Events(batch, len(self._tracks.genre) - 2, self._labels.pages)
-        records = join(*(texts for make in self._pieces for texts in make(events)))
-        total = np.zeros(len(batch), np.uint64)
+        events = self._events(batch)
+        return self._records(events), self._hashes(events)
+
+    def records(self, batch: EventBatch) -> pa.BinaryArray:
+        """The records of the events alone."""
+        return self._records(self._events(batch))
+
+    def _events(self, batch: EventBatch) -> _Events:
+        return _Events(batch, len(self._tracks.genre) - 2, self._labels.pages)
+
+    def _records(self, events: _Events) -> pa.BinaryArray:
+        return join(*(texts for make in self._pieces for texts in make(events)))
+
+    def _hashes(self, events: _Events) -> UInt64s:
+        total = np.zeros(len(events.batch), np.uint64)
         for terms in self._terms:
             total += terms(events)
-        return records, mix(total)
+        return mix(total)
 
     def _makers(self, piece: Piece, of_tracks: list[Piece]) -> Iterator[Make]:
         if piece.kind == "table":
