@@ -27,7 +27,7 @@ SHOWN_S = 900
 """Of "the last 15 minutes", which the dashboards show at first."""
 ENOUGH_S = 30
 """More than Grafana's $__rate_interval, and six scrapes."""
-TOPIC = "panels"
+TOPIC, GROUP = "panels", "panels-store"
 KEPT = "failed == 0"
 MAY_BE_EMPTY: set[str] = set()
 """Queries that find nothing where all is well; they are written so that there is none."""
@@ -140,12 +140,34 @@ def asked(needs_prometheus: None, one_broker: Local, tmp_path_factory: pytest.Te
 def produce_and_consume(folder: Path, broker: Local, ports: list[int]) -> None:
     """Start two runs, each of half of the listeners, and a consumer, with these ports for their metrics."""
     where = ("--brokers", broker.brokers, "--topic", TOPIC)
-    both = (*where, "--users", "1000", "--workers", "1", "--rate", "400/s", "--continuous", "--threshold", KEPT)
+    both = (
+        *where,
+        "--users",
+        "1000",
+        "--workers",
+        "1",
+        "--rate",
+        "400/s",
+        "--continuous",
+        "--threshold",
+        KEPT,
+        "--watch-group",
+        GROUP,
+    )
     made = ("--create-topic", "--partitions", "4", "--replication-factor", "1")
     start(folder, *both, *made, "--shard", "0/2", "--metrics-port", str(ports[0]))
     wait_until(lambda: any(folder.glob("loadgen_runs/*.json")))  # so the topic is there
     start(folder, *both, "--shard", "1/2", "--metrics-port", str(ports[1]))
-    often = ("--rotate-interval", "3s", "--store", str(folder / "store"), "--metrics-port", str(ports[2]))
+    often = (
+        "--group",
+        GROUP,
+        "--rotate-interval",
+        "3s",
+        "--store",
+        str(folder / "store"),
+        "--metrics-port",
+        str(ports[2]),
+    )
     start_program(folder, "consume", *where, *often, text=True)
 
 
@@ -163,6 +185,8 @@ def test_panels_show_what_is_under_way(asked: Asked) -> None:
     assert latest["Pipeline / Stored / stored"] == pytest.approx(400, rel=0.25)
     assert latest["Pipeline / Dead letters / dead letters"] == 0
     assert latest["Pipeline / Consumers / consumers"] == 1
+    assert latest["System under test / Delivered and committed / delivered"] == pytest.approx(400, rel=0.25)
+    assert 0 <= latest["System under test / Lag / {{group}}"] < 400 * 60
     assert 0 < latest["Latency & lag / Latency, p99 / {{sink}}"] < 60
 
 
@@ -173,6 +197,7 @@ def test_variables_offer_what_is_under_way(asked: Asked) -> None:
         "Latency & lag / instance": 2,
         "Pipeline / consumer": 1,
         "Pipeline / instance": 2,
+        "System under test / instance": 2,
     }
 
 
