@@ -149,6 +149,11 @@ def packed(runs: Sequence[Run]) -> pa.BinaryArray:
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
+def avro_texts(values: pa.Array) -> list[pa.BinaryArray]:
+    """Each text as Avro writes it: its length, then its bytes."""
+    return [packed(varints(lengths_of(values) << np.uint64(1))), values.cast(pa.binary())]
+
+
 def integers_of(values: pa.Array) -> Int64s:
     """Integers of any width as int64."""
     found: npt.NDArray[Any] = values.to_numpy()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kafka.fake_registry import FakeRegistry, running
 from tests.runner.program import stop_all
 
 settings.register_profile(
@@ -27,6 +28,13 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take LOADGEN_* variables away; those that steer the tests themselves are named TEST_*."""
     for variable in [name for name in os.environ if name.startswith("LOADGEN_")]:
         monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    """A schema registry of the test's."""
+    with running() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

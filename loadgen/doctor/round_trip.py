@@ -91,7 +91,7 @@ def produce(kafka: KafkaSettings, mark: str) -> SentMarks:
     return SentMarks(len(stamps), skews[0] if skews else None, wait_s)
 
 
-class Command:
+class CommandProcess:
     """A command of loadgen, as a process that can be killed at any time."""
 
     def __init__(self, words: Sequence[str], deadline_s: float, *options: Options, **variables: str) -> None:
@@ -153,11 +153,11 @@ class Way:
         )
 
 
-def consuming(way: Way, group: str, store: str) -> Command:
+def consuming(way: Way, group: str, store: str) -> CommandProcess:
     """The consumer, which ends when the topic is idle."""
     ends = ["--until-idle", str(IDLE_S), "--rotate-interval", "0.2", "--metrics-port", "0"]
     session = {"session.timeout.ms": str(int(SESSION_S * 1000))}
-    return Command(
+    return CommandProcess(
         ["consume", *way.flags, "--group", group, "--store", store, *ends], CONSUME_S, *way.options(**session)
     )
 
@@ -171,7 +171,7 @@ def subjects(topic: str) -> list[str]:
     return [subject_of("topic-record", topic, full_name(name, BUILT_IN[of])) for name, of in ENCODED.items()]
 
 
-def encoded(way: Way, folder: str) -> list[Command]:
+def encoded(way: Way, folder: str) -> list[CommandProcess]:
     """The runs that send a few events in each encoding, with keys and headers."""
     kind = [
         "--events",
@@ -189,7 +189,7 @@ def encoded(way: Way, folder: str) -> list[Command]:
     ]
     sent = ["--subject-name", "topic-record", "--header", "sent-by=loadgen-doctor"]
     return [
-        Command(
+        CommandProcess(
             [
                 "run",
                 *way.flags,
@@ -210,10 +210,10 @@ def encoded(way: Way, folder: str) -> list[Command]:
     ]
 
 
-def proving(way: Way, folder: str) -> Command:
+def proving(way: Way, folder: str) -> CommandProcess:
     """The command that reads the topic back, decodes by the schemas' ids, and compares each field, key and header."""
     manifests = [f"{folder}/{name}.json" for name in ENCODED]
-    return Command(["verify", *manifests, *way.flags], ENCODED_S, *way.options(), LOADGEN_CACHE=folder)
+    return CommandProcess(["verify", *manifests, *way.flags], ENCODED_S, *way.options(), LOADGEN_CACHE=folder)
 
 
 def count(store: str, mark: str) -> int:

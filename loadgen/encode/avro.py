@@ -10,19 +10,19 @@ import pyarrow as pa
 
 from loadgen.binary import (
     Run,
+    avro_texts,
     decimals,
     doubles,
     fixed_decimals,
-    lengths_of,
     packed,
     singles,
     tagged,
     varints,
     zigzag,
 )
-from loadgen.encode.own import DOUBLE, INTEGER, TEXT, Form, OwnField, OwnSchema
+from loadgen.encode.own import INTEGER, OwnField, OwnSchema, form_of
 from loadgen.encode.text import ISO_BYTES, iso_times
-from loadgen.formats import TIMES, Field
+from loadgen.formats import Field
 
 _NULL, _VALUE = b"\x00", b"\x02"
 """The branches of a union of null and something else."""
@@ -47,11 +47,11 @@ class Avro:
 
     def packs(self, field: Field) -> bool:
         """Integers, and times in milliseconds."""
-        return _form(field).is_integer
+        return form_of(field, INTEGER).is_integer
 
     def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
         """Integers, and times in milliseconds."""
-        return tagged(key, varints(zigzag(_form(field).integers(values))))
+        return tagged(key, varints(zigzag(form_of(field, INTEGER).integers(values))))
 
     def key(self, at: int, field: Field) -> bytes:
         """The branch of the union, where the field has one."""
@@ -61,11 +61,11 @@ class Avro:
 
     def around(self, key: bytes, field: Field) -> tuple[bytes, bytes]:
         """The key, where it is not in the run."""
-        return (b"" if _form(field).is_integer else key), b""
+        return (b"" if form_of(field, INTEGER).is_integer else key), b""
 
     def pieces(self, key: bytes, field: Field, values: pa.Array) -> list[pa.BinaryArray]:
         """The values; those of texts behind their lengths."""
-        form = _form(field)
+        form = form_of(field, INTEGER)
         if form.is_integer:
             return [packed(self.runs(key, field, values))]
         if form.kind == "double":
@@ -79,7 +79,7 @@ class Avro:
             return [packed([(run[1] << np.uint64(1), np.ones_like(run[1])), run])]
         if form.kind == "decimal" and form.size:
             return [packed(fixed_decimals(form.integers(values), form.size))]
-        return [packed(varints(lengths_of(values) << np.uint64(1))), values.cast(pa.binary())]
+        return avro_texts(values)
 
     def null(self, key: bytes, field: Field) -> bytes:
         """The union's branch of null."""
@@ -90,11 +90,3 @@ class Avro:
         if isinstance(field, OwnField):
             return field.absent
         return _NULL if field.is_optional else b""
-
-
-def _form(field: Field) -> Form:
-    if isinstance(field, OwnField):
-        return field.form
-    if field.type == "integer" or field.source in TIMES:
-        return INTEGER
-    return DOUBLE if field.type == "float" else TEXT

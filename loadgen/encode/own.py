@@ -208,6 +208,15 @@ class OwnField(Field):
         return self.original
 
 
+def form_of(field: Field, of_iso: Form) -> Form:
+    """How the values of a field are written; of_iso: those of times that JSON has as ISO 8601, in the run's formats."""
+    if isinstance(field, OwnField):
+        return field.form
+    if field.source is Source.TIME_ISO:
+        return of_iso
+    return INTEGER if field.type == "integer" else DOUBLE if field.type == "float" else TEXT
+
+
 class OwnFormat(Format):
     """The fields of a user's own schema; unlike those of a run they may lack what tells events apart."""
 

@@ -22,10 +22,10 @@ from loadgen.binary import (
     zigzag,
 )
 from loadgen.drawn import FieldType
-from loadgen.encode.own import DOUBLE, INTEGER, ISO, TEXT, Form, OwnField, OwnSchema
+from loadgen.encode.own import ISO, OwnField, OwnSchema, form_of
 from loadgen.encode.text import ISO_BYTES, iso_times
 from loadgen.event import UInt64s
-from loadgen.formats import Field, Source
+from loadgen.formats import Field
 
 _VARINT, _FIXED_64, _LENGTH = 0, 1, 2
 _WIRE_TYPES: dict[FieldType, int] = {"integer": _VARINT, "float": _FIXED_64, "text": _LENGTH}
@@ -49,11 +49,11 @@ class Protobuf:
 
     def packs(self, field: Field) -> bool:
         """Integers."""
-        return _form(field).is_integer
+        return form_of(field, ISO).is_integer
 
     def runs(self, key: bytes, field: Field, values: pa.Array) -> list[Run]:
         """Tag and integer."""
-        form = _form(field)
+        form = form_of(field, ISO)
         found = form.integers(values)
         unsigned = found.view(np.uint64)
         if form.wire == "fixed":
@@ -72,7 +72,7 @@ class Protobuf:
 
     def pieces(self, key: bytes, field: Field, values: pa.Array) -> list[pa.BinaryArray]:
         """Tag and value, of texts with the length in between."""
-        form = _form(field)
+        form = form_of(field, ISO)
         if form.is_integer:
             return [packed(self.runs(key, field, values))]
         if form.kind == "iso":
@@ -90,14 +90,6 @@ class Protobuf:
     def absent(self, field: Field) -> bytes:
         """Nothing."""
         return b""
-
-
-def _form(field: Field) -> Form:
-    if isinstance(field, OwnField):
-        return field.form
-    if field.source is Source.TIME_ISO:
-        return ISO
-    return INTEGER if field.type == "integer" else DOUBLE if field.type == "float" else TEXT
 
 
 def _shown(field: Field, values: UInt64s, runs: list[Run]) -> list[Run]:

@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loadgen.binary import doubles, integers_of, join, lengths_of, literal, packed, varints, zigzag
+from loadgen.binary import avro_texts, doubles, integers_of, join, literal, packed, varints, zigzag
 from loadgen.config import RunSettings
 from loadgen.config.names import KeyType
 from loadgen.drawn import FieldType
@@ -242,7 +242,7 @@ def _avro(schema_id: int, kind: FieldType, column: pa.Array) -> pa.BinaryArray:
     """Each value as Avro, behind the header."""
     values = column.drop_null()
     if kind == "text":
-        pieces = [packed(varints(lengths_of(values) << np.uint64(1))), values.cast(pa.binary())]
+        pieces = avro_texts(values)
     elif kind == "float":
         pieces = [packed([doubles(values.to_numpy())])]
     else:

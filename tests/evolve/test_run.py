@@ -15,7 +15,7 @@ from loadgen.config.names import EncodingName
 from loadgen.errors import ManifestError, UsageError
 from loadgen.record import read
 from tests.encode.confluent import reader_of
-from tests.kafka.fake_registry import FakeRegistry, running
+from tests.kafka.fake_registry import FakeRegistry
 from tests.messages import value_of
 from tests.mock_cluster import MockCluster
 from tests.runner.plans import plan_of
@@ -99,12 +99,6 @@ def without(text: str, *names: str) -> str:
     else:
         found["properties"] = {name: of for name, of in found["properties"].items() if name not in names}
     return json.dumps(found)
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with running() as found:
-        yield found
 
 
 @pytest.fixture

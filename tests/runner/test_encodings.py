@@ -39,12 +39,6 @@ WORLD: dict[str, Any] = {"users": 300, "seed": 9, "start": "2026-01-05", "events
 
 
 @pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with running() as found:
-        yield found
-
-
-@pytest.fixture
 def broker() -> Iterator[MockCluster]:
     with MockCluster() as cluster:
         yield cluster

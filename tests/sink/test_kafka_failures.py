@@ -56,6 +56,19 @@ def cluster() -> Iterator[MockCluster]:
         yield mock
 
 
+def close_unacknowledged(sink: KafkaSink, cluster: MockCluster) -> None:
+    """Send 30,000 events, and close the sink when the acknowledgements of the last 10,000 are on their way."""
+    offer(sink, 20_000, {})
+    sink.flush(10)
+    cluster.delay(20, 10_000)
+    for first in range(20_000, 30_000, PER_SEND):
+        sink.send(make_lines(PER_SEND, first))
+    sink.flush(0.5)
+    n_in_flight = sink.tally.in_flight
+    sink.close()
+    assert n_in_flight > 0, "the acknowledgements were not slow"
+
+
 def test_without_errors_everything_is_delivered(cluster: MockCluster) -> None:
     sink = open_sink(cluster)
     offer(sink, 20_000, {})
@@ -143,15 +156,7 @@ def test_a_permanent_error_ends_the_run_and_the_ledger_is_still_right(cluster: M
 
 def test_events_whose_acknowledgement_did_not_come_in_time_are_found_in_the_topic(cluster: MockCluster) -> None:
     sink = open_sink(cluster)
-    offer(sink, 20_000, {})
-    sink.flush(10)
-    cluster.delay(20, 10_000)
-    for first in range(20_000, 30_000, PER_SEND):
-        sink.send(make_lines(PER_SEND, first))
-    sink.flush(0.5)
-    n_in_flight = sink.tally.in_flight
-    sink.close()
-    assert n_in_flight > 0, "the acknowledgements were not slow"
+    close_unacknowledged(sink, cluster)
     counts = sink.tally.counts()
     assert counts["planned"] == 30_000
     assert counts["delivered"] > 20_000, "nothing was read back"

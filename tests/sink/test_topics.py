@@ -19,7 +19,7 @@ from loadgen.sink.kafka import KafkaSink
 from tests.messages import key_of, value_of
 from tests.mock_cluster import MockCluster
 from tests.sink.lines import N_PAGES, T0_MS, hash_of, make_lines
-from tests.sink.test_kafka_failures import PER_SEND, QUICK, offer
+from tests.sink.test_kafka_failures import PER_SEND, QUICK, close_unacknowledged, offer
 from tests.sink.topic import assert_in_order, read_topic
 
 TOPICS = Topics.mapped(["b", "a", *["b"] * (N_PAGES - 2)], {"a": 3, "b": 4})
@@ -77,15 +77,7 @@ def test_each_event_is_delivered_to_the_topic_of_its_page(cluster: MockCluster) 
 
 def test_events_whose_acknowledgement_did_not_come_in_time_are_found_in_their_topics(cluster: MockCluster) -> None:
     sink = open_sink(cluster)
-    offer(sink, 20_000, {})
-    sink.flush(10)
-    cluster.delay(20, 10_000)
-    for first in range(20_000, 30_000, PER_SEND):
-        sink.send(make_lines(PER_SEND, first))
-    sink.flush(0.5)
-    n_in_flight = sink.tally.in_flight
-    sink.close()
-    assert n_in_flight > 0, "the acknowledgements were not slow"
+    close_unacknowledged(sink, cluster)
     assert sink.tally.counts()["delivered"] > 20_000, "nothing was read back"
     assert_ledger_equals_topics(sink, cluster)
 

@@ -17,7 +17,7 @@ from loadgen.errors import RegistryUnreachable
 from loadgen.kafka.embedded import EmbeddedBroker
 from tests.consume.cluster import consume
 from tests.encode.confluent import Record, reader_of
-from tests.kafka.fake_registry import FIRST_ID, FakeRegistry, running
+from tests.kafka.fake_registry import FIRST_ID, FakeRegistry
 from tests.messages import key_of, value_of
 from tests.ports import free_port
 from tests.sink.topic import read_topic
@@ -27,12 +27,6 @@ from tests.verifier.test_topic import copied
 TOPIC = "t"
 SIZE = ("--users", "300", "--events", "2000", "--rate", "max", "--workers", "1", "--topic", TOPIC)
 ENCODINGS: tuple[EncodingName, ...] = ("avro", "protobuf", "jsonschema")
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with running() as found:
-        yield found
 
 
 @pytest.fixture
