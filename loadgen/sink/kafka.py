@@ -21,8 +21,6 @@ from operator import length_hint
 from typing import Any, Protocol
 
 import numpy as np
-import orjson
-import pyarrow as pa
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s
@@ -35,6 +33,7 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
 from loadgen.sink.in_flight import NO_OFFSET, Bools, InFlight, SentBatch, SentRun, partition_runs
+from loadgen.sink.message_columns import Report, message_columns, value_hashes
 from loadgen.sink.readback import Doubt, read_back
 
 MAX_SEND = 16_384
@@ -49,10 +48,6 @@ FULL_S = 1.0
 PURGE_S = 1.0
 
 PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
-FIRST_BYTES = int.from_bytes(b'{"ts', "little")
-"""Of an Arrow view; never looked at here, since views are not compared."""
-MOST_IN_VIEW = 12
-"""Bytes that an Arrow view holds in itself."""
 
 
 class SinkState(Enum):
@@ -76,8 +71,6 @@ NEXT_STATES = {
 }
 """The transitions; from each state, CLOSED can follow too. A gap that a broken or reconnecting producer leaves behind
 is read back as any other, without a change of state."""
-
-Report = Callable[[KafkaError | None, Message], None]
 
 
 class ProducerLike(Protocol):
@@ -372,7 +365,9 @@ class KafkaSink:
         for run in runs:
             self._in_flight.accept(run)
         n_events, positions = len(lines), np.arange(len(lines))
-        self._produce(runs, positions, self._columns(batch, positions, partitions, self._callbacks(runs)))
+        self._produce(
+            runs, positions, message_columns(self._topics, batch, positions, partitions, self._callbacks(runs))
+        )
         self._line_bytes = batch.sent.n_bytes / n_events
 
     def _send_again(self, partition: int, is_there: Bools) -> None:
@@ -394,18 +389,7 @@ class KafkaSink:
         if self._by_watermark and positions[-1] == run.stop - 1:
             callbacks = [*[None] * (n_events - 1), partial(self._on_watermark, run)]
         partitions = np.full(n_events, run.partition, np.uint16)
-        self._produce([run], positions, self._columns(batch, positions, partitions, callbacks))
-
-    def _columns(
-        self, batch: SentBatch, positions: Int64s, partitions: UInt16s, callbacks: list[Report | None]
-    ) -> list[Sequence[Any]]:
-        """The arguments of `produce`, each one value per event, of the events at these positions."""
-        events, order = batch.in_order(positions)
-        topics, numbers = self._topics.addresses(partitions)
-        nothing = [None] * len(positions)
-        columns = [topics, _values_of(events.lines, order), _keys_of(events, order), numbers, callbacks, nothing]
-        headers = [] if events.headers is None else [_headers_of(events.headers.take(pa.array(order)))]
-        return [*columns, batch.ts_ms[positions].tolist(), *headers]
+        self._produce([run], positions, message_columns(self._topics, batch, positions, partitions, callbacks))
 
     def _skip(self, batch: EncodedBatch, outcome: Outcome) -> None:
         partitions = self.partitions(batch.key_hash, batch.page)
@@ -526,48 +510,6 @@ class KafkaSink:
         gap, runs = self._in_flight.gaps.get(partition), self._in_flight.in_doubt(partition, until)
         start_offset = gap.start_offset if gap else max(0, int(self._in_flight.last_offset[partition]) + 1)
         positions = [run.positions_in_doubt() for run in runs]
-        value_hash = [_value_hashes(run.batch, rows) for run, rows in zip(runs, positions, strict=True)]
+        value_hash = [value_hashes(run.batch, rows) for run, rows in zip(runs, positions, strict=True)]
         ts_ms = [run.batch.ts_ms[rows] for run, rows in zip(runs, positions, strict=True)]
         return Doubt(start_offset, np.concatenate(value_hash), np.concatenate(ts_ms))
-
-
-def _values_of(lines: pa.BinaryArray, order: Int64s) -> list[bytes]:
-    """The lines at these positions, without their newlines; in another encoding, the records.
-
-    Arrow's views (length, first four bytes, buffer, offset) name pieces of the lines' memory in any order, so that
-    nothing is copied before Python's own bytes are made: two thirds of the time of take, cut and convert. Views are of
-    this form for more than 12 bytes, which all but the smallest records of Avro and Protobuf have.
-    """
-    _, offsets, data = lines.buffers()
-    ends = np.frombuffer(offsets, np.int32)[lines.offset :]
-    views = np.empty((len(order), 4), np.int32)
-    views[:, 3] = ends[order]
-    views[:, 0] = ends[order + 1] - views[:, 3] - 1
-    if views[:, 0].min(initial=MOST_IN_VIEW + 1) <= MOST_IN_VIEW:
-        return [line[:-1] for line in lines.take(pa.array(order)).to_pylist()]
-    views[:, 1] = FIRST_BYTES
-    views[:, 2] = 0
-    values: list[bytes] = pa.Array.from_buffers(
-        pa.binary_view(), len(order), [None, pa.py_buffer(views), data]
-    ).to_pylist()
-    return values
-
-
-def _keys_of(events: EncodedBatch, order: Int64s) -> list[bytes | None]:
-    """The keys; orjson prints a whole array of ids in a tenth of the time that str takes."""
-    if events.key is not None:
-        keys: list[bytes | None] = events.key.take(pa.array(order)).to_pylist()
-        return keys
-    return [*orjson.dumps(events.user_id[order], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")]
-
-
-def _headers_of(headers: pa.StructArray) -> list[list[tuple[str, bytes]]]:
-    names = [field.name for field in headers.type]
-    values = (column.to_pylist() for column in headers.flatten())
-    return [list(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
-
-
-def _value_hashes(batch: SentBatch, positions: Int64s) -> Int64s:
-    """Python's own hash of each value, which is the same in all of a process."""
-    events, order = batch.in_order(positions)
-    return np.fromiter(map(hash, _values_of(events.lines, order)), np.int64, len(positions))

@@ -16,7 +16,8 @@ from loadgen.event import UInt16s
 from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Fingerprint
 from loadgen.sink import EncodedBatch, kafka
-from loadgen.sink.kafka import KafkaSink, SinkState, _values_of
+from loadgen.sink.kafka import KafkaSink, SinkState
+from loadgen.sink.message_columns import values_of
 from loadgen.sink.readback import Doubt
 from tests.sink.fake_producer import FakeProducer
 from tests.sink.lines import N_PAGES, hash_of, make_lines
@@ -464,5 +465,5 @@ def test_reading_back_begins_behind_the_last_report_or_at_the_start_offsets() ->
 
 def test_values_of_any_length_are_cut_out_of_their_lines() -> None:
     lines = pa.array([b"before\n", b"short\n", b"a value of twenty byte\n", b"\n", b"\n\n"], pa.binary())[1:]
-    assert _values_of(lines, np.array([1, 0, 3, 2])) == [b"a value of twenty byte", b"short", b"\n", b""]
-    assert _values_of(lines, np.array([1])) == [b"a value of twenty byte"]
+    assert values_of(lines, np.array([1, 0, 3, 2])) == [b"a value of twenty byte", b"short", b"\n", b""]
+    assert values_of(lines, np.array([1])) == [b"a value of twenty byte"]
