@@ -42,6 +42,22 @@ def join(*pieces: pa.Array | pa.Scalar) -> pa.BinaryArray:
     return pc.binary_join_element_wise(*pieces, literal(b""))
 
 
+def gathered(texts: pa.BinaryArray, places: Sequence[npt.NDArray[np.integer[Any]]]) -> pa.BinaryArray:
+    """The texts at the first place of each row, then at its second, and so on, as one: cheaper than columns to join.
+
+    Args:
+        texts: few enough to stay in a processor's cache.
+        places: which of them, an array of one length for each part of a row.
+    """
+    n_parts = len(places)
+    sides = np.empty((len(places[0]), n_parts), np.int32)
+    for at, column in enumerate(places):
+        sides[:, at] = column
+    _, ends, data = texts.take(pa.array(sides.ravel())).buffers()
+    offsets = np.frombuffer(ends, np.int32)[: sides.size + 1 : n_parts].copy()
+    return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), data])
+
+
 def zigzag(values: Int64s) -> UInt64s:
     """Integers with a sign as unsigned ones, small where the integer is near zero: 0, -1, 1, -2 … are 0, 1, 2, 3 …"""
     mapped: Int64s = (values << 1) ^ (values >> 63)

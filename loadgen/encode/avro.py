@@ -73,7 +73,7 @@ class Avro:
         if form.kind == "single":
             return [packed([singles(values.to_numpy())])]
         if form.kind == "iso":
-            return list(iso_times().pieces(form.integers(values), bytes([2 * ISO_BYTES])))
+            return [iso_times().texts(form.integers(values), bytes([2 * ISO_BYTES]))]
         if form.kind == "decimal" and form.size is None:
             run = decimals(form.integers(values))
             return [packed([(run[1] << np.uint64(1), np.ones_like(run[1])), run])]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from loadgen.binary import Texts, join, literal, packed
+from loadgen.binary import Run, Texts, gathered, join, literal, packed
 from loadgen.drawn import Drawn
 from loadgen.encode import text
 from loadgen.encode.drawn import DrawnValues, drawn_values
@@ -142,7 +142,7 @@ class Encoder:
 
     def _makers(self, piece: Piece, of_tracks: list[Piece]) -> Iterator[Make]:
         if piece.kind == "table":
-            yield from self._tables(piece)
+            yield self._tables(piece)
             return
         if piece.kind == "drawn":
             yield self._of_drawn(piece)
@@ -205,25 +205,34 @@ class Encoder:
         return lambda events: [names.take(pa.array(events.batch.row))]
 
     def _numbers(self, fields: list[tuple[bytes, Field]]) -> Make:
-        columns = [(key, field, _column_of(field)) for key, field in fields]
+        parts = [self._runs(key, field) for key, field in fields]
+        return lambda events: [packed([run for runs in parts for run in runs(events)])]
 
-        def make(events: _Events) -> list[Texts]:
-            runs = [self._encoding.runs(key, field, column(events.batch)) for key, field, column in columns]
-            return [packed([run for found in runs for run in found])]
+    def _runs(self, key: bytes, field: Field) -> Callable[[_Events], list[Run]]:
+        """The bytes of a number: of user ids, those of each listener are gathered."""
+        if field.source is Source.USER_ID:
+            of_listeners = self._encoding.runs(key, field, pa.array(self._listeners.user_id))
+            return lambda events: [(words[events.batch.row], sizes[events.batch.row]) for words, sizes in of_listeners]
+        column = _column_of(field)
+        return lambda events: self._encoding.runs(key, field, column(events.batch))
 
-        return make
-
-    def _tables(self, piece: Piece) -> Iterator[Make]:
-        """Tables of the texts of neighbouring fields, as few as MAX_TABLE allows."""
+    def _tables(self, piece: Piece) -> Make:
+        """Texts of neighbouring fields, gathered from as few tables as MAX_TABLE allows."""
         groups: list[list[tuple[bytes, Field]]] = []
         for one in piece.fields:
             if groups and self._size([*groups[-1], one]) <= MAX_TABLE:
                 groups[-1].append(one)
             else:
                 groups.append([one])
-        for at, group in enumerate(groups):
-            before = piece.before if at == 0 else b""
-            yield self._table(before, group, piece.after if at == len(groups) - 1 else b"")
+        tables = [self._table(group) for group in groups]
+        tables[0] = (join(literal(piece.before), tables[0][0]), tables[0][1])
+        tables[-1] = (join(tables[-1][0], literal(piece.after)), tables[-1][1])
+        if len(tables) == 1:
+            [(texts, places)] = tables
+            return lambda events: [texts.take(pa.array(places(events)))]
+        starts = np.cumsum([0, *(len(texts) for texts, _ in tables[:-1])], dtype=np.int32)
+        texts, all_places = pa.concat_arrays([texts for texts, _ in tables]), [places for _, places in tables]
+        return lambda events: [gathered(texts, [f(events) + s for f, s in zip(all_places, starts, strict=True)])]
 
     def _axes(self, fields: list[tuple[bytes, Field]]) -> dict[Axis, int]:
         """The axes on which these fields depend, each with its length; the kind of event, where it is one, is last."""
@@ -235,10 +244,11 @@ class Encoder:
     def _size(self, fields: list[tuple[bytes, Field]]) -> int:
         return int(np.prod(list(self._axes(fields).values())))
 
-    def _table(self, before: bytes, fields: list[tuple[bytes, Field]], after: bytes) -> Make:
+    def _table(self, fields: list[tuple[bytes, Field]]) -> tuple[pa.BinaryArray, Callable[[_Events], Codes]]:
+        """The texts of these fields for every combination of their values, and which of them each event has."""
         axes = self._axes(fields)
         places = dict(zip(axes, np.indices(tuple(axes.values())).reshape(len(axes), -1), strict=True))
-        texts: list[Texts] = [literal(before)]
+        texts: list[Texts] = []
         for key, field in fields:
             axis, values = self._values[field.source]
             part = encoded(self._encoding, key, field, values).take(pa.array(places[axis]))
@@ -246,14 +256,13 @@ class Encoder:
                 has_field = self._pages_with(field)[self._page_of_kind][places[Axis.KIND]]
                 part = pa.compute.if_else(pa.array(has_field), part, literal(self._encoding.absent(field)))
             texts.append(part)
-        table = join(*texts, literal(after))
         code = self._code_of_listener(axes)
         if code is None:
-            return lambda events: [table.take(pa.array(events.kinds))]
+            return join(*texts), lambda events: events.kinds
         if Axis.KIND not in axes:
-            return lambda events: [table.take(pa.array(code[events.batch.row]))]
+            return join(*texts), lambda events: code[events.batch.row]
         code *= np.int32(len(self._page_of_kind))
-        return lambda events: [table.take(pa.array(code[events.batch.row] + events.kinds))]
+        return join(*texts), lambda events: code[events.batch.row] + events.kinds
 
     def _code_of_listener(self, axes: dict[Axis, int]) -> Codes | None:
         """Of each listener, the position in a table of these axes without the kind of event; None: it has no other."""

@@ -76,7 +76,7 @@ class Protobuf:
         if form.is_integer:
             return [packed(self.runs(key, field, values))]
         if form.kind == "iso":
-            return list(iso_times().pieces(form.integers(values), key + bytes([ISO_BYTES])))
+            return [iso_times().texts(form.integers(values), key + bytes([ISO_BYTES]))]
         if form.kind == "text":
             lengths = lengths_of(values)
             return [packed(_shown(field, lengths, tagged(key, varints(lengths)))), values.cast(pa.binary())]

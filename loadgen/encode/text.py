@@ -12,7 +12,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from loadgen.binary import Run, join, literal
+from loadgen.binary import Run, gathered, join, literal
 from loadgen.drawn import Drawn
 from loadgen.encode.own import OwnField, OwnSchema
 from loadgen.event import Int64s
@@ -91,7 +91,7 @@ class Json:
         if isinstance(field.source, Drawn):
             return [dumped(values.to_pylist())]
         if field.source is Source.TIME_ISO:
-            return list(iso_times().pieces(values.to_numpy(), key + b'"'))
+            return [iso_times().texts(values.to_numpy(), key + b'"')]
         return [values.cast(pa.binary()) if field.source is Source.USER_NAME else encoded(values)]
 
     def null(self, key: bytes, field: Field) -> bytes:
@@ -120,13 +120,13 @@ class IsoTimes:
         self._clock = pa.array([f"T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}.".encode() for s in clock.tolist()])
         self._fraction = pa.array([f"{ms:03}000+00:00".encode() for ms in range(MS_PER_SECOND)])
 
-    def pieces(self, ts_ms: Int64s, before: bytes) -> tuple[pa.BinaryArray, pa.BinaryArray]:
-        """Seconds, behind constant bytes, and fraction of each time; neighbours with the same seconds share them."""
+    def texts(self, ts_ms: Int64s, before: bytes) -> pa.BinaryArray:
+        """Each time, behind constant bytes; neighbours with the same seconds share the text of these."""
         seconds_since, ms = np.divmod(ts_ms, MS_PER_SECOND)
         is_first = np.ones(len(ts_ms), np.bool_)
         np.not_equal(seconds_since[1:], seconds_since[:-1], out=is_first[1:])
         moments = join(literal(before), *self._moments(seconds_since[is_first]))
-        return moments.take(pa.array(np.cumsum(is_first) - 1)), self._fraction.take(pa.array(ms))
+        return gathered(pa.concat_arrays([self._fraction, moments]), [np.cumsum(is_first) + (MS_PER_SECOND - 1), ms])
 
     def _moments(self, seconds_since: Int64s) -> tuple[pa.BinaryArray, pa.BinaryArray]:
         day, second = np.divmod(seconds_since, SECONDS_PER_DAY)

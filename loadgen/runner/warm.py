@@ -24,7 +24,7 @@ from loadgen.simulate.population import user_names
 
 _LABELS = Labels(("Seoul, KR",), ("KR",), ("Spotify",), ("Mobile",), ("Pop",), ("mina",), ("kim",))
 
-join(strings(pa.array(['"'])), text.integers(np.arange(1)), *text.IsoTimes().pieces(np.arange(1), b""))
+join(strings(pa.array(['"'])), text.integers(np.arange(1)), text.IsoTimes().texts(np.arange(1), b""))
 pa.array([b"a"]).take(pa.array([0]))
 user_names(np.arange(1), 1, _LABELS)
 gc.collect()
