@@ -152,7 +152,7 @@ def _run(
     if settings.metrics_port:
         from loadgen.runner.endpoint import RunCollector, info_of
 
-        pages = plan.simulation.behaviour.page_table.names
+        pages = plan.pages
         collector = RunCollector(team, info_of(plan), pages, coordinator.broken, groups.latest if groups else dict)
         if show(collector):
             coordinator.add_watcher(collector.watch)

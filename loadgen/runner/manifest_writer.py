@@ -29,7 +29,7 @@ from loadgen.record import (
 )
 from loadgen.runner.coordinator import Result
 from loadgen.runner.machine import machine
-from loadgen.runner.messages import Plan
+from loadgen.runner.messages import Plan, SimulationPlan
 from loadgen.runner.outputs import sink_names
 from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import summary
@@ -46,20 +46,18 @@ class ManifestWriter:
         plan: of the run.
         so_far: the result if the run ended now.
         written_s: when it was written last, on the monotonic clock.
-        settings, behaviour, fields: of the run, as JSON; made once, because a shape may have 100,000 points.
+        settings, of_events: of the run, as JSON; made once, because a shape may have 100,000 points.
     """
 
     plan: Plan
     so_far: Callable[[], Result]
     written_s: float = float("-inf")
     settings: dict[str, Any] = field(init=False)
-    behaviour: dict[str, Any] = field(init=False)
-    fields: list[dict[str, Any]] = field(init=False)
+    of_events: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.settings = self.plan.settings.public_dict()
-        self.fields = self.plan.settings.wire_format.definition
-        self.behaviour = self.plan.simulation.behaviour.model_dump(mode="json")
+        self.of_events = _of_events(self.plan)
 
     def watch(self, _totals: Totals, _elapsed_s: float) -> None:
         """Write it if it is time to; where it cannot be written, the run says so at its end."""
@@ -81,15 +79,9 @@ class ManifestWriter:
         return RunRecord(
             manifest_version=MANIFEST_VERSION,
             run_id=plan.run_id,
-            seed=settings.seed,
-            start_ms=settings.start_ms,
-            format=settings.format,
-            fields=self.fields,
             settings=self.settings,
-            behaviour=self.behaviour,
             versions=versions(),
             machine=machine(),
-            catalog=CatalogRecord(digest=plan.catalog_digest, tracks=settings.tracks, name=settings.catalog),
             t0_wall_ms=result.t0_wall_ms,
             summary=summary(result.totals, result.verdict, settings.seed, ""),
             planned=ShardCounts.of(result.planned),
@@ -98,6 +90,7 @@ class ManifestWriter:
             schedule_lag=HistogramRecord.of(result.totals.schedule_lag_s),
             measured=result.verdict.measured.measured(),
             error=str(result.error) if result.error else None,
+            **self.of_events,
             **self._schema(),
             **self._topics(),
         )
@@ -115,7 +108,7 @@ class ManifestWriter:
         }
 
     def _topics(self) -> dict[str, Any]:
-        topics, pages = self.plan.topics, self.plan.simulation.behaviour.page_table.names
+        topics, pages = self.plan.topics, self.plan.pages
         if topics is None:
             return {}
         records = [
@@ -128,5 +121,19 @@ class ManifestWriter:
         """The ledger of each sink; an empty one of those that workers have sent to and not reported yet."""
         expected = {name: Tally() for name in sink_names(self.plan) if name != "null"}
         tallies, start = expected | result.totals.tallies, Progress.start(1)
-        pages = self.plan.simulation.behaviour.page_table.names
+        pages = self.plan.pages
         return {name: SinkRecord.of(tally, result.progress.get(name, start), pages) for name, tally in tallies.items()}
+
+
+def _of_events(plan: Plan) -> dict[str, Any]:
+    """What the events are, from which `verify` makes them again."""
+    settings = plan.settings
+    assert isinstance(plan, SimulationPlan)
+    return {
+        "seed": settings.seed,
+        "start_ms": settings.start_ms,
+        "format": settings.format,
+        "fields": settings.wire_format.definition,
+        "behaviour": plan.simulation.behaviour.model_dump(mode="json"),
+        "catalog": CatalogRecord(digest=plan.catalog_digest, tracks=settings.tracks, name=settings.catalog),
+    }

@@ -25,17 +25,13 @@ STUCK_NS = 1_000_000_000
 """A worker checks its deliveries many times a second; one that has not for this long was itself suspended."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is decided before the workers start, the same for each of them.
+    """What is decided before the workers start, the same for each of them, wherever their events come from.
 
     Attributes:
         run_id: names the run's files and manifest.
         settings: what the user asked for.
-        simulation: the population's part of it, with start and seed resolved.
-        model: the tables that all shards share.
-        catalog_path: the catalogue's Arrow file.
-        catalog_digest: equal for equal contents.
         kafka: where to produce, or None.
         topics: those of a topic map; None where there is one topic, that of `kafka`.
         topic_ends: partition → one past its last offset before the run; None where that is not known.
@@ -47,10 +43,6 @@ class Plan:
 
     run_id: str
     settings: RunSettings
-    simulation: SimulationSettings
-    model: Model
-    catalog_path: Path
-    catalog_digest: str
     kafka: KafkaSettings | None
     topic_ends: dict[int, int] | None
     stream: bool
@@ -58,6 +50,43 @@ class Plan:
     schema: RegisteredSchema | None = None
     key_schema: RegisteredSchema | None = None
     topics: Topics | None = None
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """The names of the pages, by which events are counted."""
+        raise NotImplementedError
+
+    @property
+    def start_ms(self) -> int:
+        """The time before the first event, ms since 1970."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationPlan(Plan):
+    """The plan of a run whose events are simulated.
+
+    Attributes:
+        simulation: the population's part of the settings, with start and seed resolved.
+        model: the tables that all shards share.
+        catalog_path: the catalogue's Arrow file.
+        catalog_digest: equal for equal contents.
+    """
+
+    simulation: SimulationSettings
+    model: Model
+    catalog_path: Path
+    catalog_digest: str
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """The pages of its behaviour."""
+        return self.simulation.behaviour.page_table.names
+
+    @property
+    def start_ms(self) -> int:
+        """Where simulated time begins."""
+        return self.simulation.start_ms
 
 
 @dataclass(frozen=True, slots=True)

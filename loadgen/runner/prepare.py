@@ -34,7 +34,7 @@ from loadgen.kafka.topics import Topics, topics_of_pages
 from loadgen.report import check_report
 from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
-from loadgen.runner.messages import Plan
+from loadgen.runner.messages import SimulationPlan
 from loadgen.runner.outputs import encodings_of
 from loadgen.runner.time_bounds import natural_per_s, time_bounds
 from loadgen.simulate.feed import offered
@@ -65,7 +65,7 @@ def check_files(settings: RunSettings) -> None:
         check_report(settings.report)
 
 
-def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | None) -> Plan:
+def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | None) -> SimulationPlan:
     """Check and prepare a run: all but its files.
 
     Args:
@@ -98,7 +98,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         bounds = time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000)
         for topic in settings.topics:
             check_times(replace(kafka, topic=topic), bounds, console.note)
-    plan = Plan(
+    plan = SimulationPlan(
         run_id=new_run_id(),
         settings=settings,
         simulation=simulation,
@@ -250,7 +250,7 @@ def _n_partitions(
     return check_topic(kafka)
 
 
-def setting_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
+def setting_rows(settings: RunSettings, plan: SimulationPlan) -> list[tuple[str, str]]:
     """What the user is shown first: the resolved settings, one row each."""
     from loadgen.terminal import utc
 
@@ -292,7 +292,7 @@ def _format_in_words(settings: RunSettings) -> str:
     return " + ".join([settings.format, *fields])
 
 
-def _place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
+def _place_rows(settings: RunSettings, plan: SimulationPlan) -> list[tuple[str, str]]:
     """Where the events go."""
     rows = []
     if plan.kafka is not None:

@@ -43,6 +43,10 @@ class BatchSource(Protocol):
     def is_over(self) -> bool:
         """Whether there are no more."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether `next` gave none because its events are not read yet, though some may be due."""
+
     def next(self, limit_ns: int) -> Batch | None:
         """The next batch; None at the end, or where no event is due before limit_ns."""
 
@@ -75,7 +79,7 @@ class SendCounts:
     def of(cls, plan: Plan, progress: WorkerProgress, served_ns: int = 0) -> Self:
         """At the start of a run, or where a predecessor has served its schedule until served_ns."""
         impaired = dict.fromkeys(KINDS, 0) if plan.settings.impair else {}
-        return cls(progress, impaired=impaired, simulated_ms=plan.simulation.start_ms, served_ns=served_ns)
+        return cls(progress, impaired=impaired, simulated_ms=plan.start_ms, served_ns=served_ns)
 
     def plan(self, outgoing: OutgoingBatch, part: slice, virtual_shard: npt.NDArray[np.integer[Any]]) -> None:
         """Count a part of a batch as planned, given the virtual shard of each of its events."""
@@ -292,6 +296,10 @@ class SendLoop:
             self.activity.look_up(time.monotonic_ns())
         if batch is None:
             self.is_over = self._source.is_over
+            if self._source.is_behind:
+                for sink, _ in self._outputs:
+                    sink.poll(0.0)
+                return True
             if not self.is_over:
                 self.counts.served_ns = max(self.counts.served_ns, limit_ns)
             return False

@@ -1,6 +1,6 @@
 """One worker process: the path of its events, from the shard to the sinks.
 
-    build → "ready" → go → loop.turn, loop.wait, … → drain → last snapshot
+    open → "ready" → go → loop.turn, loop.wait, … → drain → last snapshot
 
 A `ShardAssignment` and a pipe go in; events leave through the sinks of a `SendLoop`, snapshots and samples through the
 pipe.
@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 import numpy as np
 
 from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
+from loadgen.event import EventBatch, UInt32s
 from loadgen.runner.assignment import ShardAssignment, Unthrottled, make_schedule
 from loadgen.runner.messages import (
     Drain,
@@ -24,19 +26,20 @@ from loadgen.runner.messages import (
     Ready,
     Samples,
     Seconds,
+    SimulationPlan,
     Snapshot,
     ToWorker,
     Written,
     empty_snapshot,
 )
 from loadgen.runner.outputs import ResumeFilter, encodings_of, open_sinks
-from loadgen.runner.send_loop import Batch, SendCounts, SendLoop
+from loadgen.runner.send_loop import Batch, BatchSource, SendCounts, SendLoop
 from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
 from loadgen.simulate.schedule import NS_PER_S, Schedule
 from loadgen.sink import EncodedBatch
 from loadgen.sink.stream import StreamSink
-from loadgen.stream import EventStream, ShardStream
+from loadgen.stream import EventStream
 from loadgen.verifier.worker_progress import ProgressSlot, WorkerProgress
 
 TICK_S = 0.005
@@ -93,28 +96,105 @@ def _failure(error: Exception, index: int) -> LoadgenError:
     return WorkerFailed(f"worker {index} failed: {described(error)}; {step}")
 
 
+class EventSource(BatchSource, Protocol):
+    """Where the events of a worker come from.
+
+    Attributes:
+        n_rows: of how many listeners they are.
+    """
+
+    n_rows: int
+
+    def key_hashes(self, batch: EventBatch) -> UInt32s:
+        """See `ShardStream.key_hashes`."""
+
+    def resume(self, filters: Sequence[ResumeFilter]) -> None:
+        """Batches of which these hold back all events need no lines."""
+
+    def warm_up(self) -> None:
+        """Make the first batch: after the start that would make the first events late."""
+
+    def start(self, go: Go) -> None:
+        """The schedule's zero is known."""
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether there is a schedule, and its start is known."""
+
+    def scheduled(self, until_ns: int) -> float:
+        """Events due before this moment; nan where that is not known."""
+
+    @property
+    def active(self) -> int:
+        """Listeners that are in a session now."""
+
+    def end(self) -> None:
+        """Make no more batches."""
+
+
 class Batches:
-    """Reads a stream, one batch ahead where there is a schedule: a `BatchSource`.
+    """Simulates the listeners of a shard, one batch ahead where there is a schedule: an `EventSource`.
 
     The next batch is made by a thread of its own while the present one is sent, because making it takes longer than an
     event may be late. NumPy and Arrow leave the interpreter to the other thread most of the time.
 
     Attributes:
         is_over: the stream has ended.
+        n_rows: see `EventSource`.
     """
 
-    def __init__(self, stream: ShardStream, filters: Sequence[ResumeFilter], seconds: Seconds) -> None:
-        """Make none yet; `seconds` counts the time that the worker waits for a batch."""
-        self._stream, self._filters, self._seconds = stream, filters, seconds
+    is_behind = False
+
+    def __init__(self, assignment: ShardAssignment, seconds: Seconds) -> None:
+        """Build the shard; `seconds` counts the time that the worker waits for a batch."""
+        plan = assignment.plan
+        assert isinstance(plan, SimulationPlan)
+        self._settings, self._owned, self._seconds = plan.settings, assignment.owned(), seconds
+        events = EventStream(
+            plan.settings,
+            plan.simulation,
+            load(plan.catalog_path, plan.catalog_digest),  # which the coordinator has checked
+            plan.model,
+            is_checked=True,
+            encodings=encodings_of(plan),
+            key_schema_id=None if plan.key_schema is None else plan.key_schema.id,
+        )
+        self._stream = events.part(self._owned)
+        self.n_rows = len(self._stream.shard.listeners)
+        self.key_hashes = self._stream.key_hashes
+        self._filters: Sequence[ResumeFilter] = ()
+        self._schedule: Schedule = Unthrottled()  # until the start is known
         self._thread = ThreadPoolExecutor(1, "batches")
         self._ahead: Future[Batch | None] | None = None
         self.is_over = False
 
-    def start(self, schedule: Schedule, go: Go) -> None:
+    def resume(self, filters: Sequence[ResumeFilter]) -> None:
+        """See `EventSource`."""
+        self._filters = filters
+
+    def warm_up(self) -> None:
+        """See `EventSource`."""
+        self._stream.warm_up(1 if self._settings.unpaced else N_WARM)
+
+    def start(self, go: Go) -> None:
         """Make the first batch: it is known when events are due."""
-        self._stream.start(schedule, go.t0_ns, go.t0_wall_ms)
-        self._is_paced = schedule.paced
+        self._schedule = make_schedule(self._settings, self._owned, go.t0_ns)
+        self._stream.start(self._schedule, go.t0_ns, go.t0_wall_ms)
         self._make_ahead()
+
+    @property
+    def is_paced(self) -> bool:
+        """See `EventSource`."""
+        return self._schedule.paced
+
+    def scheduled(self, until_ns: int) -> float:
+        """See `EventSource`."""
+        return self._schedule.scheduled(until_ns)
+
+    @property
+    def active(self) -> int:
+        """See `EventSource`."""
+        return self._stream.shard.active(self._stream.shard.now_ms)
 
     def next(self, limit_ns: int) -> Batch | None:
         """The batch that was made ahead, or one that is made now; None at the end."""
@@ -130,7 +210,7 @@ class Batches:
 
     def _make_ahead(self) -> None:
         """Begin the next one, unless a predecessor has completed some: which ones depends on this one's sending."""
-        is_wanted = self._is_paced and not any(filter.left.any() for filter in self._filters)
+        is_wanted = self.is_paced and not any(filter.left.any() for filter in self._filters)
         self._ahead = self._thread.submit(self._make) if is_wanted else None
 
     def _make(self) -> Batch | None:
@@ -142,34 +222,21 @@ class Batches:
 
 
 class Worker:
-    """Steps a shard, paces its events and offers them to the sinks."""
+    """Takes the events of its source, paces them and offers them to the sinks."""
 
     def __init__(self, assignment: ShardAssignment, connection: Connection, progress: WorkerProgress) -> None:
         plan, settings = assignment.plan, assignment.plan.settings
-        self._owned, self._connection, self._settings = assignment.owned(), connection, settings
-        catalog = load(plan.catalog_path, plan.catalog_digest)  # which the coordinator has checked
-        encodings = encodings_of(plan)
-        key_schema_id = None if plan.key_schema is None else plan.key_schema.id
-        events = EventStream(
-            settings,
-            plan.simulation,
-            catalog,
-            plan.model,
-            is_checked=True,
-            encodings=encodings,
-            key_schema_id=key_schema_id,
-        )
-        stream = events.part(self._owned)
-        self._stream = stream
-        self._sinks = open_sinks(assignment, len(stream.shard.listeners), connection)
-        outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint, stream.key_hashes)) for sink in self._sinks]
-        self._batches = Batches(stream, [filter for _, filter in outputs], seconds := Seconds())
+        self._connection, self._settings, seconds = connection, settings, Seconds()
+        self._source: EventSource = Batches(assignment, seconds)
+        self._sinks = open_sinks(assignment, self._source.n_rows, connection)
+        hashes = self._source.key_hashes
+        outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint, hashes)) for sink in self._sinks]
+        self._source.resume([filter for _, filter in outputs])
         counts = SendCounts.of(plan, progress, assignment.checkpoint.served_ns)
         max_lag_s = None if settings.unpaced else settings.max_lag_s
-        self._loop = SendLoop(self._batches, outputs, counts, seconds, max_lag_s, self._show_samples)
+        self._loop = SendLoop(self._source, outputs, counts, seconds, max_lag_s, self._show_samples)
         self._has_offered_all = False
         self._samples: list[tuple[int, bytes]] | None = []
-        self._schedule: Schedule = Unthrottled()  # until the start is known
         self._next_snapshot_ns = 0
         self._end_ns = NEVER_NS
         self._idle_cpu_s = time.process_time()
@@ -177,7 +244,7 @@ class Worker:
 
     def run(self) -> None:
         """Build, wait for the start, produce until the end, drain."""
-        self._stream.warm_up(1 if self._settings.unpaced else N_WARM)  # after the start the first events would be late
+        self._source.warm_up()
         self._connection.send(Ready())
         try:
             order: ToWorker = self._connection.recv()
@@ -210,8 +277,7 @@ class Worker:
 
     def _start(self, go: Go) -> None:
         self._go = go
-        self._schedule = make_schedule(self._settings, self._owned, go.t0_ns)
-        self._batches.start(self._schedule, go)
+        self._source.start(go)
         time.sleep(max(0, go.t0_ns - time.monotonic_ns()) / NS_PER_S)
         self._idle_cpu_s = time.process_time()
         duration_s = self._settings.duration_s
@@ -235,7 +301,7 @@ class Worker:
         ended_ns = time.monotonic_ns()
         for sink in self._sinks:
             sink.close()
-        self._batches.end()
+        self._source.end()
         if self._samples:  # it had fewer events than it would have shown
             self._connection.send(Samples(self._samples))
         last = self.snapshot()
@@ -275,13 +341,13 @@ class Worker:
         """The totals so far."""
         now_ns = time.monotonic_ns()
         scheduled_ns = min(now_ns, self._end_ns)
-        active, cpu_s = self._stream.shard.active(self._stream.shard.now_ms), time.process_time() - self._idle_cpu_s
-        return self._loop.snapshot(now_ns, active, cpu_s, self._scheduled(scheduled_ns), scheduled_ns)
+        cpu_s = time.process_time() - self._idle_cpu_s
+        return self._loop.snapshot(now_ns, self._source.active, cpu_s, self._scheduled(scheduled_ns), scheduled_ns)
 
     def _scheduled(self, until_ns: int) -> float:
         """See `Snapshot.scheduled`."""
-        exact = self._schedule.scheduled(until_ns)
-        if not self._schedule.paced or not np.isnan(exact):
+        exact = self._source.scheduled(until_ns)
+        if not self._source.is_paced or not np.isnan(exact):
             return exact
         served_ns, asked_ns = self._loop.counts.served_ns - self._go.t0_ns, until_ns - self._go.t0_ns
         n_planned = self._loop.counts.n_planned

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from loadgen.errors import LoadgenError, WorkerFailed, described
 from loadgen.event import EventBatch, Int64s, UInt32s
 from loadgen.runner.assignment import make_schedule
-from loadgen.runner.messages import Checkpoint, Plan, Seconds, Snapshot
+from loadgen.runner.messages import Checkpoint, Seconds, SimulationPlan, Snapshot
 from loadgen.runner.outputs import ResumeFilter
 from loadgen.runner.send_loop import Batch, SendCounts, SendLoop
 from loadgen.scenarios.lease_table import Lease
@@ -62,10 +62,10 @@ class OnlineListeners:
         population: the listeners of the shard.
     """
 
-    is_over = False
+    is_over = is_behind = False
     """Listeners never stop by themselves."""
 
-    def __init__(self, plan: Plan, shard: EngineShard, seconds: Seconds) -> None:
+    def __init__(self, plan: SimulationPlan, shard: EngineShard, seconds: Seconds) -> None:
         """Draw the listeners of a shard, all of them offline; `seconds` counts the time that batches take."""
         self.wanted: tuple[int, ...] = (0,) * len(TASTES)
         self._settings, self._simulation, self._seconds = plan.settings, plan.simulation, seconds
@@ -128,7 +128,7 @@ class Engine:
         t0_ns: the schedule's zero, time.monotonic_ns().
     """
 
-    def __init__(self, plan: Plan, shard: EngineShard, lease: Lease) -> None:
+    def __init__(self, plan: SimulationPlan, shard: EngineShard, lease: Lease) -> None:
         """Build the shard and the producer, which takes about a second; the clock starts.
 
         Raises:

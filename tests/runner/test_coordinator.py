@@ -16,7 +16,7 @@ from loadgen.kafka.watch import TopicWatch
 from loadgen.runner import exit_code
 from loadgen.runner.console import RunConsole
 from loadgen.runner.coordinator import Coordinator, Result
-from loadgen.runner.messages import Plan
+from loadgen.runner.messages import SimulationPlan
 from loadgen.runner.team import Team
 from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import verdict_lines
@@ -24,7 +24,7 @@ from tests.runner.plans import plan_of
 
 
 def result_of(
-    plan: Plan,
+    plan: SimulationPlan,
     watch: Callable[[Coordinator, Totals], None] = lambda *_: None,
     topic_watch: TopicWatch | None = None,
 ) -> Result:
@@ -39,7 +39,7 @@ def result_of(
         team.remove_progress()
 
 
-def plan(tmp_path: Path, **settings: Any) -> Plan:
+def plan(tmp_path: Path, **settings: Any) -> SimulationPlan:
     """A plan whose files are in this folder."""
     return plan_of(manifest=str(tmp_path / "m.json"), **settings)
 

@@ -30,7 +30,7 @@ class Made:
         )
         self.n_listeners = len(stream.shard.listeners)
         self._batches = self._made(stream, t0_ns)
-        self.is_over = False
+        self.is_over = self.is_behind = False
 
     def _made(self, stream: ShardStream, t0_ns: int) -> Iterator[Batch]:
         for outgoing in stream:
