@@ -22,6 +22,8 @@ from tests.sink.lines import N_PAGES, T0_MS, hash_of, make_lines
 from tests.sink.test_kafka_failures import PER_SEND, QUICK, close_unacknowledged, offer
 from tests.sink.topic import assert_in_order, read_topic
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 TOPICS = Topics.mapped(["b", "a", *["b"] * (N_PAGES - 2)], {"a": 3, "b": 4})
 
 
