@@ -6,7 +6,7 @@ lost, repeated, altered, foreign or out of order.
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -66,9 +66,8 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
     Raises:
         LoadgenError: see `main`.
     """
-    topic = settings.topic if "topic" in settings.model_fields_set else None
     place = _place(settings)
-    promises = [_of_topic(promise, topic, place) for promise in read_promises(settings.manifests, place)]
+    promises = [_of_topic(promise, settings.topic, place) for promise in read_promises(settings.manifests, place)]
     registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
     try:
         source = _source(settings, promises, registry)
@@ -125,9 +124,10 @@ def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Re
         from loadgen.verifier.topic import TopicSource, TopicsSource
 
         options, decoder = options_of(settings.kafka_option, settings.kafka_config), _decoder(promises, registry)
-        topics, only = _topics(promises), promises[0].only
-        names = (settings.topic,) if topics is None else topics.names if only is None else (only,)
-        each = [TopicSource(KafkaSettings(settings.brokers, name, options), decoder) for name in names]
+        each = [
+            TopicSource(KafkaSettings(settings.brokers, name, options), decoder)
+            for name in _topic_names(settings.topic, promises)
+        ]
         return each[0] if len(each) == 1 else TopicsSource(each)
     if settings.store is not None:
         from loadgen.store import open_store
@@ -147,6 +147,18 @@ def _of_topic(promise: ManifestSpec, topic: str | None, place: PlaceKind) -> Man
         names, step = ", ".join(promise.topics.names), "leave it out for all of them"
         raise UsageError(f"--topic must be one of run {promise.run_id} ({names}), got {topic}; {step}")
     return replace(promise, only=topic)
+
+
+def _topic_names(named: str | None, promises: list[ManifestSpec]) -> Sequence[str]:
+    """The topics that are read: the one that is named, or else those of the runs; raises UsageError if these differ."""
+    if named is not None:
+        return [named]
+    if (topics := _topics(promises)) is not None:
+        return topics.names
+    names = sorted({promise.settings.topic for promise in promises})
+    if len(names) > 1:
+        raise UsageError(f"--topic must be given where runs sent to different topics, got {', '.join(names)}; name one")
+    return names
 
 
 def _topics(promises: list[ManifestSpec]) -> Topics | None:

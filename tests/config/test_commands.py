@@ -170,7 +170,7 @@ def test_a_place_in_a_higher_layer_goes_before_another_in_a_lower_one(tmp_path: 
     assert (by_variable.brokers, by_variable.topic, by_variable.store, by_variable.files) == ("a:1", "t", None, ())
     by_flag = resolve(VerifySettings, {"manifests": ["m"], "store": "here"}, variables)
     assert (by_flag.settings.brokers, by_flag.settings.store, by_flag.settings.files) == (None, "here", ())
-    assert (by_flag.settings.topic, by_flag.origins["topic"]) == ("music-streaming-events", "default")
+    assert (by_flag.settings.topic, by_flag.origins["topic"]) == (None, "default")
     by_file = resolve(VerifySettings, {"manifests": ["m"], "config": str(file)}, {}).settings
     assert (by_file.store, by_file.files) == (None, ("x",))
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
-from loadgen.errors import BrokerUnreachable
+from loadgen.errors import BrokerUnreachable, UsageError
 from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.kafka.options import KafkaSettings
 from loadgen.verifier.topic import TopicSource
@@ -74,7 +74,11 @@ def test_a_malformed_value_is_laid_to_the_listener_of_its_key(tmp_path: Path, br
 def test_an_empty_topic_has_lost_everything(tmp_path: Path, broker: str) -> None:
     with EmbeddedBroker(TOPIC) as other:
         manifest = ran(tmp_path, "--brokers", other.address, *FLAGS)
-    assert counts_of(verified(manifest, brokers=broker, topic=TOPIC)) == {"lost": 3000}
+    assert counts_of(verified(manifest, brokers=broker)) == {"lost": 3000}, "the topic is that of the run"
+    other_run = tmp_path / "other.json"
+    other_run.write_text(manifest.read_text().replace(f'"topic": "{TOPIC}"', '"topic": "other"'))
+    with pytest.raises(UsageError, match="runs sent to different topics, got other, t;"):
+        verified(manifest, other_run, brokers=broker)
 
 
 def test_events_that_the_topic_has_let_go_of_are_lost_and_that_is_said(tmp_path: Path, broker: str) -> None:

@@ -41,8 +41,10 @@ class VerifySettings(Settings):
     ]
     brokers: Annotated[str | None, or_none(names.servers), shared.BROKERS] = None
     topic: Annotated[
-        shared.Topic, FlagOverride("Kafka topic; of a run with --topic-map the one that is compared, else all are.")
-    ] = shared.DEFAULT_TOPIC
+        str | None,
+        or_none(names.topic),
+        Flag("topic NAME", "Kafka topic; default: that of the run, or all of its --topic-map.", WHERE_FROM),
+    ] = None
     kafka_option: shared.KafkaOption = Field(default_factory=KafkaOptions)
     kafka_config: shared.KafkaConfig = None
     schema_registry: shared.SchemaRegistry = None
