@@ -76,7 +76,8 @@ def test_an_empty_topic_has_lost_everything(tmp_path: Path, broker: str) -> None
         manifest = ran(tmp_path, "--brokers", other.address, *FLAGS)
     assert counts_of(verified(manifest, brokers=broker)) == {"lost": 3000}, "the topic is that of the run"
     other_run = tmp_path / "other.json"
-    other_run.write_text(manifest.read_text().replace(f'"topic": "{TOPIC}"', '"topic": "other"'))
+    text = manifest.read_text().replace(manifest.stem, "another-run")
+    other_run.write_text(text.replace(f'"topic": "{TOPIC}"', '"topic": "other"'))
     with pytest.raises(UsageError, match="runs sent to different topics, got other, t;"):
         verified(manifest, other_run, brokers=broker)
 
