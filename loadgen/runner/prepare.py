@@ -82,14 +82,13 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     check_memory(settings.users // settings.shard.count, settings.workers, available_bytes())
     simulation = simulation_of(settings)
     wire_format = _wire_format(settings)
-    own_text, pages = _own_text(settings), simulation.behaviour.page_table.names
-    kafka, topics, topic_ends = _kafka(settings, console, embedded_address, pages)
-    schema = None if own_text is not None else _schema(settings, wire_format)
-    catalog = catalog_of(settings, console.preparing)
+    catalog, pages = catalog_of(settings, console.preparing), simulation.behaviour.page_table.names
+    own_text, own = _own_text(settings), None
     if own_text is not None:
         domains = domains_of(catalog, labels(catalog, simulation.behaviour))
         own = own_schema(settings.encoding, own_text, wire_format, domains)
-        schema = _schema(settings, wire_format, own_text, own)
+    kafka, topics, topic_ends = _kafka(settings, console, embedded_address, pages)  # may make topics
+    schema = _schema(settings, wire_format, own_text, own)
     key_schema = None
     if key_schema_text is not None:
         key_schema = _registered(settings, "avro", [f"{topic}-key" for topic in settings.topics], key_schema_text)
@@ -138,7 +137,7 @@ def _own_text(settings: RunSettings) -> str | None:
 
 
 def _schema(
-    settings: RunSettings, wire_format: Format, own_text: str | None = None, own: OwnSchema | None = None
+    settings: RunSettings, wire_format: Format, own_text: str | None, own: OwnSchema | None
 ) -> RegisteredSchema | None:
     """The schema of the run's messages, registered, or looked up; None for JSON without one.
 
