@@ -1,8 +1,8 @@
-"""The dashboard System under test: how far what reads the topic is behind."""
+"""The dashboard System under test: how far what reads the topic is behind, and what comes out of it."""
 
 from grafana.board import Board
 from grafana.panels import lines, row, stat
-from grafana.queries import RUN
+from grafana.queries import RUN, percentiles
 
 _LAG, _BEHIND = RUN.now("loadgen_group_lag_messages"), RUN.now("loadgen_group_behind_seconds")
 _DELIVERED = RUN.per_s("loadgen_events_total", outcome="delivered")
@@ -10,7 +10,7 @@ _DELIVERED = RUN.per_s("loadgen_events_total", outcome="delivered")
 SYSTEM = Board(
     "system",
     "System under test",
-    "How far the consumer groups of --watch-group are behind what the runs deliver.",
+    "How far the groups of --watch-group are behind what the runs deliver, and what comes out at --watch-topic.",
     {"instance": ("run at", "loadgen_elapsed_seconds")},
     (
         stat(
@@ -59,6 +59,36 @@ SYSTEM = Board(
             "One that lies far above the others has more events than they, or nobody who reads it.",
             "short",
             (_LAG, "{{group}} {{partition}}"),
+        ),
+        row("Far end"),
+        lines(
+            "End to end",
+            "From the time an event was due to its arrival at the topic of --watch-topic.",
+            "s",
+            *percentiles(RUN, "loadgen_end_to_end_seconds"),
+        ),
+        lines(
+            "Delivered and come out",
+            "Events per second that the system under test is given, and that come out of it.",
+            "eps",
+            (f"sum({_DELIVERED})", "delivered"),
+            (f"sum({RUN.per_s('loadgen_far_end_events_total', kind='seen')})", "came out"),
+            dashed="delivered",
+        ),
+        lines(
+            "Not come out yet",
+            "Events that are delivered and were not seen yet: on their way, or lost.",
+            "short",
+            (f"sum({RUN.now('loadgen_far_end_missing_events')})", "missing"),
+        ),
+        lines(
+            "Late, repeated, unrecognised",
+            "Messages per second that came later than --watch-late, came again, or lack the header of an event.",
+            "eps",
+            (
+                f"sum by (kind) ({RUN.per_s('loadgen_far_end_events_total', kind='late|repeated|unrecognised')})",
+                "{{kind}}",
+            ),
         ),
     ),
 )

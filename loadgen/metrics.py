@@ -90,6 +90,18 @@ GROUP_BEHIND = Metric(
     "How long the first message that such a group has not committed has been in the topic.",
     ("group", "partition"),
 )
+END_TO_END = Metric(
+    "loadgen_end_to_end_seconds", "histogram", "From the scheduled time to arrival at the topic of --watch-topic."
+)
+FAR_END = Metric(
+    "loadgen_far_end_events",
+    "counter",
+    "Messages of that topic: events seen, those of them that were late, repeated or unrecognised ones.",
+    ("kind",),
+)
+FAR_END_MISSING = Metric(
+    "loadgen_far_end_missing_events", "gauge", "Events that are delivered and have not come out of the system yet."
+)
 SIMULATED_TIME = Metric("loadgen_simulated_timestamp_seconds", "gauge", "Time of the latest event, seconds since 1970.")
 
 RUN_METRICS = tuple(one for one in tuple(globals().values()) if isinstance(one, Metric))

@@ -244,6 +244,31 @@ class GroupRecord(Part):
     error: str | None = None
 
 
+class FarEndRecord(Part):
+    """What came out of the system under test.
+
+    Attributes:
+        topic: in which it was looked for.
+        seen: events of the run that were seen there.
+        lost: delivered, and not seen when the wait for them was over; None where that is not known: the wait was cut
+            short, or events ended otherwise than delivered and may have been seen.
+        repeated: messages that carried an event again, also one that a worker which died may have sent twice.
+        late: events seen later than --watch-late after they were due.
+        unrecognised: messages that carried no event of the run, or not its header.
+        reader_busy: the share of its time in which the reader was busy, 0..1.
+        error: why the reader failed; then, and where not all was waited for, lost, repeated and late are None.
+    """
+
+    topic: str
+    seen: Count = 0
+    lost: Count | None = None
+    repeated: Count | None = None
+    late: Count | None = None
+    unrecognised: Count = 0
+    reader_busy: Amount = 0.0
+    error: str | None = None
+
+
 class Summary(Counts):
     """The object that `loadgen run --json` prints: counts of the whole run, rates and latencies after the warm-up."""
 
@@ -268,6 +293,8 @@ class Summary(Counts):
     stalls: list[StallRecord] = []
     thresholds: list[ThresholdRecord] = []
     groups: list[GroupRecord] = []
+    end_to_end_ms: Percentiles = Percentiles()
+    far_end: FarEndRecord | None = None
     cut_short: str | None = None
 
 
@@ -293,6 +320,7 @@ class Span(Part):
     lag: dict[str, Count] = {}
     behind_s: dict[str, Amount] = {}
     catch_up_s: Amount | None = None
+    end_to_end_ms: Percentiles = Percentiles()
 
 
 class WindowRecord(Span):
@@ -331,6 +359,7 @@ class MeasuredRecord(Span):
     schedule_lag: HistogramRecord | None = None
     ack: HistogramRecord | None = None
     intended_to_ack: HistogramRecord | None = None
+    end_to_end: HistogramRecord | None = None
 
 
 class CatalogRecord(Part):
@@ -413,7 +442,7 @@ class RunRecord(Part):
         return next(iter(self.sinks.values()), None)
 
     def spread(self, latency: str) -> HistogramRecord | None:
-        """The histogram of "schedule_lag", "ack" or "intended_to_ack", without the warm-up where that is known."""
+        """The histogram of one of the four latencies, without the warm-up where that is known."""
         found: HistogramRecord | None = getattr(self.measured, latency, None)
         if found is None:
             found = self.schedule_lag if latency == "schedule_lag" else getattr(self.primary_sink, latency, None)

@@ -22,10 +22,11 @@ from loadgen.encode.malform import malform
 from loadgen.encode.text import JSON_LINES
 from loadgen.encode.tracks import TrackParts, open_track_parts
 from loadgen.errors import UsageError
-from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels, UInt32s
+from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, Labels, UInt16s, UInt32s
 from loadgen.fingerprint import run_key
 from loadgen.formats import Field, Format
-from loadgen.kafka.message import MessageSpec
+from loadgen.kafka.event_ids import HEADER, EventIds, Positions
+from loadgen.kafka.message import MessageSpec, with_header
 from loadgen.kafka.partition import hash_of_ids, hash_of_keys
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
@@ -83,7 +84,7 @@ class EventStream:
 
     Attributes:
         settings: of the run.
-        encodings: see `__init__`.
+        encodings, id_tag: see `__init__`.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class EventStream:
         is_checked: bool = False,
         encodings: Sequence[Encoding] = (JSON_LINES,),
         key_schema_id: int | None = None,
+        id_tag: int | None = None,
     ) -> None:
         """Keep what is known already; the rest is made when it is needed.
 
@@ -108,8 +110,9 @@ class EventStream:
             is_checked: another process has checked the files of the tracks' parts.
             encodings: of the lines, and of the messages where it is another one.
             key_schema_id: of the messages' keys in Avro.
+            id_tag: of the headers by which events are recognised behind the system under test; None writes none.
         """
-        self.settings = settings
+        self.settings, self.id_tag = settings, id_tag
         self._key = run_key(settings.seed, settings.timeless) if key is None else key
         self._is_checked, self.encodings, self._key_schema_id = is_checked, encodings, key_schema_id
         given = {"simulation": simulation, "catalog": catalog, "model": model}
@@ -235,6 +238,7 @@ class ShardStream:
         impairer = Impairer(settings.impair, self.shard.listeners.key) if settings.impair else None
         self._feed = feed_of(settings, owned, self.shard, impairer, n_events)
         self._first: OutgoingBatch | None = None
+        self._positions = None if stream.id_tag is None else Positions()
 
     def __iter__(self) -> Iterator[OutgoingBatch]:
         """Every batch that is left, also empty ones."""
@@ -269,6 +273,8 @@ class ShardStream:
             if self._stream.settings.timestamps == "wall":
                 since_t0_ns = outgoing.due_ns - self._t0_ns
                 outgoing.events.ts_ms = wall_times(outgoing, since_t0_ns, self._t0_wall_ms, self._stream.settings.speed)
+        if outgoing is not None and self._positions is not None:
+            outgoing.position = self._positions.of(virtual_shards(outgoing.events))
         return outgoing
 
     @cached_property
@@ -295,11 +301,14 @@ class ShardStream:
         (lines, hashes), *others = [
             malform(*encoder.encode(batch), is_broken, encoding) for encoding, encoder in self._encoders
         ]
-        virtual_shard = (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)
+        virtual_shard = virtual_shards(batch)
         due_ns = outgoing.due_ns if self.schedule else np.zeros(len(batch), np.int64)
         key, key_hash = self._keys(batch)
         messages, columns = self._stream.messages, partial(self._column, batch=batch)
         headers = messages.headers_of(columns, len(batch))
+        if len(outgoing.position) and self._stream.id_tag is not None:
+            ids = EventIds(virtual_shard.astype(np.int64), outgoing.position, due_ns).headers(self._stream.id_tag)
+            headers = with_header(headers, HEADER, ids)
         if (wrapped := messages.wrapped(columns, lines)) is not None:
             others = [(wrapped, hashes)]
         return EncodedBatch(
@@ -344,3 +353,8 @@ class ShardStream:
     def to_arrow(self, batch: EventBatch) -> pa.RecordBatch:
         """Events of this stream as a record batch."""
         return self._arrow.to_arrow(batch)
+
+
+def virtual_shards(batch: EventBatch) -> UInt16s:
+    """The virtual shard of each event."""
+    return (batch.user_id % N_VIRTUAL_SHARDS).astype(np.uint16)

@@ -57,6 +57,7 @@ def of_run(settings: "RunSettings") -> Iterator[Problem]:
         _world,
         _figures,
         _groups,
+        _far_end,
         _report,
     ):
         yield from rules(settings)
@@ -192,15 +193,18 @@ def _groups(s: "RunSettings") -> Iterator[Problem]:
         yield s.problem("groups read a topic", "watch_group brokers", "add --brokers HOST:PORT")
     if s.watch_group and s.topic_map is not None:
         yield s.problem("groups are watched on one topic", "watch_group topic_map", "leave one of the two out")
-    if s.wait_caught_up_s is not None and not s.watch_group:
-        step = "add --watch-group NAME"
-        yield s.problem("wait-caught-up waits for groups that are watched", "wait_caught_up_s watch_group", step)
+    if s.wait_caught_up_s is not None and not s.watch_group and s.watch_topic is None:
+        rule, step = "wait-caught-up waits for groups or a topic that is watched", "add --watch-group NAME"
+        yield s.problem(rule, "wait_caught_up_s watch_group", step)
     figures = [figure for threshold in s.threshold for figure in threshold.figures]
     for unknown in sorted({figure.group for figure in figures if figure.group} - set(s.watch_group)):
         step = f"add --watch-group {unknown}"
         yield s.problem(f"a threshold names group {unknown}, which is not watched", "threshold watch_group", step)
-    if s.wait_caught_up_s is None and any(figure.name == "catch_up" for figure in figures):
-        yield s.problem("catch_up is waited for", "threshold wait_caught_up_s", "add --wait-caught-up 2m")
+    if any(figure.name == "catch_up" for figure in figures):
+        if s.wait_caught_up_s is None:
+            yield s.problem("catch_up is waited for", "threshold wait_caught_up_s", "add --wait-caught-up 2m")
+        elif not s.watch_group:
+            yield s.problem("catch_up is that of groups", "threshold watch_group", "add --watch-group NAME")
     if s.find_max_rate and s.watch_group:
         if s.wait_caught_up_s is None:
             rule = "each trial begins where the groups have caught up with the last one"
@@ -208,6 +212,19 @@ def _groups(s: "RunSettings") -> Iterator[Problem]:
         if not any(figure.group or figure.name == "catch_up" for figure in figures):
             step = f"add --threshold 'behind({s.watch_group[0]}) < 5s'"
             yield s.problem("what the groups must keep must be said", "find_max_rate threshold", step)
+
+
+def _far_end(s: "RunSettings") -> Iterator[Problem]:
+    if s.watch_topic is None:
+        if s.watch_brokers is not None:
+            rule = "watch-brokers says where the topic is that is watched"
+            yield s.problem(rule, "watch_brokers watch_topic", "add --watch-topic NAME")
+        if any(figure.of_far_end for threshold in s.threshold for figure in threshold.figures):
+            rule = "a threshold is on what comes out of the system under test"
+            yield s.problem(rule, "threshold watch_topic", "add --watch-topic NAME")
+    elif s.brokers is None or s.embedded:
+        rule, step = "what comes out of a system must come from a topic that it reads", "give --brokers HOST:PORT"
+        yield s.problem(rule, "watch_topic brokers", step)
 
 
 def _report(s: "RunSettings") -> Iterator[Problem]:

@@ -7,6 +7,7 @@
     FIGURE  pNN, mean or max of a latency: p99(ack), p99.9(intended_to_ack), max(schedule_lag)
             planned, delivered, failed, dropped, unfinished; rate, target (events per second); in_flight, active
             lag(GROUP), behind(GROUP): messages and time that a consumer group is behind; catch_up: time after the load
+            lost, repeated, late: events at the far end of the system under test; p99(end_to_end) from there
     OP      < <= > >= == !=
     VALUE   50ms, 10k, 100k/s; FIGURE; 0.99 * FIGURE; 1% * FIGURE
 
@@ -30,11 +31,16 @@ from typing import Any
 
 from loadgen.config.values import BadValue, did_you_mean, duration
 
-LATENCIES = {name: name for name in ("ack", "intended_to_ack", "schedule_lag")} | {"latency": "intended_to_ack"}
+END_TO_END = "end_to_end"
+_NAMES = ("ack", "intended_to_ack", "schedule_lag", END_TO_END)
+LATENCIES = {name: name for name in _NAMES} | {"latency": "intended_to_ack"}
 COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
 RATES = ("rate", "target")
 GAUGES = ("in_flight", "active")
 OF_GROUPS = ("lag", "behind")
+OF_FAR_END = ("lost", "repeated", "late")
+AFTER_THE_RUN = ("catch_up", *OF_FAR_END)
+"""What is known once the load is over, and what it caused was waited for."""
 MOST_S = 3600.0
 """The longest `over`, which bounds the number of windows in memory."""
 MOST_CHARACTERS = 200
@@ -65,7 +71,7 @@ class Figure:
 
     Attributes:
         name: "rate", "failed" …; of a latency "mean", "max" or "pNN".
-        of: the latency: "ack", "intended_to_ack" or "schedule_lag"; empty for other metrics.
+        of: the latency: "ack", "intended_to_ack", "schedule_lag" or "end_to_end"; empty for other metrics.
         quantile: 0..1 for a percentile, else nan.
         group: the consumer group of "lag" and "behind"; empty for other metrics.
     """
@@ -85,6 +91,11 @@ class Figure:
     def is_gauge(self) -> bool:
         """Whether it is the state of a moment, which is judged every second."""
         return self.name in (*GAUGES, *OF_GROUPS)
+
+    @property
+    def of_far_end(self) -> bool:
+        """Whether it is known of what comes out of the system under test."""
+        return self.of == END_TO_END or self.name in OF_FAR_END
 
     def __str__(self) -> str:
         of = self.of or self.group
@@ -142,8 +153,10 @@ def threshold(value: Any) -> Threshold:
     factor, reference = _value(tail[1].strip(), figure)
     over_s = None if tail[2] is None else _over_s(tail[2])
     found = Threshold(text, figure, match[2], factor, reference, over_s, tail[3] is not None)
-    if over_s is not None and any(one.name == "catch_up" for one in found.figures):
-        raise BadValue("catch_up is what comes after the run", f"write '{figure} {match[2]} {tail[1].strip()}' alone")
+    after = [one.name for one in found.figures if one.name in AFTER_THE_RUN]
+    if over_s is not None and after:
+        step = f"write '{figure} {match[2]} {tail[1].strip()}' alone"
+        raise BadValue(f"{after[0]} is known after the run", step)
     if found.abort and found.window_s is None and not found.stays_broken:
         rule = "must say over DURATION where it says abort, but for the upper limit of a count or of a max"
         raise BadValue(rule, f"write for example '{text.removesuffix(' abort')} over 10s abort'")
@@ -169,7 +182,7 @@ def _over_s(text: str) -> float:
 
 def figure_named(text: str) -> Figure:
     """The metric of this name. Raises BadValue."""
-    if text in (*COUNTS, *RATES, *GAUGES, "catch_up"):
+    if text in (*COUNTS, *RATES, *GAUGES, *AFTER_THE_RUN):
         return Figure(text)
     of_group = _OF_GROUP.fullmatch(text)
     if of_group:
@@ -204,7 +217,7 @@ def _nearest(text: str) -> str:
     if text in LATENCIES:
         return f"say which figure of it: p99({text}), mean({text}) or max({text})"
     calls = [f"{name}({of})" for of in LATENCIES for name in ("p50", "p90", "p95", "p99", "p999", "mean", "max")]
-    plain = (*COUNTS, *RATES, *GAUGES, "catch_up")
+    plain = (*COUNTS, *RATES, *GAUGES, *AFTER_THE_RUN)
     known = f"pNN, mean or max of {', '.join(LATENCIES)}; {', '.join(plain)}; lag or behind of a consumer group"
     step = did_you_mean(text, [*plain, *calls], f"there are {known}")
     return f"there is no {text[:40]!r}: {step}"

@@ -53,6 +53,7 @@ class MessageSpec:
         key_schema_id: of "avro", as the registry gave it; None before it is asked, and for other keys.
         headers: name and value of each header.
         attributes: of the CloudEvents in which the events are wrapped, by name; None: the values are the events.
+        has_ids: whether a worker adds the header of event_ids.py behind these.
     """
 
     key: Field | Literal["user"] | None = "user"
@@ -60,6 +61,7 @@ class MessageSpec:
     key_schema_id: int | None = None
     headers: tuple[tuple[str, Template], ...] = ()
     attributes: tuple[tuple[str, Template], ...] | None = None
+    has_ids: bool = False
 
     @classmethod
     def of(cls, settings: RunSettings, key_schema_id: int | None = None) -> "MessageSpec":
@@ -71,14 +73,15 @@ class MessageSpec:
             raise UsageError(f"an int64 key must be an integer, got {key.type} field {key.name!r}; {step}")
         keys = (key, settings.key_type, key_schema_id)
         asked = tuple(_header(text, wire_format) for text in settings.header)
+        has_ids = settings.watch_topic is not None
         if settings.cloudevents is None:
-            return cls(*keys, asked)
+            return cls(*keys, asked, has_ids=has_ids)
         attributes = _attributes(wire_format)
         if settings.cloudevents == "structured":
-            return cls(*keys, (("content-type", ("application/cloudevents+json",)), *asked), attributes)
+            return cls(*keys, (("content-type", ("application/cloudevents+json",)), *asked), attributes, has_ids)
         kind = "json" if settings.encoding == "jsonschema" else settings.encoding
         of_event = [(f"ce_{name}", template) for name, template in attributes]
-        return cls(*keys, (*of_event, ("content-type", (f"application/{kind}",)), *asked))
+        return cls(*keys, (*of_event, ("content-type", (f"application/{kind}",)), *asked), has_ids=has_ids)
 
     @property
     def has_plain_key(self) -> bool:
@@ -142,6 +145,14 @@ class MessageSpec:
             parts.append(_quoted(_filled(template, columns, len(lines))))
         before, after, nothing = (pa.scalar(text.encode(), pa.binary()) for text in (DATA, "}\n", ""))
         return pc.binary_join_element_wise(*parts, before, pc.binary_slice(lines, 0, -1), after, nothing)
+
+
+def with_header(headers: pa.StructArray | None, name: str, values: pa.Array) -> pa.StructArray:
+    """Headers, of which there may be none, and another one behind them."""
+    if headers is None:
+        return pa.StructArray.from_arrays([values], [name])
+    names = [field.name for field in headers.type]
+    return pa.StructArray.from_arrays([*headers.flatten(), values], [*names, name])
 
 
 def _key(name: str, wire_format: Format) -> Field | Literal["user"] | None:

@@ -16,7 +16,7 @@ import numpy as np
 from loadgen.histogram import middles_s
 from loadgen.record import HistogramRecord, RunRecord, WindowRecord
 from loadgen.report import text
-from loadgen.report.figures import LATENCIES, MEANINGS, sides
+from loadgen.report.figures import LATENCIES, MEANINGS, latencies_of, sides
 
 LEAST_MS = 0.001
 """A logarithmic axis has no zero: what is shorter than the microsecond that is measured is drawn as one."""
@@ -192,6 +192,7 @@ SPECTRA = {
     "intended_to_ack": ("--accent", "solid"),
     "ack": ("--blue", "dash"),
     "schedule_lag": ("--amber", "dot"),
+    "end_to_end": ("--red", "dashdot"),
 }
 FASTEST = 1.02
 """The spectrum's axis begins at the latency of the 2nd percentile: the very fastest events would take half of it."""
@@ -268,7 +269,7 @@ def _rates(run: RunRecord, side: str, time: Time) -> Iterator[dict[str, Any]]:
 
 def _latencies(runs: Sequence[RunRecord], time: Time) -> Iterator[Chart]:
     """One chart for each of LATENCIES, all with the same axis, so that they can be compared."""
-    drawn = {name: list(_latency_lines(runs, time, name)) for name in LATENCIES}
+    drawn = {name: list(_latency_lines(runs, time, name)) for name in latencies_of(*runs)}
     values = [value for lines in drawn.values() for one in lines for value in one["y"] if value is not None]
     axis = log_ms(min(values, default=1.0), max(values, default=1.0))
     for name, data in drawn.items():

@@ -17,11 +17,13 @@ LATENCIES = {
     "intended_to_ack": "Intended to ack",
     "ack": "Send to ack",
     "schedule_lag": "Schedule lag",
+    "end_to_end": "End to end",
 }
 MEANINGS = {
     "intended_to_ack": "from the moment the schedule asked for an event to its delivery report: no stall hides in it",
     "ack": "from the send to the delivery report: the broker, or the disk",
     "schedule_lag": "from the moment the schedule asked for an event to its send: the generator",
+    "end_to_end": "from the moment the schedule asked for an event to its arrival behind the system under test",
 }
 TOLERANCE = 0.05
 """A smaller change of a measurement is noise: two runs of the same settings differ by as much."""
@@ -132,6 +134,11 @@ def percentiles_of(run: RunRecord, latency: str) -> Percentiles:
     """Of one of LATENCIES, over the whole run."""
     found: Percentiles = getattr(run.summary, f"{latency}_ms")
     return found
+
+
+def latencies_of(*runs: RunRecord) -> list[str]:
+    """Those of LATENCIES that one of the runs has measured; the last one only where what comes out was watched."""
+    return [name for name in LATENCIES if name != "end_to_end" or any(run.summary.far_end for run in runs)]
 
 
 def _latency(latency: str, percentile: str) -> ReportFigure:

@@ -9,7 +9,15 @@ from xml.etree.ElementTree import Element
 from loadgen.record import RunRecord
 from loadgen.report import parts, text
 from loadgen.report.charts import Chart, charts_of
-from loadgen.report.figures import LATENCIES, cores, cpu_us_per_event, percentiles_of, share_of_target, sides
+from loadgen.report.figures import (
+    LATENCIES,
+    cores,
+    cpu_us_per_event,
+    latencies_of,
+    percentiles_of,
+    share_of_target,
+    sides,
+)
 from loadgen.report.html import document, exact, tag, verdict
 from loadgen.report.verdict import exit_reason, outcome, passed, statements
 
@@ -74,8 +82,8 @@ def _tiles(run: RunRecord) -> Element:
         _tile("achieved", "Achieved", text.rate(summary.achieved_per_s), summary.achieved_per_s, target),
         _tile("delivered", "Delivered", text.count(summary.delivered), summary.delivered, *hints),
     ]
-    for name, label in LATENCIES.items():
-        found = percentiles_of(run, name)
+    for name in latencies_of(run):
+        found, label = percentiles_of(run, name), LATENCIES[name]
         around = (f"p50 {text.duration_ms(found.p50)},", f"max {text.duration_ms(found.max)}")
         tiles.append(_tile(name.replace("_", "-"), f"{label}, p99", text.duration_ms(found.p99), found.p99, *around))
     there = f" of {run.machine['cores']}" if run.machine.get("cores") else ""

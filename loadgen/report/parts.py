@@ -18,7 +18,16 @@ from loadgen.config.shape_files import in_short
 from loadgen.errors import LoadgenError
 from loadgen.record import RunRecord, ThresholdRecord
 from loadgen.report import text
-from loadgen.report.figures import LATENCIES, MEANINGS, PERCENTILES, TOLERANCE, differences, percentiles_of, sides
+from loadgen.report.figures import (
+    LATENCIES,
+    MEANINGS,
+    PERCENTILES,
+    TOLERANCE,
+    differences,
+    latencies_of,
+    percentiles_of,
+    sides,
+)
 from loadgen.report.html import Child, bars, exact, fold, pairs, panel, table, tag
 
 NO_FIGURE = ("manifest", "report", "json", "quiet", "config", "dry_run", "percentile_log", "preview")
@@ -181,7 +190,8 @@ def compared(a: RunRecord, b: RunRecord) -> Element:
 def latencies(run: RunRecord) -> Element:
     """Percentiles of the whole run."""
     rows = []
-    for name, label in LATENCIES.items():
+    for name in latencies_of(run):
+        label = LATENCIES[name]
         values = [getattr(percentiles_of(run, name), key) for key in PERCENTILES]
         rows.append([tag("span", label, title=MEANINGS[name]), *(exact(text.duration_ms(one), one) for one in values)])
     head = ("", *PERCENTILES.values())
@@ -258,9 +268,15 @@ def windows(runs: Sequence[RunRecord]) -> Element | None:
 
 
 def _windows(run: RunRecord, side: str) -> Element:
-    rows = [[_exactly(attrgetter(path)(window)) for path in COLUMNS.values()] for window in run.history]
+    columns = COLUMNS | {name: path for latency in latencies_of(run) for name, path in _columns_of(latency)}
+    rows = [[_exactly(attrgetter(path)(window)) for path in columns.values()] for window in run.history]
     title = f"Run {side}" if side else "Windows"
-    return fold(f"{title}: {len(rows):,} rows", table(list(COLUMNS), rows, title, 0))
+    return fold(f"{title}: {len(rows):,} rows", table(list(columns), rows, title, 0))
+
+
+def _columns_of(latency: str) -> Iterator[tuple[str, str]]:
+    for key in ("p50", "p90", "p99", "max"):
+        yield f"{LATENCIES[latency].lower()} {key} (ms)", f"{latency}_ms.{key}"
 
 
 def _exactly(value: float | None) -> str:
@@ -275,10 +291,5 @@ COLUMNS = {
     "in flight": "in_flight",
     "active": "active",
     "CPU (s)": "cpu_s",
-    **{
-        f"{label.lower()} {key} (ms)": f"{name}_ms.{key}"
-        for name, label in LATENCIES.items()
-        for key in ("p50", "p90", "p99", "max")
-    },
 }
-"""Of the table of windows: title → what it says of a window."""
+"""Of the table of windows: title → what it says of a window. Percentiles stand behind them."""

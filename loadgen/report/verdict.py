@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from loadgen.record import Counts, RunRecord
+from loadgen.record import Counts, FarEndRecord, RunRecord
 from loadgen.report import text
 from loadgen.signals import CALLED, EARLY, number_in
 
@@ -153,6 +153,14 @@ def _stalls(run: RunRecord) -> Iterator[Statement]:
     yield Statement("warn", said)
 
 
+def _far_end(far_end: FarEndRecord) -> Iterator[Statement]:
+    """What came out of the system under test."""
+    counts = {"lost": far_end.lost, "repeated": far_end.repeated, "late": far_end.late}
+    told = ", ".join(f"{name} {'not known' if count is None else text.count(count)}" for name, count in counts.items())
+    said = f"{text.count(far_end.seen)} events arrived at topic {far_end.topic}: {told}."
+    yield Statement("warn" if any(counts.values()) else "hint", said)
+
+
 def _remarks(run: RunRecord) -> Iterator[Statement]:
     summary = run.summary
     if summary.restarts:
@@ -166,6 +174,8 @@ def _remarks(run: RunRecord) -> Iterator[Statement]:
         elif group.catch_up_s is not None:
             end = f"caught up {text.seconds(group.catch_up_s)} after the load"
         yield Statement("hint", f"Group {group.name} was at most {most} behind; {end}.")
+    if summary.far_end is not None:
+        yield from _far_end(summary.far_end)
     spoilt = [f"{text.count(number)} {kind}" for kind, number in summary.impaired.items() if number]
     if spoilt:
         yield Statement("hint", f"Spoilt on purpose: {', '.join(spoilt)}.")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from loadgen.metrics_endpoint import MetricCollector
     from loadgen.runner.console import RunConsole
     from loadgen.runner.coordinator import Result
+    from loadgen.runner.far_end import FarEnd
     from loadgen.runner.messages import Plan
     from loadgen.runner.team import Team
 
@@ -148,7 +149,8 @@ def _run(
     groups = _group_watch(plan, stack)
     if groups is not None:
         console.groups = groups.latest
-    coordinator = Coordinator(plan, team, console, output, _topic_watches(plan, stack), groups)
+    far_end = _far_end(plan, stack)
+    coordinator = Coordinator(plan, team, console, output, _topic_watches(plan, stack), groups, far_end)
     if settings.metrics_port:
         from loadgen.runner.endpoint import RunCollector, info_of
 
@@ -185,8 +187,26 @@ def _group_watch(plan: "Plan", stack: ExitStack) -> "GroupWatch | None":
     return watch
 
 
+def _far_end(plan: "Plan", stack: ExitStack) -> "FarEnd | None":
+    """Watches what comes out of the system under test; None where the settings name no topic for it."""
+    settings = plan.settings
+    if plan.kafka is None or settings.watch_topic is None:
+        return None
+    from loadgen.kafka.event_ids import run_tag
+    from loadgen.kafka.far_end import Watched
+    from loadgen.runner.far_end import FarEnd
+
+    brokers = settings.watch_brokers or plan.kafka.brokers
+    kafka = replace(plan.kafka, brokers=brokers, topic=settings.watch_topic, reading=True)
+    far_end = FarEnd(Watched(kafka, run_tag(plan.run_id), settings.watch_late_s))
+    far_end.start()
+    stack.callback(far_end.close)
+    return far_end
+
+
 def _finish(result: "Result", plan: "Plan", team: "Team", console: "RunConsole") -> Ended:
     """Write the manifest, show the closing table."""
+    from loadgen.config.thresholds import END_TO_END
     from loadgen.record import write
     from loadgen.report import write_page
     from loadgen.runner.history import LATENCIES
@@ -201,7 +221,8 @@ def _finish(result: "Result", plan: "Plan", team: "Team", console: "RunConsole")
     except OutputUnwritable as error:  # the figures of a long run are shown all the same
         problems.append(error)
     if plan.settings.percentile_log is not None:
-        latencies = {name: getattr(result.verdict.measured, name) for name in LATENCIES}
+        names = [name for name in LATENCIES if name != END_TO_END or plan.settings.watch_topic is not None]
+        latencies = {name: getattr(result.verdict.measured, name) for name in names}
         try:
             write_percentile_logs(plan.settings.percentile_log, latencies)
         except OutputUnwritable as error:

@@ -102,7 +102,7 @@ class RunConsole(Terminal):
             f"achieved {totals.rates.delivered_per_s:,.0f}/s  {totals.active:,} active users  "
             f"schedule lag p99 {lag_ms:,.1f} ms  "
             f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  "
-            f"{groups}{self._left(tally.planned, elapsed_s)}"
+            f"{groups}{_far_end(totals)}{self._left(tally.planned, elapsed_s)}"
         )
 
     def _left(self, planned: int, elapsed_s: float) -> str:
@@ -133,10 +133,21 @@ class RunConsole(Terminal):
         table.add_row("bytes", *(f"{tally.bytes_delivered:,}" for tally in tallies))
         table.add_row("latency p50 / p99 / max", *_latencies(tallies, verdict, "intended_to_ack"))
         table.add_row("send to ack", *_latencies(tallies, verdict, "ack"))
+        if verdict.far_end is not None:
+            table.add_row("end to end", percentiles(verdict.measured.end_to_end))
         self.console.print(table)
         for line in verdict_lines(totals, verdict):
             self.note(line)
         self.note(f"manifest: {manifest}")
+
+
+def _far_end(totals: Totals) -> str:
+    """How far the system under test is."""
+    if totals.far_end is None:
+        return ""
+    p99_ms = totals.far_end.latency_s.summary_ms()["p99"]
+    latency = "" if p99_ms is None else f", end to end p99 {p99_ms:,.1f} ms"
+    return f"{totals.far_end.seen:,} came out{latency}  "
 
 
 def _pretty(line: bytes, in_colour: bool) -> JSON | Text:

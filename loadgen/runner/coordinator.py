@@ -22,6 +22,7 @@ from loadgen.progress import Progress
 from loadgen.record import WorkerRecord
 from loadgen.runner.console import RunConsole
 from loadgen.runner.evaluation import RunEvaluation
+from loadgen.runner.far_end import FarEnd
 from loadgen.runner.history import History
 from loadgen.runner.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
 from loadgen.runner.team import Team, WorkerHandle
@@ -103,9 +104,12 @@ class Coordinator:
         output: OutputFile | None = None,
         topic_watches: Sequence[TopicWatch] = (),
         groups: GroupWatch | None = None,
+        far_end: FarEnd | None = None,
     ) -> None:
         self._plan = plan
-        self._evaluation = RunEvaluation(plan.settings, team.members, lambda: self.stop("threshold"), groups=groups)
+        self._evaluation = RunEvaluation(
+            plan.settings, team.members, lambda: self.stop("threshold"), groups=groups, far_end=far_end
+        )
         self._team, self._console = team, console
         self._output = None if output is None else SharedOutput(output, team)
         self._watchers: list[Watcher] = [console.progress]
@@ -134,7 +138,9 @@ class Coordinator:
                 self._close()
                 self._evaluation.end(self._evaluation.totals(), self._ended_s())
             with suppress(KeyboardInterrupt):  # a signal ends the wait, and nothing else
-                self._await_groups()
+                self._await_system()
+        if self._evaluation.reader_error:
+            self._error = self._error or SinkError(self._evaluation.reader_error)
         return self._result(self._ended_by())
 
     def add_watcher(self, watcher: Watcher) -> None:
@@ -174,13 +180,14 @@ class Coordinator:
             for watcher in self._watchers:
                 watcher(self._totals, self._elapsed_s())
 
-    def _await_groups(self) -> None:
-        """Let the consumer groups catch up with all that was delivered."""
-        wait_s = self._plan.settings.wait_caught_up_s
+    def _await_system(self) -> None:
+        """Let the system under test catch up with all that was delivered."""
+        wait_s = self._evaluation.wait_s
         if wait_s is None or self._go is None or self._error is not None or self._signals:
             return
-        self._console.note(f"waiting at most {wait_s:g} s for the groups to catch up")
-        self._evaluation.await_groups(lambda: bool(self._signals))
+        awaited = "the groups" if self._plan.settings.watch_group else "the system under test"
+        self._console.note(f"waiting at most {wait_s:g} s for {awaited} to catch up")
+        self._evaluation.await_system(lambda: bool(self._signals))
 
     def _take(self, member: WorkerHandle, message: FromWorker | None) -> None:
         """Act on one message of a worker."""

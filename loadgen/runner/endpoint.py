@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from loadgen import __version__, metrics
 from loadgen.ledger import Outcome
 from loadgen.metrics_endpoint import family, histogram
+from loadgen.runner.far_end import n_missing
 from loadgen.runner.totals import Totals
 from loadgen.simulate.impair import KINDS
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from loadgen.kafka.group_lag import GroupLag
     from loadgen.runner.messages import Plan
     from loadgen.runner.team import Team
+
+FAR_END_KINDS = ("seen", "late", "repeated", "unrecognised")
 
 
 def info_of(plan: "Plan") -> tuple[str, ...]:
@@ -79,6 +82,7 @@ class RunCollector:
         yield from self._of_sinks(totals)
         yield from self._of_workers(totals)
         yield from self._of_groups()
+        yield from _of_far_end(totals)
         for metric, value in (
             (metrics.ACTIVE_USERS, totals.active),
             (metrics.TARGET_RATE, totals.rates.target_per_s),
@@ -139,3 +143,12 @@ class RunCollector:
             key = (metric.name, *labels)
             self._most[key] = max(self._most.get(key, 0.0), value)
         return family(metric, {labels: self._most[metric.name, *labels] for labels in values})
+
+
+def _of_far_end(totals: Totals) -> Iterator[Any]:
+    report = totals.far_end
+    names = () if report is None else FAR_END_KINDS
+    counts: dict[tuple[str, ...], float] = {(name,): getattr(report, name) for name in names}
+    yield family(metrics.FAR_END, counts)
+    yield family(metrics.FAR_END_MISSING, {} if report is None else {(): n_missing(report, totals)})
+    yield histogram(metrics.END_TO_END, {} if report is None else {(): report.latency_s})

@@ -8,11 +8,13 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loadgen.config import RunSettings
+from loadgen.config.thresholds import OF_FAR_END
 from loadgen.record import GroupRecord
-from loadgen.runner.history import History
+from loadgen.runner.far_end import WAIT_S, FarEnd, far_end_record, n_missing
+from loadgen.runner.history import WINDOW_S, History
 from loadgen.runner.stalls import Stalls
 from loadgen.runner.thresholds import Thresholds
 from loadgen.runner.totals import Totals, WorkerReports
@@ -40,6 +42,7 @@ class RunEvaluation:
         stop: Callable[[], None],
         is_elastic: bool = False,
         groups: "GroupWatch | None" = None,
+        far_end: FarEnd | None = None,
     ) -> None:
         """Evaluate nothing yet.
 
@@ -49,11 +52,13 @@ class RunEvaluation:
             stop: called when a threshold that says `abort` is broken.
             is_elastic: see `Totals.of`.
             groups: the consumer groups that are watched.
+            far_end: what comes out of the system under test.
         """
         self._workers, self._is_elastic, self._is_paced = workers, is_elastic, not settings.unpaced
         self.thresholds = Thresholds(settings.threshold, settings.warm_up_s, stop)
         self.history = History(settings.warm_up_s, [self.thresholds.watch], groups.latest if groups else dict)
         self._groups, self._wait_s = groups, settings.wait_caught_up_s
+        self._far_end, self._is_awaited = far_end, False
         self._stalls = Stalls()
         self.t0_ns = self.t0_wall_ms = 0
 
@@ -63,7 +68,9 @@ class RunEvaluation:
 
     def totals(self) -> Totals:
         """The sum of the latest snapshots."""
-        return Totals.of(self._workers, self._is_elastic)
+        totals = Totals.of(self._workers, self._is_elastic)
+        totals.far_end = None if self._far_end is None else self._far_end.latest()
+        return totals
 
     def watch(self, totals: Totals) -> None:
         """Take the latest totals; a threshold may break."""
@@ -77,16 +84,49 @@ class RunEvaluation:
             self.history.end(totals, self.t0_ns)
             self._stalls.end(totals, self.t0_ns, self.t0_ns + int(ended_s * NS_PER_S))
 
-    def await_groups(self, is_enough: Callable[[], bool]) -> None:
-        """Wait until all groups have caught up, or the time for it is over; asks now and then whether it is enough."""
-        if self._groups is None or self._wait_s is None:
+    @property
+    def wait_s(self) -> float | None:
+        """How long the system under test is waited for after the load; None where it is not."""
+        is_default = self._wait_s is None and self._far_end is not None
+        return WAIT_S if is_default else self._wait_s
+
+    @property
+    def reader_error(self) -> str:
+        """Why nothing more is known of what comes out of the system; empty where that is known, or not watched."""
+        return "" if self._far_end is None else self._far_end.error
+
+    def await_system(self, is_enough: Callable[[], bool]) -> None:
+        """Wait until all groups have caught up and all that was delivered has come out of the system, or the time for
+        it is over; asks now and then whether it is enough."""
+        if self.wait_s is None:
             return
-        self._groups.await_catch_up()
-        deadline_s = time.monotonic() + self._wait_s
-        while not is_enough() and time.monotonic() < deadline_s:
-            if len(self._groups.caught_up_s()) == len(self._groups.groups):
+        if self._groups is not None and self._wait_s is not None:
+            self._groups.await_catch_up()
+        deadline_s = window_s = time.monotonic()
+        deadline_s += self.wait_s
+        while time.monotonic() < deadline_s and not self._is_through():
+            if is_enough():
                 return
+            if time.monotonic() - window_s >= WINDOW_S:
+                window_s = time.monotonic()
+                self._add_window()
             time.sleep(AWAIT_S)
+        self._is_awaited = True
+        self._add_window()
+
+    def _add_window(self) -> None:
+        """A window of the time in which the system is waited for."""
+        if self._far_end is not None:
+            self.history.wait(self.totals(), (time.monotonic_ns() - self.t0_ns) / NS_PER_S)
+
+    def _is_through(self) -> bool:
+        """Whether there is nothing left to wait for."""
+        groups = None if self._wait_s is None else self._groups
+        if groups is not None and len(groups.caught_up_s()) < len(groups.groups):
+            return False
+        if self._far_end is None or self._far_end.error:
+            return True
+        return n_missing(self._far_end.last(), self.totals()) == 0
 
     def verdict(self, totals: Totals, ended_s: float, exit_reason: str, cut_short: str) -> Verdict:
         """The verdict, if the run ended now.
@@ -101,6 +141,11 @@ class RunEvaluation:
         if groups and self._wait_s is not None:
             slowest_s = max(math.inf if one.catch_up_s is None else one.catch_up_s for one in groups)
             measured = replace(measured, catch_up_s=slowest_s)
+        far_end = None if self._far_end is None else far_end_record(self._far_end, totals, self._is_awaited)
+        if far_end is not None:
+            counts = {name: getattr(far_end, name) for name in OF_FAR_END}
+            known: dict[str, Any] = {name: float(count) for name, count in counts.items() if count is not None}
+            measured = replace(measured, **known)
         return judge(
             totals,
             measured,
@@ -111,6 +156,7 @@ class RunEvaluation:
             thresholds=self.thresholds,
             cut_short=cut_short,
             groups=groups,
+            far_end=far_end,
         )
 
 

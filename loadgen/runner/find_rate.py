@@ -113,6 +113,8 @@ class Trial:
             "ack_ms": measured.ack.summary_ms(),
             "intended_to_ack_ms": measured.intended_to_ack.summary_ms(),
             "limited_by": self.verdict.limited_by,
+            "end_to_end_ms": measured.end_to_end.summary_ms(),
+            "far_end": self.verdict.far_end and self.verdict.far_end.model_dump(),
             "groups": [group.model_dump() for group in self.verdict.groups],
             "manifest": self.manifest,
         }

@@ -32,7 +32,7 @@ WINDOW_S = 1.0
 EARLY_S = 0.25
 """Workers report twice a second: a window that would be so little too short is taken as it is."""
 MOST = 1200
-LATENCIES = ("schedule_lag", "ack", "intended_to_ack")
+LATENCIES = ("schedule_lag", "ack", "intended_to_ack", "end_to_end")
 GROUP_GAUGES = ("lag", "behind_s")
 
 
@@ -48,10 +48,12 @@ class Window:
         n_bytes: value bytes delivered.
         cpu_s: CPU time of all workers.
         in_flight, active: events without a report, and listeners in a session, at its end.
-        schedule_lag, ack, intended_to_ack: durations of the events that were sent, or reported, in it.
+        schedule_lag, ack, intended_to_ack, end_to_end: durations of the events that were sent, reported, or seen at
+            the far end, in it.
         lag, behind_s: of each consumer group that is watched, in messages and in seconds, at its end.
         catch_up_s: how long the slowest of them took to catch up after the load; inf where it has not; nan where that
             was not waited for.
+        lost, repeated, late: events at the far end, of the whole run; nan where that is not known, and in all parts.
     """
 
     start_s: float
@@ -73,6 +75,10 @@ class Window:
     lag: Mapping[str, float] = field(default_factory=dict)
     behind_s: Mapping[str, float] = field(default_factory=dict)
     catch_up_s: float = math.nan
+    lost: float = math.nan
+    repeated: float = math.nan
+    late: float = math.nan
+    end_to_end: Sparse = field(default_factory=lambda: Sparse.of(Histogram()))
 
     @property
     def length_s(self) -> float:
@@ -135,10 +141,11 @@ class _State:
     schedule_lag: Histogram = field(default_factory=Histogram)
     ack: Histogram = field(default_factory=Histogram)
     intended_to_ack: Histogram = field(default_factory=Histogram)
+    end_to_end: Histogram | None = None
 
     @classmethod
     def of(cls, totals: Totals, t0_ns: int) -> "_State":
-        tally = totals.primary_sink
+        tally, far_end = totals.primary_sink, totals.far_end
         return cls(
             at_s=totals.moments.at_s(t0_ns),
             offered_s=totals.moments.offered_s(t0_ns),
@@ -152,6 +159,7 @@ class _State:
             schedule_lag=totals.schedule_lag_s.copy(),
             ack=tally.ack_s.copy(),
             intended_to_ack=tally.intended_to_ack_s.copy(),
+            end_to_end=None if far_end is None else far_end.latency_s,  # each report has its own
         )
 
     def until(self, later: "_State") -> Window:
@@ -174,7 +182,12 @@ class _State:
             schedule_lag=Sparse.of(later.schedule_lag.since(self.schedule_lag)),
             ack=Sparse.of(later.ack.since(self.ack)),
             intended_to_ack=Sparse.of(later.intended_to_ack.since(self.intended_to_ack)),
+            end_to_end=Sparse.of((later.end_to_end or Histogram()).since(self._seen_until(later))),
         )
+
+    def _seen_until(self, later: "_State") -> Histogram:
+        """What is left out of the later state; a reader that failed says nothing any more."""
+        return Histogram() if later.end_to_end is None or self.end_to_end is None else self.end_to_end
 
 
 class History:
@@ -217,6 +230,12 @@ class History:
             self._open.insert(0, self.windows.pop())
         self._close()
 
+    def wait(self, totals: Totals, at_s: float) -> None:
+        """Add a window that ends at this second of the run: events are only waited for."""
+        self._add(replace(_State.of(totals, 0), at_s=at_s, offered_s=self._last.offered_s))
+        if self._open:
+            self._close()
+
     def measured(self, totals: Totals, t0_ns: int) -> Window:
         """All that happened between the warm-up and these totals; of no length where the warm-up goes on."""
         now = _State.of(totals, t0_ns)
@@ -244,7 +263,7 @@ class History:
             self._width_s *= 2
 
 
-_NOT_SUMMED = (*LATENCIES, *GROUP_GAUGES, "catch_up_s", "start_s", "end_s")
+_NOT_SUMMED = (*LATENCIES, *GROUP_GAUGES, "catch_up_s", "lost", "repeated", "late", "start_s", "end_s")
 _SUMMED = tuple(field.name for field in fields(Window) if field.name not in _NOT_SUMMED)
 
 

@@ -5,6 +5,7 @@ whether it was kept, its value, the worst one and when. What a threshold says: c
 
     over S              the last S seconds, every second; broken by the first window that breaks it
     in_flight, active   every second; so are lag and behind, of consumer groups
+    lost, repeated, late, catch_up   once the load is over, and what it caused was waited for
     otherwise           the whole run after its warm-up, at the end; an upper limit of what only grows every second too
 """
 
@@ -73,7 +74,8 @@ class ThresholdResult:
         """What a person is told, without the mark in front."""
         figure = self.threshold.figure
         if math.isnan(self.value):
-            return f"{self.threshold}: no data" + ("" if self.passed else ", the run ended in its warm-up")
+            reason = "nothing came, or not all was waited for" if figure.of_far_end else "the run ended in its warm-up"
+            return f"{self.threshold}: no data" + ("" if self.passed else f", {reason}")
         value, worst = shown(self.value, figure), shown(self.worst, figure)
         against = f", against {shown(self.limit, figure)}" if self.threshold.reference else ""
         span = f" over the {self.span_s:.1f} s that there were" if self.span_s else ""
@@ -172,7 +174,9 @@ class ThresholdEvaluation:
     def _judged(self, is_measured: bool, span_s: float) -> ThresholdResult:
         value, limit, at_s = self._broken or self._latest or (math.nan, math.nan, math.nan)
         _, worst, worst_at_s = self._worst or (math.nan, math.nan, math.nan)
-        is_kept = is_measured and self._broken is None
+        # a system that gives nothing out keeps no promise
+        is_judged = not (math.isnan(value) and any(one.of_far_end for one in self.threshold.figures))
+        is_kept = is_measured and is_judged and self._broken is None
         broken_s = at_s if self._broken else math.nan
         return ThresholdResult(self.threshold, is_kept, value, limit, worst, broken_s, worst_at_s, span_s)
 

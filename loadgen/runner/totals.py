@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from loadgen.histogram import Histogram
+from loadgen.kafka.far_end import FarEndReport
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner.messages import Activity, Seconds, Snapshot
 from loadgen.simulate.schedule import NS_PER_S
@@ -111,6 +112,7 @@ class Totals:
         activities: when each worker saw deliveries.
         impaired: events impaired on purpose, by kind.
         round_trip_s: the slowest broker round trip of the last second; nan where unknown.
+        far_end: what was seen behind the system under test; None where that is not watched, or not known any more.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -128,6 +130,7 @@ class Totals:
     activities: list[Activity] = field(default_factory=list)
     impaired: dict[str, int] = field(default_factory=dict)
     round_trip_s: float = float("nan")
+    far_end: FarEndReport | None = None
 
     @classmethod
     def of(cls, workers: Iterable[WorkerReports], is_elastic: bool = False) -> Self:

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from loadgen.config import RunSettings
+from loadgen.config.thresholds import OF_FAR_END
 from loadgen.histogram import bucket_edges_s
+from loadgen.kafka.event_ids import HEADER
 from loadgen.ledger import cost_us
-from loadgen.record import Counts, GroupRecord, Percentiles, Summary, finite
+from loadgen.record import Counts, FarEndRecord, GroupRecord, Percentiles, Summary, finite
 from loadgen.runner.history import Window
 from loadgen.runner.stalls import Stall
 from loadgen.runner.thresholds import ThresholdResult, Thresholds
@@ -22,6 +24,8 @@ from loadgen.runner.totals import Totals
 from loadgen.signals import CALLED, number_in
 from loadgen.terminal import percentiles
 
+BUSY = 0.9
+"""A reader of the far end that is busy for more of its time may itself be what events wait for."""
 BROKEN_OFF = ("error", "interrupted twice")
 """Ends that leave events without an outcome: whether the schedule was kept cannot be known."""
 _WHY = {
@@ -90,6 +94,7 @@ class Verdict:
         stalls: when nothing was delivered although events were due, oldest first.
         thresholds: the result of each.
         groups: the consumer groups that were watched.
+        far_end: what came out of the system under test; None where that was not watched.
         cut_short: how far a run came that did not come to its end, and why; empty for all others. All other figures
             hold until then.
     """
@@ -104,6 +109,7 @@ class Verdict:
     thresholds: Sequence[ThresholdResult] = ()
     cut_short: str = ""
     groups: Sequence[GroupRecord] = ()
+    far_end: FarEndRecord | None = None
 
     @property
     def is_broken_off(self) -> bool:
@@ -146,6 +152,7 @@ def judge(
     thresholds: Thresholds | None = None,
     cut_short: str = "",
     groups: Sequence[GroupRecord] = (),
+    far_end: FarEndRecord | None = None,
 ) -> Verdict:
     """What the figures say about the run.
 
@@ -156,7 +163,7 @@ def judge(
         exit_reason: see `Verdict`.
         paced: whether there is a schedule.
         stalls, thresholds: what was seen while the run went on.
-        cut_short, groups: see `Verdict`.
+        cut_short, groups, far_end: see `Verdict`.
     """
     measured = _of_its_own(measured, elapsed_s)
     is_measured = (measured.length_s > 0 or measured.start_s == 0) and exit_reason not in BROKEN_OFF
@@ -175,6 +182,7 @@ def judge(
         thresholds=thresholds.judged(measured) if thresholds else (),
         cut_short=cut_short,
         groups=groups,
+        far_end=far_end,
     )
 
 
@@ -239,6 +247,8 @@ def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> Summa
         stalls=[stall.record() for stall in verdict.stalls],
         thresholds=[judged.record() for judged in verdict.thresholds],
         groups=list(verdict.groups),
+        end_to_end_ms=Percentiles(**measured.end_to_end.summary_ms()),
+        far_end=verdict.far_end,
         cut_short=verdict.cut_short or None,
     )
 
@@ -269,6 +279,8 @@ def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
     else:
         yield "NOT every planned event was delivered, see the table"
     yield from map(_group, verdict.groups)
+    if verdict.far_end is not None:
+        yield from _far_end(verdict.far_end, verdict.measured)
     for judged in verdict.thresholds:
         yield f"{'✓' if judged.passed else '✗'} {judged.sentence()}"
 
@@ -306,6 +318,22 @@ def _group(group: GroupRecord) -> str:
         f"{f'then it was not known any more ({group.error})' if group.error else f'at the end {group.lag:,}'}"
     )
     return line if group.catch_up_s is None else f"{line}; caught up {group.catch_up_s:,.1f} s after the load"
+
+
+def _far_end(far_end: FarEndRecord, measured: Window) -> Iterator[str]:
+    """What came out of the system under test."""
+    if len(measured.end_to_end):
+        yield f"end to end {percentiles(measured.end_to_end)} from the intended time to arrival at {far_end.topic}"
+    counts = {name: getattr(far_end, name) for name in OF_FAR_END}
+    told = ", ".join(f"{name} {'not known' if count is None else f'{count:,}'}" for name, count in counts.items())
+    yield f"far end {far_end.topic}: {far_end.seen:,} events seen; {told}"
+    if far_end.unrecognised and not far_end.seen:
+        yield f"its {far_end.unrecognised:,} messages lack the header {HEADER}: does the system pass headers on?"
+    if far_end.reader_busy > BUSY:
+        yield (
+            f"loadgen's own reader of {far_end.topic} was busy for {far_end.reader_busy:.0%} of the time: what is "
+            "measured end to end may be its own delay"
+        )
 
 
 def _stalls(verdict: Verdict) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 
 from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
 from loadgen.event import EventBatch, UInt32s
+from loadgen.kafka.event_ids import run_tag
 from loadgen.runner.assignment import ShardAssignment, Unthrottled, make_schedule
 from loadgen.runner.messages import (
     Drain,
@@ -158,6 +159,7 @@ class Batches:
             is_checked=True,
             encodings=encodings_of(plan),
             key_schema_id=None if plan.key_schema is None else plan.key_schema.id,
+            id_tag=None if plan.settings.watch_topic is None else run_tag(plan.run_id),
         )
         self._stream = events.part(self._owned)
         self.n_rows = len(self._stream.shard.listeners)

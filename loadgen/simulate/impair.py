@@ -58,6 +58,7 @@ class OutgoingBatch:
         marks: uint8, what was done to each: the sum of its MARKS; of two copies the second has "duplicate".
         dropped_ms: int64, simulated times of those that happened meanwhile and never leave, ascending.
         due_ns: int64, when each is due, see `schedule.due_of`; empty where there is no schedule.
+        position: int64, of each in the sequence of its virtual shard; empty where nothing asks for it.
     """
 
     events: EventBatch
@@ -65,14 +66,16 @@ class OutgoingBatch:
     marks: UInt8s
     dropped_ms: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
     due_ns: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
+    position: Int64s = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.emit_ms)
 
     def take(self, positions: npt.NDArray[np.integer[Any]] | slice) -> "OutgoingBatch":
         """The events at these positions, in that order; without those that never leave."""
-        due_ns = self.due_ns[positions] if len(self.due_ns) else self.due_ns
-        return OutgoingBatch(self.events.take(positions), self.emit_ms[positions], self.marks[positions], due_ns=due_ns)
+        due_ns, position = (column[positions] if len(column) else column for column in (self.due_ns, self.position))
+        events, emit_ms, marks = self.events.take(positions), self.emit_ms[positions], self.marks[positions]
+        return OutgoingBatch(events, emit_ms, marks, due_ns=due_ns, position=position)
 
     def marked(self, kind: str) -> Bools:
         """Which events have this mark."""

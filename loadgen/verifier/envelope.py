@@ -6,7 +6,7 @@ values say. Out: which of the messages have others.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
 from loadgen.event import Int64s, UInt32s
 from loadgen.formats import Field
+from loadgen.kafka.event_ids import without_ids
 from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.partition import hash_of_ids, hash_of_keys, partitions_of
 from loadgen.kafka.topics import Topics
@@ -146,6 +147,8 @@ class Addressing:
         """
         wrong: Bools = (envelope.timestamp_ms != UNKNOWN) & (time_ms >= 0) & (envelope.timestamp_ms != time_ms)
         messages = self.messages
+        if messages.has_ids:
+            envelope = replace(envelope, headers=list(map(without_ids, envelope.headers)))
         fields = _Fields.of(content, messages.fields) if messages.fields else None
         if fields and not self.has_fields:
             fields.is_known[:] = False

@@ -264,12 +264,37 @@ class RunSettings(Settings):
             shared.MEASURED,
         ),
     ] = ()
+    watch_topic: Annotated[
+        str | None,
+        or_none(names.topic),
+        Flag(
+            "watch-topic NAME",
+            "Watch what comes out of the system under test: events are recognised in this topic by a header that they "
+            "bear. Thresholds: 'p99(end_to_end) < 2s over 30s', 'lost == 0', 'repeated == 0', 'late == 0'.",
+            shared.MEASURED,
+        ),
+    ] = None
+    watch_brokers: Annotated[
+        str | None,
+        or_none(names.brokers),
+        Flag("watch-brokers HOST:PORT,…", "Where that topic is, if not where --topic is.", shared.MEASURED),
+    ] = None
+    watch_late_s: Annotated[
+        float,
+        BeforeValidator(values.duration(1, 0.001, 86400, "10 (seconds) or 500ms")),
+        Flag(
+            "watch-late S",
+            "What is seen there more than S seconds after it was due counts as late.",
+            shared.MEASURED,
+        ),
+    ] = 10.0
     wait_caught_up_s: Annotated[
         float | None,
         or_none(values.duration(1, 0.001, 86400, "120 (seconds) or 2m")),
         Flag(
             "wait-caught-up S",
-            "After the load wait up to S seconds for these groups to catch up; threshold: 'catch_up < 60s'.",
+            "After the load wait up to S seconds for these groups to catch up (threshold: 'catch_up < 60s'), and for "
+            "what has not come out of --watch-topic; for that 30 seconds without this flag.",
             shared.MEASURED,
         ),
     ] = None
