@@ -67,7 +67,7 @@ def test_percentiles_are_written_with_a_point_or_without(name: str, quantile: fl
         ("p99(intended-to-ack) < 5ms", "did you mean p99(intended_to_ack)?"),
         ("faild == 0", "did you mean failed?"),
         ("rate >= 0.99 * taget", "did you mean target?"),
-        ("wombat == 0", "there are pNN, mean or max of ack, intended_to_ack, schedule_lag, latency; planned,"),
+        ("wombat == 0", "there are pNN, mean or max of ack, intended_to_ack, schedule_lag, end_to_end, latency;"),
         ("p99 < 5ms", "say of what: p99(ack), p99(intended_to_ack) or p99(schedule_lag)"),
         ("max < 5ms", "say of what: max(ack)"),
         ("ack < 5ms", "say which figure of it: p99(ack), mean(ack) or max(ack)"),

@@ -153,6 +153,8 @@ def produce_and_consume(folder: Path, broker: Local, ports: list[int]) -> None:
         KEPT,
         "--watch-group",
         GROUP,
+        "--watch-topic",
+        TOPIC,
     )
     made = ("--create-topic", "--partitions", "4", "--replication-factor", "1")
     start(folder, *both, *made, "--shard", "0/2", "--metrics-port", str(ports[0]))
@@ -187,6 +189,8 @@ def test_panels_show_what_is_under_way(asked: Asked) -> None:
     assert latest["Pipeline / Consumers / consumers"] == 1
     assert latest["System under test / Delivered and committed / delivered"] == pytest.approx(400, rel=0.25)
     assert 0 <= latest["System under test / Lag / {{group}}"] < 400 * 60
+    assert latest["System under test / Delivered and come out / came out"] == pytest.approx(400, rel=0.25)
+    assert 0 < latest["System under test / End to end / p99"] < 60
     assert 0 < latest["Latency & lag / Latency, p99 / {{sink}}"] < 60
 
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric as Family
 from loadgen import metrics
 from loadgen.event import PAGES
 from loadgen.histogram import Histogram
+from loadgen.kafka.far_end import FarEndReport
 from loadgen.kafka.group_lag import GroupLag, PartitionLag
 from loadgen.ledger import Outcome, Tally
 from loadgen.metrics import BUCKETS_S, PROCESS_METRICS, RUN_METRICS
@@ -64,6 +65,8 @@ def some_totals() -> Totals:
     totals.rates, totals.scheduled = Rates(delivered_per_s=470.5, target_per_s=480.5), 5000.25
     totals.impaired, totals.repeated_possibly = {"late": 4}, 8
     totals.seconds = Seconds(1.5, 2.5, 3.5, 4.5)
+    totals.far_end = FarEndReport(seen=5, repeated=2, late=1, unrecognised=3)
+    totals.far_end.latency_s.record(np.array([0.5] * 5))
     return totals
 
 
@@ -114,6 +117,10 @@ def test_the_values_are_those_of_the_totals(collector: RunCollector, url: str) -
     assert value(families, "loadgen_active_users") == 99
     assert value(families, "loadgen_group_lag_messages", group="app", partition="0") == 7
     assert value(families, "loadgen_group_behind_seconds", group="app", partition="0") == 1.5
+    for kind, n_events in (("seen", 5), ("repeated", 2), ("late", 1), ("unrecognised", 3)):
+        assert value(families, "loadgen_far_end_events_total", kind=kind) == n_events
+    assert value(families, "loadgen_far_end_missing_events") == tally.count(Outcome.DELIVERED) - 5
+    assert value(families, "loadgen_end_to_end_seconds_count") == 5
     assert value(families, "loadgen_events_scheduled_total") == 5000.25
     assert value(families, "loadgen_target_events_per_second") == 480.5
     assert value(families, "loadgen_achieved_events_per_second") == 470.5

@@ -100,7 +100,7 @@ def assert_whole(windows: list[Window], totals: Totals, end_s: float) -> None:
     assert summed(windows, "offered_s") == pytest.approx(totals.moments.offered_s(T0_NS))
     assert summed(windows, "cpu_s") == pytest.approx(totals.cpu_s)
     wholes = (totals.schedule_lag_s, totals.primary_sink.ack_s, totals.primary_sink.intended_to_ack_s)
-    for name, whole in zip(LATENCIES, wholes, strict=True):
+    for name, whole in zip(LATENCIES, (*wholes, Histogram()), strict=True):
         parts = Histogram()
         for one in windows:
             parts.merge(getattr(one, name).full())

@@ -28,6 +28,8 @@ MORE_KEYS = [
     "stalls",
     "thresholds",
     "groups",
+    "end_to_end_ms",
+    "far_end",
     "cut_short",
 ]
 
