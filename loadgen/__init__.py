@@ -28,6 +28,7 @@ The folders and files:
     store/               where events are kept: a folder or HDFS, each file published whole or not at all
     verifier/            the manifest, and the comparison: was an event lost, repeated or altered?
     report/              a manifest, or two → one page of metrics and charts
+    replay/              recorded events of anyone, in the order of their times
     analyze/             stored events → report, tables, charts
     realism/             events against published facts: 20 targets, each with its source
     dashboard/           a store or a topic → a live page

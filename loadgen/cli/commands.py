@@ -15,6 +15,7 @@ from loadgen.config import (
     DoctorSettings,
     PipelineSettings,
     RealismSettings,
+    ReplaySettings,
     RunSettings,
     VerifySettings,
 )
@@ -35,6 +36,19 @@ RUN = Command(
     "loadgen run --brokers localhost:9092 --create-topic --users 50k --rate 100k/s",
     "loadgen run --start 2026-01-01 --end 2026-02-01 --output january.jsonl.zst",
     expects=_expects,
+)
+
+REPLAY = Command(
+    ReplaySettings,
+    "loadgen.runner",
+    """Offer recorded events at their own pace, or faster.
+
+    Reads files, a store or a topic in the order of event time, in bounded memory. The values of JSON lines and of
+    messages stay as they are, byte for byte; rows of Parquet and Avro become JSON. What has no time, or is broken, is
+    counted and named, and not sent. The ledger, latencies and thresholds are those of loadgen run.""",
+    "loadgen replay events.jsonl.zst --brokers localhost:9092 --topic plays --speed 2",
+    "loadgen replay music_events --start 2026-03-01T18:00 --duration 10m --brokers localhost:9092",
+    "loadgen replay kafka://prod:9092/plays --brokers localhost:9092 --topic plays --loop --duration 1h",
 )
 
 CONSUME = Command(

@@ -12,6 +12,7 @@ from loadgen.config.settings.base import Settings
 from loadgen.config.settings.check import DoctorSettings, VerifySettings
 from loadgen.config.settings.consume import CompactSettings, ConsumeSettings
 from loadgen.config.settings.pipeline import PipelineSettings
+from loadgen.config.settings.replay import ReplaySettings
 from loadgen.config.settings.run import Impairments, RunSettings
 from loadgen.config.values import ShardOf
 
@@ -26,6 +27,7 @@ __all__ = [
     "KafkaOptions",
     "PipelineSettings",
     "RealismSettings",
+    "ReplaySettings",
     "Resolved",
     "RunSettings",
     "Settings",

@@ -254,7 +254,7 @@ def _variables(given: GivenValues, environment: Mapping[str, str]) -> Layer:
             given.problems.append(_unknown_variable(variable, known))
         elif known[variable] in fields:
             layer.append((fields[known[variable]], value, origin))
-    return [item for item in layer if item[0] in given.kind.model_fields]
+    return [item for item in layer if item[0] in given.kind.flags()]
 
 
 def _option_of(variable: str, kind: type[Options]) -> str:

@@ -235,6 +235,37 @@ OTHER_PAGES = "*"
 """In a topic map: every page that it does not name."""
 
 
+KAFKA = "kafka://"
+
+
+def recording(value: Any) -> str:
+    """Where recorded events are: a file, a store, or a topic as kafka://HOST:PORT,…/TOPIC."""
+    if not isinstance(value, str) or not value.lower().startswith(KAFKA):
+        return store(value)
+    at, _, name = value[len(KAFKA) :].rpartition("/")
+    if not at:
+        raise BadValue("must name brokers and a topic", "write for example kafka://localhost:9092/plays", secret=True)
+    return f"{KAFKA}{servers(at)}/{topic(name)}"
+
+
+recordings = each(recording)
+
+
+def topic_place(source: str) -> tuple[str, str] | None:
+    """The brokers and the topic of such a source; None for files and stores."""
+    if not source.startswith(KAFKA):
+        return None
+    at, _, name = source[len(KAFKA) :].rpartition("/")
+    return at, name
+
+
+def field_name(value: Any) -> str:
+    """The name of a field of recorded events."""
+    if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable() and is_utf8(value):
+        return value
+    raise BadValue("must be the name of a field", "write for example ts")
+
+
 def topic_map(value: Any) -> str:
     """PAGE=TOPIC,…, each page once; the page * is all others."""
     parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [""]

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from loadgen.config.names import topic_place
 from loadgen.config.values import say_moment
 
 if TYPE_CHECKING:
     from loadgen.config.settings.check import VerifySettings
     from loadgen.config.settings.consume import ConsumeSettings
+    from loadgen.config.settings.replay import ReplaySettings
     from loadgen.config.settings.run import RunSettings
 
 
@@ -231,6 +233,24 @@ def _report(s: "RunSettings") -> Iterator[Problem]:
     for other in ("manifest", "output"):
         if s.report is not None and s.report == getattr(s, other):
             yield s.problem("each file has its own content", f"report {other}", "name another file: run.html")
+
+
+def of_replay(s: "ReplaySettings") -> Iterator[Problem]:
+    """Every broken rule of `loadgen replay`."""
+    for one_rule in (_replayed, _places, _figures, _groups, _report):
+        yield from one_rule(s)
+
+
+def _replayed(s: "ReplaySettings") -> Iterator[Problem]:
+    places = ("brokers", "output", "folder", "sink", "discard")
+    if not any(getattr(s, name) for name in places):
+        step = "add --brokers HOST:PORT --topic NAME, --output PATH, --folder DIR or --discard"
+        yield s.problem("replay needs a place for the events", "brokers output folder", step)
+    topics = [found for found in map(topic_place, s.sources) if found]
+    if topics and len(s.sources) > 1:
+        yield s.problem("a topic is the only source of its replay", "sources", "name one topic, or files")
+    if (s.brokers, s.topic) in topics:
+        yield s.problem("a replay must not read what it writes", "sources topic", "name another --topic")
 
 
 def of_interval(since_ms: int | None, until_ms: int | None) -> Iterator[Problem]:

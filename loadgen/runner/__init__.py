@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from loadgen.config import RunSettings
+from loadgen.config import ReplaySettings, RunSettings
 from loadgen.errors import OutputUnwritable, ReaderGone
 from loadgen.signals import exit_code as exit_code_of_reason
 from loadgen.terminal import say_json
@@ -140,9 +140,17 @@ def _run(
         console.note(
             f"embedded broker on {address}: keeps the last 5 MiB of each partition, for demonstrations and tests"
         )
-    plan = prepare(settings, console, address)
+    plan: Plan
+    if isinstance(settings, ReplaySettings):
+        from loadgen.runner.replay import prepare_replay, replay_rows
+
+        plan = prepare_replay(settings, console, address)
+        rows = replay_rows(settings, plan)
+    else:
+        plan = prepare(settings, console, address)
+        rows = setting_rows(settings, plan)
     claim(settings, plan.run_id, stack, console.note)
-    console.settings(setting_rows(settings, plan))
+    console.settings(rows)
     output = OutputFile(str(settings.output)) if settings.output is not None else None  # a Path never equals "-"
     team = Team(plan)
     stack.callback(team.end)  # also where a signal comes before the coordinator listens

@@ -15,7 +15,7 @@ from rich.text import Text
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import Verdict, verdict_lines
-from loadgen.terminal import Terminal, clock, percentiles
+from loadgen.terminal import Terminal, clock, percentiles, utc
 
 if TYPE_CHECKING:
     from loadgen.kafka.group_lag import GroupLag
@@ -97,9 +97,12 @@ class RunConsole(Terminal):
         failures = tally.count(Outcome.FAILED) + tally.count(Outcome.DROPPED)
         lag_ms = totals.schedule_lag_s.summary_ms()["p99"] or 0.0
         groups = "".join(f"lag {name} {lag.messages:,}  " for name, lag in self.groups().items())
+        who = f"{totals.active:,} active users"
+        if totals.read is not None:
+            who = f"at {utc(totals.simulated_ms)}" + (f"  {n:,} unreadable" if (n := totals.read.unsent) else "")
         return (
             f"{clock(elapsed_s)}  {tally.planned:,} events  offered {totals.rates.offered_per_s:,.0f}/s  "
-            f"achieved {totals.rates.delivered_per_s:,.0f}/s  {totals.active:,} active users  "
+            f"achieved {totals.rates.delivered_per_s:,.0f}/s  {who}  "
             f"schedule lag p99 {lag_ms:,.1f} ms  "
             f"{tally.in_flight:,} in flight  {failures:,} failed or dropped  "
             f"{groups}{_far_end(totals)}{self._left(tally.planned, elapsed_s)}"

@@ -24,7 +24,7 @@ from loadgen.runner.console import RunConsole
 from loadgen.runner.evaluation import RunEvaluation
 from loadgen.runner.far_end import FarEnd
 from loadgen.runner.history import History
-from loadgen.runner.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, Samples, Snapshot, Written
+from loadgen.runner.messages import Chunk, Drain, FromWorker, Go, Plan, Ready, ReplayPlan, Samples, Snapshot, Written
 from loadgen.runner.team import Team, WorkerHandle
 from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import Verdict, cut_short
@@ -253,7 +253,10 @@ class Coordinator:
             return
         try:
             if self._plan.settings.on_worker_death == "fail":
-                raise WorkerDied(f"worker {member.index} died; --on-worker-death restart would have gone on")
+                step = "--on-worker-death restart would have gone on"
+                if isinstance(self._plan, ReplayPlan):
+                    step = "a replay does not go on from there: start again, with --start to skip what was sent"
+                raise WorkerDied(f"worker {member.index} died; {step}")
             self._team.restart(member)
             self._console.note(f"worker {member.index} died; its successor goes on from its last report")
         except WorkerDied as error:
@@ -294,6 +297,8 @@ class Coordinator:
         settings = self._plan.settings
         if settings.duration_s is not None and elapsed_s >= settings.duration_s:
             return "duration"
+        if isinstance(self._plan, ReplayPlan) and settings.events != self._evaluation.totals().primary_sink.planned:
+            return "end"
         return "events" if settings.events is not None else "end"
 
     def _elapsed_s(self) -> float:

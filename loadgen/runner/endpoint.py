@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from loadgen import __version__, metrics
+from loadgen.config import ReplaySettings
 from loadgen.ledger import Outcome
 from loadgen.metrics_endpoint import family, histogram
 from loadgen.runner.far_end import n_missing
@@ -30,9 +31,10 @@ def info_of(plan: "Plan") -> tuple[str, ...]:
     """The labels of `metrics.RUN_INFO`, in order; nothing of it is ever secret."""
     settings = plan.settings
     rate = settings.rate if isinstance(settings.rate, str) else f"{settings.rate:g}"
-    told = (plan.run_id, __version__, settings.format, settings.seed, settings.shard)
-    shape = settings.curve or "none"
-    return tuple(map(str, (*told, settings.users, settings.workers, rate, shape)))
+    is_replay = isinstance(settings, ReplaySettings)
+    told = (plan.run_id, __version__, "recorded" if is_replay else settings.format, settings.seed, settings.shard)
+    shape = "recorded" if is_replay else settings.curve or "none"
+    return tuple(map(str, (*told, 0 if is_replay else settings.users, settings.workers, rate, shape)))
 
 
 @dataclass(slots=True, eq=False)  # the registry wants to hash it

@@ -29,7 +29,7 @@ from loadgen.record import (
 )
 from loadgen.runner.coordinator import Result
 from loadgen.runner.machine import machine
-from loadgen.runner.messages import Plan, SimulationPlan
+from loadgen.runner.messages import Plan, ReplayPlan, SimulationPlan
 from loadgen.runner.outputs import sink_names
 from loadgen.runner.totals import Totals
 from loadgen.runner.verdict import summary
@@ -128,6 +128,8 @@ class ManifestWriter:
 def _of_events(plan: Plan) -> dict[str, Any]:
     """What the events are, from which `verify` makes them again."""
     settings = plan.settings
+    if isinstance(plan, ReplayPlan):
+        return {}
     assert isinstance(plan, SimulationPlan)
     return {
         "seed": settings.seed,

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
-from loadgen.config import RunSettings
+from loadgen.config import ReplaySettings, RunSettings
 from loadgen.encode.encodings import RegisteredSchema
 from loadgen.event import Int64s
 from loadgen.histogram import Histogram
@@ -17,6 +18,9 @@ from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.topics import Topics
 from loadgen.ledger import Tally
 from loadgen.progress import Progress
+from loadgen.replay.merge import Part
+from loadgen.replay.records import KEY_FIELDS, TIME_FIELDS, FieldReader, ReadCounts
+from loadgen.replay.topic import Topic
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.simple import StartableSink
@@ -87,6 +91,64 @@ class SimulationPlan(Plan):
     def start_ms(self) -> int:
         """Where simulated time begins."""
         return self.simulation.start_ms
+
+
+class Recording(Protocol):
+    """Where recorded events are."""
+
+    @property
+    def said(self) -> str:
+        """How much it is, after its name."""
+
+    def parts(self, reader: FieldReader) -> list[Part]:
+        """The parts of one pass through it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayPlan(Plan):
+    """The plan of a replay.
+
+    Attributes:
+        recording: what is replayed.
+        first_us: the time of an event near its beginning, µs since 1970.
+    """
+
+    recording: Recording
+    first_us: int
+
+    @property
+    def replay_settings(self) -> ReplaySettings:
+        """The settings, which are those of a replay."""
+        assert isinstance(self.settings, ReplaySettings)
+        return self.settings
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """All events are of one kind."""
+        return ("recorded",)
+
+    @property
+    def start_ms(self) -> int:
+        """About the time of the first event."""
+        return self.first_us // 1000
+
+    @property
+    def since_us(self) -> int | None:
+        """Where --start names a moment; None where it follows from the first event."""
+        start = self.replay_settings.start
+        return start * 1000 if isinstance(start, int) else None
+
+    def reader(self, counts: ReadCounts) -> FieldReader:
+        """Finds times and keys."""
+        return self.reader_of(self.replay_settings, counts, isinstance(self.recording, Topic))
+
+    @staticmethod
+    def reader_of(settings: ReplaySettings, counts: ReadCounts, is_topic: bool) -> FieldReader:
+        """The same before there is a plan; messages of a topic have times and keys of their own."""
+        default_times, default_keys = ((), ()) if is_topic else (TIME_FIELDS, KEY_FIELDS)
+        times = (settings.time_field,) if settings.time_field else default_times
+        keys = (settings.key_field,) if settings.key_field else default_keys
+        return FieldReader(times, keys, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +309,7 @@ class Snapshot:
         slow_s: the part of `seconds.full` in which the broker answered late.
         activity: when it saw deliveries.
         round_trip_s: broker round trip, 99th percentile of the last second; nan where unknown.
+        read: what was read of a recording; None where events are simulated.
         ended_ns: time.monotonic_ns() of the last delivery report; 0 before the end.
         done: this is the last one.
         offered_all: all that it was asked for has been offered: its events, the window, or the time.
@@ -271,6 +334,7 @@ class Snapshot:
     activity: Activity = field(default_factory=Activity)
     progress: dict[str, Progress] = field(default_factory=dict)
     round_trip_s: float = float("nan")
+    read: ReadCounts | None = None
     ended_ns: int = 0
     done: bool = False
     offered_all: bool = False

@@ -34,7 +34,7 @@ from loadgen.kafka.topics import Topics, topics_of_pages
 from loadgen.report import check_report
 from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
-from loadgen.runner.messages import SimulationPlan
+from loadgen.runner.messages import Plan, SimulationPlan
 from loadgen.runner.outputs import encodings_of
 from loadgen.runner.time_bounds import natural_per_s, time_bounds
 from loadgen.simulate.feed import offered
@@ -87,7 +87,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     if own_text is not None:
         domains = domains_of(catalog, labels(catalog, simulation.behaviour))
         own = own_schema(settings.encoding, own_text, wire_format, domains)
-    kafka, topics, topic_ends = _kafka(settings, console, embedded_address, pages)  # may make topics
+    kafka, topics, topic_ends = kafka_of(settings, console, embedded_address, pages)  # may make topics
     schema = _schema(settings, wire_format, own_text, own)
     key_schema = None
     if key_schema_text is not None:
@@ -209,7 +209,7 @@ def expected_of(settings: RunSettings) -> Expected:
     return Expected.of(simulation, Model.of(simulation, catalog_of(settings)))
 
 
-def _kafka(
+def kafka_of(
     settings: RunSettings, console: RunConsole, embedded_address: str | None, pages: Sequence[str]
 ) -> tuple[KafkaSettings | None, Topics | None, dict[int, int] | None]:
     """Where to produce, the topics of a topic map, and the ends of their partitions; pages: the names of the run's."""
@@ -282,7 +282,7 @@ def setting_rows(settings: RunSettings, plan: SimulationPlan) -> list[tuple[str,
         *([("keys", f"avro, schema {key_schema.id} of {key_schema.subject}")] if key_schema else []),
         *([("warm-up", f"{settings.warm_up_s:g} s, left out of the figures")] if settings.warm_up_s else []),
         *(("must keep", str(threshold)) for threshold in settings.threshold),
-        *_place_rows(settings, plan),
+        *place_rows(settings, plan),
     ]
 
 
@@ -291,7 +291,7 @@ def _format_in_words(settings: RunSettings) -> str:
     return " + ".join([settings.format, *fields])
 
 
-def _place_rows(settings: RunSettings, plan: SimulationPlan) -> list[tuple[str, str]]:
+def place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     """Where the events go."""
     rows = []
     if plan.kafka is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from loadgen.histogram import Histogram
 from loadgen.kafka.far_end import FarEndReport
 from loadgen.ledger import Outcome, Tally
+from loadgen.replay.records import ReadCounts
 from loadgen.runner.messages import Activity, Seconds, Snapshot
 from loadgen.simulate.schedule import NS_PER_S
 
@@ -113,6 +114,7 @@ class Totals:
         impaired: events impaired on purpose, by kind.
         round_trip_s: the slowest broker round trip of the last second; nan where unknown.
         far_end: what was seen behind the system under test; None where that is not watched, or not known any more.
+        read: what was read of a recording; None where events are simulated.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -131,6 +133,7 @@ class Totals:
     impaired: dict[str, int] = field(default_factory=dict)
     round_trip_s: float = float("nan")
     far_end: FarEndReport | None = None
+    read: ReadCounts | None = None
 
     @classmethod
     def of(cls, workers: Iterable[WorkerReports], is_elastic: bool = False) -> Self:
@@ -166,6 +169,7 @@ class Totals:
         self.seconds.merge(snapshot.seconds)
         self.slow_s += snapshot.slow_s
         self.round_trip_s = float(np.fmax(self.round_trip_s, snapshot.round_trip_s))
+        self.read = snapshot.read or self.read  # one worker reads a recording
 
     def _add_latest(self, latest: Snapshot, is_done: bool) -> None:
         """Add what a worker's latest incarnation counts from the beginning of the run on."""

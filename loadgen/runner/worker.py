@@ -20,11 +20,13 @@ import numpy as np
 from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
 from loadgen.event import EventBatch, UInt32s
 from loadgen.kafka.event_ids import run_tag
+from loadgen.replay.records import ReadCounts
 from loadgen.runner.assignment import ShardAssignment, Unthrottled, make_schedule
 from loadgen.runner.messages import (
     Drain,
     Go,
     Ready,
+    ReplayPlan,
     Samples,
     Seconds,
     SimulationPlan,
@@ -34,6 +36,7 @@ from loadgen.runner.messages import (
     empty_snapshot,
 )
 from loadgen.runner.outputs import ResumeFilter, encodings_of, open_sinks
+from loadgen.runner.recorded import RecordedEvents
 from loadgen.runner.send_loop import Batch, BatchSource, SendCounts, SendLoop
 from loadgen.signals import ignore
 from loadgen.simulate.catalog_file import load
@@ -106,6 +109,10 @@ class EventSource(BatchSource, Protocol):
 
     n_rows: int
 
+    @property
+    def read_counts(self) -> ReadCounts | None:
+        """What was read so far; None where events are simulated."""
+
     def key_hashes(self, batch: EventBatch) -> UInt32s:
         """See `ShardStream.key_hashes`."""
 
@@ -144,7 +151,7 @@ class Batches:
         n_rows: see `EventSource`.
     """
 
-    is_behind = False
+    is_behind, read_counts = False, None
 
     def __init__(self, assignment: ShardAssignment, seconds: Seconds) -> None:
         """Build the shard; `seconds` counts the time that the worker waits for a batch."""
@@ -229,7 +236,8 @@ class Worker:
     def __init__(self, assignment: ShardAssignment, connection: Connection, progress: WorkerProgress) -> None:
         plan, settings = assignment.plan, assignment.plan.settings
         self._connection, self._settings, seconds = connection, settings, Seconds()
-        self._source: EventSource = Batches(assignment, seconds)
+        is_replay = isinstance(plan, ReplayPlan)
+        self._source: EventSource = (RecordedEvents if is_replay else Batches)(assignment, seconds)
         self._sinks = open_sinks(assignment, self._source.n_rows, connection)
         hashes = self._source.key_hashes
         outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint, hashes)) for sink in self._sinks]
@@ -344,7 +352,10 @@ class Worker:
         now_ns = time.monotonic_ns()
         scheduled_ns = min(now_ns, self._end_ns)
         cpu_s = time.process_time() - self._idle_cpu_s
-        return self._loop.snapshot(now_ns, self._source.active, cpu_s, self._scheduled(scheduled_ns), scheduled_ns)
+        scheduled, read = self._scheduled(scheduled_ns), self._source.read_counts
+        snapshot = self._loop.snapshot(now_ns, self._source.active, cpu_s, scheduled, scheduled_ns)
+        snapshot.read = None if read is None else read.copy()
+        return snapshot
 
     def _scheduled(self, until_ns: int) -> float:
         """See `Snapshot.scheduled`."""

@@ -8,10 +8,12 @@ from loadgen.config.settings.base import Settings
 from loadgen.config.settings.check import DoctorSettings, VerifySettings
 from loadgen.config.settings.consume import CompactSettings, ConsumeSettings
 from loadgen.config.settings.pipeline import PipelineSettings
+from loadgen.config.settings.replay import ReplaySettings
 from loadgen.config.settings.run import RunSettings
 
 ALL: tuple[type[Settings], ...] = (
     RunSettings,
+    ReplaySettings,
     ConsumeSettings,
     VerifySettings,
     CompareSettings,

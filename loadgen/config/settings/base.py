@@ -111,6 +111,8 @@ class Settings(BaseModel):
         command: the command's name, also of its table in a configuration file.
         one_of: groups of fields that exclude each other. A layer that sets the first field of a group discards the
             other groups of lower layers: --store on the command line overrides LOADGEN_BROKERS.
+        inherited: of a command that is another one's special case, the fields of that one that are its settings too;
+            the others have no flag and keep their defaults. None: all.
     """
 
     model_config = ConfigDict(
@@ -123,6 +125,7 @@ class Settings(BaseModel):
 
     command: ClassVar[str]
     one_of: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    inherited: ClassVar[frozenset[str] | None] = None
 
     @property
     def goes_on(self) -> bool:
@@ -150,6 +153,11 @@ class Settings(BaseModel):
         return _flags(cls)
 
     @classmethod
+    def has_flag(cls, name: str) -> bool:
+        """Whether a field can be set: a command that is another one's special case may fix some."""
+        return cls.inherited is None or any(isinstance(item, Flag) for item in cls.model_fields[name].metadata)
+
+    @classmethod
     def keys(cls) -> dict[str, str]:
         """Field name → key in a configuration file (`duration_min` → `duration`), in the order of declaration."""
         return {name: flag.key.replace("-", "_") for name, flag in cls.flags().items()}
@@ -162,7 +170,7 @@ class Settings(BaseModel):
     @classmethod
     def boolean_flags(cls) -> list[str]:
         """The names of the boolean fields."""
-        return [name for name, field in cls.model_fields.items() if field.annotation is bool]
+        return [name for name in cls.flags() if cls.model_fields[name].annotation is bool]
 
     def public_dict(self) -> dict[str, Any]:
         """The settings as JSON types by their keys (`duration`, `start` …), each secret as ***.
@@ -180,4 +188,6 @@ class Settings(BaseModel):
 
 @cache
 def _flags(settings: type[Settings]) -> dict[str, Flag]:
-    return {name: flag_of(field) for name, field in settings.model_fields.items()}
+    own = settings.__annotations__ if settings.inherited is not None else settings.model_fields
+    names = [name for name in settings.model_fields if name in own or name in (settings.inherited or ())]
+    return {name: flag_of(settings.model_fields[name]) for name in names if settings.has_flag(name)}
