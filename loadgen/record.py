@@ -267,6 +267,17 @@ class FarEndRecord(Part):
     unrecognised: Count = 0
     reader_busy: Amount = 0.0
     error: str | None = None
+class RecordingRecord(Part):
+    """What `loadgen replay` read, see `loadgen.replay.records.ReadCounts`."""
+
+    read: Count = 0
+    broken: Count = 0
+    without_time: Count = 0
+    without_value: Count = 0
+    skipped: Count = 0
+    late: Count = 0
+    passes: Count = 0
+    named: list[str] = []
 
 
 class Summary(Counts):
@@ -295,6 +306,7 @@ class Summary(Counts):
     groups: list[GroupRecord] = []
     end_to_end_ms: Percentiles = Percentiles()
     far_end: FarEndRecord | None = None
+    recording: RecordingRecord | None = None
     cut_short: str | None = None
 
 

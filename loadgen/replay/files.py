@@ -57,8 +57,12 @@ class Files:
             StoreError: there are none, or they cannot be listed.
             UsageError: one is of another kind.
         """
-        found = [file for batch in batches(self.names, Interval(self.since_ms)) for file in batch.files]
         shown = ", ".join(self.names)
+        try:
+            found = [file for batch in batches(self.names, Interval(self.since_ms)) for file in batch.files]
+        except NotThere as error:
+            step = "name files, a folder or store, or a topic as kafka://HOST:PORT/TOPIC"
+            raise NotThere(f"{str(error).partition(';')[0]}; {step}") from error
         if not found:
             step = "name the files themselves, or look what is there"
             raise NotThere(f"there are no files of events in {shown}; {step}")

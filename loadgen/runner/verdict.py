@@ -17,6 +17,8 @@ from loadgen.histogram import bucket_edges_s
 from loadgen.kafka.event_ids import HEADER
 from loadgen.ledger import cost_us
 from loadgen.record import Counts, FarEndRecord, GroupRecord, Percentiles, Summary, finite
+from loadgen.record import Counts, GroupRecord, Percentiles, RecordingRecord, Summary, finite
+from loadgen.replay.records import ReadCounts
 from loadgen.runner.history import Window
 from loadgen.runner.stalls import Stall
 from loadgen.runner.thresholds import ThresholdResult, Thresholds
@@ -249,6 +251,7 @@ def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> Summa
         groups=list(verdict.groups),
         end_to_end_ms=Percentiles(**measured.end_to_end.summary_ms()),
         far_end=verdict.far_end,
+        recording=_recording(totals.read),
         cut_short=verdict.cut_short or None,
     )
 
@@ -281,8 +284,27 @@ def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
     yield from map(_group, verdict.groups)
     if verdict.far_end is not None:
         yield from _far_end(verdict.far_end, verdict.measured)
+    if totals.read is not None:
+        yield from _of_recording(totals.read)
     for judged in verdict.thresholds:
         yield f"{'✓' if judged.passed else '✗'} {judged.sentence()}"
+
+
+def _recording(read: ReadCounts | None) -> RecordingRecord | None:
+    if read is None:
+        return None
+    return RecordingRecord(**{name: getattr(read, name) for name in RecordingRecord.model_fields})
+
+
+def _of_recording(read: ReadCounts) -> Iterator[str]:
+    """What was read of a recording and not sent, or not in its place."""
+    parts = ((read.broken, "broken"), (read.without_time, "without a time"), (read.without_value, "without a value"))
+    found = ", ".join(f"{n:,} {what}" for n, what in parts if n)
+    if found:
+        more = f", first: {'; '.join(read.named)}" if read.named else ""
+        yield f"{read.read:,} records read, not sent: {found}{more}"
+    if read.late:
+        yield f"{read.late:,} events were out of order by more than is held in memory, and were sent at once"
 
 
 def _rates(totals: Totals, verdict: Verdict) -> str:

@@ -32,7 +32,8 @@ class EncodedBatch:
         due_ns: int64, time.monotonic_ns() at which the schedule asks for the event.
         key_hash: uint32, what the partition of the Kafka key follows from, see kafka/partition.py.
         key: pyarrow binary array, the Kafka keys, null where an event has none; None: each is the user id in digits.
-        headers: pyarrow struct array, a binary field for each header of the Kafka messages; None: they have none.
+        headers: pyarrow struct array, a binary field for each header of the Kafka messages; or list array of structs of
+            name and value, where each message has its own; None: they have none.
         value, value_hash: lines and hash for Kafka, where they are others.
     """
 
@@ -45,7 +46,7 @@ class EncodedBatch:
     due_ns: Int64s
     key_hash: UInt32s
     key: pa.BinaryArray | None = None
-    headers: pa.StructArray | None = None
+    headers: pa.StructArray | pa.ListArray | None = None
     value: pa.BinaryArray | None = None
     value_hash: UInt64s | None = None
 

@@ -5,7 +5,7 @@ as Python has them.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -76,8 +76,13 @@ def _keys_of(events: EncodedBatch, order: Int64s) -> list[bytes | None]:
     return [*orjson.dumps(events.user_id[order], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")]
 
 
-def _headers_of(headers: pa.StructArray) -> list[list[tuple[str, bytes]]]:
-    """A list of (name, value) for each event, made without a Python loop."""
+def _headers_of(headers: pa.StructArray | pa.ListArray) -> list[list[tuple[str, bytes]]]:
+    """A list of (name, value) for each event, made without a Python loop where all have the same names."""
+    if pa.types.is_list(headers.type):
+        names, values = (column.to_pylist() for column in headers.flatten().flatten())
+        pairs_of_all = list(zip(names, values, strict=True))
+        ends = np.append(0, np.cumsum(headers.value_lengths().to_numpy())).tolist()
+        return [pairs_of_all[start:end] for start, end in pairwise(ends)]
     columns = zip(headers.type, headers.flatten(), strict=True)
     pairs = [zip(repeat(field.name), values.to_pylist()) for field, values in columns]
     return list(map(list, zip(*pairs, strict=True)))

@@ -168,6 +168,12 @@ def _check_version(record: RunRecord) -> None:
     path, number = record.path, record.manifest_version
     if record.is_summary:
         raise ManifestError(f"{path} must be a manifest, got what loadgen run --json printed; {NAME_IT}")
+    if "sources" in record.settings:
+        sources = ", ".join(map(str, record.settings["sources"]))
+        raise ManifestError(
+            f"manifest {path} must be of loadgen run, got that of a replay of {sources}: its events were recorded, and "
+            "cannot be made again from a seed; its own ledger says what was delivered (loadgen replay --json)"
+        )
     if number != MANIFEST_VERSION:
         lacks = f", which {_LACKS[number]}: nothing can be proved from it" if number in _LACKS else ""
         raise ManifestError(
