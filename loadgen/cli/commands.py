@@ -46,9 +46,9 @@ REPLAY = Command(
     Reads files, a store or a topic in the order of event time, in bounded memory. The values of JSON lines and of
     messages stay as they are, byte for byte; rows of Parquet and Avro become JSON. What has no time, or is broken, is
     counted and named, and not sent. The ledger, latencies and thresholds are those of loadgen run.""",
-    "loadgen replay events.jsonl.zst --brokers localhost:9092 --topic plays --speed 2",
-    "loadgen replay music_events --start 2026-03-01T18:00 --duration 10m --brokers localhost:9092",
-    "loadgen replay kafka://prod:9092/plays --brokers localhost:9092 --topic plays --loop --duration 1h",
+    "loadgen replay events.jsonl.zst --brokers localhost:9092 --speed 2",
+    "loadgen replay music_events --start 10m --loop --brokers localhost:9092",
+    "loadgen replay kafka://prod:9092/plays --brokers localhost:9092",
 )
 
 CONSUME = Command(

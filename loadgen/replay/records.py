@@ -186,11 +186,10 @@ class FieldReader:
         if RAW in table.column_names and table[RAW].null_count < len(table):  # fields of such a record are in its text
             times, keys = self._one_by_one(lines, faults)
         else:
-            times = _first_of([times_us(_column(table, one)) for one in self.times if one in table.column_names])
+            times, keys = _first_of(table, self.times, times_us), _first_of(table, self.keys, _as_keys)
+            times, keys = times.cast(pa.int64()), keys.cast(pa.binary())
             self.counts.fields = self.counts.fields or table.column_names
-            keys = _first_of([_as_keys(_column(table, one)) for one in self.keys if one in table.column_names])
-            times = pa.nulls(len(table), pa.int64()) if times is None else times
-            keys = pa.nulls(len(table), pa.binary()) if keys is None else keys
+            self.counts.fields = self.counts.fields or table.column_names
         return self._kept(lines, times, keys, lambda row: f"{name}: row {first + row}", faults)
 
     def messages(self, messages: Sequence[Message]) -> Records:
@@ -241,15 +240,14 @@ class FieldReader:
         read = pj.ReadOptions(use_threads=False, block_size=len(data) + 1)
         parse = pj.ParseOptions(explicit_schema=wanted, unexpected_field_behavior="ignore")
         try:
-            bytes(data).decode()
+            lines.cast(pa.string())  # looks whether it is UTF-8
             table = pj.read_json(pa.BufferReader(data), read, parse)
-        except (pa.ArrowException, UnicodeDecodeError):
+        except pa.ArrowException:
             return None
         if len(table) != len(lines):
             return None
-        times = _first_of([times_us(_column(table, name)) for name in self.times])
-        keys = _first_of([_as_keys(_column(table, name)) for name in self.keys])
-        return None if times is None or keys is None or times.null_count else (times, keys)
+        times, keys = _first_of(table, self.times, times_us), _first_of(table, self.keys, _as_keys)
+        return None if times.null_count else (times, keys.cast(pa.binary()))
 
     def _one_by_one(self, lines: pa.BinaryArray, faults: dict[int, str]) -> tuple[pa.Array, pa.Array]:
         """Times and keys of lines of any kind; `faults` takes what is wrong with those that are broken."""
@@ -318,9 +316,14 @@ def _key(value: Any) -> bytes | None:
     return value.encode() if isinstance(value, str) else orjson.dumps(value, default=_as_text)
 
 
-def _first_of(columns: Sequence[pa.Array]) -> pa.Array | None:
-    """The first value of each row that is not null."""
-    return pc.coalesce(*columns) if columns else None
+def _first_of(table: pa.Table, names: Sequence[str], read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """What `read` makes of the first of these columns in which a row has something; of the type null for nothing."""
+    found = pa.nulls(len(table))
+    for name in names:
+        if found.null_count and name in table.column_names and table[name].null_count < len(table):
+            more = read(_column(table, name))
+            found = more if found.null_count == len(table) else pc.coalesce(found, more)
+    return found
 
 
 def _first(found: Iterable[T | None]) -> T | None:
