@@ -12,6 +12,8 @@ from tests.mock_cluster import MockCluster
 from tests.runner.program import Program, adds_up, do_here, start_program, wait_until
 
 FIRST_MS = 1_767_571_200_000
+START_S = 100.0
+"""Longest time in which a busy machine starts a program, or ends it."""
 QUIET = ("--json", "--metrics-port", "0")
 
 
@@ -28,6 +30,10 @@ def replay(folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
 
 def start_replay(folder: Path, *words: str) -> Program:
     return Program(start_program(folder, "replay", *QUIET, *words, text=True))
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def read(address: str, topic: str, n: int, partitions: int = 4) -> list[Message]:
@@ -123,23 +129,25 @@ def test_a_replay_of_what_another_replay_writes_is_refused(tmp_path: Path) -> No
     assert (code, "a replay must not read what it writes" in shown) == (2, True)
 
 
+@pytest.mark.timeout(220)
 def test_ctrl_c_drains_and_says_how_far_it_came(tmp_path: Path) -> None:
     recording(tmp_path / "in.jsonl", 20_000, every_ms=10)
     program = start_replay(tmp_path, "in.jsonl", "--output", "out.jsonl")
-    wait_until(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 2000)
+    wait_until(lambda: size_of(tmp_path / "out.jsonl") > 2000, START_S)
     program.signal(signal.SIGINT)
-    code, summary, shown = program.end()
+    code, summary, shown = program.end(START_S)
     n_lines = len((tmp_path / "out.jsonl").read_bytes().splitlines())
     assert (code, summary["exit_reason"], summary["delivered"]) == (130, "interrupted early", n_lines), shown
     assert adds_up(summary)
 
 
+@pytest.mark.timeout(220)
 def test_a_killed_worker_ends_the_replay_with_a_ledger_that_adds_up(tmp_path: Path) -> None:
     recording(tmp_path / "in.jsonl", 20_000, every_ms=10)
     program = start_replay(tmp_path, "in.jsonl", "--output", "out.jsonl")
-    wait_until(lambda: (tmp_path / "out.jsonl").exists() and (tmp_path / "out.jsonl").stat().st_size > 2000)
+    wait_until(lambda: size_of(tmp_path / "out.jsonl") > 2000, START_S)
     program.kill_a_worker()
-    code, summary, shown = program.end()
+    code, summary, shown = program.end(START_S)
     assert (code, summary["exit_reason"]) == (1, "error"), shown
     assert "a replay does not go on from there: start again, with --start to skip what was sent" in shown
     assert adds_up(summary)
