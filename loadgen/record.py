@@ -267,6 +267,8 @@ class FarEndRecord(Part):
     unrecognised: Count = 0
     reader_busy: Amount = 0.0
     error: str | None = None
+
+
 class RecordingRecord(Part):
     """What `loadgen replay` read, see `loadgen.replay.records.ReadCounts`."""
 
@@ -306,8 +308,8 @@ class Summary(Counts):
     groups: list[GroupRecord] = []
     end_to_end_ms: Percentiles = Percentiles()
     far_end: FarEndRecord | None = None
-    recording: RecordingRecord | None = None
     cut_short: str | None = None
+    recording: RecordingRecord | None = None
 
 
 class Span(Part):

@@ -237,7 +237,7 @@ def _report(s: "RunSettings") -> Iterator[Problem]:
 
 def of_replay(s: "ReplaySettings") -> Iterator[Problem]:
     """Every broken rule of `loadgen replay`."""
-    for one_rule in (_replayed, _places, _figures, _groups, _report):
+    for one_rule in (_replayed, _places, _figures, _groups, _far_end, _report):
         yield from one_rule(s)
 
 

@@ -136,6 +136,13 @@ def no_headers(n: int) -> pa.ListArray:
     return pa.array([[]] * n, _HEADERS)
 
 
+def with_own_header(headers: pa.ListArray, name: str, values: pa.Array) -> pa.ListArray:
+    """These headers with one more, in place of recorded ones of its name; a loop, as headers of messages are."""
+    pairs = zip(headers.to_pylist(), values.to_pylist(), strict=True)
+    kept = [[*(one for one in own if one["name"] != name), {"name": name, "value": value}] for own, value in pairs]
+    return pa.array(kept, _HEADERS)
+
+
 @dataclass(slots=True)
 class FieldReader:
     """Finds time and key in records, and counts those without a time.

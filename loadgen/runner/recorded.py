@@ -13,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from loadgen.errors import StoreError
-from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, UInt32s
+from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, UInt16s, UInt32s
 from loadgen.fingerprint import hash_strings
+from loadgen.kafka.event_ids import HEADER, EventIds, Positions, run_tag
+from loadgen.kafka.message import with_header
 from loadgen.kafka.partition import POSITIVE, hash_of_keys
 from loadgen.replay.merge import merged
-from loadgen.replay.records import FieldReader, ReadCounts, Records
+from loadgen.replay.records import FieldReader, ReadCounts, Records, with_own_header
 from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.messages import Go, ReplayPlan, Seconds
 from loadgen.runner.outputs import ResumeFilter
@@ -60,6 +62,7 @@ class RecordedEvents:
         self._thread = ThreadPoolExecutor(1, "recorded")
         self._n_made = self._n_keyless = 0
         self._due = DueTimes()
+        self._positions = None if plan.settings.watch_topic is None else Positions()
 
     def key_hashes(self, batch: EventBatch) -> UInt32s:
         """Nothing is resumed, so nothing is asked."""
@@ -153,6 +156,7 @@ class RecordedEvents:
 
     def _encoded(self, records: Records, ts_ms: Int64s, due_ns: Int64s) -> EncodedBatch:
         n, key_hash = len(records), self._key_hash(records.key)
+        virtual_shard = (key_hash % N_VIRTUAL_SHARDS).astype(np.uint16)
         lines, hashes = records.value, hash_strings(records.value)
         flat = _on_one_line(lines)
         return EncodedBatch(
@@ -160,15 +164,25 @@ class RecordedEvents:
             np.zeros(n, np.int64),
             ts_ms,
             np.zeros(n, np.uint8),
-            (key_hash % N_VIRTUAL_SHARDS).astype(np.uint16),
+            virtual_shard,
             hashes,
             due_ns,
             key_hash,
             records.key,
-            records.headers,
+            self._headers(records.headers, virtual_shard, due_ns),
             None if flat is None else lines,
             None if flat is None else hashes,
         )
+
+    def _headers(
+        self, recorded: pa.ListArray | None, virtual_shard: UInt16s, due_ns: Int64s
+    ) -> pa.StructArray | pa.ListArray | None:
+        """The recorded headers, and that by which events are recognised behind the system under test."""
+        if self._positions is None:
+            return recorded
+        position = self._positions.of(virtual_shard)
+        ids = EventIds(virtual_shard.astype(np.int64), position, due_ns).headers(run_tag(self._plan.run_id))
+        return with_header(None, HEADER, ids) if recorded is None else with_own_header(recorded, HEADER, ids)
 
     def _key_hash(self, keys: pa.BinaryArray) -> UInt32s:
         """What the partitions follow from; events without a key take turns."""

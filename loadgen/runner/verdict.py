@@ -16,8 +16,7 @@ from loadgen.config.thresholds import OF_FAR_END
 from loadgen.histogram import bucket_edges_s
 from loadgen.kafka.event_ids import HEADER
 from loadgen.ledger import cost_us
-from loadgen.record import Counts, FarEndRecord, GroupRecord, Percentiles, Summary, finite
-from loadgen.record import Counts, GroupRecord, Percentiles, RecordingRecord, Summary, finite
+from loadgen.record import Counts, FarEndRecord, GroupRecord, Percentiles, RecordingRecord, Summary, finite
 from loadgen.replay.records import ReadCounts
 from loadgen.runner.history import Window
 from loadgen.runner.stalls import Stall

@@ -31,6 +31,7 @@ MORE_KEYS = [
     "end_to_end_ms",
     "far_end",
     "cut_short",
+    "recording",
 ]
 
 

@@ -53,7 +53,8 @@ class ReplaySettings(RunSettings):
         (
             *("brokers", "topic", "create_topic", "partitions", "replication_factor", "kafka_option", "kafka_config"),
             *("output", "discard", "sink", "overwrite", "compress", "events", "max_lag_s"),
-            *("watch_group", "wait_caught_up_s", "threshold", "warm_up_s", "percentile_log", "report"),
+            *("watch_group", "watch_topic", "watch_brokers", "watch_late_s", "wait_caught_up_s"),
+            *("threshold", "warm_up_s", "percentile_log", "report"),
             *("config", "json_summary", "quiet", "dry_run", "manifest"),
             *("metrics_port", "metrics_host", "drain_timeout_s"),
         )
