@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -20,10 +21,12 @@ from loadgen.kafka.event_ids import HEADER
 from loadgen.kafka.far_end import FarEndReport, Watched
 from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Outcome, Tally
+from loadgen.runner.evaluation import RunEvaluation
 from loadgen.runner.far_end import FarEnd
 from loadgen.runner.history import History
+from loadgen.runner.messages import empty_snapshot
 from loadgen.runner.thresholds import Thresholds
-from loadgen.runner.totals import Totals
+from loadgen.runner.totals import Totals, WorkerReports
 from tests.runner.program import do_here, start, wait_until
 from tests.runner.windows import recorded, window
 
@@ -121,6 +124,44 @@ def test_what_comes_out_after_the_load_has_windows_of_its_own() -> None:
     assert len(history.measured(later, 0).end_to_end) == 10
     later.far_end = None  # the reader has died
     assert len(history.measured(later, 0).end_to_end) == 0
+
+
+@dataclass
+class StandIn:
+    """A far end at which so many of ten events have been seen."""
+
+    seen: int
+    error: str = ""
+    topic: str = "out"
+
+    def last(self) -> FarEndReport:
+        return FarEndReport(seen=self.seen)
+
+    def latest(self) -> FarEndReport | None:
+        return None if self.error else self.last()
+
+
+@pytest.mark.parametrize(
+    ("far_end", "is_enough", "lost"),
+    [
+        (StandIn(10), False, 0),
+        (StandIn(7), False, 3),
+        (StandIn(7), True, None),
+        (StandIn(7, error="it died"), False, None),
+    ],
+    ids=["all came", "the time is over", "a signal ended the wait", "the reader died"],
+)
+def test_lost_is_what_was_waited_for_in_vain(far_end: StandIn, is_enough: bool, lost: int | None) -> None:
+    settings = RunSettings.from_public({"brokers": "b:9092", "watch_topic": "out", "wait_caught_up": 0.2})
+    worker = WorkerReports(last=empty_snapshot())
+    worker.last.tallies["kafka"] = totals(10, 1.0, 0.5).primary_sink  # type: ignore[union-attr]
+    evaluation = RunEvaluation(settings, [worker], lambda: None, far_end=far_end)  # type: ignore[arg-type]
+    evaluation.start(time.monotonic_ns(), 0)
+    evaluation.await_system(lambda: is_enough)
+    verdict = evaluation.verdict(evaluation.totals(), 1.0, "duration", "")
+    assert verdict.far_end is not None
+    assert (verdict.far_end.seen, verdict.far_end.lost) == (far_end.seen, lost)
+    assert (verdict.measured.lost == lost) is (lost is not None)
 
 
 def test_lost_and_repeated_events_are_counted_exactly_and_headers_are_no_alteration(tmp_path: Path) -> None:
