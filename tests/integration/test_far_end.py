@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from tests.integration.local import Local
 from tests.integration.streams import copying
-from tests.runner.program import start
+from tests.runner.program import do_here, start
 
 CLOSE = 0.02
 SMALL = ("--users", "2000", "--workers", "2")
@@ -97,6 +97,9 @@ def test_one_event_in_a_thousand_that_is_lost_and_each_that_is_repeated_is_count
             "topic": target, "seen": 20_000 - lost, "lost": lost, "repeated": repeated, "late": 0, "unrecognised": 0,
             "reader_busy": 0, "error": None,
         }  # fmt: skip
+        there = ("--brokers", broker.brokers, "--topic", target, "--repartitioned")
+        code, found, said = do_here(tmp_path, "verify", summary["manifest"], *there, "--json")
+        assert (code, found["lost"], found["repeated"], found["altered"]) == (1, lost, repeated, 0), said
 
 
 def spans(broker: Local, topic: str) -> list[tuple[int, int]]:
