@@ -20,8 +20,8 @@ from loadgen.replay.records import ReadCounts, Records
 
 READ_AHEAD, READ_AHEAD_BYTES = 1 << 17, 64 << 20
 """Events, and bytes of their values, that are held; whichever is reached first."""
-MOST_GIVEN = 1 << 15
-"""Events that are given on at a time."""
+MOST_GIVEN = 1 << 12
+"""Events that are given on at a time: few, so that what it takes to read the next ones is spread over time."""
 END_US = 1 << 62
 
 
@@ -114,6 +114,8 @@ def merged(parts: Sequence[Part], counts: ReadCounts) -> Iterator[Records]:
             counts.late += int(np.count_nonzero(some.time_us < given_us))
             given_us = max(given_us, int(some.time_us[-1]))
             yield some
+            if fronts and held.share < 1.0:
+                _read_on(fronts, held, is_alone)
 
 
 def _read_on(fronts: list[_Front], held: _Held, is_alone: bool) -> None:

@@ -1,10 +1,11 @@
-"""Recorded events as the batches of a worker: paced by their own times, one batch ahead.
+"""Recorded events as the batches of a worker: paced by their own times, a few batches ahead.
 
     parts → merged by time → shifted by each pass of --loop → due = zero + (time − first time) / speed → EncodedBatch
 
-In: the plan of a replay. Out: an `EventSource`. A thread of its own reads and encodes while the present batch is sent.
+In: the plan of a replay. Out: an `EventSource`. A thread of its own reads and encodes while the present ones are sent.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
@@ -14,7 +15,6 @@ import pyarrow as pa
 
 from loadgen.errors import StoreError
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, UInt16s, UInt32s
-from loadgen.fingerprint import hash_strings
 from loadgen.kafka.event_ids import HEADER, EventIds, Positions, run_tag
 from loadgen.kafka.message import with_header
 from loadgen.kafka.partition import POSITIVE, hash_of_keys
@@ -27,6 +27,8 @@ from loadgen.runner.send_loop import Batch
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.sink import EncodedBatch
 
+N_AHEAD = 8
+"""Batches that are made before they are needed: more are made than sent at times, and fewer at others."""
 WAIT_S = 0.02
 """Longest wait for a batch that is not read yet: between two of them delivery reports are taken."""
 SINGLE_US = 1_000_000
@@ -85,26 +87,28 @@ class RecordedEvents:
         """See `EventSource`."""
         assert self._first is not None
         self._go, self._zero_us, self.is_paced = go, int(self._first.time_us[0]), True
-        self._ahead: Future[Batch | None] = self._thread.submit(self._make)
+        self._ahead: deque[Future[Batch | None]] = deque(self._thread.submit(self._make) for _ in range(N_AHEAD))
 
     def next(self, limit_ns: int) -> Batch | None:
         """The batch that was made ahead; None at the end, or where it is not read yet."""
         with self._seconds.spent_on("generate"):
-            wait([self._ahead], WAIT_S)
-        self.is_behind = not self._ahead.done()
+            wait([self._ahead[0]], WAIT_S)
+        self.is_behind = not self._ahead[0].done()
         if self.is_behind:
             return None
-        batch = self._ahead.result()
+        batch = self._ahead[0].result()
         self.is_over = batch is None
         if batch is not None:
+            self._ahead.popleft()
             self._due.add(batch[0].due_ns)
-            self._ahead = self._thread.submit(self._make)
+            self._ahead.append(self._thread.submit(self._make))
         return batch
 
     def scheduled(self, until_ns: int) -> float:
         """Events due before this moment; beyond what is read, as many as until then."""
-        ahead = self._ahead.result() if self._ahead.done() and not self._ahead.exception() else None
-        return self._due.count(until_ns, self._go.t0_ns, None if ahead is None else ahead[0].due_ns, self.is_over)
+        ahead = [one.result() for one in self._ahead if one.done() and not one.cancelled() and not one.exception()]
+        due_ns = [batch[0].due_ns for batch in ahead if batch is not None]
+        return self._due.count(until_ns, self._go.t0_ns, due_ns, self.is_over or len(due_ns) < len(ahead))
 
     def end(self) -> None:
         """Read no more."""
@@ -157,21 +161,21 @@ class RecordedEvents:
     def _encoded(self, records: Records, ts_ms: Int64s, due_ns: Int64s) -> EncodedBatch:
         n, key_hash = len(records), self._key_hash(records.key)
         virtual_shard = (key_hash % N_VIRTUAL_SHARDS).astype(np.uint16)
-        lines, hashes = records.value, hash_strings(records.value)
-        flat = _on_one_line(lines)
+        lines, flat = records.value, _on_one_line(records.value)
+        no_hash = np.zeros(n, np.uint64)  # no fingerprint: these events cannot be made again
         return EncodedBatch(
             lines if flat is None else flat,
             np.zeros(n, np.int64),
             ts_ms,
             np.zeros(n, np.uint8),
             virtual_shard,
-            hashes,
+            no_hash,
             due_ns,
             key_hash,
             records.key,
             self._headers(records.headers, virtual_shard, due_ns),
             None if flat is None else lines,
-            None if flat is None else hashes,
+            None if flat is None else no_hash,
         )
 
     def _headers(
@@ -215,18 +219,18 @@ class DueTimes:
         """Of the next batch; ascending."""
         self._recent.append(due_ns)
 
-    def count(self, until_ns: int, t0_ns: int, ahead_ns: Int64s | None, is_all: bool) -> float:
+    def count(self, until_ns: int, t0_ns: int, ahead_ns: Sequence[Int64s], is_all: bool) -> float:
         """Events that are due before a moment; later moments follow.
 
         Args:
             until_ns: the moment.
             t0_ns: the schedule's zero.
-            ahead_ns: of a batch that is ready, and not taken.
+            ahead_ns: of the batches that are ready, and not taken.
             is_all: whether there are no more. If there are, then beyond what is known it goes on as until there.
         """
         while self._recent[1:] and self._recent[0][-1] < until_ns:
             self._n_past += len(self._recent.pop(0))
-        known = self._recent if ahead_ns is None else [*self._recent, ahead_ns]
+        known = [*self._recent, *ahead_ns]
         n = self._n_past + sum(int(np.searchsorted(one, until_ns)) for one in known)
         last_ns = int(known[-1][-1]) if known else t0_ns
         if is_all or until_ns <= last_ns or last_ns <= t0_ns:
