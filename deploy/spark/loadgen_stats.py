@@ -25,12 +25,12 @@ from pyspark.sql.functions import col, from_json
 from loadgen.analyze import output
 from loadgen.analyze.events import FIELDS
 from loadgen.analyze.figures import ListeningFigures, figures_of
-from loadgen.analyze.files import File, Interval, batches
 from loadgen.analyze.output import report_of, tables_of
 from loadgen.analyze.tally import COMBINATIONS, FACTS, grouping, table_of
 from loadgen.config.values import BadValue, moment_ms
 from loadgen.errors import LoadgenError
 from loadgen.files import check_writable
+from loadgen.store.event_files import File, Interval, batches
 from loadgen.store.local import LocalStore
 from loadgen.terminal import say
 

@@ -16,12 +16,12 @@ from typing import Any
 from loadgen.analyze import charts, output
 from loadgen.analyze.console import note_gaps, progress
 from loadgen.analyze.figures import ListeningFigures, figures_of
-from loadgen.analyze.files import Interval, batches
 from loadgen.analyze.tally import CombinationCounts, EventReading
 from loadgen.config import AnalyzeSettings
 from loadgen.errors import NotThere
 from loadgen.files import check_writable
 from loadgen.formats import known_formats
+from loadgen.store.event_files import Interval, batches
 from loadgen.terminal import Terminal, say, say_json
 
 EXIT_DONE, EXIT_FAILED = 0, 1

@@ -20,10 +20,11 @@ import psutil
 import pyarrow as pa
 
 from loadgen.analyze import events
-from loadgen.analyze.files import File, FilesBatch, Interval, Remotes
+from loadgen.analyze.remotes import Remotes
 from loadgen.container import container_tables
 from loadgen.errors import LoadgenError, StoreError
 from loadgen.formats import OWN, KnownFormats
+from loadgen.store.event_files import File, FilesBatch, Interval
 from loadgen.store.read import kept_texts, lines_of_texts
 from loadgen.store.table import RAW
 

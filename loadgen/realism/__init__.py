@@ -17,7 +17,6 @@ import duckdb
 import pyarrow as pa
 
 from loadgen.analyze.console import note_gaps, progress
-from loadgen.analyze.files import Interval, batches
 from loadgen.analyze.tally import no_room
 from loadgen.config import RealismSettings
 from loadgen.config.settings.shared import DEFAULT_STORE
@@ -32,6 +31,7 @@ from loadgen.realism.observed import ObservedListening, seen_in
 from loadgen.realism.statistics import statistics_of
 from loadgen.realism.targets import Sample, load_targets
 from loadgen.report import may_replace
+from loadgen.store.event_files import Interval, batches
 from loadgen.store.table import lines_of
 from loadgen.terminal import Terminal, say, say_json
 from loadgen.verifier.topic import TopicSource

@@ -1,7 +1,7 @@
 """Reads every event once into a compact row: numbers instead of names, and local time.
 
-In: batches of files (see `analyze.files`), or messages of a topic. Out: a table `facts` in DuckDB with the columns of
-KEPT, about 60 bytes per event; what does not fit into memory spills to a folder. A place as the formats name it
+In: batches of files (see `store.event_files`), or messages of a topic. Out: a table `facts` in DuckDB with the columns
+of KEPT, about 60 bytes per event; what does not fit into memory spills to a folder. A place as the formats name it
 ("Seoul, KR", "KR") becomes a position in ZONES.
 """
 
@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 
 from loadgen.analyze import events
-from loadgen.analyze.files import Interval
 from loadgen.analyze.tally import CombinationCounts
 from loadgen.event import LEVELS, PAGES, TIERS, Int64s
 from loadgen.formats import OWN, KnownFormats
 from loadgen.places import CITIES
+from loadgen.store.event_files import Interval
 from loadgen.store.json_lines import folded_if_json
 
 QUARTER_MS = 900_000

@@ -1,8 +1,8 @@
 """Files of recorded events as parts, each read piece by piece in its own order.
 
 In: files, folders and stores, as a user names them. Out: parts to merge. What a compacted file of a store replaces, and
-hidden files, are left out as by all readers of a store (analyze/files.py). A file is opened when its turn comes: in a
-store not before the day that its folder has.
+hidden files, are left out as by all readers of a store (store/event_files.py). A file is opened when its turn comes: in
+a store not before the day that its folder has.
 """
 
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loadgen.analyze.files import File, Interval, batches
 from loadgen.container import container_tables
 from loadgen.errors import NotThere, StoreError, UsageError
 from loadgen.event import DAY_MS
 from loadgen.replay.merge import Part
 from loadgen.replay.records import FieldReader, Records
 from loadgen.store import StoredFile
+from loadgen.store.event_files import File, Interval, batches
 from loadgen.store.read import damaged, read_lines
 
 PIECE_BYTES = 1 << 20

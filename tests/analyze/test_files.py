@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.analyze.files import Interval, batches
 from loadgen.errors import NotThere, UsageError
+from loadgen.store.event_files import Interval, batches
 from loadgen.store.layout import BatchName, day_folder
 from tests.analyze.reading import LINES, figures_of, wrote
 from tests.analyze.recompute import figures_of_lines

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.analyze import figures, files
-from loadgen.analyze.files import File, FilesBatch, Interval, batches
+from loadgen.analyze import figures
 from loadgen.analyze.tally import CombinationCounts
 from loadgen.files import compressed
+from loadgen.store import event_files
+from loadgen.store.event_files import File, FilesBatch, Interval, batches
 from loadgen.store.layout import day_folder
 from loadgen.store.local import LocalStore
 from tests.analyze.reading import LINES, wrote
@@ -42,7 +43,7 @@ def test_files_that_compaction_takes_away_are_read_in_its_result(tally: Combinat
 
 
 def test_a_day_is_read_again_alone(tally: CombinationCounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "BATCH_BYTES", 1)
+    monkeypatch.setattr(event_files, "BATCH_BYTES", 1)
     for day in range(3):
         stored(tmp_path / "s", DAY + day, batch(day, day), FULL[100 * day : 100 * day + 100])
     listed = batches([str(tmp_path / "s")], Interval())

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from loadgen.analyze.files import Interval
 from loadgen.event import EventBatch, Page
 from loadgen.places import CITIES
 from loadgen.realism.facts import ADD, DISLIKE, LIKE, OTHER, PLAY, ZONES, Facts
@@ -19,6 +18,7 @@ from loadgen.simulate.catalog_file import Catalog
 from loadgen.simulate.feed import MAX_BATCH, window_for
 from loadgen.simulate.shard import Shard
 from loadgen.simulate.world import SimulationSettings
+from loadgen.store.event_files import Interval
 
 START_MS = 1_767_571_200_000
 """2026-01-05, a Monday."""

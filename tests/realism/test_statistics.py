@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.analyze.files import Interval
 from loadgen.config import RealismSettings
 from loadgen.realism import look
 from loadgen.realism.facts import Facts
 from loadgen.realism.observed import seen_in
 from loadgen.realism.statistics import STATISTICS, Value, statistics_of
+from loadgen.store.event_files import Interval
 from loadgen.terminal import Terminal
 from tests.realism import recompute
 from tests.realism.sample import lines_of
