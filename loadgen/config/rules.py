@@ -276,5 +276,7 @@ def of_verify(s: "VerifySettings") -> Iterator[Problem]:
     given = [name for name in ("brokers", "store", "files") if getattr(s, name)]
     if not given:
         yield s.problem("verify needs a place to compare with", "brokers store files", f"add {one}")
+    elif s.through and not s.brokers:
+        yield s.problem("--through reads a topic", f"through {given[0]}", "give --brokers HOST:PORT")
     elif len(given) > 1:
         yield s.problem("verify compares with one place", " ".join(given), f"name one on the command line: {one}")

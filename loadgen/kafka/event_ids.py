@@ -12,8 +12,10 @@ digits for a number. A place is the same for each incarnation of a worker, so wh
 
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
+from operator import itemgetter
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,8 @@ HEADER = "loadgen-event"
 _ROW = np.dtype([("run", ">u4"), ("virtual_shard", "u1"), ("position", ">u4"), ("due_ns", ">i8")])
 """One byte is enough for a virtual shard."""
 N_BYTES = 1 + 2 * _ROW.itemsize
+_NO_HEADER = bytes(N_BYTES)
+NO_RUN = -1
 _LETTER = ord("x")
 _DIGITS = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint16)
 """The two digits of each byte."""
@@ -86,11 +90,39 @@ class EventIds:
     @classmethod
     def read(cls, values: Sequence[bytes], run: int) -> Self:
         """The events of the run with this tag among those of these headers."""
+        ids, runs = cls.read_all(values)
+        rows = np.flatnonzero(runs == run)
+        return ids if len(rows) == len(ids) else ids.take(rows)
+
+    @classmethod
+    def read_all(cls, values: Sequence[bytes]) -> tuple[Self, Int64s]:
+        """The events of these headers, and the tags of their runs, int64: NO_RUN where it is no such header."""
         if set(map(len, values)) != {N_BYTES}:
-            values = [value for value in values if len(value) == N_BYTES]
+            values = [value if len(value) == N_BYTES else _NO_HEADER for value in values]
         texts = np.frombuffer(b"".join(values), np.uint8).reshape(len(values), N_BYTES)
         found = _BYTES[np.ascontiguousarray(texts[:, 1:]).view(np.uint16)]
         rows = found.astype(np.uint8).view(_ROW)[:, 0]
-        is_ours = (rows["run"] == run) & (texts[:, 0] == _LETTER) & (found.max(axis=1, initial=0) < _NO_BYTE)
-        rows = rows if is_ours.all() else rows[is_ours]
-        return cls(*(rows[name].astype(np.int64) for name in ("virtual_shard", "position", "due_ns")))
+        is_one = (texts[:, 0] == _LETTER) & (found.max(axis=1, initial=0) < _NO_BYTE)
+        ids = cls(*(rows[name].astype(np.int64) for name in ("virtual_shard", "position", "due_ns")))
+        return ids, np.where(is_one, rows["run"].astype(np.int64), NO_RUN)
+
+    def take(self, rows: Int64s) -> Self:
+        """Those in these rows."""
+        return type(self)(self.virtual_shard[rows], self.position[rows], self.due_ns[rows])
+
+
+def header_values(headers: Sequence[Any]) -> list[bytes]:
+    """The value of this header of each message, empty where it has none.
+
+    Most often it is the last one of all, which needs no Python loop.
+
+    Args:
+        headers: what a consumer gives for each: None, or a list of (name, value).
+    """
+    with suppress(TypeError, IndexError):  # some have no headers
+        last = list(map(itemgetter(-1), headers))
+        if set(map(itemgetter(0), last)) == {HEADER}:
+            values: list[bytes] = list(map(itemgetter(1), last))
+            if None not in values:
+                return values
+    return [dict(pairs or ()).get(HEADER) or b"" for pairs in headers]

@@ -64,6 +64,7 @@ class Findings:
         may_be_split: the user says that another system has done that on purpose.
         named: the first few of each kind.
         notes: what else a person should know.
+        kinds: those of KINDS that were looked for.
     """
 
     n_expected: int = 0
@@ -74,6 +75,7 @@ class Findings:
     may_be_split: bool = False
     named: list[Named] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    kinds: tuple[str, ...] = KINDS
 
     @property
     def is_proved(self) -> bool:

@@ -62,7 +62,7 @@ class VerifyReport:
             "verdict": _short_verdict(findings),
             "expected": findings.n_expected,
             "found": findings.n_found,
-            **{kind: findings.counts[kind] for kind in KINDS},
+            **{kind: findings.counts[kind] if kind in findings.kinds else None for kind in KINDS},
             "named": {kind: [_object(one) for one in self.shown if one.kind == kind] for kind in KINDS},
             "notes": self.notes(),
             "source": self.source,
@@ -76,7 +76,7 @@ class VerifyReport:
         manifests = str(self.promises[0].path) if n_manifests == 1 else f"{n_manifests} manifests"
         yield f"{self.source} against {manifests}:"
         yield f"  expected {findings.n_expected:,}, found {findings.n_found:,} events in {self.elapsed_s:,.1f} s"
-        for kind in KINDS:
+        for kind in findings.kinds:
             yield f"  {findings.counts[kind]:>13,}  {_WORDS[kind]}"
             for one in self.shown:
                 if one.kind == kind:
@@ -115,6 +115,8 @@ def _short_verdict(findings: Findings) -> str:
 
 def _verdict(findings: Findings) -> str:
     if findings.is_proved:
+        if findings.kinds != KINDS:
+            return "proved: every delivered event came out once"
         if findings.n_split:
             return (
                 "proved: every delivered event is there once and unchanged; "

@@ -27,6 +27,7 @@ from loadgen.verifier.names import ListenerNames, NameLookup, names_of
 from loadgen.verifier.regenerator import Regenerator, find_catalog, texts_of
 from loadgen.verifier.report import Shown, VerifyReport, refs
 from loadgen.verifier.source import EventSource
+from loadgen.verifier.through import ThroughComparison
 
 EXIT_PROVED, EXIT_NOT_PROVED = 0, 1
 EVERY_S = 2.0
@@ -67,10 +68,14 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
         LoadgenError: see `main`.
     """
     place = _place(settings)
-    promises = [_of_topic(promise, settings.topic, place) for promise in read_promises(settings.manifests, place)]
+    promises = read_promises(settings.manifests, place)
+    if not settings.through:
+        promises = [_of_topic(promise, settings.topic, place) for promise in promises]
     registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
     try:
         source = _source(settings, promises, registry)
+        if settings.through:
+            return _through(promises, source, settings.show, progress)
         with_topics = place == "topic" and _topics(promises) is not None
         return compared(promises, source, settings.show, progress, settings.repartitioned, with_topics)
     finally:
@@ -110,6 +115,17 @@ def compared(
     return VerifyReport(source.name, promises, findings, shown, time.monotonic() - began_s)
 
 
+def _through(
+    promises: list[ManifestSpec], source: EventSource, show: int, progress: Callable[[str, int, float], None]
+) -> VerifyReport:
+    """Compare with what came out of a system under test, see `verifier/through.py`."""
+    began_s, catalogs = time.monotonic(), _Catalogs(progress)
+    remake = cache(lambda promise: Regenerator(promise, catalogs.of(promise), promise.key))
+    findings = ThroughComparison(promises, source, show, progress).run(remake)
+    shown = _shown(findings.named, source, lambda wanted: texts_of([remake(one) for one in promises], wanted))
+    return VerifyReport(source.name, promises, findings, shown, time.monotonic() - began_s)
+
+
 def _place(settings: VerifySettings) -> PlaceKind:
     if settings.brokers is not None:
         return "topic"
@@ -126,7 +142,7 @@ def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Re
         options, decoder = options_of(settings.kafka_option, settings.kafka_config), _decoder(promises, registry)
         each = [
             TopicSource(KafkaSettings(settings.brokers, name, options), decoder)
-            for name in _topic_names(settings.topic, promises)
+            for name in _topic_names(settings.topic, promises, settings.through)
         ]
         return each[0] if len(each) == 1 else TopicsSource(each)
     if settings.store is not None:
@@ -149,10 +165,12 @@ def _of_topic(promise: ManifestSpec, topic: str | None, place: PlaceKind) -> Man
     return replace(promise, only=topic)
 
 
-def _topic_names(named: str | None, promises: list[ManifestSpec]) -> Sequence[str]:
+def _topic_names(named: str | None, promises: list[ManifestSpec], through: bool) -> Sequence[str]:
     """The topics that are read: the one that is named, or else those of the runs; raises UsageError if these differ."""
     if named is not None:
         return [named]
+    if through and (watched := {promise.settings.watch_topic for promise in promises} - {None}):
+        return sorted(filter(None, watched))
     if (topics := _topics(promises)) is not None:
         return topics.names
     names = sorted({promise.settings.topic for promise in promises})

@@ -155,6 +155,11 @@ ONE = "--brokers HOST:PORT --topic NAME, --store URL or --files PATH…"
             f"(default); add {ONE}",
         ),
         (
+            {"manifests": ["m"], "store": "x", "through": True},
+            "--through reads a topic, got through True (from --through) and store 'x' (from --store); "
+            "give --brokers HOST:PORT",
+        ),
+        (
             {"brokers": "a", "store": "x"},
             "verify compares with one place, got brokers 'a' (from --brokers) and store 'x' (from --store); "
             f"name one on the command line: {ONE}",

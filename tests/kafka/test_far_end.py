@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.kafka.event_ids import HEADER, N_BYTES, EventIds, Positions, run_tag, without_ids
-from loadgen.kafka.far_end import PAGE_BITS, Recogniser, SeenEvents
+from loadgen.kafka.far_end import Recogniser
+from loadgen.kafka.seen_events import PAGE_BITS, SeenEvents
 
 RUN = run_tag("20261129-141952-146a")
 OTHER = run_tag("20261129-141952-146b")
@@ -65,6 +66,10 @@ def test_each_event_is_new_once_in_any_order_and_any_split(data: st.DataObject) 
         for one, found in zip(batch, is_new.tolist(), strict=True):
             assert found == (one not in expected)
             expected.add(one)
+    asked = [(shard, position) for shard in range(4) for position in (0, 1, PAGE - 1, PAGE, 3 * PAGE, 9 * PAGE)]
+    asked += sorted(expected)
+    has = seen.has(*np.array(asked, np.int64).T)
+    assert has.tolist() == [one in expected for one in asked]
 
 
 def test_pages_whose_events_were_all_seen_take_no_memory_and_still_tell_repetitions() -> None:

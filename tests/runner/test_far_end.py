@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -15,10 +16,11 @@ from pydantic import ValidationError
 
 from loadgen.config import RunSettings
 from loadgen.config.thresholds import threshold
-from loadgen.errors import SinkError
+from loadgen.errors import SinkError, UsageError
 from loadgen.kafka.embedded import EmbeddedBroker
 from loadgen.kafka.event_ids import HEADER
 from loadgen.kafka.far_end import FarEndReport, Watched
+from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.options import KafkaSettings
 from loadgen.ledger import Outcome, Tally
 from loadgen.runner.evaluation import RunEvaluation
@@ -27,6 +29,7 @@ from loadgen.runner.history import History
 from loadgen.runner.messages import empty_snapshot
 from loadgen.runner.thresholds import Thresholds
 from loadgen.runner.totals import Totals, WorkerReports
+from loadgen.verifier.through import ThroughComparison
 from tests.runner.program import do_here, start, wait_until
 from tests.runner.windows import recorded, window
 
@@ -170,7 +173,21 @@ def test_lost_and_repeated_events_are_counted_exactly_and_headers_are_no_alterat
         kept = ("--threshold", "p99(end_to_end) < 40s", "--threshold", "lost <= 30", "--threshold", "repeated == 0")
         code, summary, shown = start(tmp_path, *SMALL, *flags, *kept, "--report", "run.html").end()
         verified, *_ = do_here(tmp_path, "verify", summary["manifest"], "--brokers", broker.address, "--topic", "songs")
+        through = ("verify", summary["manifest"], "--brokers", broker.address, "--through")
+        code_through, found, said = do_here(tmp_path, *through, "--show", "50", "--json")
+        producer = Producer({"bootstrap.servers": broker.address})
+        producer.produce("out", b"{}", headers=[(HEADER, b"x")])
+        producer.flush()
+        *_, said_later = do_here(tmp_path, *through)
     repeated = 3000 // 70 - 3000 // 700
+    assert code_through == 1, said
+    assert (found["expected"], found["found"], found["verdict"]) == (3000, 2970 + repeated, "not proved"), said
+    assert (found["lost"], found["repeated"], found["foreign"], found["altered"]) == (30, repeated, 0, None)
+    lost = [one["expected"] for one in found["named"]["lost"]]
+    assert len({(one["userId"], one["sessionId"], one["itemInSession"]) for one in lost}) == 30
+    assert [one["where"].startswith("partition ") for one in found["named"]["repeated"]] == [True] * repeated
+    assert f"NOT proved: 30 lost, {repeated} repeated" in said_later
+    assert "1 messages bear no header of these runs, and were not compared" in said_later
     assert code == 1, shown
     assert summary["far_end"] | {"reader_busy": 0} == {
         "topic": "out", "seen": 2970, "lost": 30, "repeated": repeated, "late": 0, "unrecognised": 0,
@@ -214,3 +231,9 @@ def test_a_topic_that_cannot_be_read_is_said_before_the_run() -> None:
     far_end = FarEnd(Watched(KafkaSettings("127.0.0.1:1", "out"), 1, 1.0))
     with pytest.raises(SinkError, match=r"127\.0\.0\.1:1"):
         far_end.start()
+
+
+def test_a_run_that_wrote_no_headers_cannot_be_compared_with_what_came_out() -> None:
+    promise = SimpleNamespace(messages=MessageSpec(), run_id="20261129-101500-3fa9")
+    with pytest.raises(UsageError, match="run 20261129-101500-3fa9 without; run with --watch-topic NAME"):
+        ThroughComparison([promise], None, 5, lambda *_: None)  # type: ignore[arg-type, list-item]

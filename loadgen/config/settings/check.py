@@ -66,6 +66,16 @@ class VerifySettings(Settings):
         bool, Flag("repartitioned", "Another system has put events into other partitions on purpose.", WHERE_FROM)
     ] = False
 
+    through: Annotated[
+        bool,
+        Flag(
+            "through",
+            "The topic is what came out of a system under test (default: the run's --watch-topic): events are "
+            "recognised by their header, and values may be others.",
+            WHERE_FROM,
+        ),
+    ] = False
+
     show: Annotated[
         int,
         BeforeValidator(values.count(0, 1_000_000, "5")),
