@@ -23,6 +23,8 @@ _GATHER = (
     (np.uint64(0x000000000FFFFFFF), np.uint64(4)),
 )
 """Brings the seven low bits of each byte together: to 14, 28, 56 bits (mask of the lower half, shift)."""
+_LONG_BYTES = 4096
+"""Spans longer than this are copied one by one: what a step costs is small beside it."""
 _CUT_OFF = "ends within {}"
 Bools = npt.NDArray[np.bool_]
 Rows = Int64s | slice
@@ -157,15 +159,19 @@ class Cursor:
     def binary(self, starts: Int64s, lengths: Int64s, is_there: Bools) -> pa.BinaryArray:
         """The bytes of these spans; null where they are not there.
 
-        Written eight at a time, the ends of long spans first: what one writes beyond its end, a later one overwrites.
+        Written eight bytes of each at a time, the ends of long spans first: what one writes beyond its end, a later one
+        overwrites.
         """
         offsets = np.zeros(len(starts) + 1, np.int32)
         np.cumsum(lengths, out=offsets[1:])
         data = np.zeros(int(offsets[-1]) + _WORD_BYTES, np.uint8)
         words = words_of(data)
-        for done in range(int(lengths.max(initial=0) - 1) // _WORD_BYTES * _WORD_BYTES, -1, -_WORD_BYTES):
-            rows: Any = np.flatnonzero(lengths > done)
+        by_words = np.where(lengths > _LONG_BYTES, 0, lengths)
+        for done in range(int(by_words.max(initial=0) - 1) // _WORD_BYTES * _WORD_BYTES, -1, -_WORD_BYTES):
+            rows: Any = np.flatnonzero(by_words > done)
             words[offsets[rows] + done] = self._words[starts[rows] + done]
+        for row in np.flatnonzero(lengths > _LONG_BYTES).tolist():
+            data[offsets[row] : offsets[row + 1]] = self._data[starts[row] : starts[row] + lengths[row]]
         validity = None if is_there.all() else pa.py_buffer(np.packbits(is_there, bitorder="little"))
         buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(data)]
         return pa.Array.from_buffers(pa.binary(), len(starts), buffers)

@@ -1,5 +1,6 @@
 """What all tests share: no LOADGEN_* variable of the developer's, and reproducible property tests."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -21,6 +22,22 @@ settings.load_profile("loadgen")
 # where the tests run in the background or under nohup, these are ignored, and the programs they start inherit that
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage while the tests are collected, and never look at them again: they live until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let what was not looked at end like all else."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -135,6 +135,8 @@ def test_a_file_without_records_has_columns() -> None:
 
 
 FULL = as_file(table_of(LINES["full"]), "avro")
+N_SHORT = 30
+SHORT = as_file(table_of(LINES["full"][:N_SHORT]), "avro")
 BEGIN = Container.of(io.BytesIO(FULL)).begin
 
 
@@ -159,11 +161,11 @@ def test_what_is_no_file_of_events_or_damaged_is_said(tmp_path: Path, data: byte
         list(container_tables(LocalStore(tmp_path), "a.avro"))
 
 
-@given(at=st.integers(4, len(FULL) - 1), byte=st.integers(0, 255))
+@given(at=st.integers(4, len(SHORT) - 1), byte=st.integers(0, 255))
 def test_no_byte_that_is_changed_ends_in_another_error(at: int, byte: int) -> None:
-    data = FULL[:at] + bytes([byte]) + FULL[at + 1 :]
+    data = SHORT[:at] + bytes([byte]) + SHORT[at + 1 :]
     with suppress(*container.DAMAGE):
-        assert len(table_in(data)) <= len(LINES["full"])
+        assert len(table_in(data)) <= N_SHORT
 
 
 def test_names_that_avro_lacks_are_kept_as_text() -> None:

@@ -110,7 +110,7 @@ any_lines = st.lists(records | st.binary(max_size=40) | st.sampled_from(MIXED[:9
 
 
 @given(lines=any_lines)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_lines_at_all_have_figures(lines: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = figures_of(wrote(Path(folder, "x.jsonl"), lines))

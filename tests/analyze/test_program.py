@@ -119,7 +119,7 @@ def test_ctrl_c_ends_the_reading_at_once_and_leaves_nothing_behind(here: Path) -
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=90)
     assert (process.returncode, error, list(here.glob("o/.*"))) == (130, b"", [])
 
 

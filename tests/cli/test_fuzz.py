@@ -1,6 +1,6 @@
 """Whatever command line, variables and file say: valid settings, or a UsageError with what is wrong.
 
-TEST_FUZZ sets the number of command lines (default 1,000); half as many files are tried.
+TEST_FUZZ sets the number of command lines (default 500); half as many files are tried.
 """
 
 import json
@@ -19,7 +19,7 @@ from loadgen.cli.commands import COMPACT, CONSUME, WITH_SETTINGS
 from loadgen.config.settings import ALL
 from loadgen.errors import UsageError
 
-N_EXAMPLES = int(os.environ.get("TEST_FUZZ", "1000"))
+N_EXAMPLES = int(os.environ.get("TEST_FUZZ", "500"))
 TIMEOUT_S = 60 + N_EXAMPLES // 20
 SOME_PATH = str(Path(tempfile.gettempdir()) / "no such file")
 

@@ -38,7 +38,7 @@ def program(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the program as a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **variables}
     command = [sys.executable, "-m", "loadgen", *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=90, check=False)
 
 
 @pytest.fixture

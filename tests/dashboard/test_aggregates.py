@@ -61,7 +61,7 @@ def counted(*pieces: bytes) -> dict[str, Any]:
     return aggregates.figures()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.lists(activities | fulls, min_size=1, max_size=40), min_size=1, max_size=4))
 def test_figures_equal_a_recount_of_the_records_one_by_one(pieces: list[list[dict[str, Any]]]) -> None:
     records = [one for piece in pieces for one in piece]

@@ -62,7 +62,7 @@ class Program:
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """The exit code and what was said on stderr."""
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=20)
+        _, said = self.process.communicate(timeout=90)
         return self.process.returncode, said
 
 

@@ -33,7 +33,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": f"{programs or '/nonexistent'}:{os.environ['PATH']}", **(variables or {})}
     command = ["bash", str(script), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
 
 
 @contextmanager

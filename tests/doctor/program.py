@@ -16,7 +16,7 @@ def start(folder: Path, *flags: str, env: dict[str, str] | None = None) -> "subp
     return start_program(folder, "doctor", "--json", *flags, env=variables, text=True)
 
 
-def end(process: "subprocess.Popen[Any]", timeout_s: float = 60.0) -> tuple[int, dict[str, str], str]:
+def end(process: "subprocess.Popen[Any]", timeout_s: float = 120.0) -> tuple[int, dict[str, str], str]:
     """Wait for the end: exit code, check → status, what was shown."""
     out, said = process.communicate(timeout=timeout_s)
     found = orjson.loads(out) if out.strip() else {"checks": []}

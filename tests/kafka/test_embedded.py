@@ -32,7 +32,7 @@ def test_another_process_reaches_the_embedded_broker() -> None:
     )
     with EmbeddedBroker("over-there") as broker:
         command = [sys.executable, "-c", program, broker.address]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90)
     assert done.stdout == "['over-there']\n"
 
 

@@ -16,6 +16,7 @@ from loadgen.realism.targets import shipped
 from tests.realism.sample import lines_of
 
 SHIPPED = [number for target in shipped()["targets"] for number in target["numbers"]]
+N_FEW = 2000
 PASSING = """[[targets]]
 name = "plays"
 source = "nobody"
@@ -29,6 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a file of events, and a file of targets that these reach."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "events.jsonl").write_bytes(lines_of("activity"))
+    (tmp_path / "few.jsonl").write_bytes(b"".join(lines_of("activity").splitlines(True)[:N_FEW]))
     (tmp_path / "listen.jsonl").write_bytes(lines_of("listen"))
     (tmp_path / "easy.toml").write_text(PASSING)
     return tmp_path
@@ -174,16 +176,16 @@ def test_wrong_usage_says_what_and_what_to_do(
 
 def test_a_report_that_cannot_be_written_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "file").touch()
-    assert main(["realism", "events.jsonl", "--report", "file/report.html"]) == 1
+    assert main(["realism", "few.jsonl", "--report", "file/report.html"]) == 1
     assert "cannot write 'file/report.html'" in capsys.readouterr().err
 
 
 def test_lines_that_are_no_events_are_passed_over(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = said_by(capsys, "events.jsonl", "--json", code=0)
+    whole = said_by(capsys, "few.jsonl", "--json", code=0)
     bad = [b"{", b"null", b"[1]", b'{"ts":"x","page":"NextSong"}', b'{"ts":-5,"userId":1}', b"\xff\xfe", b'{"page":3}']
-    lines = (here / "events.jsonl").read_bytes().splitlines()
-    (here / "events.jsonl").write_bytes(b"\n".join([*bad, *lines, *bad]) + b"\n")
-    assert said_by(capsys, "events.jsonl", "--json", code=0) == whole
+    lines = (here / "few.jsonl").read_bytes().splitlines()
+    (here / "few.jsonl").write_bytes(b"\n".join([*bad, *lines, *bad]) + b"\n")
+    assert said_by(capsys, "few.jsonl", "--json", code=0) == whole
 
 
 def test_a_json_array_is_told_from_lines(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,10 +201,10 @@ def test_a_report_replaces_a_former_report_and_no_other_file(
 ) -> None:
     report = here / f"r.{ending}"
     report.write_bytes(b"mine")
-    assert main(["realism", "events.jsonl", "--report", str(report)]) == 1
+    assert main(["realism", "few.jsonl", "--report", str(report)]) == 1
     assert "loadgen did not write it" in capsys.readouterr().err
     assert report.read_bytes() == b"mine"
     report.unlink()
     for _ in range(2):
-        assert main(["realism", "events.jsonl", "--report", str(report)]) == 0
+        assert main(["realism", "few.jsonl", "--report", str(report)]) == 0
     assert f"--report {report}: replaces the file that was there" in capsys.readouterr().err

@@ -83,7 +83,7 @@ ODD = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(st.dictionaries(st.sampled_from(sorted(Facts.fields)), ODD), max_size=8))
 def test_whatever_records_hold_no_statistic_fails(records: list[dict[str, object]]) -> None:
     facts = Facts(Interval(), None)

@@ -42,7 +42,7 @@ class Program:
         """Send the coordinator a signal."""
         self.process.send_signal(number)
 
-    def end(self, timeout_s: float = 50.0) -> tuple[int, dict[str, Any], str]:
+    def end(self, timeout_s: float = 100.0) -> tuple[int, dict[str, Any], str]:
         """Wait for the end: exit code, summary, what was shown."""
         out, err = self.process.communicate(timeout=timeout_s)
         return self.process.returncode, json.loads(out) if out.strip() else {}, err
@@ -110,7 +110,7 @@ def start_program(
     return process
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait for a condition; AssertionError where it does not come true in time."""
     deadline = time.monotonic() + timeout_s
     while not condition():

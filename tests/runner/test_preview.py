@@ -93,7 +93,7 @@ def test_a_terminal_that_knows_only_ascii_gets_ascii(monkeypatch: pytest.MonkeyP
 def test_nothing_is_made_and_nobody_is_asked(tmp_path: Path) -> None:
     flags = ("--shape", "spike", "--rate", "20k/s", "--preview", "--brokers", "127.0.0.1:1", "--create-topic")
     program = start_program(tmp_path, "run", *flags, env={"LOADGEN_CACHE": str(tmp_path / "cache")}, text=True)
-    out, err = program.communicate(timeout=30)
+    out, err = program.communicate(timeout=90)
     assert program.returncode == 0
     assert err == ""
     assert "total 357,600 events" in out

@@ -128,7 +128,7 @@ def count_overtaken(records: list[dict[str, Any]]) -> int:
 
 def test_events_go_to_stdout_alone_and_all_else_to_stderr(tmp_path: Path) -> None:
     out, shown = start_bare(tmp_path, *AT_ONCE, "--events", "1500", "--workers", "2", "--output", "-").communicate(
-        timeout=30
+        timeout=90
     )
     lines = out.splitlines(keepends=True)
     assert len(lines) == 1500
@@ -164,7 +164,7 @@ def test_a_compressed_output_is_read_by_others_and_stdout_holds_one_object(
 ) -> None:
     flags = ("--users", users, "--events", "4321", "--output", name, "--quiet")
     program = start(tmp_path, *AT_ONCE, *flags)
-    out, shown = program.process.communicate(timeout=30)
+    out, shown = program.process.communicate(timeout=90)
     assert program.process.returncode == 0
     with read(tmp_path / name) as file:
         lines = file.read().splitlines()
@@ -195,7 +195,7 @@ def test_a_file_that_may_not_grow_further_holds_exactly_what_counts_as_delivered
     limit = 1_000_000
     flags = (*AT_ONCE, "--events", "50000", "--workers", "2", "--folder", "out", "--manifest", "m.json")
     program = start_bare(tmp_path, *flags, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    _, shown = program.communicate(timeout=30)
+    _, shown = program.communicate(timeout=90)
     assert program.returncode == 1
     assert b"File too large; the file would be larger than allowed" in shown
     assert b"Traceback" not in shown

@@ -12,7 +12,7 @@ from tests.verifier.runs import one_file
 
 N_CASES = int(os.environ.get("TEST_PROOF_CASES", "600"))
 """Of the test that is marked slow. 10,000 take some minutes."""
-N_QUICK = 96
+N_QUICK = 72
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wait_until(lambda: len(lines_in(folder / "out")) > 9000)
     workers = program.workers()
     program.signal(signal.SIGKILL)
-    program.process.communicate(timeout=20)
+    program.process.communicate(timeout=90)
     for worker in workers:  # they end by themselves, without anybody to tell them
         worker.wait(15)
     return folder
@@ -131,7 +131,7 @@ def topic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list
         wait_until(lambda: (folder / "m.json").exists() and delivered(folder) > 2000)
         workers = program.workers()
         program.signal(signal.SIGKILL)
-        program.process.communicate(timeout=20)
+        program.process.communicate(timeout=90)
         for worker in workers:
             worker.wait(15)
         source = TopicSource(KafkaSettings(broker.address, "t"))
