@@ -113,6 +113,32 @@ THROUGHPUT = Board(
             (f"sum by (kind) ({RUN.per_s('loadgen_impaired_events_total')})", "{{kind}}"),
             (f"sum({RUN.per_s('loadgen_possibly_repeated_events_total')})", "possibly repeated"),
         ),
+        row("Crowds"),
+        lines(
+            "Throughput by crowd",
+            "Delivered events per second of each [[run.crowd]]; no value where all listeners are one crowd.",
+            "eps",
+            (f"sum by (crowd) ({RUN.per_s('loadgen_crowd_events_total', outcome='delivered')})", "{{crowd}}"),
+            stacked=True,
+        ),
+        lines(
+            "Latency by crowd, p99",
+            "From the time an event of the crowd was due to its delivery report.",
+            "s",
+            (RUN.quantile(0.99, "loadgen_crowd_intended_to_ack_seconds", "crowd"), "{{crowd}}"),
+        ),
+        lines(
+            "Planned and not delivered, by crowd",
+            "Events of each crowd per second that were offered, less those delivered: in flight, failed or dropped.",
+            "eps",
+            (
+                f"sum by (crowd) ({RUN.per_s('loadgen_crowd_events_planned_total')}) - sum by (crowd) "
+                f"({RUN.per_s('loadgen_crowd_events_total', outcome='delivered')})",
+                "{{crowd}}",
+            ),
+            least=None,
+            w=24,
+        ),
         row("Listeners and time"),
         lines(
             "Active users",

@@ -154,6 +154,63 @@ class Histogram:
         return Sparse.of(self).summary_ms()
 
 
+class Histograms:
+    """Counts of durations by group, such as a crowd, all counted in one go.
+
+    Attributes:
+        counts: int64[n_groups, N_BUCKETS].
+        sum_s, max_s: float64[n_groups], see `Histogram`.
+    """
+
+    __slots__ = ("_held", "_n_held", "counts", "max_s", "sum_s")
+
+    def __init__(self, n_groups: int) -> None:
+        """All empty."""
+        self.counts = np.zeros((n_groups, N_BUCKETS), np.int64)
+        self.sum_s, self.max_s = np.zeros(n_groups), np.zeros(n_groups)
+        self._held: list[tuple[npt.NDArray[np.float64], npt.NDArray[np.uint8]]] = []
+        self._n_held = 0
+
+    def __reduce__(self) -> Any:
+        self.count_held()
+        state = {"counts": self.counts, "sum_s": self.sum_s, "max_s": self.max_s, "_held": [], "_n_held": 0}
+        return type(self), (len(self.counts),), (None, state)
+
+    def record(self, values_s: npt.NDArray[np.float64], group: npt.NDArray[np.uint8]) -> None:
+        """Add durations, each to its group (0..n_groups-1); both are held for a while, as in `Histogram.record`."""
+        self._held.append((values_s, group))
+        self._n_held += len(values_s)
+        if self._n_held >= MANY:
+            self.count_held()
+
+    def count_held(self) -> None:
+        """Count what is held; before the counts are read."""
+        if not self._n_held:
+            return
+        columns = zip(*self._held, strict=True)
+        values_s, group = (np.concatenate(column) for column in columns)
+        self._held, self._n_held = [], 0
+        n_groups = len(self.counts)
+        values_s = np.maximum(values_s, 0.0)
+        places = group.astype(np.int64) * N_BUCKETS + _bucket_of(values_s)
+        self.counts += np.bincount(places, minlength=n_groups * N_BUCKETS).reshape(n_groups, N_BUCKETS)
+        self.sum_s += np.bincount(group, values_s, n_groups)
+        np.maximum.at(self.max_s, group, values_s)
+
+    def merge(self, other: "Histograms") -> None:
+        """Add the counts of the other, which has the same groups."""
+        for one in (self, other):
+            one.count_held()
+        self.counts += other.counts
+        self.sum_s += other.sum_s
+        self.max_s = np.maximum(self.max_s, other.max_s)
+
+    def one(self, group: int) -> Histogram:
+        """A copy of one of them."""
+        self.count_held()
+        return Histogram(self.counts[group].copy(), float(self.sum_s[group]), float(self.max_s[group]))
+
+
 @dataclass(frozen=True, slots=True)
 class Sparse:
     """A histogram of which only the filled buckets are kept: some hundred bytes.

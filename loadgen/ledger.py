@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadgen.event import MAX_PAGES, N_VIRTUAL_SHARDS, Int64s, UInt8s, UInt16s, UInt64s
-from loadgen.histogram import Histogram
+from loadgen.histogram import Histogram, Histograms
 
 
 class Outcome(IntEnum):
@@ -48,6 +48,53 @@ class Fingerprint:
 
 
 @dataclass(slots=True)
+class CrowdTally:
+    """What became of the events of each crowd, row or column = number of the crowd.
+
+    Attributes:
+        planned: int64[n_crowds], events that the sink was given.
+        by_outcome: int64[4, n_crowds], row = `Outcome`; the others of `planned` are in flight.
+        ack_s, intended_to_ack_s: see `Tally`.
+    """
+
+    planned: Int64s
+    by_outcome: npt.NDArray[np.int64]
+    ack_s: Histograms
+    intended_to_ack_s: Histograms
+
+    @classmethod
+    def of(cls, n_crowds: int) -> "CrowdTally":
+        """Nothing counted yet."""
+        by_outcome = np.zeros((len(Outcome), n_crowds), np.int64)
+        return cls(np.zeros(n_crowds, np.int64), by_outcome, Histograms(n_crowds), Histograms(n_crowds))
+
+    def plan(self, crowd: UInt8s) -> None:
+        """The sink is given events of these crowds."""
+        self.planned += np.bincount(crowd, minlength=len(self.planned))
+
+    def complete(self, outcome: Outcome, crowd: UInt8s) -> None:
+        """Count events (their crowds) as ended this way."""
+        self.by_outcome[outcome] += np.bincount(crowd, minlength=len(self.planned))
+
+    def counts(self, number: int) -> dict[str, int]:
+        """Of one crowd: planned, delivered, failed, dropped, unfinished (in flight counts as unfinished)."""
+        ended = {outcome.name.lower(): int(self.by_outcome[outcome, number]) for outcome in Outcome}
+        ended["unfinished"] += int(self.planned[number]) - sum(ended.values())
+        return {"planned": int(self.planned[number]), **ended}
+
+    def forget_in_flight(self) -> None:
+        """Only what has ended counts."""
+        self.planned = self.by_outcome.sum(axis=0)
+
+    def merge(self, other: "CrowdTally") -> None:
+        """Add the other's counts to this one."""
+        self.planned = self.planned + other.planned
+        self.by_outcome = self.by_outcome + other.by_outcome
+        self.ack_s.merge(other.ack_s)
+        self.intended_to_ack_s.merge(other.intended_to_ack_s)
+
+
+@dataclass(slots=True)
 class Tally:
     """What became of the events that one sink was given.
 
@@ -58,6 +105,7 @@ class Tally:
         fingerprint: of the delivered events.
         ack_s: from the send to the delivery report.
         intended_to_ack_s: from the moment the schedule asked for the event to its delivery report.
+        crowds: the same by crowd; None where all listeners are one.
     """
 
     by_page: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(Outcome), MAX_PAGES), np.int64))
@@ -66,6 +114,7 @@ class Tally:
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
     ack_s: Histogram = field(default_factory=Histogram)
     intended_to_ack_s: Histogram = field(default_factory=Histogram)
+    crowds: CrowdTally | None = None
 
     def count(self, outcome: Outcome) -> int:
         """The number of events that ended this way."""
@@ -76,9 +125,11 @@ class Tally:
         """All events that were due: completed or in flight."""
         return int(self.by_page.sum()) + self.in_flight
 
-    def complete(self, outcome: Outcome, pages: UInt8s) -> None:
-        """Count events (their pages) as ended this way."""
+    def complete(self, outcome: Outcome, pages: UInt8s, crowd: UInt8s | None = None) -> None:
+        """Count events (their pages, and their crowds where there are any) as ended this way."""
         self.by_page[outcome] += np.bincount(pages, minlength=MAX_PAGES)
+        if self.crowds is not None and crowd is not None:
+            self.crowds.complete(outcome, crowd)
 
     def merge(self, other: "Tally") -> None:
         """Add the other's counts to this one."""
@@ -88,6 +139,9 @@ class Tally:
         self.fingerprint.merge(other.fingerprint)
         self.ack_s.merge(other.ack_s)
         self.intended_to_ack_s.merge(other.intended_to_ack_s)
+        if other.crowds is not None:
+            self.crowds = self.crowds or CrowdTally.of(len(other.crowds.planned))
+            self.crowds.merge(other.crowds)
 
     def counts(self) -> dict[str, Any]:
         """planned, delivered, failed, dropped, unfinished (in flight counts as unfinished)."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MS_PER_HOUR = 3_600_000
 _OF_EVENTS = {
     *("users", "seed", "start", "end", "events", "presence", "format", "field", "tracks", "catalog"),
-    *("profile", "behaviour", "impair", "shard"),
+    *("profile", "behaviour", "impair", "shard", "crowd"),
 }
 
 
@@ -38,8 +38,8 @@ def events(*, hours: float | None = None, format: str = "full", **arguments: Any
         hours: simulated time from the start on; in place of `end`.
         format: activity, listen or full: which fields an event has.
         arguments: those of `loadgen run` that say which events there are: users, seed, start, end, events, presence,
-            field, tracks, catalog, profile, behaviour, impair, shard. Times are text, a date, or a datetime; a field
-            is a `Field` or its name, several are a list.
+            field, tracks, catalog, profile, behaviour, impair, shard, crowd. Times are text, a date, or a datetime; a
+            field is a `Field` or its name, several are a list; crowds are a list of dicts.
 
     Returns:
         A stream to iterate, as often as wanted: pyarrow record batches whose columns bear the wire names. It also has

@@ -78,6 +78,24 @@ WORKER_TIME = Metric(
 THRESHOLD_BROKEN = Metric(
     "loadgen_threshold_broken", "gauge", "1 where this --threshold is broken by now, else 0.", ("threshold",)
 )
+CROWD_PLANNED = Metric(
+    "loadgen_crowd_events_planned",
+    "counter",
+    "Events of a crowd that were offered to the first sink; absent without crowds.",
+    ("crowd",),
+)
+CROWD_EVENTS = Metric(
+    "loadgen_crowd_events",
+    "counter",
+    "Events of a crowd by how they ended in the first sink.",
+    ("crowd", "outcome"),
+)
+CROWD_LATENCY = Metric(
+    "loadgen_crowd_intended_to_ack_seconds",
+    "histogram",
+    "From the scheduled time of a crowd's events to their delivery reports.",
+    ("crowd",),
+)
 GROUP_LAG = Metric(
     "loadgen_group_lag_messages",
     "gauge",

@@ -282,6 +282,29 @@ class RecordingRecord(Part):
     named: list[str] = []
 
 
+class CrowdRecord(Counts):
+    """A crowd of the run: counts of the whole run; rates and latencies after the warm-up, while it was on."""
+
+    name: str
+    users: Count
+    target_per_s: Number | None = None
+    achieved_per_s: Amount = 0.0
+    ack_ms: Percentiles = Percentiles()
+    intended_to_ack_ms: Percentiles = Percentiles()
+
+
+class CrowdSpan(Part):
+    """What happened to the events of a crowd between two moments."""
+
+    planned: Whole = 0
+    delivered: Whole = 0
+    failed: Whole = 0
+    dropped: Whole = 0
+    unfinished: Whole = 0
+    ack_ms: Percentiles = Percentiles()
+    intended_to_ack_ms: Percentiles = Percentiles()
+
+
 class Summary(Counts):
     """The object that `loadgen run --json` prints: counts of the whole run, rates and latencies after the warm-up."""
 
@@ -308,6 +331,7 @@ class Summary(Counts):
     groups: list[GroupRecord] = []
     end_to_end_ms: Percentiles = Percentiles()
     far_end: FarEndRecord | None = None
+    crowds: list[CrowdRecord] = []
     cut_short: str | None = None
     recording: RecordingRecord | None = None
 
@@ -335,6 +359,7 @@ class Span(Part):
     behind_s: dict[str, Amount] = {}
     catch_up_s: Amount | None = None
     end_to_end_ms: Percentiles = Percentiles()
+    crowds: dict[str, CrowdSpan] = {}
 
 
 class WindowRecord(Span):
@@ -402,6 +427,7 @@ class RunRecord(Part):
         key_schema_id, key_subject: of keys in Avro.
         topics: those of a topic map. The progress of the sink "kafka" counts their partitions through, in this order,
             and the hashes in its fingerprint are those of `Topics.hashes`. Empty where one topic has all events.
+        behaviour, crowd_behaviours: how its listeners behave; of several crowds each, and the first of them alone.
         planned: events planned by virtual shard: a prefix of the virtual shard's own sequence.
         schedule_lag: of the whole run; `measured` leaves the warm-up out.
         reached: the file of the workers' own counts, beside a manifest that was written while the run went on: the run
@@ -424,6 +450,7 @@ class RunRecord(Part):
     topics: list[TopicRecord] = []
     settings: dict[str, Any] = {}
     behaviour: dict[str, Any] = {}
+    crowd_behaviours: dict[str, dict[str, Any]] = {}
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}
     catalog: CatalogRecord | None = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from loadgen.config.crowds import Crowd
 from loadgen.encode.arrow import ArrowEncoder, arrow_schema
 from loadgen.encode.encoding import Encoding, format_in
 from loadgen.encode.lines import Encoder
@@ -31,13 +32,14 @@ from loadgen.kafka.partition import hash_of_ids, hash_of_keys
 from loadgen.simulate.behaviour import Behaviour
 from loadgen.simulate.catalog import CatalogSettings, cache_folder, open_catalog, open_imported
 from loadgen.simulate.catalog_file import Catalog
-from loadgen.simulate.feed import Owned, feed_of, owned_listeners, owned_virtual_shards
+from loadgen.simulate.crowds import CrowdShards, CrowdWorld, crowd_simulations, labels_of, worlds
+from loadgen.simulate.feed import Feed, Owned, feed_of, owned_listeners, owned_virtual_shards
 from loadgen.simulate.impair import Impairer, OutgoingBatch
 from loadgen.simulate.model import Model
 from loadgen.simulate.population import user_names
 from loadgen.simulate.schedule import Schedule, due_of, wall_times
 from loadgen.simulate.shard import Shard
-from loadgen.simulate.world import SimulationSettings, labels
+from loadgen.simulate.world import SimulationSettings
 from loadgen.sink import EncodedBatch
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
 
 def simulation_of(settings: "RunSettings") -> SimulationSettings:
-    """The settings that say who the listeners are and what they do.
+    """The settings that say who the listeners are and what they do; of several crowds, with the first one's behaviour.
 
     Raises:
         UsageError: the behaviour file is wrong.
@@ -57,8 +59,31 @@ def simulation_of(settings: "RunSettings") -> SimulationSettings:
         seed=settings.seed,
         start_ms=settings.start_ms,
         presence=settings.presence,
-        behaviour=Behaviour.load(settings.behaviour, settings.profile),
+        behaviour=_behaviour_of(settings, settings.crowd[0] if settings.crowd else None),
     )
+
+
+def _behaviour_of(settings: "RunSettings", crowd: Crowd | None) -> Behaviour:
+    """The behaviour of a crowd, or, where all listeners are one, of the run."""
+    if crowd is None:
+        return Behaviour.load(settings.behaviour, settings.profile)
+    behaviour = settings.behaviour if crowd.behaviour is None else crowd.behaviour
+    return Behaviour.load(behaviour, crowd.profile or settings.profile)
+
+
+def crowds_of(settings: "RunSettings", catalog: Catalog) -> tuple[CrowdWorld, ...]:
+    """The crowds of a run as they are simulated; none where its listeners are one.
+
+    Raises:
+        UsageError: the behaviour of one is wrong, or it has other pages than the first.
+    """
+    behaviours = []
+    for crowd in settings.crowd:
+        behaviours.append(_behaviour_of(settings, crowd))
+        if behaviours[-1].page_table != behaviours[0].page_table:
+            first, step = settings.crowd[0].name, "give both behaviours the same [pages]"
+            raise UsageError(f"crowd {crowd.name} must have the same pages as crowd {first}, got others; {step}")
+    return worlds(crowd_simulations(settings, behaviours), settings, catalog)
 
 
 def catalog_of(settings: "RunSettings", building: Callable[[float, str], None] = lambda share, what: None) -> Catalog:
@@ -98,6 +123,7 @@ class EventStream:
         encodings: Sequence[Encoding] = (JSON_LINES,),
         key_schema_id: int | None = None,
         id_tag: int | None = None,
+        crowds: Sequence[CrowdWorld] | None = None,
     ) -> None:
         """Keep what is known already; the rest is made when it is needed.
 
@@ -111,11 +137,12 @@ class EventStream:
             encodings: of the lines, and of the messages where it is another one.
             key_schema_id: of the messages' keys in Avro.
             id_tag: of the headers by which events are recognised behind the system under test; None writes none.
+            crowds: its crowds, if it has any.
         """
         self.settings, self.id_tag = settings, id_tag
         self._key = run_key(settings.seed, settings.timeless) if key is None else key
         self._is_checked, self.encodings, self._key_schema_id = is_checked, encodings, key_schema_id
-        given = {"simulation": simulation, "catalog": catalog, "model": model}
+        given = {"simulation": simulation, "catalog": catalog, "model": model, "crowds": crowds}
         self.__dict__.update({name: value for name, value in given.items() if value is not None})
 
     @cached_property
@@ -134,9 +161,14 @@ class EventStream:
         return Model.of(self.simulation, self.catalog)
 
     @cached_property
+    def crowds(self) -> Sequence[CrowdWorld]:
+        """Its crowds; none where all listeners are one."""
+        return crowds_of(self.settings, self.catalog)
+
+    @cached_property
     def labels(self) -> Labels:
         """The words behind the codes of a batch."""
-        return labels(self.catalog, self.simulation.behaviour)
+        return labels_of(self.catalog, self.simulation, self.crowds)
 
     @cached_property
     def wire_format(self) -> Format:
@@ -217,7 +249,7 @@ class EventStream:
 
     def _in(self, format: str) -> "EventStream":
         settings = self.settings.model_copy(update={"format": format})
-        return EventStream(settings, self.simulation, self.catalog, self.model)
+        return EventStream(settings, self.simulation, self.catalog, self.model, crowds=self.crowds)
 
 
 class ShardStream:
@@ -231,12 +263,18 @@ class ShardStream:
     def __init__(self, stream: EventStream, owned: Owned, shard: Shard | None, n_events: float | None) -> None:
         """See `EventStream.part`."""
         self._stream, settings = stream, stream.settings
-        if shard is None:
-            shard = Shard(stream.simulation, stream.catalog, owned_listeners(settings.users, owned), stream.model)
-        self.shard = shard
+        self._crowds: CrowdShards | None = None
+        self.shard: Shard | CrowdShards
+        self._feed: Feed | CrowdShards
         self.schedule: Schedule | None = None
-        impairer = Impairer(settings.impair, self.shard.listeners.key) if settings.impair else None
-        self._feed = feed_of(settings, owned, self.shard, impairer, n_events)
+        if settings.crowd:
+            self._crowds = CrowdShards(settings, owned, stream.crowds, stream.catalog, stream.labels, n_events)
+            self.shard = self._feed = self._crowds
+        else:
+            if shard is None:
+                shard = Shard(stream.simulation, stream.catalog, owned_listeners(settings.users, owned), stream.model)
+            impairer = Impairer(settings.impair, shard.listeners.key) if settings.impair else None
+            self.shard, self._feed = shard, feed_of(settings, owned, shard, impairer, n_events)
         self._first: OutgoingBatch | None = None
         self._positions = None if stream.id_tag is None else Positions()
 
@@ -269,7 +307,10 @@ class ShardStream:
         """
         outgoing, self._first = self._feed.next_batch(until_ms) if self._first is None else self._first, None
         if outgoing is not None and self.schedule is not None:
-            outgoing.due_ns = due_of(self.schedule, outgoing)
+            if self._crowds is not None and self._crowds.is_paced:  # known since they were merged
+                outgoing.due_ns = outgoing.due_ns + self._t0_ns
+            else:
+                outgoing.due_ns = due_of(self.schedule, outgoing)
             if self._stream.settings.timestamps == "wall":
                 since_t0_ns = outgoing.due_ns - self._t0_ns
                 outgoing.events.ts_ms = wall_times(outgoing, since_t0_ns, self._t0_wall_ms, self._stream.settings.speed)
@@ -311,6 +352,7 @@ class ShardStream:
             headers = with_header(headers, HEADER, ids)
         if (wrapped := messages.wrapped(columns, lines)) is not None:
             others = [(wrapped, hashes)]
+        value, value_hash = others[0] if others else (None, None)
         return EncodedBatch(
             lines,
             batch.user_id,
@@ -322,7 +364,9 @@ class ShardStream:
             key_hash,
             key,
             headers,
-            *(others[0] if others else ()),
+            value,
+            value_hash,
+            None if self._crowds is None else self._crowds.crowd_of_row[batch.row],
         )
 
     def lines(self, outgoing: OutgoingBatch) -> pa.BinaryArray:

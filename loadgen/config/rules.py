@@ -95,7 +95,8 @@ def _pace(s: "RunSettings") -> Iterator[Problem]:
 
 def _shape(s: "RunSettings") -> Iterator[Problem]:
     step = "add --rate, such as --rate 20k/s"
-    if s.preview and s.shape is None and s.pacer is None and isinstance(s.rate, str):
+    is_paced = s.shape is not None or s.pacer is not None or any(crowd.is_paced for crowd in s.crowd)
+    if s.preview and not is_paced and isinstance(s.rate, str):
         yield s.problem("a preview shows a rate", "preview rate shape", "add --rate 20k/s, or --shape")
     if s.shape is None:
         return

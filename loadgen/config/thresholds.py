@@ -8,6 +8,7 @@
             planned, delivered, failed, dropped, unfinished; rate, target (events per second); in_flight, active
             lag(GROUP), behind(GROUP): messages and time that a consumer group is behind; catch_up: time after the load
             lost, repeated, late: events at the far end of the system under test; p99(end_to_end) from there
+            of one crowd: p99(latency, crowd=NAME), failed(crowd=NAME), rate(crowd=NAME), target(crowd=NAME)
     OP      < <= > >= == !=
     VALUE   50ms, 10k, 100k/s; FIGURE; 0.99 * FIGURE; 1% * FIGURE
 
@@ -26,7 +27,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loadgen.config.values import BadValue, did_you_mean, duration
@@ -49,6 +50,11 @@ EXAMPLE = "write for example 'p99(ack) < 50ms over 30s', 'rate >= 0.99 * target'
 _EXPR = re.compile(r"([^<>=!]+)(<=|>=|==|!=|<|>)([^<>=!]+)")
 _TAIL = re.compile(r"(.*?)(?:\s+over\s+(\S+))?(?:\s+(abort))?")
 _CALL = re.compile(r"([a-z0-9_.]+)\s*\(\s*([a-z_]+)\s*\)")
+_CROWD = re.compile(r"(?:\(|,)\s*crowd\s*[:=]\s*([A-Za-z0-9][A-Za-z0-9_.-]{0,39})\s*\)")
+"""The end of a figure that is of one crowd."""
+_EQUALS = re.compile(r"(\bcrowd\s*)=(?!=)")
+OF_CROWDS = ("ack", "intended_to_ack")
+"""The latencies that are known of each crowd."""
 _OF_GROUP = re.compile(r"(lag|behind)\s*\(\s*([^()]*[^()\s])\s*\)")
 _PERCENTILE = re.compile(r"p(?:([0-9]{1,2}(?:\.[0-9]{1,6})?)|(9[0-9])([0-9]{1,4}))")
 _NUMBER = r"([0-9][0-9_]{0,17}(?:\.[0-9]{1,9})?)"
@@ -74,12 +80,14 @@ class Figure:
         of: the latency: "ack", "intended_to_ack", "schedule_lag" or "end_to_end"; empty for other metrics.
         quantile: 0..1 for a percentile, else nan.
         group: the consumer group of "lag" and "behind"; empty for other metrics.
+        crowd: the crowd whose events are meant; empty for those of all.
     """
 
     name: str
     of: str = ""
     quantile: float = math.nan
     group: str = ""
+    crowd: str = ""
 
     @property
     def kind(self) -> str:
@@ -98,7 +106,7 @@ class Figure:
         return self.of == END_TO_END or self.name in OF_FAR_END
 
     def __str__(self) -> str:
-        of = self.of or self.group
+        of = ", ".join(filter(None, (self.of, self.group, self.crowd and f"crowd={self.crowd}")))
         return f"{self.name}({of})" if of else self.name
 
 
@@ -145,7 +153,7 @@ def threshold(value: Any) -> Threshold:
     if isinstance(value, Threshold):
         return value
     text = " ".join(value.split()) if isinstance(value, str) else ""
-    match = _EXPR.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
+    match = _EXPR.fullmatch(_EQUALS.sub(r"\1:", text)) if len(text) <= MOST_CHARACTERS else None
     tail = _TAIL.fullmatch(match[3]) if match else None
     if match is None or tail is None:
         raise BadValue("must be FIGURE OP VALUE [over DURATION] [abort], OP one of < <= > >= == !=", EXAMPLE)
@@ -182,6 +190,9 @@ def _over_s(text: str) -> float:
 
 def figure_named(text: str) -> Figure:
     """The metric of this name. Raises BadValue."""
+    of_crowd = _CROWD.search(text)
+    if of_crowd:
+        return _of_crowd(text[: of_crowd.start()], of_crowd[1])
     if text in (*COUNTS, *RATES, *GAUGES, *AFTER_THE_RUN):
         return Figure(text)
     of_group = _OF_GROUP.fullmatch(text)
@@ -196,6 +207,15 @@ def figure_named(text: str) -> Figure:
         if percent is not None:
             return Figure(call[1], of, percent / 100)
     raise BadValue("must name figures that there are", _nearest(text))
+
+
+def _of_crowd(text: str, crowd: str) -> Figure:
+    """The metric of one crowd; text: without the crowd, and so without the closing bracket where it has one."""
+    figure = figure_named(f"{text})" if "(" in text else text)
+    if figure.name not in (*COUNTS, *RATES) and figure.of not in OF_CROWDS:
+        known = f"pNN, mean or max of ack or latency; {', '.join((*COUNTS, *RATES))}"
+        raise BadValue(f"must name a figure that each crowd has, not {figure}", f"there are {known}")
+    return replace(figure, crowd=crowd)
 
 
 def _percent(text: str) -> float | None:
@@ -214,6 +234,8 @@ def _nearest(text: str) -> str:
         return f"say of what: {text}(ack), {text}(intended_to_ack) or {text}(schedule_lag)"
     if text in OF_GROUPS:
         return f"say of which consumer group: {text}(NAME)"
+    if "crowd" in text:
+        return f"say which crowd, and of which figure: p99(latency, crowd=NAME), failed(crowd=NAME); {EXAMPLE}"
     if text in LATENCIES:
         return f"say which figure of it: p99({text}), mean({text}) or max({text})"
     calls = [f"{name}({of})" for of in LATENCIES for name in ("p50", "p90", "p95", "p99", "p999", "mean", "max")]
@@ -298,6 +320,8 @@ def regression(value: Any) -> Regression:
 
 
 def _key(figure: Figure) -> str:
+    if figure.crowd:
+        raise BadValue("must name a figure of the whole run", f"leave out crowd={figure.crowd}")
     if figure.name in (*COUNTS, *RATES):
         return _KEYS.get(figure.name, figure.name)
     name = "max" if figure.name == "max" else _PERCENTILES.get(round(figure.quantile, 9))

@@ -163,7 +163,8 @@ def _run(
         from loadgen.runner.endpoint import RunCollector, info_of
 
         pages = plan.pages
-        collector = RunCollector(team, info_of(plan), pages, coordinator.broken, groups.latest if groups else dict)
+        lags, crowds = groups.latest if groups else dict, tuple(crowd.name for crowd in settings.crowd)
+        collector = RunCollector(team, info_of(plan), pages, coordinator.broken, lags, crowds)
         if show(collector):
             coordinator.add_watcher(collector.watch)
     coordinator.add_watcher(ManifestWriter(plan, coordinator.so_far).watch)

@@ -47,6 +47,7 @@ class RunCollector:
         pages: the names of the run's pages.
         broken: threshold, as it was written → whether it is broken by now.
         groups: how far consumer groups are behind.
+        crowds: the names of the run's crowds: at most 16, so that there are not too many series.
         totals, elapsed_s: the latest that the coordinator handed over.
         start_s: the schedule's zero, seconds since 1970; nan before.
         workers: number → whether it makes events, restarts, and CPU seconds, as they were when the totals came.
@@ -57,6 +58,7 @@ class RunCollector:
     pages: tuple[str, ...]
     broken: Callable[[], Mapping[str, bool]]
     groups: "Callable[[], Mapping[str, GroupLag]]" = dict
+    crowds: tuple[str, ...] = ()
     totals: Totals = field(default_factory=Totals)
     elapsed_s: float = 0.0
     start_s: float = math.nan
@@ -85,6 +87,7 @@ class RunCollector:
         yield from self._of_workers(totals)
         yield from self._of_groups()
         yield from _of_far_end(totals)
+        yield from self._of_crowds(totals)
         for metric, value in (
             (metrics.ACTIVE_USERS, totals.active),
             (metrics.TARGET_RATE, totals.rates.target_per_s),
@@ -137,6 +140,22 @@ class RunCollector:
         }
         yield family(metrics.GROUP_LAG, {labels: part.messages for labels, part in parts.items()})
         yield family(metrics.GROUP_BEHIND, {labels: part.seconds for labels, part in parts.items()})
+
+    def _of_crowds(self, totals: Totals) -> Iterator[Any]:
+        counted = totals.primary_sink.crowds
+        labels: dict[int, tuple[str, ...]] = {number: (name,) for number, name in enumerate(self.crowds)}
+        if counted is None:
+            return
+        planned = {label: int(counted.planned[number]) for number, label in labels.items()}
+        yield self._never_less(metrics.CROWD_PLANNED, planned)
+        ended = {
+            (*label, outcome.name.lower()): int(counted.by_outcome[outcome, number])
+            for number, label in labels.items()
+            for outcome in Outcome
+        }
+        yield family(metrics.CROWD_EVENTS, ended)
+        latencies = {label: counted.intended_to_ack_s.one(number) for number, label in labels.items()}
+        yield histogram(metrics.CROWD_LATENCY, latencies)
 
     def _never_less(self, metric: metrics.Metric, values: Mapping[tuple[str, ...], float]) -> Any:
         """A counter whose totals fall for a moment where a worker died: Prometheus would take that for a new start, and

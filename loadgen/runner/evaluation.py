@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from loadgen.config import RunSettings
 from loadgen.config.thresholds import OF_FAR_END
 from loadgen.record import GroupRecord
+from loadgen.runner.crowds import Crowds
 from loadgen.runner.far_end import WAIT_S, FarEnd, far_end_record, n_missing
 from loadgen.runner.history import WINDOW_S, History
 from loadgen.runner.stalls import Stalls
@@ -56,7 +57,9 @@ class RunEvaluation:
         """
         self._workers, self._is_elastic, self._is_paced = workers, is_elastic, not settings.unpaced
         self.thresholds = Thresholds(settings.threshold, settings.warm_up_s, stop)
-        self.history = History(settings.warm_up_s, [self.thresholds.watch], groups.latest if groups else dict)
+        self._crowds = Crowds(settings) if settings.crowd else None
+        lags = groups.latest if groups else dict
+        self.history = History(settings.warm_up_s, [self.thresholds.watch], lags, self._crowds)
         self._groups, self._wait_s = groups, settings.wait_caught_up_s
         self._far_end, self._is_awaited = far_end, False
         self._stalls = Stalls()
@@ -157,6 +160,7 @@ class RunEvaluation:
             cut_short=cut_short,
             groups=groups,
             far_end=far_end,
+            crowds=self._crowds,
         )
 
 

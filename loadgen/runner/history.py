@@ -23,6 +23,8 @@ from loadgen.config.thresholds import GAUGES
 from loadgen.histogram import Histogram, Sparse
 from loadgen.ledger import Outcome
 from loadgen.record import HistogramRecord, MeasuredRecord, Percentiles, WindowRecord, finite
+from loadgen.runner import crowds as crowd_figures
+from loadgen.runner.crowds import Crowds, CrowdState, CrowdWindow
 from loadgen.runner.totals import Totals
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Window:
         catch_up_s: how long the slowest of them took to catch up after the load; inf where it has not; nan where that
             was not waited for.
         lost, repeated, late: events at the far end, of the whole run; nan where that is not known, and in all parts.
+        crowds: the same of each crowd of listeners, by its name.
     """
 
     start_s: float
@@ -79,6 +82,7 @@ class Window:
     repeated: float = math.nan
     late: float = math.nan
     end_to_end: Sparse = field(default_factory=lambda: Sparse.of(Histogram()))
+    crowds: Mapping[str, CrowdWindow] = field(default_factory=dict)
 
     @property
     def length_s(self) -> float:
@@ -96,7 +100,7 @@ class Window:
         return MeasuredRecord(**self._values(), **histograms)
 
     def _values(self) -> dict[str, Any]:
-        kept = {name: getattr(self, name) for name in self.__slots__ if name not in LATENCIES}
+        kept = {name: getattr(self, name) for name in self.__slots__ if name not in (*LATENCIES, "crowds")}
         times = {name: round(getattr(self, name), 3) for name in ("start_s", "end_s", "offered_s", "cpu_s")}
         summaries = {f"{name}_ms": Percentiles(**getattr(self, name).summary_ms()) for name in LATENCIES}
         groups = {
@@ -104,7 +108,8 @@ class Window:
             "behind_s": {name: round(value, 3) for name, value in self.behind_s.items()},
         }
         not_always = {"scheduled": finite(self.scheduled), "catch_up_s": finite(self.catch_up_s)}
-        return {**kept, **times, **not_always, **groups, **summaries}
+        crowds = {"crowds": {name: one.record() for name, one in self.crowds.items()}} if self.crowds else {}
+        return {**kept, **times, **not_always, **groups, **summaries, **crowds}
 
 
 def merged(parts: Sequence[Window]) -> Window:
@@ -119,7 +124,8 @@ def merged(parts: Sequence[Window]) -> Window:
             total.merge(getattr(part, name).full())
         summed[name] = Sparse.of(total)
     summed |= {name: getattr(last, name) for name in (*GAUGES, *GROUP_GAUGES)}
-    return Window(first.start_s, last.end_s, **summed)
+    crowds = crowd_figures.merged(part.crowds for part in parts)
+    return Window(first.start_s, last.end_s, **summed, crowds=crowds)
 
 
 _ADDED = ("offered_s", "scheduled", "planned", "delivered", "failed", "dropped", "unfinished", "n_bytes", "cpu_s")
@@ -142,13 +148,15 @@ class _State:
     ack: Histogram = field(default_factory=Histogram)
     intended_to_ack: Histogram = field(default_factory=Histogram)
     end_to_end: Histogram | None = None
+    crowds: CrowdState | None = None
 
     @classmethod
-    def of(cls, totals: Totals, t0_ns: int) -> "_State":
+    def of(cls, totals: Totals, t0_ns: int, crowds: Crowds | None) -> "_State":
         tally, far_end = totals.primary_sink, totals.far_end
+        at_s, offered_s = totals.moments.at_s(t0_ns), totals.moments.offered_s(t0_ns)
         return cls(
-            at_s=totals.moments.at_s(t0_ns),
-            offered_s=totals.moments.offered_s(t0_ns),
+            at_s=at_s,
+            offered_s=offered_s,
             scheduled=totals.scheduled,
             cpu_s=totals.cpu_s,
             n_bytes=tally.bytes_delivered,
@@ -160,6 +168,7 @@ class _State:
             ack=tally.ack_s.copy(),
             intended_to_ack=tally.intended_to_ack_s.copy(),
             end_to_end=None if far_end is None else far_end.latency_s,  # each report has its own
+            crowds=None if crowds is None else crowds.state(tally.crowds, at_s, offered_s),
         )
 
     def until(self, later: "_State") -> Window:
@@ -183,6 +192,7 @@ class _State:
             ack=Sparse.of(later.ack.since(self.ack)),
             intended_to_ack=Sparse.of(later.intended_to_ack.since(self.intended_to_ack)),
             end_to_end=Sparse.of((later.end_to_end or Histogram()).since(self._seen_until(later))),
+            crowds=self.crowds.until(later.crowds) if self.crowds and later.crowds else {},
         )
 
     def _seen_until(self, later: "_State") -> Histogram:
@@ -203,13 +213,14 @@ class History:
         warm_up_s: float = 0.0,
         observers: Iterable[Callable[[Window], None]] = (),
         groups: "Callable[[], Mapping[str, GroupLag]]" = dict,
+        crowds: Crowds | None = None,
     ) -> None:
         """Begin; the observers get every window of about a second when it ends; `groups` are those of that moment."""
-        self._groups = groups
+        self._groups, self._crowds = groups, crowds
         self.windows: list[Window] = []
         self.warm_up_s = warm_up_s
         self._observers = list(observers)
-        self._last = self._base = _State()
+        self._last = self._base = _State(crowds=None if crowds is None else crowds.state())
         self._width_s = WINDOW_S
         self._open: list[Window] = []
 
@@ -218,12 +229,12 @@ class History:
         gone_s = totals.moments.at_s(t0_ns) - self._last.at_s
         is_together = totals.moments.spread_s < EARLY_S  # else the others report in a moment
         if gone_s >= (WINDOW_S - EARLY_S if is_together else WINDOW_S):
-            self._add(_State.of(totals, t0_ns))
+            self._add(_State.of(totals, t0_ns, self._crowds))
 
     def end(self, totals: Totals, t0_ns: int) -> None:
         """Take the last totals of the run."""
         if totals.moments.at_s(t0_ns) > self._last.at_s:
-            self._add(_State.of(totals, t0_ns))
+            self._add(_State.of(totals, t0_ns, self._crowds))
         if not self._open:
             return
         if self.windows and self._last.at_s - self._open[0].start_s < EARLY_S:
@@ -232,13 +243,15 @@ class History:
 
     def wait(self, totals: Totals, at_s: float) -> None:
         """Add a window that ends at this second of the run: events are only waited for."""
-        self._add(replace(_State.of(totals, 0), at_s=at_s, offered_s=self._last.offered_s))
+        offered_s, tally = self._last.offered_s, totals.primary_sink
+        crowds = None if self._crowds is None else self._crowds.state(tally.crowds, at_s, offered_s)
+        self._add(replace(_State.of(totals, 0, None), at_s=at_s, offered_s=offered_s, crowds=crowds))
         if self._open:
             self._close()
 
     def measured(self, totals: Totals, t0_ns: int) -> Window:
         """All that happened between the warm-up and these totals; of no length where the warm-up goes on."""
-        now = _State.of(totals, t0_ns)
+        now = _State.of(totals, t0_ns, self._crowds)
         return (now if self._base.at_s < self.warm_up_s else self._base).until(now)
 
     def _add(self, now: _State) -> None:
@@ -263,7 +276,7 @@ class History:
             self._width_s *= 2
 
 
-_NOT_SUMMED = (*LATENCIES, *GROUP_GAUGES, "catch_up_s", "lost", "repeated", "late", "start_s", "end_s")
+_NOT_SUMMED = (*LATENCIES, *GROUP_GAUGES, "catch_up_s", "lost", "repeated", "late", "start_s", "end_s", "crowds")
 _SUMMED = tuple(field.name for field in fields(Window) if field.name not in _NOT_SUMMED)
 
 
@@ -276,6 +289,7 @@ class Rolling:
         self._parts: deque[Window] = deque()
         self._sums: dict[str, float] = dict.fromkeys(_SUMMED, 0)
         self._latencies = {name: Histogram() for name in LATENCIES}
+        self._crowds = crowd_figures.CrowdSums()
 
     def add(self, window: Window) -> Window | None:
         """Take the next window; the newest S seconds as one, or None while they span less.
@@ -288,6 +302,7 @@ class Rolling:
         return self._whole() if window.end_s - self._parts[0].start_s >= self._length_s else None
 
     def _count(self, window: Window, sign: int) -> None:
+        self._crowds.count(window.crowds, sign)
         for name in _SUMMED:
             self._sums[name] += sign * getattr(window, name)
         for name, total in self._latencies.items():
@@ -302,7 +317,8 @@ class Rolling:
         values |= {name: round(self._sums[name] / len(self._parts)) for name in GAUGES}
         values |= {name: Sparse.of(total) for name, total in self._latencies.items()}
         values |= {name: _means([getattr(part, name) for part in self._parts]) for name in GROUP_GAUGES}
-        return Window(start_s=self._parts[0].start_s, end_s=self._parts[-1].end_s, **values)
+        crowds = self._crowds.whole([part.crowds for part in self._parts])
+        return Window(start_s=self._parts[0].start_s, end_s=self._parts[-1].end_s, **values, crowds=crowds)
 
 
 def _means(values: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -137,11 +137,13 @@ def _of_events(plan: Plan) -> dict[str, Any]:
     if isinstance(plan, ReplayPlan):
         return {}
     assert isinstance(plan, SimulationPlan)
+    crowd_behaviours = {one.name: one.simulation.behaviour.model_dump(mode="json") for one in plan.crowds}
     return {
         "seed": settings.seed,
         "start_ms": settings.start_ms,
         "format": settings.format,
         "fields": settings.wire_format.definition,
         "behaviour": plan.simulation.behaviour.model_dump(mode="json"),
+        **({"crowd_behaviours": crowd_behaviours} if crowd_behaviours else {}),
         "catalog": CatalogRecord(digest=plan.catalog_digest, tracks=settings.tracks, name=settings.catalog),
     }

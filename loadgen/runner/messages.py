@@ -21,6 +21,7 @@ from loadgen.progress import Progress
 from loadgen.replay.merge import Part
 from loadgen.replay.records import KEY_FIELDS, TIME_FIELDS, FieldReader, ReadCounts
 from loadgen.replay.topic import Topic
+from loadgen.simulate.crowds import CrowdWorld
 from loadgen.simulate.model import Model
 from loadgen.simulate.world import SimulationSettings
 from loadgen.sink.simple import StartableSink
@@ -75,12 +76,14 @@ class SimulationPlan(Plan):
         model: the tables that all shards share.
         catalog_path: the catalogue's Arrow file.
         catalog_digest: equal for equal contents.
+        crowds: of the listeners, if they are several.
     """
 
     simulation: SimulationSettings
     model: Model
     catalog_path: Path
     catalog_digest: str
+    crowds: tuple[CrowdWorld, ...] = ()
 
     @property
     def pages(self) -> tuple[str, ...]:

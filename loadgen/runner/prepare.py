@@ -36,14 +36,14 @@ from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.runner.messages import Plan, SimulationPlan
 from loadgen.runner.outputs import encodings_of
-from loadgen.runner.time_bounds import natural_per_s, time_bounds
-from loadgen.simulate.feed import offered
+from loadgen.runner.time_bounds import natural_rates, time_bounds
+from loadgen.simulate.crowds import labels_of
+from loadgen.simulate.feed import crowd_parts, offered
 from loadgen.simulate.model import Expected, Model
 from loadgen.simulate.pacers import check_pacer, find_pacer
 from loadgen.simulate.shapes import MOST_S
-from loadgen.simulate.world import labels
 from loadgen.sink.simple import make_sink
-from loadgen.stream import catalog_of, simulation_of
+from loadgen.stream import catalog_of, crowds_of, simulation_of
 
 
 def new_run_id() -> str:
@@ -83,9 +83,9 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
     simulation = simulation_of(settings)
     wire_format = _wire_format(settings)
     catalog, pages = catalog_of(settings, console.preparing), simulation.behaviour.page_table.names
-    own_text, own = _own_text(settings), None
+    crowds, own_text, own = crowds_of(settings, catalog), _own_text(settings), None
     if own_text is not None:
-        domains = domains_of(catalog, labels(catalog, simulation.behaviour))
+        domains = domains_of(catalog, labels_of(catalog, simulation, crowds))
         own = own_schema(settings.encoding, own_text, wire_format, domains)
     kafka, topics, topic_ends = kafka_of(settings, console, embedded_address, pages)  # may make topics
     schema = _schema(settings, wire_format, own_text, own)
@@ -94,7 +94,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         key_schema = _registered(settings, "avro", [f"{topic}-key" for topic in settings.topics], key_schema_text)
     model = Model.of(simulation, catalog)
     if kafka is not None and embedded_address is None:
-        bounds = time_bounds(settings, natural_per_s(simulation, model), time.time() * 1000)
+        bounds = time_bounds(settings, natural_rates(simulation, model, crowds), time.time() * 1000)
         for topic in settings.topics:
             check_times(replace(kafka, topic=topic), bounds, console.note)
     plan = SimulationPlan(
@@ -111,6 +111,7 @@ def prepare(settings: RunSettings, console: RunConsole, embedded_address: str | 
         schema=schema,
         key_schema=key_schema,
         topics=topics,
+        crowds=crowds,
     )
     for encoding in encodings_of(plan):
         open_track_parts(
@@ -189,6 +190,11 @@ def _check_pace(settings: RunSettings) -> None:
     if shape is None or settings.events is None or settings.duration_s is not None:
         return
     if not np.isfinite(shape.invert(settings.events - 1)):
+        if settings.crowd:
+            raise UsageError(
+                f"the crowds must offer --events {settings.events:,} before all have stopped or are silent, got "
+                f"{float(shape.integral(MOST_S)):,.0f}; add --duration, or leave a stop out"
+            )
         raise UsageError(
             f"{_kind(settings)} {settings.curve} must offer --events {settings.events:,} before it ends in silence, "
             f"got {float(shape.integral(MOST_S)):,.0f}; add --duration, or let it end above 0"
@@ -205,8 +211,10 @@ def expected_of(settings: RunSettings) -> Expected:
     Raises:
         LoadgenError: the behaviour is wrong, or there is no such catalogue.
     """
-    simulation = simulation_of(settings)
-    return Expected.of(simulation, Model.of(simulation, catalog_of(settings)))
+    simulation, catalog = simulation_of(settings), catalog_of(settings)
+    if settings.crowd:
+        return Expected.together([(crowd.simulation, crowd.model) for crowd in crowds_of(settings, catalog)])
+    return Expected.of(simulation, Model.of(simulation, catalog))
 
 
 def kafka_of(
@@ -271,6 +279,7 @@ def setting_rows(settings: RunSettings, plan: SimulationPlan) -> list[tuple[str,
         ("seed", str(settings.seed)),
         ("listeners", f"{settings.users:,} ({settings.presence}), shard {settings.shard}"),
         ("workers", str(settings.workers)),
+        *_crowd_rows(settings),
         ("rate", pace),
         ("start", f"{utc(settings.start_ms)} simulated"),
         ("for", ", ".join(filter(None, how_long))),
@@ -284,6 +293,19 @@ def setting_rows(settings: RunSettings, plan: SimulationPlan) -> list[tuple[str,
         *(("must keep", str(threshold)) for threshold in settings.threshold),
         *place_rows(settings, plan),
     ]
+
+
+def _crowd_rows(settings: RunSettings) -> list[tuple[str, str]]:
+    """A row for each crowd: its listeners, its behaviour, its load, and when it is on."""
+    rows = []
+    for crowd, (_, n_users) in zip(settings.crowd, crowd_parts(settings, None), strict=True):
+        words = [f"{n_users:,} listeners", crowd.behaviour or crowd.profile or settings.behaviour or settings.profile]
+        words += [] if crowd.rate_per_s is None else [f"{crowd.rate_per_s:,g} events/s"]
+        words += [] if crowd.shape is None else [f"shape {crowd.shape.name}"]
+        words += [f"from {say_duration(crowd.start_s)}"] if crowd.start_s else []
+        words += [] if crowd.stop_s is None else [f"until {say_duration(crowd.stop_s)}"]
+        rows.append((f"crowd {crowd.name}", ", ".join(words)))
+    return rows
 
 
 def _format_in_words(settings: RunSettings) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from loadgen.config import RunSettings
-from loadgen.simulate.feed import offered
-from loadgen.simulate.pacers import PacerShape, check_pacer, find_pacer
-from loadgen.simulate.shapes import ENDLESS_S, Floats, Shape
+from loadgen.simulate.feed import Offered, offered
+from loadgen.simulate.pacers import check_pacer, find_pacer
+from loadgen.simulate.shapes import ENDLESS_S, Floats
 from loadgen.terminal import clock, say, say_json
 
 WIDTH, HEIGHT = 66, 12
@@ -52,7 +52,7 @@ def _can_say(text: str, encoding: str) -> bool:
     return True
 
 
-def shown_s(settings: RunSettings, shape: Shape | PacerShape) -> float:
+def shown_s(settings: RunSettings, shape: Offered) -> float:
     """How many seconds are shown: all of the run; of one without an end, a cycle, or as much as the shape takes."""
     ends = [] if settings.duration_s is None else [settings.duration_s]
     if settings.events is not None:
@@ -63,7 +63,7 @@ def shown_s(settings: RunSettings, shape: Shape | PacerShape) -> float:
     return shape.cycle_s if shape.cycle_s < float("inf") else own_s * 1.1 or ENDLESS_S
 
 
-def as_json(settings: RunSettings, shape: Shape | PacerShape, length_s: float) -> dict[str, Any]:
+def as_json(settings: RunSettings, shape: Offered, length_s: float) -> dict[str, Any]:
     """The figures, and points along the curve."""
     at_s = np.linspace(0.0, length_s, N_POINTS)
     points = zip(at_s.tolist(), _rates(shape, at_s).tolist(), shape.integral(at_s).tolist(), strict=True)
@@ -75,7 +75,7 @@ def as_json(settings: RunSettings, shape: Shape | PacerShape, length_s: float) -
     }
 
 
-def _figures(shape: Shape | PacerShape, length_s: float) -> dict[str, float]:
+def _figures(shape: Offered, length_s: float) -> dict[str, float]:
     inner = shape.start_s[shape.start_s < length_s]
     rates = _rates(shape, np.concatenate([inner, np.linspace(0.0, length_s, 2 * WIDTH * PER_DOT)]))
     events = float(shape.integral(length_s))
@@ -86,12 +86,12 @@ def _figures(shape: Shape | PacerShape, length_s: float) -> dict[str, float]:
     return {name: float(f"{value:.9g}") for name, value in found.items()}
 
 
-def _rates(shape: Shape | PacerShape, at_s: Floats) -> Floats:
+def _rates(shape: Offered, at_s: Floats) -> Floats:
     """The rate at these times; at the last, where the shape may begin again, that of just before."""
     return shape.rate_at(np.minimum(at_s, np.nextafter(at_s[-1], 0.0)))
 
 
-def as_text(settings: RunSettings, shape: Shape | PacerShape, length_s: float) -> list[str]:
+def as_text(settings: RunSettings, shape: Offered, length_s: float) -> list[str]:
     """The curve with its axes and figures: lines of at most 80 characters."""
     found = _figures(shape, length_s)
     name = settings.curve or "constant"
@@ -108,7 +108,7 @@ def as_text(settings: RunSettings, shape: Shape | PacerShape, length_s: float) -
     ]
 
 
-def _curve(shape: Shape | PacerShape, length_s: float, peak_per_s: float) -> list[str]:
+def _curve(shape: Offered, length_s: float, peak_per_s: float) -> list[str]:
     """HEIGHT rows of braille characters, WIDTH at most: a column of dots has all rates of the shape in that time."""
     at_s = np.linspace(0.0, length_s, 2 * WIDTH * PER_DOT + 1)
     shares = np.minimum(_rates(shape, at_s) / (peak_per_s or 1.0), 1.0)

@@ -85,8 +85,8 @@ class SendCounts:
         """Count a part of a batch as planned, given the virtual shard of each of its events."""
         self._planned += np.bincount(virtual_shard, minlength=N_VIRTUAL_SHARDS)
         self.n_planned += part.stop - part.start
-        if part.stop > part.start:
-            self.simulated_ms = int(outgoing.emit_ms[part.stop - 1])
+        if part.stop > part.start:  # each crowd has a simulated time of its own
+            self.simulated_ms = max(self.simulated_ms, int(outgoing.emit_ms[part.stop - 1]))
         for kind, n_events in n_impaired(outgoing, part).items() if self.impaired else ():
             self.impaired[kind] += n_events
 
@@ -327,7 +327,7 @@ class SendLoop:
             self.counts.progress.n_accepted += n_now
             with self.seconds.spent_on("send"):
                 for sink, filter in self._outputs:
-                    sink.send(filter.unsent(due))
+                    sink.send(_offered(filter.unsent(due), sink))
                     sink.poll(0.0)
             self._on_send(due)
         return n_now
@@ -345,7 +345,7 @@ class SendLoop:
     def _drop(self, batch: CurrentBatch, n_events: int) -> None:
         late = self._plan(batch, n_events)
         for sink, filter in self._outputs:
-            sink.drop(filter.unsent(late))
+            sink.drop(_offered(filter.unsent(late), sink))
 
     def _plan(self, batch: CurrentBatch, n_events: int) -> EncodedBatch:
         """Count the next events as planned, before any sink may hold them; returns their lines."""
@@ -353,3 +353,10 @@ class SendLoop:
         encoded = batch.encoded[part]
         self.counts.plan(batch.outgoing, part, encoded.virtual_shard)
         return encoded
+
+
+def _offered(batch: EncodedBatch, sink: Sink) -> EncodedBatch:
+    """The batch itself, which the sink is given next: its events count as planned by crowd."""
+    if batch.crowd is not None and sink.tally.crowds is not None:
+        sink.tally.crowds.plan(batch.crowd)
+    return batch

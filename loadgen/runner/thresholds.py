@@ -3,7 +3,8 @@
 In: the windows of the run, a second each, merged over the workers, and at the end the whole. Out: for each threshold
 whether it was kept, its value, the worst one and when. What a threshold says: config/threshold.py.
 
-    over S              the last S seconds, every second; broken by the first window that breaks it
+    over S              the last S seconds, every second; broken by the first window that breaks it; the rate of a
+                        crowd only where it was on in all of them
     in_flight, active   every second; so are lag and behind, of consumer groups
     lost, repeated, late, catch_up   once the load is over, and what it caused was waited for
     otherwise           the whole run after its warm-up, at the end; an upper limit of what only grows every second too
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from loadgen.config.thresholds import GAUGES, OF_GROUPS, Figure, Threshold
 from loadgen.histogram import Sparse
 from loadgen.record import ThresholdRecord, finite
+from loadgen.runner.crowds import CrowdWindow
 from loadgen.runner.history import Rolling, Window
 
 WHILE_OFFERED = (*GAUGES, *OF_GROUPS, "rate", "target", "planned", "delivered")
@@ -97,15 +99,20 @@ def shown(value: float, figure: Figure) -> str:
 
 def value_of(figure: Figure, window: Window) -> float:
     """What a figure is in a window: seconds, events per second or a number; nan where there is no data."""
+    counted = window.crowds.get(figure.crowd) if figure.crowd else window
+    if counted is None:
+        return math.nan
     if figure.of:
-        return _latency_s(figure, getattr(window, figure.of))
+        return _latency_s(figure, getattr(counted, figure.of))
     if figure.name == "rate":
-        return window.delivered / window.length_s if window.length_s > 0 else math.nan
+        length_s = counted.on_s if isinstance(counted, CrowdWindow) else counted.length_s
+        return counted.delivered / length_s if length_s > 0 else math.nan
     if figure.name == "target":
-        return window.scheduled / window.offered_s if window.offered_s > 0 else math.nan
+        offered_s = counted.asked_s if isinstance(counted, CrowdWindow) else counted.offered_s
+        return counted.scheduled / offered_s if offered_s > 0 else math.nan
     if figure.group:
         return float((window.lag if figure.name == "lag" else window.behind_s).get(figure.group, math.nan))
-    return window.catch_up_s if figure.name == "catch_up" else float(getattr(window, figure.name))
+    return window.catch_up_s if figure.name == "catch_up" else float(getattr(counted, figure.name))
 
 
 def _latency_s(figure: Figure, recorded: Sparse) -> float:
@@ -215,7 +222,15 @@ class Thresholds:
         span = spans[threshold.window_s]
         if span is None or (threshold.figure.name in WHILE_OFFERED and span.length_s - span.offered_s > TAIL_S):
             return False
+        if any(_is_off(figure, span) for figure in threshold.figures):
+            return False
         return evaluation.judge(span)
+
+
+def _is_off(figure: Figure, span: Window) -> bool:
+    """Whether a figure is the rate of a crowd that was not on in all of a span."""
+    crowd = span.crowds.get(figure.crowd) if figure.name in ("rate", "target") else None
+    return crowd is not None and span.length_s - crowd.on_s > TAIL_S
 
 
 def _wrong(op: str, value: float, limit: float) -> float:

@@ -7,16 +7,17 @@ are wide.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from loadgen.config import RunSettings
 from loadgen.kafka.topic_config import TimeBounds
-from loadgen.simulate.feed import offered
+from loadgen.simulate.crowd_load import CrowdLoad, TotalLoad
+from loadgen.simulate.crowds import CrowdWorld
+from loadgen.simulate.feed import Load, Offered, offered
 from loadgen.simulate.gaps import gaps_of
 from loadgen.simulate.model import Model
-from loadgen.simulate.pacers import PacerShape
-from loadgen.simulate.shapes import Shape
 from loadgen.simulate.state import age_band
 from loadgen.simulate.world import SimulationSettings
 
@@ -37,20 +38,32 @@ def natural_per_s(settings: SimulationSettings, model: Model) -> float:
     return per_s * settings.users / n
 
 
-def time_bounds(settings: RunSettings, natural_per_s: float, now_ms: float) -> TimeBounds:
+def natural_rates(settings: SimulationSettings, model: Model, crowds: Sequence[CrowdWorld]) -> list[float]:
+    """`natural_per_s` of each crowd; of all listeners where they are one."""
+    each = [(crowd.simulation, crowd.model) for crowd in crowds] or [(settings, model)]
+    return [natural_per_s(*one) for one in each]
+
+
+def time_bounds(settings: RunSettings, natural_rates: Sequence[float], now_ms: float) -> TimeBounds:
     """How far ahead of the clock the run's event times are.
 
     Args:
         settings: of the run.
-        natural_per_s: see there.
+        natural_rates: see there.
         now_ms: the clock, ms since 1970.
     """
+    natural_per_s = sum(natural_rates)
     if settings.timestamps == "wall":
         return TimeBounds(0.0, 0.0, 0.0)
     first_ms = settings.start_ms - now_ms
     shape = None if settings.unpaced else offered(settings)
     if shape is not None:
-        gains = [_shape_gain_s(settings, shape, natural_per_s / share) for share in (LOW, HIGH)]
+        end_s = _end_s(settings, shape)
+        loads = shape.loads if isinstance(shape, TotalLoad) else [shape]
+        gains = [
+            max(_load_gain_s(load, end_s, rate / share) for load, rate in zip(loads, natural_rates, strict=True))
+            for share in (LOW, HIGH)
+        ]
     else:
         gains = [
             _gain_s(_span_s(settings, natural_per_s, speed, share), speed)
@@ -84,12 +97,18 @@ def _gain_s(span_s: float, speed: float) -> float:
     return span_s * (1 - 1 / speed) if speed > 1 else 0.0
 
 
-def _shape_gain_s(settings: RunSettings, shape: Shape | PacerShape, natural_per_s: float) -> float:
-    """How much further ahead simulated time gets than it is at the start, at the natural rate of the listeners."""
+def _end_s(settings: RunSettings, shape: Offered) -> float:
+    """When the run ends, seconds after its start; inf where nothing ends it."""
     end_s = math.inf if settings.duration_s is None else settings.duration_s
     if settings.events is not None:
         end_s = min(end_s, float(shape.invert(settings.events - 1e-6)))  # before any silence that follows the last
+    return end_s
+
+
+def _load_gain_s(load: Load, end_s: float, natural_per_s: float) -> float:
+    """How much further ahead simulated time gets than it is at the start, at the natural rate of the listeners."""
+    start_s = load.start_s if isinstance(load, CrowdLoad) else 0.0
     if math.isinf(end_s):
-        return math.inf if shape.peak_per_s > natural_per_s else 0.0
+        return math.inf if load.peak_per_s > natural_per_s else 0.0
     at_s = np.linspace(0.0, end_s, N_TIMES)
-    return float((shape.integral(at_s) / natural_per_s - at_s).max())
+    return float((load.integral(at_s) / natural_per_s - np.maximum(at_s - start_s, 0.0)).max())

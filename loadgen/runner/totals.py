@@ -200,5 +200,7 @@ def without_in_flight(snapshot: Snapshot) -> Snapshot:
     """What counts of a worker that died: its completed events; its successor plans those in flight again."""
     for tally in snapshot.tallies.values():
         tally.in_flight = 0
+        if tally.crowds is not None:
+            tally.crowds.forget_in_flight()
     snapshot.active = 0
     return snapshot

@@ -16,8 +16,18 @@ from loadgen.config.thresholds import OF_FAR_END
 from loadgen.histogram import bucket_edges_s
 from loadgen.kafka.event_ids import HEADER
 from loadgen.ledger import cost_us
-from loadgen.record import Counts, FarEndRecord, GroupRecord, Percentiles, RecordingRecord, Summary, finite
+from loadgen.record import (
+    Counts,
+    CrowdRecord,
+    FarEndRecord,
+    GroupRecord,
+    Percentiles,
+    RecordingRecord,
+    Summary,
+    finite,
+)
 from loadgen.replay.records import ReadCounts
+from loadgen.runner.crowds import Crowds, of_their_own
 from loadgen.runner.history import Window
 from loadgen.runner.stalls import Stall
 from loadgen.runner.thresholds import ThresholdResult, Thresholds
@@ -96,6 +106,7 @@ class Verdict:
         thresholds: the result of each.
         groups: the consumer groups that were watched.
         far_end: what came out of the system under test; None where that was not watched.
+        crowds: the figures of each crowd.
         cut_short: how far a run came that did not come to its end, and why; empty for all others. All other figures
             hold until then.
     """
@@ -111,6 +122,7 @@ class Verdict:
     cut_short: str = ""
     groups: Sequence[GroupRecord] = ()
     far_end: FarEndRecord | None = None
+    crowds: Sequence[CrowdRecord] = ()
 
     @property
     def is_broken_off(self) -> bool:
@@ -154,6 +166,7 @@ def judge(
     cut_short: str = "",
     groups: Sequence[GroupRecord] = (),
     far_end: FarEndRecord | None = None,
+    crowds: Crowds | None = None,
 ) -> Verdict:
     """What the figures say about the run.
 
@@ -165,6 +178,7 @@ def judge(
         paced: whether there is a schedule.
         stalls, thresholds: what was seen while the run went on.
         cut_short, groups, far_end: see `Verdict`.
+        crowds: of the run, if it has any.
     """
     measured = _of_its_own(measured, elapsed_s)
     is_measured = (measured.length_s > 0 or measured.start_s == 0) and exit_reason not in BROKEN_OFF
@@ -184,6 +198,7 @@ def judge(
         cut_short=cut_short,
         groups=groups,
         far_end=far_end,
+        crowds=() if crowds is None else crowds.records(totals.primary_sink.crowds, measured.crowds),
     )
 
 
@@ -196,7 +211,8 @@ def _of_its_own(measured: Window, elapsed_s: float) -> Window:
     unfinished = measured.unfinished + measured.in_flight  # never reported
     n_before = measured.delivered + measured.failed + measured.dropped + unfinished - measured.planned
     delivered, end_s = measured.delivered - max(0, n_before), max(elapsed_s, measured.start_s)
-    return replace(measured, end_s=end_s, delivered=max(0, delivered), unfinished=unfinished)
+    crowds = of_their_own(measured.crowds)
+    return replace(measured, end_s=end_s, delivered=max(0, delivered), unfinished=unfinished, crowds=crowds)
 
 
 def _kept(measured: Window, achieved_per_s: float, target_per_s: float) -> bool:
@@ -251,6 +267,7 @@ def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> Summa
         end_to_end_ms=Percentiles(**measured.end_to_end.summary_ms()),
         far_end=verdict.far_end,
         recording=_recording(totals.read),
+        crowds=list(verdict.crowds),
         cut_short=verdict.cut_short or None,
     )
 
@@ -280,6 +297,7 @@ def verdict_lines(totals: Totals, verdict: Verdict) -> Iterator[str]:
         yield f"every {'event that was planned until then' if verdict.cut_short else 'planned event'} was delivered"
     else:
         yield "NOT every planned event was delivered, see the table"
+    yield from map(_crowd, verdict.crowds)
     yield from map(_group, verdict.groups)
     if verdict.far_end is not None:
         yield from _far_end(verdict.far_end, verdict.measured)
@@ -329,6 +347,17 @@ def _latencies(verdict: Verdict) -> str:
     return (
         f"{line}; {percentiles(measured.ack)} from the send, which hides how long events waited before: "
         f"{name} is {ours[name]:,.1f} ms, not {sent[name]:,.1f} ms"
+    )
+
+
+def _crowd(crowd: CrowdRecord) -> str:
+    """What became of a crowd's events, and how fast."""
+    target = "" if crowd.target_per_s is None else f" of a target of {crowd.target_per_s:,.1f}/s"
+    found = crowd.intended_to_ack_ms
+    in_ms = ("–" if ms is None else f"{ms:,.1f}" for ms in (found.p50, found.p99, found.max))
+    return (
+        f"crowd {crowd.name}: {crowd.delivered:,} of {crowd.planned:,} planned events delivered, "
+        f"{crowd.achieved_per_s:,.1f}/s{target}; latency {' / '.join(in_ms)} ms"
     )
 
 

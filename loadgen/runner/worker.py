@@ -20,6 +20,7 @@ import numpy as np
 from loadgen.errors import NO_MEMORY, LoadgenError, NotEnoughMemory, WorkerFailed, described, lacks_memory
 from loadgen.event import EventBatch, UInt32s
 from loadgen.kafka.event_ids import run_tag
+from loadgen.ledger import CrowdTally
 from loadgen.replay.records import ReadCounts
 from loadgen.runner.assignment import ShardAssignment, Unthrottled, make_schedule
 from loadgen.runner.messages import (
@@ -167,6 +168,7 @@ class Batches:
             encodings=encodings_of(plan),
             key_schema_id=None if plan.key_schema is None else plan.key_schema.id,
             id_tag=None if plan.settings.watch_topic is None else run_tag(plan.run_id),
+            crowds=plan.crowds,
         )
         self._stream = events.part(self._owned)
         self.n_rows = len(self._stream.shard.listeners)
@@ -239,6 +241,8 @@ class Worker:
         is_replay = isinstance(plan, ReplayPlan)
         self._source: EventSource = (RecordedEvents if is_replay else Batches)(assignment, seconds)
         self._sinks = open_sinks(assignment, self._source.n_rows, connection)
+        for sink in self._sinks if settings.crowd else ():
+            sink.tally.crowds = CrowdTally.of(len(settings.crowd))
         hashes = self._source.key_hashes
         outputs = [(sink, ResumeFilter.of(sink, assignment.checkpoint, hashes)) for sink in self._sinks]
         self._source.resume([filter for _, filter in outputs])

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from loadgen.config.crowds import crowd_users
 from loadgen.event import N_VIRTUAL_SHARDS, EventBatch, Int64s, rank_within
+from loadgen.simulate.crowd_load import CrowdLoad, TotalLoad, crowd_loads
 from loadgen.simulate.impair import Impairer, OutgoingBatch, unimpaired
 from loadgen.simulate.pacers import PacerShape, find_pacer, length_of
 from loadgen.simulate.schedule import NaturalSchedule, RateSchedule
@@ -22,12 +24,16 @@ from loadgen.simulate.shard import Shard
 if TYPE_CHECKING:
     from loadgen.config import RunSettings
 
+Offered = Shape | PacerShape | TotalLoad
+Load = Offered | CrowdLoad
 
 MAX_BATCH = 65_536
 PACED_BATCH = 32_768
 """A step of the simulation costs as much as 2,000 events besides its events: the larger a batch, the less that is."""
 LOOK_AHEAD_S = 0.5
 """No paced batch is longer, in wall-clock time: "active users" is of a moment two of them ahead at most."""
+LEAST_SHARE = 8192
+"""Of a batch, where it is merged from those of several crowds."""
 QUIET_LIMIT_MS = 10 * 366 * 86_400_000
 """Simulated time without one event after which a shard is taken to be silent for good."""
 
@@ -40,14 +46,13 @@ def virtual_shard_users(users: int) -> Int64s:
     return listeners
 
 
-def virtual_shard_quotas(events: int, users: int) -> Int64s:
-    """Split exactly `events` over the virtual shards in proportion to their listeners: int64[N_VIRTUAL_SHARDS].
+def virtual_shard_quotas(events: int, listeners: Int64s) -> Int64s:
+    """Split exactly `events` over the virtual shards in proportion to their listeners: int64[N_VIRTUAL_SHARDS] each.
 
     Depends on nothing else, so every worker and every machine knows all quotas without asking.
     """
-    listeners = virtual_shard_users(users)
     edges = [0, *np.cumsum(listeners).tolist()]
-    cuts = [events * edge // users for edge in edges]
+    cuts = [events * edge // edges[-1] for edge in edges]
     return np.array([after - before for before, after in pairwise(cuts)], np.int64)
 
 
@@ -162,47 +167,87 @@ def feed_of(
     """
     quotas = None
     if settings.events is not None:
-        quotas = np.where(owned, virtual_shard_quotas(settings.events, settings.users), 0)
+        quotas = np.where(owned, virtual_shard_quotas(settings.events, virtual_shard_users(settings.users)), 0)
     end_ms = settings.end_ms if len(shard.listeners) else shard.now_ms
-    return Feed(shard, _windows(settings, owned, shard, n_events), end_ms, quotas, impairer)
+    load = None if n_events or settings.unpaced else offered(settings, owned)
+    return Feed(shard, windows(settings, load, shard, n_events), end_ms, quotas, impairer)
 
 
-def _windows(settings: "RunSettings", owned: Owned, shard: Shard, n_events: float | None) -> int | Callable[[int], int]:
-    """Simulated milliseconds of each batch: for n_events, or for what a worker takes at a time."""
-    shape = None if n_events or settings.unpaced else offered(settings, owned)
-    if shape is None or shape.constant_per_s is not None:
-        wall_rate = shape.constant_per_s if shape else None
-        return window_for(shard.events_per_s, n_events or _batch_of(settings, wall_rate, shard))
-    return lambda n_before: window_for(shard.events_per_s, min(PACED_BATCH, _soon_due(shape, n_before)))
+def windows(
+    settings: "RunSettings", load: Load | None, shard: Shard, n_events: float | None, n_sharing: int = 1
+) -> int | Callable[[int], int]:
+    """Simulated milliseconds of each batch: for n_events, or for what a worker takes at a time.
+
+    Args:
+        settings: of the run.
+        load: what the shard offers; None where its listeners decide.
+        shard: it steps by such windows.
+        n_events: about this many come at a time; None for what a worker takes.
+        n_sharing: how many shards the worker's batches are merged from.
+    """
+    if load is None or load.constant_per_s is not None:
+        wall_rate = load.constant_per_s if load else None
+        return window_for(shard.events_per_s, n_events or _batch_of(settings, wall_rate, shard, n_sharing))
+    most = _at_a_time(PACED_BATCH, n_sharing)
+    return lambda n_before: window_for(shard.events_per_s, min(most, _soon_due(load, n_before)))
 
 
-def _batch_of(settings: "RunSettings", wall_rate: float | None, shard: Shard) -> float:
+def _batch_of(settings: "RunSettings", wall_rate: float | None, shard: Shard, n_sharing: int) -> float:
     """How many events a worker takes at a time, where it is always the same."""
     if settings.unpaced:
-        return MAX_BATCH
-    return min(PACED_BATCH, (wall_rate or shard.events_per_s * settings.speed) * LOOK_AHEAD_S)
+        return _at_a_time(MAX_BATCH, n_sharing)
+    per_s = wall_rate or shard.events_per_s * settings.speed
+    return min(_at_a_time(PACED_BATCH, n_sharing), per_s * LOOK_AHEAD_S)
 
 
-def _soon_due(shape: Shape | PacerShape, n_before: int) -> float:
+def _at_a_time(most: int, n_sharing: int) -> int:
+    """The events of each shard where a batch is merged from several: few would make the fixed cost of a step large."""
+    return most if n_sharing == 1 else min(most, max(LEAST_SHARE, MAX_BATCH // n_sharing))
+
+
+def _soon_due(shape: Load, n_before: int) -> float:
     """How many events are due in the LOOK_AHEAD_S after the next one is, that one included."""
     next_s = float(shape.invert(n_before))
     return max(1.0, float(shape.integral(next_s + LOOK_AHEAD_S)) - n_before) if next_s < float("inf") else 1.0
 
 
-def offered(settings: "RunSettings", owned: Owned | None = None) -> Shape | PacerShape | None:
-    """The load that --rate, --shape or --pacer asks of all listeners, or of these virtual shards; None without any."""
-    whole: Shape | PacerShape
+def offered(settings: "RunSettings", owned: Owned | None = None) -> Offered | None:
+    """The load that is asked of all listeners, or of these virtual shards; None without any.
+
+    It is that of --rate, --shape or --pacer, or the sum of the crowds' loads.
+    """
+    if settings.crowd:
+        loads = crowd_loads(settings, whole_load(settings))
+        if loads is None:
+            return None
+        return TotalLoad(
+            [load.part(*of) for load, of in zip(loads, crowd_parts(settings, owned), strict=True) if of[0]]
+        )
+    whole = whole_load(settings)
+    if whole is None or owned is None:
+        return whole
+    return whole.part(int(virtual_shard_users(settings.users)[owned].sum()), settings.users)
+
+
+def whole_load(settings: "RunSettings") -> Shape | PacerShape | None:
+    """The load that --rate, --shape or --pacer asks of all listeners; None without any."""
     rate_per_s = None if isinstance(settings.rate, str) else settings.rate
     if settings.pacer is not None:
         pacer = find_pacer(settings.pacer)
-        whole = PacerShape(pacer, length_of(pacer, settings.duration_s, settings.events))
-    elif settings.shape is not None:
-        whole = shape_of(settings.shape, rate_per_s, settings.duration_s, settings.events)
-    elif rate_per_s is not None:
-        whole = Shape.constant(rate_per_s)
-    else:
-        return None
-    return whole if owned is None else whole.part(int(virtual_shard_users(settings.users)[owned].sum()), settings.users)
+        return PacerShape(pacer, length_of(pacer, settings.duration_s, settings.events))
+    if settings.shape is not None:
+        return shape_of(settings.shape, rate_per_s, settings.duration_s, settings.events)
+    return None if rate_per_s is None else Shape.constant(rate_per_s)
+
+
+def crowd_parts(settings: "RunSettings", owned: Owned | None) -> list[tuple[int, int]]:
+    """Of each crowd, how many of its listeners these virtual shards have (None: all), and how many there are."""
+    parts, first = [], 0
+    for n_users in crowd_users(settings.crowd, settings.users):
+        counts = virtual_shard_users(first + n_users) - virtual_shard_users(first)
+        parts.append((int(counts.sum() if owned is None else counts[owned].sum()), n_users))
+        first += n_users
+    return parts
 
 
 def paced_schedule(settings: "RunSettings", owned: Owned, t0_ns: int) -> NaturalSchedule | RateSchedule:

@@ -95,15 +95,18 @@ def n_impaired(leaving: OutgoingBatch, part: slice) -> dict[str, int]:
         leaving: a batch.
         part: positions, with a start and a stop; the first part begins with the batch, the last one ends with it.
     """
+
+    def n_dropped(n_events: int) -> int:
+        """How many were dropped before or with these first events; simulated times of crowds do not ascend."""
+        until_ms = leaving.emit_ms[:n_events].max(initial=0)
+        return (
+            len(leaving.dropped_ms)
+            if n_events == len(leaving)
+            else int(leaving.dropped_ms.searchsorted(until_ms, "right"))
+        )
+
     found = {kind: int(np.count_nonzero(leaving.marked(kind)[part])) for kind in MARKS}
-    first = leaving.dropped_ms.searchsorted(leaving.emit_ms[part.start - 1], side="right") if part.start else 0
-    is_last = part.stop == len(leaving)
-    end = (
-        len(leaving.dropped_ms)
-        if is_last
-        else leaving.dropped_ms.searchsorted(leaving.emit_ms[part.stop - 1], side="right")
-    )
-    return found | {"drop": int(end - first)}
+    return found | {"drop": n_dropped(part.stop) - (n_dropped(part.start) if part.start else 0)}
 
 
 @dataclass(slots=True)
@@ -138,7 +141,7 @@ class Impairer:
             held.emit_ms = held.emit_ms - held.events.ts_ms + last_ms
             held.marks = held.marks & ~np.uint8(MARKS["reorder"])
             late = [*late, _copied(held)]
-        return _in_order(_concat(late)) if late else None
+        return _in_order(concat(late)) if late else None
 
     def _drawn(self, batch: EventBatch) -> OutgoingBatch:
         """The batch without what is dropped; what is to be done to the others is marked, the late ones are delayed."""
@@ -162,7 +165,7 @@ class Impairer:
 
     def _overtaken(self, fresh: OutgoingBatch) -> OutgoingBatch:
         """Hold back what is to be overtaken, and put it behind the event that it waited for, once that has come."""
-        every = fresh if self._held is None else _concat([self._held, fresh])
+        every = fresh if self._held is None else concat([self._held, fresh])
         is_held = every.marked("reorder")
         if not is_held.any():
             return fresh
@@ -187,8 +190,8 @@ class Impairer:
         if len(later):
             kept.append(_in_order(leaving.take(later)))
             leaving = leaving.take(now)
-        self._late = kept if len(kept) <= _MAX_PARTS else [_in_order(_concat(kept))]
-        return _in_order(_concat([*due, leaving]))
+        self._late = kept if len(kept) <= _MAX_PARTS else [_in_order(concat(kept))]
+        return _in_order(concat([*due, leaving]))
 
 
 def _uniforms(bits: Int64s) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -242,7 +245,7 @@ def _in_order(leaving: OutgoingBatch) -> OutgoingBatch:
     return leaving.take(np.argsort(leaving.emit_ms, kind="stable"))
 
 
-def _concat(parts: list[OutgoingBatch]) -> OutgoingBatch:
+def concat(parts: list[OutgoingBatch]) -> OutgoingBatch:
     """All events of these parts (at least one), one part after another."""
     if len(parts) == 1:
         return parts[0]
@@ -253,4 +256,5 @@ def _concat(parts: list[OutgoingBatch]) -> OutgoingBatch:
         ),
         np.concatenate([part.emit_ms for part in parts]),
         np.concatenate([part.marks for part in parts]),
+        due_ns=np.concatenate([part.due_ns for part in parts]),
     )

@@ -5,13 +5,14 @@ In: settings and a catalogue. Out: a `Model`, which the coordinator makes once a
 song), songs from the lengths of sessions and the few that a Logout cuts short, events per second from the gaps.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from loadgen.event import Int64s, Page
+from loadgen.event import PAGES, Int64s, Page
 from loadgen.simulate.behaviour_rules import before_first_song, first_pages, transition_matrix, visits
 from loadgen.simulate.choice import Chooser, Songs
 from loadgen.simulate.pace import Pace
@@ -93,6 +94,25 @@ class Expected:
             paid_listeners=float((age_shares * paid_prob).sum()),
             paid_plays=paid / (paid + free),
             leaves_out=LONG_RUN if settings.behaviour.long_run.is_on else "",
+        )
+
+    @classmethod
+    def together(cls, crowds: Sequence[tuple[SimulationSettings, Model]]) -> "Expected":
+        """Those of several crowds, each in all of the time, given the settings and the model of each."""
+        each = [cls.of(settings, model) for settings, model in crowds]
+        events = np.array([one.events_per_s for one in each])
+        users = np.array([settings.users for settings, _ in crowds])
+        songs = events * np.array([one.pages[PAGES.names[Page.NEXT_SONG]] for one in each])
+        by_page = {name: np.array([one.pages[name] for one in each]) for name in each[0].pages}
+        shares = events / events.sum()
+        sessions = songs / np.array([one.songs_per_session for one in each])
+        return cls(
+            events_per_s=float(events.sum()),
+            pages={name: float(shares @ pages) for name, pages in by_page.items()},
+            songs_per_session=float(songs.sum() / sessions.sum()),
+            paid_listeners=float(users @ np.array([one.paid_listeners for one in each]) / users.sum()),
+            paid_plays=float(songs @ np.array([one.paid_plays for one in each]) / songs.sum()),
+            leaves_out=next((one.leaves_out for one in each if one.leaves_out), ""),
         )
 
     def as_json(self) -> dict[str, Any]:

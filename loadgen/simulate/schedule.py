@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from loadgen.event import Int64s
+from loadgen.simulate.crowd_load import CrowdLoad, TotalLoad
 from loadgen.simulate.impair import OutgoingBatch
 from loadgen.simulate.pacers import PacerShape
 from loadgen.simulate.shapes import Shape
@@ -70,7 +71,7 @@ class RateSchedule:
     """
 
     t0_ns: int
-    shape: Shape | PacerShape
+    shape: Shape | PacerShape | CrowdLoad | TotalLoad
     n_before: int = 0
     paced: bool = True
 

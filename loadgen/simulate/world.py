@@ -44,15 +44,16 @@ class SimulationSettings:
     behaviour: Behaviour
 
 
-def labels(catalog: NamedCatalog, behaviour: Behaviour) -> Labels:
-    """The words behind the codes of `Listeners` and of the catalogue."""
+def labels(catalog: NamedCatalog, *behaviours: Behaviour) -> Labels:
+    """The words behind the codes of `Listeners` and of the catalogue; of several crowds all that any of them has."""
+    populations = [behaviour.population for behaviour in behaviours]
     return Labels(
         locations=tuple(city.location for city in CITIES),
         countries=tuple(city.country for city in CITIES),
-        platforms=tuple(behaviour.population.platforms),
-        devices=tuple(behaviour.population.devices),
+        platforms=tuple(dict.fromkeys(name for people in populations for name in people.platforms)),
+        devices=tuple(dict.fromkeys(name for people in populations for name in people.devices)),
         genres=catalog.genres,
         first_names=catalog.first_names,
         last_names=catalog.last_names,
-        pages=behaviour.page_table,
+        pages=behaviours[0].page_table,
     )

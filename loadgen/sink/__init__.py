@@ -35,6 +35,7 @@ class EncodedBatch:
         headers: pyarrow struct array, a binary field for each header of the Kafka messages; or list array of structs of
             name and value, where each message has its own; None: they have none.
         value, value_hash: lines and hash for Kafka, where they are others.
+        crowd: uint8, the number of the crowd of the listener; None where all are one.
     """
 
     lines: pa.BinaryArray
@@ -49,6 +50,7 @@ class EncodedBatch:
     headers: pa.StructArray | pa.ListArray | None = None
     value: pa.BinaryArray | None = None
     value_hash: UInt64s | None = None
+    crowd: UInt8s | None = None
 
     def __len__(self) -> int:
         return len(self.ts_ms)

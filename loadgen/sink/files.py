@@ -119,7 +119,7 @@ class DateFolderSink:
     def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up; what was sent before is written first."""
         self.flush(0.0)
-        self.tally.complete(Outcome.DROPPED, lines.page)
+        self.tally.complete(Outcome.DROPPED, lines.page, lines.crowd)
         self.completed[0] += len(lines)
         self._progress.advance(0, lines.virtual_shard, np.full(len(lines), Outcome.DROPPED, np.uint8))
 
@@ -198,7 +198,7 @@ class DateFolderSink:
         self._end(len(sent))
 
     def _fail(self, sent: SentColumns) -> None:
-        self.tally.complete(Outcome.FAILED, sent.page)
+        self.tally.complete(Outcome.FAILED, sent.page, sent.crowd)
         self._end(len(sent))
 
     def _end(self, n_events: int) -> None:

@@ -48,6 +48,7 @@ class SentColumns:
         page: uint8; virtual_shard: uint16; hash: uint64; due_ns: int64: see `EncodedBatch`.
         sent_ns: int64, time.monotonic_ns() at which each was given to the sink.
         n_bytes: bytes of all their values together.
+        crowd: uint8, see `EncodedBatch`.
     """
 
     page: UInt8s
@@ -56,18 +57,20 @@ class SentColumns:
     due_ns: Int64s
     sent_ns: Int64s
     n_bytes: int
+    crowd: UInt8s | None = None
 
     @classmethod
     def of(cls, batch: EncodedBatch, n_bytes: int) -> Self:
         """A batch that is sent now."""
         sent_ns = np.full(len(batch), time.monotonic_ns(), np.int64)
-        return cls(batch.page, batch.virtual_shard, batch.hash, batch.due_ns, sent_ns, n_bytes)
+        return cls(batch.page, batch.virtual_shard, batch.hash, batch.due_ns, sent_ns, n_bytes, batch.crowd)
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """All of these (at least one), one after another."""
         if len(parts) == 1:
             return parts[0]
+        crowds = [part.crowd for part in parts if part.crowd is not None]
         return cls(
             np.concatenate([part.page for part in parts]),
             np.concatenate([part.virtual_shard for part in parts]),
@@ -75,6 +78,7 @@ class SentColumns:
             np.concatenate([part.due_ns for part in parts]),
             np.concatenate([part.sent_ns for part in parts]),
             sum(part.n_bytes for part in parts),
+            np.concatenate(crowds) if crowds else None,
         )
 
     def take(self, positions: Int64s | slice, n_bytes: int) -> Self:
@@ -86,6 +90,7 @@ class SentColumns:
             self.due_ns[positions],
             self.sent_ns[positions],
             n_bytes,
+            None if self.crowd is None else self.crowd[positions],
         )
 
     def __len__(self) -> int:
@@ -95,11 +100,15 @@ class SentColumns:
 def count_delivered(tally: Tally, sent: SentColumns) -> None:
     """Count these events as delivered now: pages, bytes, fingerprint and both latencies."""
     now_ns = time.monotonic_ns()
-    tally.complete(Outcome.DELIVERED, sent.page)
+    tally.complete(Outcome.DELIVERED, sent.page, sent.crowd)
     tally.fingerprint.add(sent.virtual_shard, sent.hash)
     tally.bytes_delivered += sent.n_bytes
-    tally.ack_s.record(_seconds(now_ns - sent.sent_ns))
-    tally.intended_to_ack_s.record(_seconds(now_ns - sent.due_ns))
+    ack_s, intended_to_ack_s = _seconds(now_ns - sent.sent_ns), _seconds(now_ns - sent.due_ns)
+    tally.ack_s.record(ack_s)
+    tally.intended_to_ack_s.record(intended_to_ack_s)
+    if tally.crowds is not None and sent.crowd is not None:
+        tally.crowds.ack_s.record(ack_s, sent.crowd)
+        tally.crowds.intended_to_ack_s.record(intended_to_ack_s, sent.crowd)
 
 
 def _seconds(durations_ns: Int64s) -> npt.NDArray[np.float64]:
@@ -280,9 +289,11 @@ class InFlight:
         self.n_bytes += run.batch.bytes_of(run.start, run.stop)
         self._runs[run.partition].append(run)
 
-    def skip(self, partition: int, pages: UInt8s, virtual_shard: UInt16s, outcome: Outcome) -> None:
+    def skip(
+        self, partition: int, pages: UInt8s, virtual_shard: UInt16s, outcome: Outcome, crowd: UInt8s | None = None
+    ) -> None:
         """These events are not given to the producer; they end after all that the partition was given before."""
-        self.tally.complete(outcome, pages)
+        self.tally.complete(outcome, pages, crowd)
         self._runs[partition].append(SkippedRun(virtual_shard, outcome))
         self._advance(partition)
 
@@ -399,7 +410,7 @@ class InFlight:
             if outcome is Outcome.DELIVERED:
                 count_delivered(self.tally, part)
             else:
-                self.tally.complete(outcome, part.page)
+                self.tally.complete(outcome, part.page, part.crowd)
         self._leave(sent)
 
     def _leave(self, sent: SentColumns) -> None:

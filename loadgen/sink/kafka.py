@@ -395,8 +395,10 @@ class KafkaSink:
         partitions = self.partitions(batch.key_hash, batch.page)
         order = np.argsort(partitions, kind="stable")
         pages, virtual_shard = batch.page[order], batch.virtual_shard[order]
+        crowds = None if batch.crowd is None else batch.crowd[order]
         for partition, start, stop in partition_runs(partitions[order]):
-            self._in_flight.skip(partition, pages[start:stop], virtual_shard[start:stop], outcome)
+            crowd = None if crowds is None else crowds[start:stop]
+            self._in_flight.skip(partition, pages[start:stop], virtual_shard[start:stop], outcome, crowd)
 
     def _produce(self, runs: list[SentRun], positions: Int64s, columns: list[Sequence[Any]]) -> None:
         """One call per event without a Python loop; it stops where the producer refuses one, and goes on behind it.

@@ -116,7 +116,7 @@ class SimpleSink(ABC):
         self._end(batch, Outcome.DROPPED)
 
     def _end(self, batch: EncodedBatch, outcome: Outcome) -> None:
-        self.tally.complete(outcome, batch.page)
+        self.tally.complete(outcome, batch.page, batch.crowd)
         self.completed[0] += len(batch)
         self._progress.advance(0, batch.virtual_shard, np.full(len(batch), outcome, np.uint8))
 

@@ -90,7 +90,8 @@ class StreamSink:
             try:
                 self._hand_over(lines[start:stop].buffer(), stop - start)
             except OSError as error:
-                self._in_flight.skip(0, lines.page[start:], lines.virtual_shard[start:], Outcome.FAILED)
+                rest = lines[start:]
+                self._in_flight.skip(0, rest.page, rest.virtual_shard, Outcome.FAILED, rest.crowd)
                 raise SinkError(f"the coordinator takes no more lines: {error}; start the run again") from error
             run = SentRun(0, SentBatch.of(lines[start:stop]), 0, stop - start)
             self._in_flight.accept(run)
@@ -98,7 +99,7 @@ class StreamSink:
 
     def drop(self, lines: EncodedBatch) -> None:
         """Count events as dropped that the schedule gave up."""
-        self._in_flight.skip(0, lines.page, lines.virtual_shard, Outcome.DROPPED)
+        self._in_flight.skip(0, lines.page, lines.virtual_shard, Outcome.DROPPED, lines.crowd)
 
     def acknowledge(self, n_events: int) -> None:
         """The oldest chunk is written; it has n_events.

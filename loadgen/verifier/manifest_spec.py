@@ -56,7 +56,8 @@ class ManifestSpec:
         zero, ms since 1970; None where the run never started. repeated_possibly: events that the run itself may have
         sent twice. schema: of the messages in Kafka; None where they are JSON without one. key_schema_id: of their keys
         in Avro. was_killed: the manifest is the last that the run wrote on its way; it was killed, or goes on. topics:
-        those of a topic map; None where there is none. only: the one of them that is compared; None: all are.
+        those of a topic map; None where there is none. only: the one of them that is compared; None: all are. crowds:
+        the behaviour of each crowd of its listeners; empty where they are one.
     """
 
     path: Path
@@ -76,6 +77,7 @@ class ManifestSpec:
     was_killed: bool = False
     topics: Topics | None = None
     only: str | None = None
+    crowds: tuple[Behaviour, ...] = ()
 
     @cached_property
     def wire_format(self) -> Format:
@@ -247,6 +249,7 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         key_schema_id=record.key_schema_id,
         was_killed=record.reached is not None,
         topics=_topics(record) if name == "kafka" else None,
+        crowds=tuple(Behaviour.of(record.crowd_behaviours[crowd.name]) for crowd in settings.crowd),
     )
     if (spec.delivered.count > spec.planned).any():
         raise ValueError("more events delivered than planned")

@@ -21,6 +21,7 @@ from loadgen.fingerprint import hash_integers, mix
 from loadgen.kafka.topics import Topics
 from loadgen.simulate.catalog import cache_folder
 from loadgen.simulate.catalog_file import Catalog, load
+from loadgen.simulate.crowds import crowd_simulations, worlds
 from loadgen.simulate.feed import (
     MAX_BATCH,
     Owned,
@@ -162,7 +163,13 @@ class Regenerator:
             # the hash of a broken record is that of its bytes; a schema of the user's own may lack fields
             encodings.append(schema.encoding)
         self._all = EventStream(
-            settings, simulation, catalog, key=key, encodings=encodings, key_schema_id=promise.key_schema_id
+            settings,
+            simulation,
+            catalog,
+            key=key,
+            encodings=encodings,
+            key_schema_id=promise.key_schema_id,
+            crowds=worlds(crowd_simulations(settings, promise.crowds), settings, catalog),
         )
         self._key = key
         self._topics = promise.topics if with_topics else None
@@ -190,13 +197,20 @@ class Regenerator:
         """Whether times are those at which a schedule had the events due."""
         return self.promise.settings.timestamps == "wall" and not self.promise.timeless
 
+    @property
+    def _follows_workers(self) -> bool:
+        """Whether what a virtual shard has, or its order, depends on all listeners of a worker."""
+        settings = self.promise.settings
+        return self._keeps_a_clock or (bool(settings.crowd) and not settings.unpaced)
+
     def _parcels(self, planned: Int64s) -> Iterator[tuple[Owned, Owned]]:
         """Slices to simulate together, and those of them that are wanted.
 
-        What wall-clock times a schedule gives depends on all listeners of a worker; all else on the listener alone.
+        What wall-clock times a schedule gives depends on all listeners of a worker, and so does the order of the events
+        of two crowds that are paced; all else depends on the listener alone.
         """
         settings, is_wanted = self.promise.settings, planned > 0
-        if self._keeps_a_clock:
+        if self._follows_workers:
             for worker in range(settings.workers):
                 owned = owned_virtual_shards(settings.shard.index, settings.shard.count, worker, settings.workers)
                 if (owned & is_wanted).any():

@@ -15,7 +15,7 @@ from loadgen.event import PAGES
 from loadgen.histogram import Histogram
 from loadgen.kafka.far_end import FarEndReport
 from loadgen.kafka.group_lag import GroupLag, PartitionLag
-from loadgen.ledger import Outcome, Tally
+from loadgen.ledger import CrowdTally, Outcome, Tally
 from loadgen.metrics import BUCKETS_S, PROCESS_METRICS, RUN_METRICS
 from loadgen.metrics_endpoint import serve
 from loadgen.runner.endpoint import RunCollector
@@ -59,6 +59,10 @@ def some_totals() -> Totals:
     tally.by_page[:] = np.arange(tally.by_page.size).reshape(tally.by_page.shape)
     tally.ack_s.record(LAGS_S / 2)
     tally.intended_to_ack_s.record(LAGS_S)
+    tally.crowds = CrowdTally.of(1)
+    tally.crowds.plan(np.zeros(6, np.uint8))
+    tally.crowds.complete(Outcome.DELIVERED, np.zeros(5, np.uint8))
+    tally.crowds.intended_to_ack_s.record(LAGS_S, np.zeros(5, np.uint8))
     totals = Totals({"kafka": tally, "files": Tally()}, active=99, simulated_ms=1_767_571_200_500, cpu_s=2.5)
     totals.schedule_lag_s.record(LAGS_S)
     totals.round_trip_s = 0.125
@@ -76,7 +80,7 @@ def collector() -> RunCollector:
     team = StandInTeam([WorkerHandle(0, last=incarnation(2.5)), restarted, WorkerHandle(2, last=finished())])
     broken = {"failed == 0": True, "p99(ack) < 50ms": False}
     groups = {"app": GroupLag(0.0, {0: PartitionLag(7, 1.5), 1: PartitionLag(0, 0.0)})}
-    return RunCollector(team, INFO, PAGE_NAMES, lambda: broken, lambda: groups)  # type: ignore[arg-type]
+    return RunCollector(team, INFO, PAGE_NAMES, lambda: broken, lambda: groups, ("fans",))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -115,6 +119,9 @@ def test_the_values_are_those_of_the_totals(collector: RunCollector, url: str) -
     assert value(families, "loadgen_delivered_bytes_total", sink="kafka") == 12_345
     assert value(families, "loadgen_in_flight_events", sink="kafka") == 6
     assert value(families, "loadgen_active_users") == 99
+    assert value(families, "loadgen_crowd_events_planned_total", crowd="fans") == 6
+    assert value(families, "loadgen_crowd_events_total", crowd="fans", outcome="delivered") == 5
+    assert value(families, "loadgen_crowd_intended_to_ack_seconds_count", crowd="fans") == 5
     assert value(families, "loadgen_group_lag_messages", group="app", partition="0") == 7
     assert value(families, "loadgen_group_behind_seconds", group="app", partition="0") == 1.5
     for kind, n_events in (("seen", 5), ("repeated", 2), ("late", 1), ("unrecognised", 3)):

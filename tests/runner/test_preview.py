@@ -17,6 +17,7 @@ from loadgen.runner import main
 from loadgen.runner.preview import HEIGHT, WIDTH, as_text, shown_s
 from loadgen.simulate.feed import offered
 from loadgen.simulate.schedule import RateSchedule
+from loadgen.simulate.shapes import Shape
 from tests.runner.program import start_program
 
 START_MS = 1_767_571_200_000
@@ -120,7 +121,7 @@ def test_every_shape_that_is_accepted_can_be_drawn_and_followed(
     flags = {"shape": {"phase": listed, "repeat": repeats}, "rate": rate, "preview": True, **end}
     run = resolve(RunSettings, flags, {}).settings
     shape = offered(run)
-    assert shape is not None
+    assert isinstance(shape, Shape)
     assert max(map(len, as_text(run, shape, shown_s(run, shape)))) <= 80
     due_ns = RateSchedule(0, shape.part(3, 7)).due_ns(np.zeros(50, np.int64))
     assert due_ns[0] >= 0

@@ -19,7 +19,7 @@ PER_S = 10.0
 
 def reach(now_ms: float = START_MS, **settings: Any) -> TimeBounds:
     """Of a run with these settings, by their keys."""
-    return time_bounds(RunSettings.from_public({"start": START_MS, **settings}), PER_S, now_ms)
+    return time_bounds(RunSettings.from_public({"start": START_MS, **settings}), [PER_S], now_ms)
 
 
 def test_a_run_in_real_time_stays_with_the_clock() -> None:

@@ -30,6 +30,7 @@ MORE_KEYS = [
     "groups",
     "end_to_end_ms",
     "far_end",
+    "crowds",
     "cut_short",
     "recording",
 ]

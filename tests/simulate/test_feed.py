@@ -65,7 +65,7 @@ def test_slices_hold_all_listeners(users: int) -> None:
 
 @given(st.integers(1, 10**12), st.integers(1, 10_000_000))
 def test_quotas_add_up_to_the_events_asked_for_and_are_zero_where_nobody_lives(events: int, users: int) -> None:
-    quotas = virtual_shard_quotas(events, users)
+    quotas = virtual_shard_quotas(events, virtual_shard_users(users))
     assert int(quotas.sum()) == events
     assert (quotas[virtual_shard_users(users) == 0] == 0).all()
     share = quotas - events * virtual_shard_users(users) / users
@@ -79,10 +79,10 @@ def test_an_exact_number_of_events_is_the_same_set_for_any_number_of_workers(n_w
     for worker in range(n_workers):
         owned = owned_virtual_shards(0, 1, worker, n_workers)
         shard = TickingShard(owned_listeners(users, owned))
-        quotas = np.where(owned, virtual_shard_quotas(events, users), 0)
+        quotas = np.where(owned, virtual_shard_quotas(events, virtual_shard_users(users)), 0)
         found += read_all(Feed(shard, 37 * (worker + 1), quotas=quotas))  # type: ignore[arg-type]
     assert len(found) == events
-    alone = Feed(TickingShard(np.arange(users)), 1000, quotas=virtual_shard_quotas(events, users))  # type: ignore[arg-type]
+    alone = Feed(TickingShard(np.arange(users)), 1000, quotas=virtual_shard_quotas(events, virtual_shard_users(users)))  # type: ignore[arg-type]
     assert sorted(found) == sorted(read_all(alone))
 
 

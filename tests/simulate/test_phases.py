@@ -107,7 +107,7 @@ def test_what_a_worker_must_offer_is_its_share_of_the_listeners(tmp_path: Path) 
     (tmp_path / "day.csv").write_text("0,100\n60,300\n")
     settings = RunSettings.from_public({"start": START_MS, "shape": str(tmp_path / "day.csv"), "duration": 1})
     whole = offered(settings)
-    assert whole is not None
+    assert isinstance(whole, Shape)
     assert at(whole, 0, 30, 60) == [100, 200, 300]
     assert offered(RunSettings.from_public({"start": START_MS})) is None
     constant = offered(RunSettings.from_public({"start": START_MS, "rate": "5/s"}))

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
+from loadgen.config.crowds import of_crowds
 from loadgen.config.rules import Problem
 from loadgen.config.settings import shared
 from loadgen.config.settings.base import HOW_MUCH, WHERE, WHERE_FROM, Flag, FlagOverride, RequiredMessage, or_none
@@ -122,7 +123,8 @@ class ReplaySettings(RunSettings):
     on_worker_death: Literal["restart", "fail"] = "fail"
 
     def broken_rules(self) -> Iterator[Problem]:
-        return rules.of_replay(self)
+        yield from rules.of_replay(self)
+        yield from of_crowds(self)  # there are none
 
     @property
     def goes_on(self) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pydantic_core.core_schema import ValidationInfo
 
 from loadgen.config import names, rules, values
+from loadgen.config.crowds import Crowd, crowds, of_crowds
 from loadgen.config.kafka_options import KafkaOptions
 from loadgen.config.names import SubjectStrategy
 from loadgen.config.registry_options import RegistryOptions
@@ -73,7 +74,10 @@ def _default_workers(given: dict[str, Any]) -> int:
 
 def _default_duration(given: dict[str, Any]) -> float | None:
     ends = given.get("continuous") or given.get("events") is not None or given.get("end_ms") is not None
-    return None if ends else TRIAL_MIN if given.get("find_max_rate") else 1.0
+    if ends or given.get("find_max_rate"):
+        return None if ends else TRIAL_MIN
+    stops_s = [crowd.stop_s for crowd in given.get("crowd", ())]
+    return max(stops_s) / 60 if stops_s and None not in stops_s else 1.0
 
 
 def _default_folder(given: dict[str, Any]) -> Path | None:
@@ -196,6 +200,17 @@ class RunSettings(Settings):
         shared.moment_or_none,
         Flag("end T", "Simulated time of the end: a backfill, as fast as possible.", HOW_MUCH),
     ] = None
+    crowd: Annotated[
+        tuple[Crowd, ...],
+        PlainValidator(crowds),
+        PlainSerializer(lambda found: [crowd.public() for crowd in found], return_type=list[Any]),
+        Flag(
+            "crowd TABLES",
+            "Several crowds of listeners in one run: [[run.crowd]] tables of the --config file, each with a name, a "
+            "share or users, and what is its own of profile, behaviour, rate, shape, start and stop.",
+            HOW_MUCH,
+        ),
+    ] = ()
     find_max_rate: shared.FindMaxRate = False
     duration_min: shared.Duration = Field(default_factory=_default_duration)
     speed: Annotated[
@@ -321,7 +336,8 @@ class RunSettings(Settings):
     ] = "restart"
 
     def broken_rules(self) -> Iterator[Problem]:
-        return rules.of_run(self)
+        yield from rules.of_run(self)
+        yield from of_crowds(self)
 
     @property
     def duration_s(self) -> float | None:
