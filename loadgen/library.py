@@ -116,7 +116,8 @@ class VerifyResult:
     Attributes:
         proved: every event that was to be there is there once, unaltered and in order, and no other is.
         expected, found: how many events were to be there, and are.
-        lost, repeated, altered, unexpected, out_of_order: how many events differ, by kind.
+        lost, repeated, altered, unexpected, out_of_order: how many events differ, by kind; 0 of those that `through`
+            does not compare, which are the third and the last.
         text: what `loadgen verify` prints.
     """
 

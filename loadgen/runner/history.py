@@ -243,9 +243,10 @@ class History:
 
     def wait(self, totals: Totals, at_s: float) -> None:
         """Add a window that ends at this second of the run: events are only waited for."""
-        offered_s, tally = self._last.offered_s, totals.primary_sink
+        offered_s, tally, base = self._last.offered_s, totals.primary_sink, self._base
         crowds = None if self._crowds is None else self._crowds.state(tally.crowds, at_s, offered_s)
         self._add(replace(_State.of(totals, 0, None), at_s=at_s, offered_s=offered_s, crowds=crowds))
+        self._base = base  # a warm-up ends while events are offered, or never
         if self._open:
             self._close()
 

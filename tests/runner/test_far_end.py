@@ -125,6 +125,10 @@ def test_what_comes_out_after_the_load_has_windows_of_its_own() -> None:
         (1.0, 3.0, 6, 0.0),
     ]
     assert len(history.measured(later, 0).end_to_end) == 10
+    in_warm_up = History(warm_up_s=2.0)
+    in_warm_up.end(at_end, 0)
+    in_warm_up.wait(later, 3.0)
+    assert in_warm_up.measured(later, 0).length_s == 0.0
     later.far_end = None  # the reader has died
     assert len(history.measured(later, 0).end_to_end) == 0
 
