@@ -1,7 +1,8 @@
 """What became of the events: counts that add up, and the fingerprint of those delivered.
 
-Each event that was due is, in the end, exactly one of delivered, failed, dropped or unfinished; until then it may be
-in flight. A sink keeps one `Tally`; a worker's snapshot carries the tallies of its sinks; the coordinator adds them up.
+Each event that was due is, in the end, exactly one of delivered, aborted, failed, dropped or unfinished; until then it
+may be in flight. A sink keeps one `Tally`; a worker's snapshot carries the tallies of its sinks; the coordinator adds
+them up.
 """
 
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ class Outcome(IntEnum):
     FAILED = 1
     DROPPED = 2
     UNFINISHED = 3
+    ABORTED = 4
+    """On purpose: acknowledged, in a transaction that was aborted; read_uncommitted readers alone see it."""
 
 
 @dataclass(slots=True)
@@ -99,10 +102,10 @@ class Tally:
     """What became of the events that one sink was given.
 
     Attributes:
-        by_page: int64[4, MAX_PAGES], row = `Outcome`, column = page.
+        by_page: int64[5, MAX_PAGES], row = `Outcome`, column = page.
         bytes_delivered: value bytes of the delivered events (uncompressed).
         in_flight: accepted, no delivery report yet.
-        fingerprint: of the delivered events.
+        fingerprint, aborted: of the delivered events, and of the aborted ones.
         ack_s: from the send to the delivery report.
         intended_to_ack_s: from the moment the schedule asked for the event to its delivery report.
         crowds: the same by crowd; None where all listeners are one.
@@ -112,6 +115,7 @@ class Tally:
     bytes_delivered: int = 0
     in_flight: int = 0
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
+    aborted: Fingerprint = field(default_factory=Fingerprint)
     ack_s: Histogram = field(default_factory=Histogram)
     intended_to_ack_s: Histogram = field(default_factory=Histogram)
     crowds: CrowdTally | None = None
@@ -119,6 +123,11 @@ class Tally:
     def count(self, outcome: Outcome) -> int:
         """The number of events that ended this way."""
         return int(self.by_page[outcome].sum())
+
+    @property
+    def n_acknowledged(self) -> int:
+        """Events that ended as they were meant to: delivered, or aborted on purpose."""
+        return self.count(Outcome.DELIVERED) + self.count(Outcome.ABORTED)
 
     @property
     def planned(self) -> int:
@@ -137,6 +146,7 @@ class Tally:
         self.bytes_delivered += other.bytes_delivered
         self.in_flight += other.in_flight
         self.fingerprint.merge(other.fingerprint)
+        self.aborted.merge(other.aborted)
         self.ack_s.merge(other.ack_s)
         self.intended_to_ack_s.merge(other.intended_to_ack_s)
         if other.crowds is not None:
@@ -144,7 +154,7 @@ class Tally:
             self.crowds.merge(other.crowds)
 
     def counts(self) -> dict[str, Any]:
-        """planned, delivered, failed, dropped, unfinished (in flight counts as unfinished)."""
+        """planned, delivered, failed, dropped, unfinished, aborted (in flight counts as unfinished)."""
         ended = {outcome.name.lower(): self.count(outcome) for outcome in Outcome}
         ended["unfinished"] += self.in_flight
         return {"planned": self.planned, **ended}

@@ -26,15 +26,21 @@ def _no_ranges() -> Int64s:
     return np.empty((0, 4), np.int64)
 
 
+def _no_counts() -> Int64s:
+    return np.empty(0, np.int64)
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a sink has come.
 
     Attributes:
         ended: int64[n_partitions, N_VIRTUAL_SHARDS], how many events of each sequence have ended, from the first
-        without a gap. absent: int64[n, 4], those of them that were not delivered for certain (failed, dropped,
+        without a gap. absent: int64[n, 4], those of them that were not acknowledged for certain (failed, dropped,
         unfinished): ranges of
             (partition, virtual shard, first place, number of events).
+        aborted: int64[n_partitions], how many of them were acknowledged in transactions that were aborted on purpose.
+            Which they are follows from the settings, see transactions.py.
         ahead: int64[n, 4], ranges of events that were delivered while one before them was still in flight.
         is_complete: whether `absent` and `ahead` name all such events: False once there were more than MOST_RANGES.
     """
@@ -43,6 +49,7 @@ class Progress:
     absent: Int64s = field(default_factory=_no_ranges)
     ahead: Int64s = field(default_factory=_no_ranges)
     is_complete: bool = True
+    aborted: Int64s = field(default_factory=_no_counts)
     _held: list[tuple[int, UInt16s]] = field(default_factory=list)
     _n_held: int = 0
 
@@ -51,6 +58,10 @@ class Progress:
         """At the beginning of a run; or where a predecessor was, whose own ranges are known already."""
         ended = np.zeros((n_partitions, N_VIRTUAL_SHARDS), np.int64) if before is None else before.ended.copy()
         return cls(ended)
+
+    def __post_init__(self) -> None:
+        if len(self.aborted) < len(self.ended):
+            self.aborted = np.pad(self.aborted, (0, len(self.ended) - len(self.aborted)))
 
     def advance(self, partition: int, virtual_shard: UInt16s, outcome: npt.NDArray[np.uint8] | None = None) -> None:
         """The next events of a partition have ended.
@@ -61,7 +72,9 @@ class Progress:
             outcome: uint8[n], an `Outcome` each; None where all were delivered.
         """
         if outcome is not None:
-            (positions,) = np.nonzero(outcome != Outcome.DELIVERED)
+            is_aborted = outcome == Outcome.ABORTED
+            (positions,) = np.nonzero((outcome != Outcome.DELIVERED) & ~is_aborted)
+            self.aborted[partition] += np.count_nonzero(is_aborted)
             if len(positions):
                 places = self.places(partition, virtual_shard)
                 self.absent = self._kept(self.absent, partition, virtual_shard[positions], places[positions])
@@ -100,6 +113,8 @@ class Progress:
             self.ended = np.pad(self.ended, ((0, other.ended.shape[0] - self.ended.shape[0]), (0, 0)))
         n = other.ended.shape[0]
         self.ended[:n] = np.maximum(self.ended[:n], other.ended)
+        self.aborted = np.pad(self.aborted, (0, len(self.ended) - len(self.aborted)))
+        self.aborted[:n] += other.aborted
         self.absent = np.concatenate([self.absent, other.absent])
         self.ahead = np.concatenate([self.ahead, other.ahead])
         self.is_complete &= other.is_complete
@@ -122,7 +137,7 @@ class Progress:
         # some of those ahead of a worker that died have ended since
         starts = np.maximum(ahead[:, _FIRST], self.ended[ahead[:, _PARTITION], ahead[:, _SLICE]])
         n_ahead = np.maximum(ahead[:, _FIRST] + ahead[:, _COUNT] - starts, 0).sum()
-        return n_ended - int(absent[:, _COUNT].sum()) + int(n_ahead)
+        return n_ended - int(absent[:, _COUNT].sum()) - int(self.aborted[first:stop].sum()) + int(n_ahead)
 
     def as_json(self) -> dict[str, Any]:
         """What a manifest says: the counts of a partition's virtual shards in one text, and a text for each range."""
@@ -133,6 +148,7 @@ class Progress:
             "absent": _texts(self.absent),
             "ahead": _texts(self.ahead),
             "complete": self.is_complete,
+            "aborted": self.aborted.tolist(),
         }
 
     @classmethod
@@ -144,7 +160,10 @@ class Progress:
         if content["complete"] not in (True, False):
             raise ValueError("progress that does not say whether it is complete")
         ranges = [_ranges(content[name], len(ended)) for name in ("absent", "ahead")]
-        return cls(ended, ranges[0], ranges[1], content["complete"])
+        aborted = np.array(content.get("aborted", []), np.int64)
+        if aborted.ndim != 1 or len(aborted) not in (0, len(ended)) or (aborted < 0).any():
+            raise ValueError("progress with aborted events that are not counts of partitions")
+        return cls(ended, ranges[0], ranges[1], content["complete"], aborted)
 
     def _kept(self, ranges: Int64s, partition: int, virtual_shard: UInt16s, places: Int64s) -> Int64s:
         """The ranges, with these events among them."""

@@ -108,6 +108,7 @@ class Counts(Part):
     failed: Count = 0
     dropped: Count = 0
     unfinished: Count = 0
+    aborted: Count = 0
 
 
 class ShardCounts(Part):
@@ -162,6 +163,7 @@ class ProgressRecord(Part):
     absent: list[str]
     ahead: list[str]
     complete: bool
+    aborted: list[Count] = []
 
     def progress(self) -> Progress:
         """The progress; raises ValueError where its texts are no numbers."""
@@ -169,13 +171,14 @@ class ProgressRecord(Part):
 
 
 class SinkRecord(Counts):
-    """The ledger of one sink."""
+    """The ledger of one sink; aborted_fingerprint: of its aborted events, where there are any."""
 
     bytes: Count = 0
     by_page: dict[str, dict[str, Count]] = {}
     ack: HistogramRecord | None = None
     intended_to_ack: HistogramRecord | None = None
     fingerprint: FingerprintRecord | None = None
+    aborted_fingerprint: FingerprintRecord | None = None
     progress: ProgressRecord | None = None
 
     @classmethod
@@ -190,9 +193,12 @@ class SinkRecord(Counts):
             intended_to_ack=HistogramRecord.of(tally.intended_to_ack_s),
             fingerprint=FingerprintRecord.from_fingerprint(tally.fingerprint),
         )
-        if progress is None:
-            return record
-        return record.model_copy(update={"progress": ProgressRecord(**progress.as_json())})
+        further: dict[str, Part] = {}
+        if tally.aborted.count.any():
+            further["aborted_fingerprint"] = FingerprintRecord.from_fingerprint(tally.aborted)
+        if progress is not None:
+            further["progress"] = ProgressRecord(**progress.as_json())
+        return record.model_copy(update=further)
 
 
 class WorkerRecord(Part):
@@ -348,6 +354,7 @@ class Span(Part):
     failed: Whole = 0
     dropped: Whole = 0
     unfinished: Whole = 0
+    aborted: Whole = 0
     n_bytes: Whole = 0
     cpu_s: Number = 0.0
     in_flight: Whole = 0

@@ -73,7 +73,7 @@ def test_merging_is_associative_and_loses_nothing(a: Tally, b: Tally, c: Tally) 
 
 def test_an_event_in_flight_counts_as_unfinished_in_the_summary_and_is_not_settled() -> None:
     tally = completed([(Outcome.DELIVERED, [1, 1]), (Outcome.FAILED, [8]), (Outcome.UNFINISHED, [0])], in_flight=3)
-    assert tally.counts() == {"planned": 7, "delivered": 2, "failed": 1, "dropped": 0, "unfinished": 4}
+    assert tally.counts() == {"planned": 7, "delivered": 2, "failed": 1, "dropped": 0, "unfinished": 4, "aborted": 0}
     assert tally.by_page[Outcome.DELIVERED].tolist() == [0, 2, *[0] * (MAX_PAGES - 2)]
 
 

@@ -17,7 +17,7 @@ events = st.lists(
 
 
 @given(ended=events, n_parts=st.integers(1, 5))
-def test_each_event_that_was_not_delivered_may_be_absent_and_no_other(
+def test_each_event_that_was_not_acknowledged_may_be_absent_and_no_other(
     ended: list[tuple[int, int, Outcome]], n_parts: int
 ) -> None:
     made, places = Progress.start(3), dict[tuple[int, int], int]()
@@ -25,14 +25,16 @@ def test_each_event_that_was_not_delivered_may_be_absent_and_no_other(
     for partition, virtual_shard, outcome in ended:
         place = places.get((partition, virtual_shard), 0)
         places[partition, virtual_shard] = place + 1
-        expected.append((partition, virtual_shard, place, outcome != Outcome.DELIVERED))
+        expected.append((partition, virtual_shard, place, outcome not in (Outcome.DELIVERED, Outcome.ABORTED)))
     for partition in range(3):
         mine = [(virtual_shard, outcome) for where, virtual_shard, outcome in ended if where == partition]
         for part in np.array_split(np.array(mine, np.int64).reshape(-1, 2), n_parts):
             made.advance(partition, part[:, 0].astype(np.uint16), part[:, 1].astype(np.uint8))
     read = Progress.from_json(orjson.loads(orjson.dumps(made.as_json())))
+    n_aborted = [sum(at == where and outcome is Outcome.ABORTED for at, _, outcome in ended) for where in range(3)]
     for found in (made, read):
         assert found.is_complete
+        assert found.aborted.tolist() == n_aborted
         for partition, virtual_shard, place, may_be_absent in expected:
             where = np.array([partition], np.uint16), np.array([virtual_shard]), np.array([place])
             assert found.may_be_absent(*where).tolist() == [may_be_absent]
@@ -57,8 +59,10 @@ def test_workers_and_successors_add_up() -> None:
     one.advance(0, np.array([1, 1], np.uint16))
     other.advance(1, np.array([2], np.uint16), np.array([Outcome.FAILED], np.uint8))
     successor.advance(0, np.array([1, 1, 1], np.uint16))
+    successor.advance(1, np.array([2], np.uint16), np.array([Outcome.ABORTED], np.uint8))
     for more in (other, successor):
         one.merge(more)
+    assert one.aborted.tolist() == [0, 1]
     assert (one.ended[0, 1], one.ended[1, 2], one.ended.sum()) == (3, 1, 4)
     assert one.may_be_absent(np.array([1], np.uint16), np.array([2]), np.array([0])).tolist() == [True]
 

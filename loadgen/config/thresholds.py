@@ -5,7 +5,8 @@
     FIGURE OP VALUE [over DURATION] [abort]
 
     FIGURE  pNN, mean or max of a latency: p99(ack), p99.9(intended_to_ack), max(schedule_lag)
-            planned, delivered, failed, dropped, unfinished; rate, target (events per second); in_flight, active
+            planned, delivered, failed, dropped, unfinished, aborted; rate, target (events per second); in_flight,
+            active
             lag(GROUP), behind(GROUP): messages and time that a consumer group is behind; catch_up: time after the load
             lost, repeated, late: events at the far end of the system under test; p99(end_to_end) from there
             of one crowd: p99(latency, crowd=NAME), failed(crowd=NAME), rate(crowd=NAME), target(crowd=NAME)
@@ -35,7 +36,7 @@ from loadgen.config.values import BadValue, did_you_mean, duration
 END_TO_END = "end_to_end"
 _NAMES = ("ack", "intended_to_ack", "schedule_lag", END_TO_END)
 LATENCIES = {name: name for name in _NAMES} | {"latency": "intended_to_ack"}
-COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished")
+COUNTS = ("planned", "delivered", "failed", "dropped", "unfinished", "aborted")
 RATES = ("rate", "target")
 GAUGES = ("in_flight", "active")
 OF_GROUPS = ("lag", "behind")

@@ -171,6 +171,7 @@ FIGURES = (
     ReportFigure("cores", "Cores busy", cores, text.number),
     _said("planned", "Planned events", text.count),
     _said("delivered", "Delivered events", text.count),
+    _said("aborted", "Aborted events", text.count, is_rare=True, is_exact=True),
     _said("failed", "Failed events", text.count, "less", is_exact=True),
     _said("dropped", "Dropped events", text.count, "less", is_exact=True),
     _said("unfinished", "Unfinished events", text.count, "less", is_exact=True),

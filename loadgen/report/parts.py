@@ -145,7 +145,7 @@ def _line(run: RunRecord, *words: str) -> str:
     return shlex.join(["loadgen", "verify", run.path, *words])
 
 
-OUTCOMES = ("planned", "delivered", "failed", "dropped", "unfinished")
+OUTCOMES = ("planned", "delivered", "aborted", "failed", "dropped", "unfinished")
 JUDGED = {"better": "good", "worse": "bad"}
 NOISE = (
     f"More throughput is better, less latency is better. Differences up to {TOLERANCE:.0%} count as noise: repeat both "
@@ -202,7 +202,7 @@ def ledger(run: RunRecord) -> Element:
     """How the events of each sink ended."""
     sinks = run.sinks or run.summary.sinks or {"all": run.summary}
     rows = [[name, *(text.count(getattr(counts, outcome)) for outcome in OUTCOMES)] for name, counts in sinks.items()]
-    hint = "Planned = delivered + failed + dropped + unfinished."
+    hint = "Planned = delivered + aborted + failed + dropped + unfinished."
     return panel("ledger", "What became of the events", table(("To", *OUTCOMES), rows, "Ledger"), hint=hint, size="")
 
 

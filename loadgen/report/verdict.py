@@ -98,11 +98,20 @@ def _delivery(run: RunRecord) -> Iterator[Statement]:
     ledgers: dict[str, Counts] = {**run.summary.sinks, **run.sinks} or {"": run.summary}
     for name, ledger in ledgers.items():
         where = f" to {name}" if len(ledgers) > 1 else ""
+        if ledger.aborted and ledger.delivered + ledger.aborted == ledger.planned:
+            said = f"{text.count(ledger.delivered)} events were delivered{where}"
+            yield Statement("good", f"{said}, {text.count(ledger.aborted)} aborted on purpose, and none lost.")
+            continue
         if ledger.delivered == ledger.planned:
             every = "Every event that was planned until then" if _is_cut(run) else "Every planned event"
             yield Statement("good", f"{every} was delivered{where}: {text.count(ledger.delivered)}.")
             continue
-        ends = {"failed": ledger.failed, "dropped": ledger.dropped, "unfinished": ledger.unfinished}
+        ends = {
+            "aborted on purpose": ledger.aborted,
+            "failed": ledger.failed,
+            "dropped": ledger.dropped,
+            "unfinished": ledger.unfinished,
+        }
         named = ", ".join(f"{text.count(number)} {end}" for end, number in ends.items() if number)
         share = text.share(ledger.delivered, ledger.planned)
         said = f"{text.count(ledger.delivered)} of {text.count(ledger.planned)} planned events were delivered{where}"

@@ -131,7 +131,8 @@ class RunConsole(Terminal):
         for column in ("", *totals.tallies):
             table.add_column(column, justify="right" if column else "left", overflow="fold")  # no digit is cut off
         tallies = list(totals.tallies.values())
-        for name in ("planned", "delivered", "failed", "dropped", "unfinished"):
+        aborted = ("aborted",) if any(tally.count(Outcome.ABORTED) for tally in tallies) else ()
+        for name in ("planned", "delivered", *aborted, "failed", "dropped", "unfinished"):
             table.add_row(name, *(f"{tally.counts()[name]:,}" for tally in tallies))
         table.add_row("bytes", *(f"{tally.bytes_delivered:,}" for tally in tallies))
         table.add_row("latency p50 / p99 / max", *_latencies(tallies, verdict, "intended_to_ack"))

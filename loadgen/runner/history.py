@@ -46,7 +46,8 @@ class Window:
         start_s, end_s: seconds after the schedule's zero.
         offered_s: for how long of it events were offered; less than its length once they are only waited for.
         scheduled: events that the schedule asked for; nan without a schedule.
-        planned, delivered, failed, dropped, unfinished: events that were offered, and that ended this way, in it.
+        planned, delivered, failed, dropped, unfinished, aborted: events that were offered, and that ended this way, in
+            it.
         n_bytes: value bytes delivered.
         cpu_s: CPU time of all workers.
         in_flight, active: events without a report, and listeners in a session, at its end.
@@ -68,6 +69,7 @@ class Window:
     failed: int
     dropped: int
     unfinished: int
+    aborted: int
     n_bytes: int
     cpu_s: float
     in_flight: int
@@ -128,7 +130,8 @@ def merged(parts: Sequence[Window]) -> Window:
     return Window(first.start_s, last.end_s, **summed, crowds=crowds)
 
 
-_ADDED = ("offered_s", "scheduled", "planned", "delivered", "failed", "dropped", "unfinished", "n_bytes", "cpu_s")
+_ENDED = ("delivered", "failed", "dropped", "unfinished", "aborted")
+_ADDED = ("offered_s", "scheduled", "planned", *_ENDED, "n_bytes", "cpu_s")
 
 
 @dataclass(slots=True)
@@ -184,6 +187,7 @@ class _State:
             failed=ended[Outcome.FAILED],
             dropped=ended[Outcome.DROPPED],
             unfinished=ended[Outcome.UNFINISHED],
+            aborted=ended[Outcome.ABORTED],
             n_bytes=later.n_bytes - self.n_bytes,
             cpu_s=later.cpu_s - self.cpu_s,
             in_flight=later.in_flight,

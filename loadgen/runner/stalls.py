@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loadgen.ledger import Outcome
 from loadgen.record import StallRecord
 from loadgen.runner.totals import Totals
 from loadgen.simulate.schedule import NS_PER_S
@@ -69,7 +68,7 @@ class Stalls:
         """Take the latest totals; a stall is known when it is over."""
         self._clip(totals, t0_ns)
         tally, before = totals.primary_sink, self._seen
-        if tally.count(Outcome.DELIVERED) <= before.n_delivered:
+        if tally.n_acknowledged <= before.n_delivered:
             before.in_flight = max(before.in_flight, tally.in_flight)
             return
         resumed = [activity for activity in totals.activities if activity.resumed_ns > before.delivered_ns]
@@ -79,7 +78,7 @@ class Stalls:
             self._add(totals, t0_ns, waited_ns, end_ns)
         latest_ns = max((activity.delivered_ns for activity in totals.activities), default=0)
         self._seen = _Seen(
-            n_delivered=tally.count(Outcome.DELIVERED),
+            n_delivered=tally.n_acknowledged,
             delivered_ns=max(before.delivered_ns, latest_ns),
             at_s=totals.moments.at_s(t0_ns),
             scheduled=totals.scheduled,

@@ -60,7 +60,15 @@ def test_the_ledger_of_a_sink_has_its_counts_and_its_fingerprint_by_slice() -> N
     fingerprint, by_page, ack, waited = (
         found.pop(name) for name in ("fingerprint", "by_page", "ack", "intended_to_ack")
     )
-    assert found == {"planned": 4, "delivered": 3, "failed": 0, "dropped": 1, "unfinished": 0, "bytes": 77}
+    assert found == {
+        "planned": 4,
+        "delivered": 3,
+        "failed": 0,
+        "dropped": 1,
+        "unfinished": 0,
+        "aborted": 0,
+        "bytes": 77,
+    }
     assert {(outcome, page): n for outcome, pages in by_page.items() for page, n in pages.items() if n} == {
         ("delivered", "Home"): 1,
         ("delivered", "NextSong"): 2,

@@ -126,6 +126,6 @@ def lines_in(folder: Path) -> list[bytes]:
 def adds_up(summary: dict[str, Any]) -> bool:
     """Whether every planned event has one outcome, in every sink."""
     return all(
-        sink["planned"] == sum(sink[outcome] for outcome in ("delivered", "failed", "dropped", "unfinished"))
+        sink["planned"] == sum(sink[outcome] for outcome in ("delivered", "aborted", "failed", "dropped", "unfinished"))
         for sink in [summary, *summary["sinks"].values()]
     )
