@@ -49,7 +49,8 @@ The folders and files:
     rng.py               random numbers as a hash of seed, listener and step
     extensions.py        what other packages add: found by name, or by an entry point
     fingerprint.py       the 64-bit hash of an event, on columns
-    ledger.py            planned = delivered + failed + dropped + unfinished
+    ledger.py            planned = delivered + aborted + failed + dropped + unfinished
+    transactions.py      which events make a transaction, and which transactions are aborted
     histogram.py         mergeable histograms of durations
     metrics.py           every metric, defined once
     metrics_endpoint.py  the metrics and their current values → Prometheus

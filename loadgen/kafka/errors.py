@@ -15,6 +15,9 @@ from loadgen.kafka.options import KafkaSettings, hide_secrets
 METADATA_S = 10.0
 """Longest wait for an unreachable broker."""
 
+TRANSACTIONAL_ID = "loadgen-"
+"""How the transactional ids of all runs begin."""
+
 INVALID_TIMESTAMP = "Invalid timestamp"
 """What librdkafka calls that error, also inside the text of another one."""
 FUTURE = "message.timestamp.after.max.ms"
@@ -51,6 +54,31 @@ def stopped(settings: KafkaSettings, error: KafkaError, topics: Sequence[str]) -
         step = "the topic's max.message.bytes is below the size of a batch: lower --kafka-option batch.size=N"
     names = f"topic{'s' * (len(topics) > 1)} {', '.join(map(repr, topics))}"
     return SinkError(f"Kafka takes no more events of {names}: {reason}; {step}")
+
+
+def fenced(settings: KafkaSettings, transactional_id: str) -> SinkError:
+    """Another producer has the transactional id now."""
+    return SinkError(
+        f"the producer with transactional.id {transactional_id!r} was fenced by {settings.brokers}: another producer "
+        "has begun with this id, or a transaction was open for longer than transaction.timeout.ms; end the other one, "
+        "or raise that --kafka-option, then run again"
+    )
+
+
+def no_transactions(settings: KafkaSettings, transactional_id: str, error: KafkaError) -> SinkError:
+    """The brokers do not let a producer begin with transactions."""
+    if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+        step = (
+            "let this user use its ids, e.g. kafka-acls.sh --add --producer --topic NAME "
+            f"--transactional-id {TRANSACTIONAL_ID} --resource-pattern-type prefixed"
+        )
+        return refused(settings, "ACL", error.str(), step)
+    reason = hide_secrets(error.str(), settings.options)
+    return SinkError(
+        f"{settings.brokers} takes no transactions of {transactional_id!r}: {reason}; are there as many brokers as "
+        "transaction.state.log.replication.factor and transaction.state.log.min.isr ask for (3 and 2 by default)? "
+        "loadgen doctor looks at them"
+    )
 
 
 def out_of_the_future(settings: KafkaSettings) -> str:

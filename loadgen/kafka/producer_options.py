@@ -36,22 +36,48 @@ ALIASES = {
 
 REFUSED = {
     "bootstrap.servers": "use --brokers",
-    "transactional.id": "loadgen does not use transactions; leave it out",
+    "transactional.id": "loadgen chooses one for each worker; add --transactional",
     "delivery.report.only.error": "it hides the delivery reports that events are counted by; leave it out",
     "partitioner": "loadgen chooses partitions as the Java client does (murmur2_random); leave it out",
 }
 
 
-def producer_config(settings: KafkaSettings) -> dict[str, str]:
+TRANSACTION_TIMEOUT_MS = "60000"
+"""Kafka's default; longer than that no transaction stays open, nor does a message wait."""
+
+
+def producer_config(settings: KafkaSettings, transactional_id: str = "") -> dict[str, str]:
     """The configuration of the producer: defaults, then the user's options.
+
+    Args:
+        settings: where, and the user's options.
+        transactional_id: of a producer that sends transactions.
 
     Raises:
         UsageError: an option that loadgen must choose itself.
     """
     is_ours = settings.options.get("partitioner", "").startswith("murmur2")
     refused = {name: why for name, why in REFUSED.items() if not (name == "partitioner" and is_ours)}
+    if transactional_id:
+        refused |= _refused_in_transactions(settings)
     chosen = chosen_options(settings, ALIASES, refused)
+    if transactional_id:
+        timeout_ms = chosen.get("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS)
+        mine = {"message.timeout.ms": timeout_ms, "enable.gapless.guarantee": "false"}
+        mine |= {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms}
+        return {**DEFAULTS, **mine, **chosen, "bootstrap.servers": settings.brokers}
     return {**DEFAULTS, **_without_guarantees(chosen), **chosen, "bootstrap.servers": settings.brokers}
+
+
+def _refused_in_transactions(settings: KafkaSettings) -> dict[str, str]:
+    """What a transaction needs cannot be given up."""
+    given = {ALIASES.get(name, name): value for name, value in settings.options.items()}
+    refused = {}
+    if given.get("acks", "all").lower() not in ("all", "-1"):
+        refused["acks"] = "a transaction is acknowledged by all replicas; leave it out, or --transactional"
+    if not _is_true(given.get("enable.idempotence", "true")):
+        refused["enable.idempotence"] = "a transaction needs it; leave it out, or --transactional"
+    return refused
 
 
 def _is_true(value: str) -> bool:
@@ -79,10 +105,10 @@ def counts_by_watermark(config: dict[str, str]) -> bool:
     )
 
 
-def check_options(settings: KafkaSettings) -> None:
+def check_options(settings: KafkaSettings, transactional_id: str = "") -> None:
     """Let librdkafka judge the options by making a producer with them; raises UsageError."""
     monitor = Monitor(settings.options)
     try:
-        Producer({**producer_config(settings), **monitor.callbacks()}, logger=monitor.logger)
+        Producer({**producer_config(settings, transactional_id), **monitor.callbacks()}, logger=monitor.logger)
     except KafkaException as error:
         raise usage_error(error, settings.options) from error

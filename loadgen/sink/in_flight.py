@@ -411,6 +411,8 @@ class InFlight:
                 count_delivered(self.tally, part)
             else:
                 self.tally.complete(outcome, part.page, part.crowd)
+            if outcome is Outcome.ABORTED:
+                self.tally.aborted.add(part.virtual_shard, part.hash)
         self._leave(sent)
 
     def _leave(self, sent: SentColumns) -> None:

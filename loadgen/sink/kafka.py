@@ -12,12 +12,10 @@ A producer belongs to the process that made it: make the sink inside the worker.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from functools import partial
-from operator import length_hint
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,7 +31,7 @@ from loadgen.ledger import Outcome, Tally
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
 from loadgen.sink.in_flight import NO_OFFSET, Bools, InFlight, SentBatch, SentRun, partition_runs
-from loadgen.sink.message_columns import Report, message_columns, value_hashes
+from loadgen.sink.message_columns import Report, message_columns, produce_all, value_hashes
 from loadgen.sink.readback import Doubt, read_back
 
 MAX_SEND = 16_384
@@ -401,27 +399,24 @@ class KafkaSink:
             self._in_flight.skip(partition, pages[start:stop], virtual_shard[start:stop], outcome, crowd)
 
     def _produce(self, runs: list[SentRun], positions: Int64s, columns: list[Sequence[Any]]) -> None:
-        """One call per event without a Python loop; it stops where the producer refuses one, and goes on behind it.
+        """Give events to the producer; where it refuses one, it goes on behind it.
 
         Args:
             runs: the events' runs, in order.
             positions: int64, of the events in their batch.
             columns: the arguments of `produce`, each one value per event.
         """
-        n_events, left = len(columns[0]), iter(columns[0])
-        calls = map(self._producer.produce, left, *columns[1:])
-        while True:
-            try:
-                deque(calls, maxlen=0)
-                return
-            except (BufferError, KafkaException) as error:
-                at = n_events - length_hint(left) - 1
-                outcome = self._try_again(error, [column[at] for column in columns])
+
+        def refused(at: int, error: BufferError | KafkaException) -> bool:
+            outcome = self._try_again(error, [column[at] for column in columns])
             if outcome is Outcome.DROPPED or self._error:
                 self._end_unsent(runs, positions[at:], outcome or Outcome.FAILED)
-                return
+                return False
             if outcome is not None:
                 self._end_unsent(runs, positions[at : at + 1], outcome)
+            return True
+
+        produce_all(self._producer.produce, columns, refused)
 
     def _try_again(self, error: BufferError | KafkaException, message: list[Any]) -> Outcome | None:
         """Wait for room for one message, where that is all that it lacks; None once the producer has taken it."""

@@ -55,6 +55,29 @@ def read_back(settings: KafkaSettings, doubts: dict[int, Doubt], timeout_s: floa
     return {partition: search.found for partition, search in searches.items() if search.is_complete}
 
 
+def is_committed(settings: KafkaSettings, partition: int, offset: int, timeout_s: float) -> bool | None:
+    """Whether the transaction of the message at this offset was committed; None where that cannot be found out in time.
+
+    A read_committed reader that gets past the offset has seen the message, or it was aborted.
+    """
+    reader = TopicReader(settings, reader_config(settings, "transactions"))
+    deadline_s = time.monotonic() + timeout_s
+    try:
+        while time.monotonic() < deadline_s:
+            ends = {partition: 0}
+            with suppress(KafkaException, TimeoutError):
+                ends = reader.ends([partition], ASK_S)
+            if ends[partition] <= offset:  # a transaction is open there
+                time.sleep(MIN_ASK_S)
+                continue
+            for messages in reader.read_until({partition: offset}, ends, deadline_s):
+                return messages[0].offset() == offset
+            return None if reader.unread else False
+        return None
+    finally:
+        reader.close()
+
+
 class _Search:
     """Ticks off the events in doubt, each once, as messages pass by.
 
