@@ -156,6 +156,10 @@ class TopicReader:
         """The offset behind the last message of each; waits. Raises KafkaException, TimeoutError."""
         return self._offsets(partitions, LATEST, timeout_s)
 
+    def all_ends(self, partitions: Collection[int]) -> dict[int, int]:
+        """The same with what is in open transactions; waits. Raises KafkaException, TimeoutError."""
+        return self._offsets(partitions, LATEST, ASK_S, UNCOMMITTED)
+
     def is_there(self) -> bool | None:
         """Whether the brokers have the topic; None where they do not answer."""
         try:
@@ -246,9 +250,11 @@ class TopicReader:
         closing.start()
         closing.join(CLOSE_S)
 
-    def _offsets(self, partitions: Collection[int], which: Any, timeout_s: float) -> dict[int, int]:
+    def _offsets(
+        self, partitions: Collection[int], which: Any, timeout_s: float, isolation: IsolationLevel | None = None
+    ) -> dict[int, int]:
         try:
-            return list_offsets(self._admin, self._of(partitions), which, timeout_s, self._isolation)
+            return list_offsets(self._admin, self._of(partitions), which, timeout_s, isolation or self._isolation)
         except KafkaException:
             # librdkafka 2.16 goes on asking with the leader epoch it knows ("fenced"); it may have no brokers, too
             self._admin = self._new_admin()

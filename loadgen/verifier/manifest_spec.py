@@ -3,7 +3,7 @@ of each virtual shard were planned, and the fingerprint of those that were deliv
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -57,7 +57,8 @@ class ManifestSpec:
         sent twice. schema: of the messages in Kafka; None where they are JSON without one. key_schema_id: of their keys
         in Avro. was_killed: the manifest is the last that the run wrote on its way; it was killed, or goes on. topics:
         those of a topic map; None where there is none. only: the one of them that is compared; None: all are. crowds:
-        the behaviour of each crowd of its listeners; empty where they are one.
+        the behaviour of each crowd of its listeners; empty where they are one. aborted: the fingerprint of the events
+        in transactions that were aborted on purpose. with_aborted: these are to be there, too: `delivered` has them.
     """
 
     path: Path
@@ -78,6 +79,15 @@ class ManifestSpec:
     topics: Topics | None = None
     only: str | None = None
     crowds: tuple[Behaviour, ...] = ()
+    aborted: Fingerprint = field(default_factory=Fingerprint)
+    with_aborted: bool = False
+
+    def uncommitted(self) -> "ManifestSpec":
+        """What read_uncommitted readers see: aborted events, too."""
+        delivered = Fingerprint()
+        for part in (self.delivered, self.aborted):
+            delivered.merge(part)
+        return replace(self, delivered=delivered, with_aborted=True)
 
     @cached_property
     def wire_format(self) -> Format:
@@ -91,7 +101,9 @@ class ManifestSpec:
         if self.topics is None or self.only is None:
             return int(self.delivered.count.sum())
         first = int(self.topics.firsts[at := self.topics.names.index(self.only)])
-        return self.progress.n_delivered(first, first + self.topics.n_partitions[at])
+        stop = first + self.topics.n_partitions[at]
+        n_aborted = int(self.progress.aborted[first:stop].sum()) if self.with_aborted else 0
+        return self.progress.n_delivered(first, stop) + n_aborted
 
     @cached_property
     def messages(self) -> MessageSpec:
@@ -114,7 +126,8 @@ class ManifestSpec:
     @property
     def undelivered(self) -> Int64s:
         """Events of each virtual shard that were planned and did not arrive for certain: int64[N_VIRTUAL_SHARDS]."""
-        missing: Int64s = np.maximum(self.planned - self.delivered.count, 0)
+        known = self.delivered.count if self.with_aborted else self.delivered.count + self.aborted.count
+        missing: Int64s = np.maximum(self.planned - known, 0)
         return missing
 
     @property
@@ -250,8 +263,9 @@ def _spec(record: RunRecord, place: PlaceKind) -> ManifestSpec:
         was_killed=record.reached is not None,
         topics=_topics(record) if name == "kafka" else None,
         crowds=tuple(Behaviour.of(record.crowd_behaviours[crowd.name]) for crowd in settings.crowd),
+        aborted=sink.aborted_fingerprint.fingerprint() if sink.aborted_fingerprint else Fingerprint(),
     )
-    if (spec.delivered.count > spec.planned).any():
+    if (spec.delivered.count + spec.aborted.count > spec.planned).any():
         raise ValueError("more events delivered than planned")
     if spec.key_schema_id is None and spec.messages.key_schema is not None:
         raise ValueError("keys in Avro without the id of their schema")

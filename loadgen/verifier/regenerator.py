@@ -33,6 +33,7 @@ from loadgen.simulate.impair import OutgoingBatch
 from loadgen.simulate.population import user_names
 from loadgen.simulate.world import SimulationSettings
 from loadgen.stream import EventStream, catalog_of
+from loadgen.transactions import TransactionPlan, transaction_plan
 from loadgen.verifier.manifest_spec import ManifestSpec
 from loadgen.verifier.names import HashedNames, NameLookup
 from loadgen.verifier.observed import SHAPELESS
@@ -189,8 +190,8 @@ class Regenerator:
             ManifestError: the settings give fewer events than were planned.
         """
         planned = np.where(wanted, self.promise.planned, 0)
-        for owned, shown in self._parcels(planned):
-            yield from self._of_virtual_shards(owned, np.where(shown, planned, 0), names, timeless)
+        for owned, shown, transactions in self._parcels(planned):
+            yield from self._of_virtual_shards(owned, np.where(shown, planned, 0), names, timeless, transactions)
 
     @property
     def _keeps_a_clock(self) -> bool:
@@ -198,38 +199,43 @@ class Regenerator:
         return self.promise.settings.timestamps == "wall" and not self.promise.timeless
 
     @property
+    def _lacks_aborted(self) -> bool:
+        """Whether events of transactions that were aborted on purpose are left out."""
+        return self.promise.settings.abort_prob > 0 and not self.promise.with_aborted
+
+    @property
     def _follows_workers(self) -> bool:
         """Whether what a virtual shard has, or its order, depends on all listeners of a worker."""
         settings = self.promise.settings
-        return self._keeps_a_clock or (bool(settings.crowd) and not settings.unpaced)
+        return self._keeps_a_clock or self._lacks_aborted or (bool(settings.crowd) and not settings.unpaced)
 
-    def _parcels(self, planned: Int64s) -> Iterator[tuple[Owned, Owned]]:
-        """Slices to simulate together, and those of them that are wanted.
+    def _parcels(self, planned: Int64s) -> Iterator[tuple[Owned, Owned, TransactionPlan | None]]:
+        """Slices to simulate together, those of them that are wanted, and the transactions that tell what is left out.
 
-        What wall-clock times a schedule gives depends on all listeners of a worker, and so does the order of the events
-        of two crowds that are paced; all else depends on the listener alone.
+        What wall-clock times a schedule gives depends on all listeners of a worker, and so do the order of the events
+        of two crowds that are paced, and the transaction of an event; all else depends on the listener alone.
         """
         settings, is_wanted = self.promise.settings, planned > 0
         if self._follows_workers:
             for worker in range(settings.workers):
                 owned = owned_virtual_shards(settings.shard.index, settings.shard.count, worker, settings.workers)
                 if (owned & is_wanted).any():
-                    yield owned, owned & is_wanted
+                    yield owned, owned & is_wanted, transaction_plan(settings, worker) if self._lacks_aborted else None
             return
         sizes = np.where(is_wanted, virtual_shard_users(settings.users), 0)
         parcel_of = np.cumsum(sizes) // MOST_LISTENERS
         for parcel in np.unique(parcel_of[is_wanted]):
             chosen = is_wanted & (parcel_of == parcel)
-            yield chosen, chosen
+            yield chosen, chosen, None
 
     def _of_virtual_shards(
-        self, owned: Owned, planned: Int64s, names: NameLookup, timeless: bool
+        self, owned: Owned, planned: Int64s, names: NameLookup, timeless: bool, transactions: TransactionPlan | None
     ) -> Iterator[ExpectedEvents]:
-        n_events = None if self._keeps_a_clock else min(MAX_BATCH, int(planned.sum()) // 2 + 64)
+        n_events = None if self._keeps_a_clock or transactions else min(MAX_BATCH, int(planned.sum()) // 2 + 64)
         stream = self._all.part(owned, n_events=n_events)
         if self._keeps_a_clock and self.promise.t0_wall_ms is not None:
             stream.start(paced_schedule(self.promise.settings, owned, 0), 0, self.promise.t0_wall_ms)
-        reached = np.zeros(N_VIRTUAL_SHARDS, np.int64)
+        reached, position = np.zeros(N_VIRTUAL_SHARDS, np.int64), 0
         open_events = _OpenEvents(self.promise, stream.key_hashes)
         while (reached < planned).any():
             outgoing = stream.next()
@@ -242,7 +248,11 @@ class Regenerator:
             ranks += reached[virtual_shard]
             reached += counts
             may_be_absent = open_events.next(outgoing.events, virtual_shard)
-            rows = np.flatnonzero((ranks < planned[virtual_shard]) & self._is_compared[outgoing.events.page])
+            is_expected = (ranks < planned[virtual_shard]) & self._is_compared[outgoing.events.page]
+            if transactions is not None:
+                is_expected &= ~transactions.is_aborted(np.arange(position, position + len(outgoing)))
+                position += len(outgoing)
+            rows = np.flatnonzero(is_expected)
             if len(rows):
                 some = outgoing.take(rows)
                 encoded = stream.encode(some)

@@ -12,37 +12,44 @@ from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
-from confluent_kafka import KafkaException, Message
+from confluent_kafka import IsolationLevel, KafkaException, Message
 
 from loadgen.decoder import Decoder
+from loadgen.errors import SinkError
 from loadgen.event import Int64s
 from loadgen.kafka.check import check_topic
 from loadgen.kafka.cloudevents import unwrapped
 from loadgen.kafka.errors import METADATA_S, unreachable
 from loadgen.kafka.options import KafkaSettings
-from loadgen.kafka.topic_reader import ASK_S, TopicReader, reader_config
+from loadgen.kafka.topic_reader import ASK_S, COMMITTED, UNCOMMITTED, TopicReader, reader_config
 from loadgen.kafka.watch import TopicWatch
 from loadgen.verifier.envelope import UNKNOWN, Envelope
 from loadgen.verifier.source import SourceBlock
 from loadgen.verifier.spill import NUMBER_MASK, PLACE_BITS, places_of
 
+OPEN_S = 90.0
+"""Longest wait for transactions that are open: brokers end one after transaction.timeout.ms, 60 s by default."""
+AGAIN_S = 0.2
 _FIRST_BYTE = itemgetter(slice(0, 1))
 
 
 class TopicSource:
     """All partitions of a topic, side by side."""
 
-    def __init__(self, settings: KafkaSettings, decoder: Decoder | None = None) -> None:
+    def __init__(
+        self, settings: KafkaSettings, decoder: Decoder | None = None, isolation: IsolationLevel = COMMITTED
+    ) -> None:
         """Ask for the topic.
 
         Args:
             settings: how to reach it.
             decoder: of values in the wire format of a schema registry; None: they stay as they are.
+            isolation: UNCOMMITTED reads what is in aborted transactions, too.
 
         Raises:
             SinkError: it cannot be reached, or is not there.
         """
-        self._settings, self._decoder = settings, decoder
+        self._settings, self._decoder, self._isolation = settings, decoder, isolation
         self._n_partitions = check_topic(settings)
         self._watch = TopicWatch(settings)
         self._watch.look()
@@ -96,16 +103,35 @@ class TopicSource:
         return unwrapped([value if line is None else line])[0]
 
     def _reader(self) -> TopicReader:
-        return TopicReader(self._settings, reader_config(self._settings, "verify"))
+        level = "read_committed" if self._isolation == COMMITTED else "read_uncommitted"
+        config = {**reader_config(self._settings, "verify"), "isolation.level": level}
+        return TopicReader(self._settings, config, self._isolation)
 
     def _spans(self, reader: TopicReader) -> tuple[dict[int, int], dict[int, int]]:
         numbers = range(self._n_partitions)
         try:
-            return reader.begins(numbers), reader.ends(numbers)
+            return reader.begins(numbers), self._ends(reader, numbers)
         except KafkaException as error:
             raise reader.failed(error.args[0]) from error
         except TimeoutError as error:
             raise unreachable(self._settings, ASK_S, "they do not say where the topic ends") from error
+
+    def _ends(self, reader: TopicReader, numbers: range) -> dict[int, int]:
+        """Where the topic ends; what is committed behind a transaction that is open is seen once that has ended."""
+        ends = reader.ends(numbers)
+        if self._isolation == UNCOMMITTED:
+            return ends
+        goals, deadline_s = reader.all_ends(numbers), time.monotonic() + OPEN_S
+        while still_open := [number for number in numbers if ends[number] < goals[number]]:
+            if time.monotonic() >= deadline_s:
+                raise SinkError(
+                    f"partition {still_open[0]} of topic {self.topic} must have no open transaction to be verified, "
+                    f"got one at offset {ends[still_open[0]]:,} that did not end within {OPEN_S:.0f} s; wait for the "
+                    "end of what writes there, or verify with --isolation read_uncommitted"
+                )
+            time.sleep(AGAIN_S)
+            ends = reader.ends(numbers)
+        return goals
 
     def _note_beginnings(self, starts: dict[int, int]) -> None:
         cut = {number: start for number, start in starts.items() if start > 0}

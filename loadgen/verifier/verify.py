@@ -71,6 +71,8 @@ def verify(settings: VerifySettings, progress: Callable[[str, int, float], None]
     promises = read_promises(settings.manifests, place)
     if not settings.through:
         promises = [_of_topic(promise, settings.topic, place) for promise in promises]
+    if settings.isolation == "read_uncommitted":
+        promises = [promise.uncommitted() for promise in promises]
     registry = registry_of(settings.schema_registry, settings.registry_option, settings.registry_config)
     try:
         source = _source(settings, promises, registry)
@@ -137,11 +139,13 @@ def _place(settings: VerifySettings) -> PlaceKind:
 def _source(settings: VerifySettings, promises: list[ManifestSpec], registry: Registry | None) -> EventSource:
     if settings.brokers is not None:
         from loadgen.kafka.options import KafkaSettings, options_of
+        from loadgen.kafka.topic_reader import COMMITTED, UNCOMMITTED
         from loadgen.verifier.topic import TopicSource, TopicsSource
 
         options, decoder = options_of(settings.kafka_option, settings.kafka_config), _decoder(promises, registry)
+        isolation = UNCOMMITTED if settings.isolation == "read_uncommitted" else COMMITTED
         each = [
-            TopicSource(KafkaSettings(settings.brokers, name, options), decoder)
+            TopicSource(KafkaSettings(settings.brokers, name, options), decoder, isolation)
             for name in _topic_names(settings.topic, promises, settings.through)
         ]
         return each[0] if len(each) == 1 else TopicsSource(each)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -62,6 +62,14 @@ class VerifySettings(Settings):
         Flag("files PATH…", "JSON lines files, or folders of them.", WHERE_FROM),
     ] = ()
 
+    isolation: Annotated[
+        Literal["read_committed", "read_uncommitted"],
+        Flag(
+            "isolation read_committed|read_uncommitted",
+            "What readers of a transactional run's events see: without or with aborted ones.",
+            WHERE_FROM,
+        ),
+    ] = "read_committed"
     repartitioned: Annotated[
         bool, Flag("repartitioned", "Another system has put events into other partitions on purpose.", WHERE_FROM)
     ] = False
