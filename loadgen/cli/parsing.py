@@ -120,8 +120,8 @@ INSTEAD = {
     "request-required-acks": "write --kafka-option acks=N",
     "sync": "write --kafka-option max.in.flight=1",
     "batch-size": "write --kafka-option batch.size=BYTES",
-    "transaction-duration-ms": "loadgen does not use transactions; leave it out",
-    "transactional-id": "loadgen does not use transactions; leave it out",
+    "transaction-duration-ms": "--transaction-events N says how large a transaction is; leave it out",
+    "transactional-id": "with --transactional each worker has an id of its own; leave it out",
 }
 _OURS = {other: key for key, others in SAME.items() for other in others.split()}
 

@@ -55,6 +55,7 @@ def of_run(settings: "RunSettings") -> Iterator[Problem]:
         _pacer,
         _search,
         _places,
+        _transactions,
         _encoding,
         _world,
         _figures,
@@ -155,6 +156,28 @@ def _places(s: "RunSettings") -> Iterator[Problem]:
     if s.json_summary and str(s.output) == "-":
         step = "write the events to a file, or leave out --json"
         yield s.problem("stdout can hold the events or the summary, not both", "json_summary output", step)
+
+
+def _transactions(s: "RunSettings") -> Iterator[Problem]:
+    if not s.transactional:
+        for name in ("transaction_events", "abort_prob"):
+            if getattr(s, name) != type(s).model_fields[name].default:
+                rule = "only a transactional run has transactions"
+                yield s.problem(rule, f"{name} transactional", "add --transactional")
+        return
+    if s.brokers is None:
+        yield s.problem("transactions are Kafka's", "transactional brokers", "add --brokers HOST:PORT")
+    if s.brokers == "embedded":
+        rule, step = "the test broker shows aborted events to every reader", "name a real one with --brokers HOST:PORT"
+        yield s.problem(rule, "transactional brokers", step)
+    for other in ("output", "folder", "sink"):
+        if getattr(s, other) not in (None, ()):
+            rule, step = "a transaction holds what goes to Kafka alone", f"leave out --{other}, or --transactional"
+            yield s.problem(rule, f"transactional {other}", step)
+    if s.timeless and s.on_worker_death == "restart":
+        rule = "the successor of a worker must make its events again to know which were committed"
+        step = "add --on-worker-death fail, or leave --timestamps out"
+        yield s.problem(rule, "transactional timestamps on_worker_death", step)
 
 
 def _encoding(s: "RunSettings") -> Iterator[Problem]:

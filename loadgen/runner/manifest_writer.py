@@ -120,7 +120,7 @@ class ManifestWriter:
     def _sinks(self, result: Result) -> dict[str, SinkRecord]:
         """The ledger of each sink; an empty one of those that workers have sent to and not reported yet."""
         expected = {name: Tally() for name in sink_names(self.plan) if name != "null"}
-        tallies, start = expected | result.totals.tallies, Progress.start(1)
+        tallies, start = expected | result.totals.tallies, Progress.start(len(self.plan.topic_ends or {}) or 1)
         pages = self.plan.pages
         records = {
             name: SinkRecord.of(tally, result.progress.get(name, start), pages) for name, tally in tallies.items()

@@ -9,13 +9,21 @@ import numpy as np
 from loadgen.encode.encoding import Encoding
 from loadgen.encode.text import JSON_LINES
 from loadgen.event import EventBatch, Int64s, UInt8s, UInt16s, UInt32s, rank_within
+from loadgen.kafka.check import check_topic
+from loadgen.kafka.errors import TRANSACTIONAL_ID
+from loadgen.kafka.options import KafkaSettings
+from loadgen.kafka.topics import Topics
+from loadgen.progress import Progress
 from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.messages import Checkpoint, Chunk, Plan
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.files import DateFolderSink
+from loadgen.sink.journal import Journal, journal_path
 from loadgen.sink.kafka import KafkaSink
 from loadgen.sink.simple import NullSink, SinkContext, start_sink
 from loadgen.sink.stream import StreamSink
+from loadgen.sink.transactional import TransactionalSink
+from loadgen.transactions import transaction_plan
 
 
 def sink_names(plan: Plan) -> list[str]:
@@ -55,6 +63,8 @@ def _open(name: str, assignment: ShardAssignment, n_rows: int, connection: Conne
     completed, before = checkpoint.completed.get(name), checkpoint.progress.get(name)
     if name == "kafka":
         assert plan.kafka is not None
+        if plan.settings.transactional:
+            return _transactional(plan.kafka, assignment, completed, before)
         return KafkaSink(plan.kafka, completed, before=before, topics=plan.topics, topic_ends=plan.topic_ends)
     if name == "stream":
         return StreamSink(lambda data, n_events: _hand_over(connection, data, n_events), completed, before)
@@ -66,6 +76,23 @@ def _open(name: str, assignment: ShardAssignment, n_rows: int, connection: Conne
         return DateFolderSink(plan.settings.folder, writer, compress, completed=completed, before=before, resume=resume)
     context = SinkContext(name, n_rows, plan.run_id, machine, assignment.index, completed=completed, progress=before)
     return start_sink(plan.sinks[name] if name in plan.sinks else NullSink(), context)
+
+
+def transactional_id(run_id: str, machine: int, worker: int) -> str:
+    """The worker's own in the run; its successor has the same, which fences it."""
+    return f"{TRANSACTIONAL_ID}{run_id}-m{machine}w{worker}"
+
+
+def _transactional(
+    kafka: KafkaSettings, assignment: ShardAssignment, completed: Int64s | None, before: Progress | None
+) -> TransactionalSink:
+    plan, settings = assignment.plan, assignment.plan.settings
+    topics = plan.topics or Topics((kafka.topic,), (check_topic(kafka),))
+    name = transactional_id(plan.run_id, settings.shard.index, assignment.index)
+    journal = Journal(journal_path(settings.manifest_path(plan.run_id), assignment.index))
+    return TransactionalSink(
+        kafka, topics, transaction_plan(settings, assignment.index), name, journal, completed, before
+    )
 
 
 def _hand_over(connection: Connection, data: memoryview, n_events: int) -> None:

@@ -24,6 +24,7 @@ from loadgen.extensions import check_portable, name_of
 from loadgen.files import check_writable
 from loadgen.formats import Format
 from loadgen.kafka.check import check_topic, create_topic
+from loadgen.kafka.errors import TRANSACTIONAL_ID
 from loadgen.kafka.message import MessageSpec
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.producer_options import check_options
@@ -35,7 +36,7 @@ from loadgen.report import check_report
 from loadgen.runner.console import RunConsole
 from loadgen.runner.machine import available_bytes, check_memory
 from loadgen.runner.messages import Plan, SimulationPlan
-from loadgen.runner.outputs import encodings_of
+from loadgen.runner.outputs import encodings_of, transactional_id
 from loadgen.runner.time_bounds import natural_rates, time_bounds
 from loadgen.simulate.crowds import labels_of
 from loadgen.simulate.feed import crowd_parts, offered
@@ -227,7 +228,7 @@ def kafka_of(
     of_pages = None if settings.topic_map is None else topics_of_pages(page_topics(settings.topic_map), pages)
     options = options_of(settings.kafka_option, settings.kafka_config)
     each = [KafkaSettings(brokers, topic, options) for topic in settings.topics]
-    check_options(each[0])
+    check_options(each[0], TRANSACTIONAL_ID if settings.transactional else "")
     if of_pages is None and embedded_address is not None:
         return each[0], None, None
     n_partitions = {kafka.topic: _n_partitions(kafka, settings, console, embedded_address) for kafka in each}
@@ -319,6 +320,10 @@ def place_rows(settings: RunSettings, plan: Plan) -> list[tuple[str, str]]:
     if plan.kafka is not None:
         where = f"topic {plan.kafka.topic}" if settings.topic_map is None else f"topics {settings.topic_map}"
         rows.append(("to Kafka", f"{plan.kafka.brokers}, {where}"))
+    if settings.transactional:
+        ids = f"transactional ids {transactional_id(plan.run_id, settings.shard.index, 0)}, …"
+        aborted = f", {settings.abort_prob:.3g} of them aborted" if settings.abort_prob else ""
+        rows.append(("in", f"transactions of {settings.transaction_events:,} events{aborted}; {ids}"))
     if settings.output is not None:
         rows.append(("to file", "stdout" if str(settings.output) == "-" else str(settings.output)))
     if settings.folder is not None:

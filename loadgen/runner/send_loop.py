@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s
 from loadgen.histogram import Histogram
-from loadgen.ledger import Outcome
 from loadgen.runner.assignment import CatchUpLimit
 from loadgen.runner.messages import Activity, Plan, Seconds, Snapshot
 from loadgen.runner.outputs import ResumeFilter
@@ -24,6 +23,7 @@ from loadgen.simulate.impair import KINDS, OutgoingBatch, n_impaired
 from loadgen.simulate.schedule import NS_PER_S
 from loadgen.sink import EncodedBatch, Sink
 from loadgen.sink.kafka import KafkaSink
+from loadgen.sink.transactional import TransactionalSink
 from loadgen.verifier.worker_progress import WorkerProgress
 
 END_GRACE_S = 1.0
@@ -122,7 +122,7 @@ class BrokerDelay:
         slow_s: see `Snapshot`.
     """
 
-    def __init__(self, kafka: KafkaSink | None) -> None:
+    def __init__(self, kafka: KafkaSink | TransactionalSink | None) -> None:
         self._kafka = kafka
         self.slow_s = self._judged_s = 0.0
 
@@ -175,7 +175,8 @@ class SendLoop:
             on_send: called with what has been sent.
         """
         self._source, self._outputs, self._max_lag_s, self._on_send = source, outputs, max_lag_s, on_send
-        self._broker = BrokerDelay(next((sink for sink, _ in outputs if isinstance(sink, KafkaSink)), None))
+        to_kafka = (sink for sink, _ in outputs if isinstance(sink, (KafkaSink, TransactionalSink)))
+        self._broker = BrokerDelay(next(to_kafka, None))
         self.counts, self.seconds, self.activity = counts, seconds, Activity()
         self.is_full = self.is_over = False
         self._end_ns = NO_LIMIT
@@ -240,7 +241,7 @@ class SendLoop:
     def see(self, now_ns: int) -> None:
         """Look at what the first sink has delivered."""
         tally = self._outputs[0][0].tally
-        self.activity.see(now_ns, tally.count(Outcome.DELIVERED), tally.in_flight)
+        self.activity.see(now_ns, tally.n_acknowledged, tally.in_flight)
 
     def finish(self, now_ns: int, most: int) -> None:
         """Send once more what is due of the current batch and allowed, drop what finds no room, discard the rest."""

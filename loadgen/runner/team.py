@@ -8,7 +8,7 @@ silently.
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -25,6 +25,7 @@ from loadgen.runner.messages import Checkpoint, FromWorker, Plan, Snapshot, ToWo
 from loadgen.runner.totals import Totals, WorkerReports, without_in_flight
 from loadgen.runner.worker import run_worker
 from loadgen.signals import deferred
+from loadgen.sink.journal import journal_path
 from loadgen.verifier.worker_progress import MAX_INCARNATIONS, ProgressFile, WorkerProgress, path_beside
 
 MAX_RESTARTS = MAX_INCARNATIONS - 1
@@ -77,6 +78,7 @@ class Team:
         self._context = context()
         self._progress_file = ProgressFile(path_beside(plan.settings.manifest_path(plan.run_id)), plan.settings.workers)
         self.members: list[WorkerHandle] = []
+        self._remove_journals()
         try:
             for index in range(plan.settings.workers):
                 self.members.append(self._start(ShardAssignment(plan, index)))
@@ -136,13 +138,14 @@ class Team:
         how, advice = _how_it_ended(code)
         if code is not None and code >= 0:
             raise WorkerDied(f"worker {member.index} ended without a final report ({how}); {advice}")
-        if member.last is None:
+        if member.last is None and not member.finalized:
             raise WorkerDied(f"worker {member.index} died while it was built ({how}); {advice}")
         if len(member.finalized) >= MAX_RESTARTS:
             raise WorkerDied(f"worker {member.index} died {MAX_RESTARTS + 1} times ({how}); {advice}")
-        last = without_in_flight(member.last)
+        last = without_in_flight(member.last) if member.last else _where_it_began(member.finalized[-1])
         n_completed = _n_completed(last) - (_n_completed(member.finalized[-1]) if member.finalized else 0)
-        member.repeated_possibly += max(0, member.progress.n_accepted - n_completed)
+        if not self._plan.settings.transactional:
+            member.repeated_possibly += max(0, member.progress.n_accepted - n_completed)
         checkpoint = Checkpoint(last.completed, last.progress, last.file_bytes, last.served_ns)
         fresh = self._start(ShardAssignment(self._plan, member.index, checkpoint), len(member.finalized) + 1)
         member.finalized.append(last)
@@ -171,6 +174,12 @@ class Team:
     def remove_progress(self) -> None:
         """Remove the progress file, once the manifest has what it says."""
         self._progress_file.remove()
+        self._remove_journals()
+
+    def _remove_journals(self) -> None:
+        manifest = self._plan.settings.manifest_path(self._plan.run_id)
+        for index in range(self._plan.settings.workers if self._plan.settings.transactional else 0):
+            journal_path(manifest, index).unlink(missing_ok=True)
 
     def end(self) -> None:
         """Wait for the processes that are done; kill the others."""
@@ -180,6 +189,13 @@ class Team:
                 member.process.kill()
                 member.process.join()
             member.connection.close()
+
+
+def _where_it_began(before: Snapshot) -> Snapshot:
+    """The last snapshot of a successor that died before its first: nothing but where its predecessor was."""
+    progress = {name: Progress.start(len(one.ended), one) for name, one in before.progress.items()}
+    begun = Checkpoint(before.completed, progress, before.file_bytes, before.served_ns)
+    return replace(empty_snapshot(), **{one.name: getattr(begun, one.name) for one in fields(begun)})
 
 
 def _n_completed(snapshot: Snapshot) -> int:

@@ -69,7 +69,7 @@ def test_only_the_full_guarantee_allows_counting_by_watermarks(options: dict[str
         ({"partitioner": "random"}, "partitioner is not yours to set, got 'random'"),
         ({"bootstrap.servers": "x:1"}, "use --brokers"),
         ({"bootstrap.servers": "user:hidden@x:1"}, "got '***@x:1': use --brokers"),
-        ({"transactional.id": "x"}, "does not use transactions"),
+        ({"transactional.id": "x"}, "add --transactional"),
         ({"ssl.key.password": "hidden", "security.protocol": "sslx"}, "security.protocol"),
     ],
 )

@@ -46,6 +46,13 @@ def _prob(value: Any) -> float:
 Prob = Annotated[float, BeforeValidator(_prob)]
 
 
+def _abort(value: Any) -> float:
+    number = values.read_number(value)
+    if number is None or not 0 <= number <= 1:
+        raise BadValue("must be a share 0..1", "write for example 0.01")
+    return float(number)
+
+
 class Impairments(BaseModel):
     """The probability of each impairment of an event, 0..1."""
 
@@ -112,6 +119,24 @@ class RunSettings(Settings):
     key_type: shared.KeyType = "text"
     header: shared.Headers = ()
     cloudevents: shared.CloudEvents = None
+    transactional: Annotated[
+        bool,
+        Flag(
+            "transactional",
+            "Produce in transactions, exactly once also where a worker dies; the ack is the commit.",
+            WHERE,
+        ),
+    ] = False
+    transaction_events: Annotated[
+        int,
+        BeforeValidator(values.count(1, 100_000, "1000")),
+        Flag("transaction-events N", "Events of a worker's transaction, which ends after 0.1 s at the latest.", WHERE),
+    ] = 1000
+    abort_prob: Annotated[
+        float,
+        BeforeValidator(_abort),
+        Flag("abort P", "Abort this share of the transactions on purpose, the same events in each run.", WHERE),
+    ] = 0.0
     encoding: shared.Encoding = "json"
     schema_registry: Annotated[shared.SchemaRegistry, FlagOverride(panel=WHERE)] = None
     registry_option: Annotated[shared.RegistryOption, FlagOverride(panel=WHERE)] = Field(
