@@ -260,6 +260,24 @@ class SendLoop:
                 sink.flush(min(FLUSH_STEP_S, max(0.0, deadline_s - time.monotonic())))
             meanwhile()
 
+    @property
+    def n_settled(self) -> int:
+        """Events that a predecessor has ended, for certain, and that are not counted yet."""
+        return max((sink.n_settled for sink, _ in self._outputs if isinstance(sink, TransactionalSink)), default=0)
+
+    def settle(self) -> None:
+        """Count them now, though they may not be due yet, since no more turns come."""
+        while n_settled := self.n_settled:
+            if self._batch is None and not self._take(NO_LIMIT):
+                return
+            batch = self._batch
+            if batch is not None:
+                part = self._plan(batch, min(n_settled, len(batch.encoded) - batch.at))
+                for sink, filter in self._outputs:
+                    sink.send(filter.unsent(part))
+                if batch.at == len(batch.encoded):
+                    self._batch = None
+
     def n_waiting(self, until_ns: int) -> int:
         """Events of the current batch that are due before this moment and not sent."""
         return self._batch.n_due(until_ns) if self._batch else 0

@@ -260,17 +260,24 @@ class Worker:
         """Build, wait for the start, produce until the end, drain."""
         self._source.warm_up()
         self._connection.send(Ready())
-        try:
-            order: ToWorker = self._connection.recv()
-        except (EOFError, OSError) as gone:
-            raise CoordinatorGone from gone
+        order = self._receive()
         if isinstance(order, Go):
             self._start(order)
             self._has_offered_all = self._produce()
             self._end_ns = min(self._end_ns, time.monotonic_ns())
         elif isinstance(order, Drain):
             self._drain_order = order
+            if self._loop.n_settled and isinstance(go := self._receive(), Go):  # which follows on Ready all the same
+                self._start(go)
+        self._loop.settle()
         self._drain(self._drain_order.timeout_s)
+
+    def _receive(self) -> ToWorker:
+        try:
+            message: ToWorker = self._connection.recv()
+        except (EOFError, OSError) as gone:
+            raise CoordinatorGone from gone
+        return message
 
     def abandon(self) -> None:
         """End without a coordinator, after a short wait for events in flight."""

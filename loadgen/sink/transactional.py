@@ -166,6 +166,11 @@ class TransactionalSink:
         """See `Sink`."""
         return self._in_flight.progress()
 
+    @property
+    def n_settled(self) -> int:
+        """How many of the next events a predecessor has ended: `send` counts them, and sends none of them."""
+        return sum(n_events for _, n_events in self._settled)
+
     def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
         """See `Sink`."""
         return self._topics.partitions(key_hash, page)
