@@ -69,7 +69,6 @@ class Window:
     failed: int
     dropped: int
     unfinished: int
-    aborted: int
     n_bytes: int
     cpu_s: float
     in_flight: int
@@ -85,6 +84,7 @@ class Window:
     late: float = math.nan
     end_to_end: Sparse = field(default_factory=lambda: Sparse.of(Histogram()))
     crowds: Mapping[str, CrowdWindow] = field(default_factory=dict)
+    aborted: int = 0
 
     @property
     def length_s(self) -> float:

@@ -36,7 +36,7 @@ def totals_of(delivered: int, failed: int = 0, dropped: int = 0, in_flight: int 
     totals = Totals(active=321, rates=Rates(offered_per_s=500.0, delivered_per_s=450.0))
     for name in sinks.split():
         tally = Tally(in_flight=in_flight, bytes_delivered=250 * delivered)
-        for outcome, n_events in zip(Outcome, (delivered, failed, dropped, 0), strict=True):
+        for outcome, n_events in zip(Outcome, (delivered, failed, dropped, 0, 0), strict=True):
             tally.by_page[outcome, 1] = n_events
         tally.ack_s.record(np.array([0.0021, 1.5, 1.5]))
         totals.tallies[name] = tally

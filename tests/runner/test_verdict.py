@@ -15,7 +15,8 @@ from tests.runner.test_totals import snapshot, sum_of, tally
 from tests.runner.windows import recorded, verdict_of, window
 
 SPEC_KEYS = [
-    *("planned", "delivered", "failed", "dropped", "unfinished", "repeated_possibly", "bytes", "elapsed_s", "cpu_s"),
+    *("planned", "delivered", "failed", "dropped", "unfinished", "aborted", "repeated_possibly", "bytes", "elapsed_s"),
+    "cpu_s",
     *("target_per_s", "achieved_per_s", "schedule_lag_ms", "ack_ms", "intended_to_ack_ms", "limited_by", "seed"),
     *("manifest", "exit_reason"),
 ]
