@@ -167,6 +167,7 @@ def _transactions(s: "RunSettings") -> Iterator[Problem]:
         return
     if s.brokers is None:
         yield s.problem("transactions are Kafka's", "transactional brokers", "add --brokers HOST:PORT")
+        return
     if s.brokers == "embedded":
         rule, step = "the test broker shows aborted events to every reader", "name a real one with --brokers HOST:PORT"
         yield s.problem(rule, "transactional brokers", step)
@@ -174,6 +175,9 @@ def _transactions(s: "RunSettings") -> Iterator[Problem]:
         if getattr(s, other) not in (None, ()):
             rule, step = "a transaction holds what goes to Kafka alone", f"leave out --{other}, or --transactional"
             yield s.problem(rule, f"transactional {other}", step)
+    if s.abort_prob and s.watch_topic is not None:
+        rule, step = "aborted events never come out of the system under test", "leave out --abort, or --watch-topic"
+        yield s.problem(rule, "abort_prob watch_topic", step)
     if s.timeless and s.on_worker_death == "restart":
         rule = "the successor of a worker must make its events again to know which were committed"
         step = "add --on-worker-death fail, or leave --timestamps out"

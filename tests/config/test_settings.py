@@ -174,6 +174,37 @@ def test_impairments_are_off_unless_named() -> None:
             "(from --topic-map); leave one of the two out",
         ),
         (
+            {"abort_prob": "0.1", "brokers": "c"},
+            "only a transactional run has transactions, got abort '0.1' (from --abort) and transactional False (default); "
+            "add --transactional",
+        ),
+        (
+            {"transactional": True, "output": "x"},
+            "transactions are Kafka's, got transactional True (from --transactional) and brokers none (default); add "
+            "--brokers HOST:PORT",
+        ),
+        (
+            {"transactional": True, "brokers": "embedded"},
+            "the test broker shows aborted events to every reader, got transactional True (from --transactional) and "
+            "brokers 'embedded' (from --brokers); name a real one with --brokers HOST:PORT",
+        ),
+        (
+            {"transactional": True, "brokers": "c", "folder": "x"},
+            "a transaction holds what goes to Kafka alone, got transactional True (from --transactional) and folder 'x' "
+            "(from --folder); leave out --folder, or --transactional",
+        ),
+        (
+            {"transactional": True, "abort_prob": "0.1", "brokers": "c", "watch_topic": "x"},
+            "aborted events never come out of the system under test, got abort '0.1' (from --abort) and watch_topic 'x' "
+            "(from --watch-topic); leave out --abort, or --watch-topic",
+        ),
+        (
+            {"transactional": True, "brokers": "c", "rate": "max", "timestamps": "wall"},
+            "the successor of a worker must make its events again to know which were committed, got transactional True "
+            "(from --transactional) and timestamps 'wall' (from --timestamps) and on_worker_death 'restart' (default); "
+            "add --on-worker-death fail, or leave --timestamps out",
+        ),
+        (
             {"catalog": "mine", "tracks": "900k"},
             "an imported catalogue has its own tracks, got catalog 'mine' (from --catalog) and tracks '900k' "
             "(from --tracks); keep one of the two",

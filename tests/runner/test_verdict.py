@@ -197,7 +197,8 @@ def test_the_summary_has_the_documented_keys_first_and_in_their_order() -> None:
     assert (found["scheduled"], found["measured_from_s"]) == (1000.492, 0.0)
     assert found["impaired"] == {"late": 5, "drop": 1}
     assert found["stalls"] == [{"from_s": 0.5, "to_s": 1.75, "due": 7}]
-    assert found["sinks"]["files"] == {"planned": 1003, "delivered": 1000, "failed": 3, "dropped": 0, "unfinished": 0}
+    counts = {"planned": 1003, "delivered": 1000, "failed": 3, "dropped": 0, "unfinished": 0, "aborted": 0}
+    assert found["sinks"]["files"] == counts
     for name, value_ms in (("schedule_lag_ms", 1.0), ("ack_ms", 4.0), ("intended_to_ack_ms", 9.0)):
         assert list(found[name]) == ["p50", "p90", "p99", "p999", "max"]
         assert list(found[name].values()) == pytest.approx([value_ms] * 5, rel=0.01)
