@@ -175,6 +175,9 @@ def _transactions(s: "RunSettings") -> Iterator[Problem]:
         if getattr(s, other) not in (None, ()):
             rule, step = "a transaction holds what goes to Kafka alone", f"leave out --{other}, or --transactional"
             yield s.problem(rule, f"transactional {other}", step)
+    if s.crowd:
+        rule, step = "events in transactions are not counted by crowd", "leave out --transactional, or the crowds"
+        yield s.problem(rule, "transactional crowd", step)
     if s.abort_prob and s.watch_topic is not None:
         rule, step = "aborted events never come out of the system under test", "leave out --abort, or --watch-topic"
         yield s.problem(rule, "abort_prob watch_topic", step)

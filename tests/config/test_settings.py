@@ -175,8 +175,8 @@ def test_impairments_are_off_unless_named() -> None:
         ),
         (
             {"abort_prob": "0.1", "brokers": "c"},
-            "only a transactional run has transactions, got abort '0.1' (from --abort) and transactional False (default); "
-            "add --transactional",
+            "only a transactional run has transactions, got abort '0.1' (from --abort) and transactional False "
+            "(default); add --transactional",
         ),
         (
             {"transactional": True, "output": "x"},
@@ -195,13 +195,13 @@ def test_impairments_are_off_unless_named() -> None:
         ),
         (
             {"transactional": True, "abort_prob": "0.1", "brokers": "c", "watch_topic": "x"},
-            "aborted events never come out of the system under test, got abort '0.1' (from --abort) and watch_topic 'x' "
-            "(from --watch-topic); leave out --abort, or --watch-topic",
+            "aborted events never come out of the system under test, got abort '0.1' (from --abort) and "
+            "watch_topic 'x' (from --watch-topic); leave out --abort, or --watch-topic",
         ),
         (
             {"transactional": True, "brokers": "c", "rate": "max", "timestamps": "wall"},
-            "the successor of a worker must make its events again to know which were committed, got transactional True "
-            "(from --transactional) and timestamps 'wall' (from --timestamps) and on_worker_death 'restart' (default); "
+            "the successor of a worker must make its events again to know which were committed, got "
+            "transactional True (from --transactional) and timestamps 'wall' (from --timestamps) and on_worker_death 'restart' (default); "
             "add --on-worker-death fail, or leave --timestamps out",
         ),
         (
