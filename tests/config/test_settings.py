@@ -185,13 +185,13 @@ def test_impairments_are_off_unless_named() -> None:
         ),
         (
             {"transactional": True, "brokers": "embedded"},
-            "the test broker shows aborted events to every reader, got transactional True (from --transactional) and "
-            "brokers 'embedded' (from --brokers); name a real one with --brokers HOST:PORT",
+            "the test broker shows aborted events to every reader, got transactional True (from --transactional) "
+            "and brokers 'embedded' (from --brokers); name a real one with --brokers HOST:PORT",
         ),
         (
             {"transactional": True, "brokers": "c", "folder": "x"},
-            "a transaction holds what goes to Kafka alone, got transactional True (from --transactional) and folder 'x' "
-            "(from --folder); leave out --folder, or --transactional",
+            "a transaction holds what goes to Kafka alone, got transactional True (from --transactional) and folder "
+            "'x' (from --folder); leave out --folder, or --transactional",
         ),
         (
             {"transactional": True, "abort_prob": "0.1", "brokers": "c", "watch_topic": "x"},
@@ -200,9 +200,9 @@ def test_impairments_are_off_unless_named() -> None:
         ),
         (
             {"transactional": True, "brokers": "c", "rate": "max", "timestamps": "wall"},
-            "the successor of a worker must make its events again to know which were committed, got "
-            "transactional True (from --transactional) and timestamps 'wall' (from --timestamps) and on_worker_death 'restart' (default); "
-            "add --on-worker-death fail, or leave --timestamps out",
+            "the successor of a worker must make its events again to know which were committed, got transactional "
+            "True (from --transactional) and timestamps 'wall' (from --timestamps) and on_worker_death 'restart' "
+            "(default); add --on-worker-death fail, or leave --timestamps out",
         ),
         (
             {"catalog": "mine", "tracks": "900k"},
