@@ -177,6 +177,11 @@ def _unsigned_32(cursor: Cursor, rows: Rows, what: str) -> Int64s:
     return cursor.varints(rows, what).view(np.int64) & 0xFFFFFFFF
 
 
+def _zigzag_32(cursor: Cursor, rows: Rows, what: str) -> Int64s:
+    found = _unsigned_32(cursor, rows, what)  # cut to 32 bits before the sign is taken off, as protobuf does
+    return (found >> 1) ^ -(found & 1)
+
+
 def _fixed_64(cursor: Cursor, rows: Rows, what: str) -> Int64s:
     found = cursor.words(rows).view(np.int64)
     cursor.skip(rows, 8, what)
@@ -202,7 +207,7 @@ _READ: dict[str, Callable[[Cursor, Rows, str], npt.NDArray[Any]]] = {
     "int64": _signed,
     "uint32": _unsigned_32,
     "uint64": _signed,
-    "sint32": Cursor.integers,
+    "sint32": _zigzag_32,
     "sint64": Cursor.integers,
     "bool": _signed,
     "double": Cursor.doubles,

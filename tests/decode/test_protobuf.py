@@ -138,6 +138,13 @@ def test_a_message_is_read_as_protobuf_reads_it_where_a_field_has_another_wire_t
     assert decoded(SCHEMA, [value]).table.to_pylist() == [read(value)]
 
 
+@pytest.mark.parametrize("kind", ["int32", "uint32", "sint32"])
+def test_of_a_number_that_is_too_large_for_its_type_the_low_bits_are_read(kind: str) -> None:
+    tag = bytes([8 * (3 + list(TYPES).index(kind))])
+    values = [tag + varint for varint in (b"\xff\xff\xff\xff\x7f", b"\x81\x80\x80\x80\x80\x01", b"\xff" * 9 + b"\x01")]
+    assert decoded(SCHEMA, values).table.to_pylist() == list(map(read, values))
+
+
 @pytest.mark.parametrize(
     "schema",
     ["", "enum E { A = 0; }", "message M { repeated int64 a = 1; }", "message M { map<string, int64> a = 1; }"],
