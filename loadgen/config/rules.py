@@ -175,6 +175,9 @@ def _transactions(s: "RunSettings") -> Iterator[Problem]:
         if getattr(s, other) not in (None, ()):
             rule, step = "a transaction holds what goes to Kafka alone", f"leave out --{other}, or --transactional"
             yield s.problem(rule, f"transactional {other}", step)
+    if s.wait_caught_up_s is not None:
+        rule = "the end of a transaction takes an offset, past which many groups never commit"
+        yield s.problem(rule, "transactional wait_caught_up_s", "leave out --wait-caught-up, or --transactional")
     if s.crowd:
         rule, step = "events in transactions are not counted by crowd", "leave out --transactional, or the crowds"
         yield s.problem(rule, "transactional crowd", step)

@@ -76,8 +76,7 @@ def no_transactions(settings: KafkaSettings, transactional_id: str, error: Kafka
     reason = hide_secrets(error.str(), settings.options)
     return SinkError(
         f"{settings.brokers} takes no transactions of {transactional_id!r}: {reason}; are there as many brokers as "
-        "transaction.state.log.replication.factor and transaction.state.log.min.isr ask for (3 and 2 by default)? "
-        "loadgen doctor looks at them"
+        "transaction.state.log.replication.factor and transaction.state.log.min.isr ask for (3 and 2 by default)?"
     )
 
 

@@ -199,6 +199,12 @@ def test_impairments_are_off_unless_named() -> None:
             "watch_topic 'x' (from --watch-topic); leave out --abort, or --watch-topic",
         ),
         (
+            {"transactional": True, "brokers": "c", "watch_group": "g", "wait_caught_up_s": "2m"},
+            "the end of a transaction takes an offset, past which many groups never commit, got transactional True "
+            "(from --transactional) and wait_caught_up '2m' (from --wait-caught-up); leave out --wait-caught-up, or "
+            "--transactional",
+        ),
+        (
             {"transactional": True, "brokers": "c", "rate": "max", "timestamps": "wall"},
             "the successor of a worker must make its events again to know which were committed, got transactional "
             "True (from --transactional) and timestamps 'wall' (from --timestamps) and on_worker_death 'restart' "
