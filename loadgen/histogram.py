@@ -178,6 +178,9 @@ class Histograms:
 
     def record(self, values_s: npt.NDArray[np.float64], group: npt.NDArray[np.uint8]) -> None:
         """Add durations, each to its group (0..n_groups-1); both are held for a while, as in `Histogram.record`."""
+        if len(values_s) and values_s[0] == values_s[-1] and (values_s == values_s[0]).all():  # events sent together
+            self._count_equal(max(float(values_s[0]), 0.0), np.bincount(group, minlength=len(self.counts)))
+            return
         self._held.append((values_s, group))
         self._n_held += len(values_s)
         if self._n_held >= MANY:
@@ -195,7 +198,15 @@ class Histograms:
         places = group.astype(np.int64) * N_BUCKETS + _bucket_of(values_s)
         self.counts += np.bincount(places, minlength=n_groups * N_BUCKETS).reshape(n_groups, N_BUCKETS)
         self.sum_s += np.bincount(group, values_s, n_groups)
-        np.maximum.at(self.max_s, group, values_s)
+        if values_s.max() > self.max_s.min():
+            most_s = [values_s[group == number].max(initial=0.0) for number in range(n_groups)]
+            self.max_s = np.maximum(self.max_s, most_s)
+
+    def _count_equal(self, value_s: float, n_values: npt.NDArray[np.int64]) -> None:
+        """Count the same duration so many times in each group."""
+        self.counts[:, _bucket_of(np.array([value_s]))[0]] += n_values
+        self.sum_s += value_s * n_values
+        self.max_s = np.where(n_values > 0, np.maximum(self.max_s, value_s), self.max_s)
 
     def merge(self, other: "Histograms") -> None:
         """Add the counts of the other, which has the same groups."""

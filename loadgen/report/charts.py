@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from loadgen.histogram import middles_s
-from loadgen.record import HistogramRecord, RunRecord, WindowRecord
+from loadgen.record import CrowdSpan, HistogramRecord, RunRecord, WindowRecord
 from loadgen.report import text
 from loadgen.report.figures import LATENCIES, MEANINGS, latencies_of, sides
 
@@ -182,6 +182,8 @@ def spectrum(spread: HistogramRecord) -> tuple[list[float], list[float]]:
 DASHES = ("solid", "dash", "dot", "dashdot")
 RUNS = {"": "--accent", "A": "--run-a", "B": "--run-b"}
 """The colour of each side."""
+COLOURS = ("--accent", "--amber", "--blue", "--red", "--text")
+"""Of the crowds; where there are more, with other dashes."""
 PERCENTILES = {
     "p50": ("--accent", "solid"),
     "p90": ("--blue", "dash"),
@@ -236,6 +238,8 @@ def charts_of(runs: Sequence[RunRecord]) -> Iterator[Chart]:
         yield from (_gauge(runs, time, *gauge) for gauge in GAUGES)
         if any(window.lag for run in runs for window in run.history):
             yield _lag(runs, time)
+        if any(window.crowds for run in runs for window in run.history):
+            yield from _crowds(runs, time)
 
 
 def _rate(runs: Sequence[RunRecord], time: Time) -> Chart:
@@ -361,6 +365,41 @@ def _lag(runs: Sequence[RunRecord], time: Time) -> Chart:
         summary=f"Messages behind over time: {' and '.join(spans)}",
         figure={"data": data, "layout": time.layout(from_zero("messages", most))},
         is_wide=True,
+    )
+
+
+def _crowds(runs: Sequence[RunRecord], time: Time) -> Iterator[Chart]:
+    """The throughput and the latency of each crowd."""
+    rates: list[dict[str, Any]] = []
+    latencies: list[dict[str, Any]] = []
+    for run, side in sides(runs):
+        names = [crowd.name for crowd in run.summary.crowds]
+        for number, name in enumerate(names):
+            spans = [(window.crowds.get(name, CrowdSpan()), window.length_s) for window in run.history]
+            look = {"dash": DASHES[(number // len(COLOURS) + 2 * (side == "B")) % len(DASHES)]}
+            colour = COLOURS[number % len(COLOURS)]
+            values = [_per_s(span.delivered, length_s) for span, length_s in spans]
+            rates.append(time.line(run, _named(name, side), values, colour, "events/s", **look))
+            p99 = [span.intended_to_ack_ms.p99 for span, _ in spans]
+            drawn = [None if value is None else max(value, LEAST_MS) for value in p99]
+            latencies.append(time.line(run, _named(name, side), drawn, colour, "ms", **look))
+    said = "the table of crowds has the figures of the whole run"
+    most = max((value for one in rates for value in one["y"] if value is not None), default=1.0)
+    yield Chart(
+        key="crowd-rate",
+        title="Rate by crowd",
+        caption="What was delivered of each crowd's events.",
+        summary=f"Events per second of each crowd over time; {said}",
+        figure={"data": rates, "layout": time.layout(from_zero("events/s", most))},
+    )
+    values_ms = [value for one in latencies for value in one["y"] if value is not None]
+    axis = log_ms(min(values_ms, default=1.0), max(values_ms, default=1.0))
+    yield Chart(
+        key="crowd-latency",
+        title="Latency by crowd, p99",
+        caption="From the intended time to the delivery report.",
+        summary=f"99th percentile of each crowd's latency over time; {said}",
+        figure={"data": latencies, "layout": time.layout(axis)},
     )
 
 

@@ -41,6 +41,7 @@ def _main(runs: Sequence[RunRecord], charts: list[Chart]) -> Iterator[Element | 
     yield from (_verdict(run, side) for run, side in sides(runs))
     yield _tiles(runs[0]) if len(runs) == 1 else parts.compared(*runs)
     yield parts.thresholds(runs)
+    yield parts.crowds(runs)
     yield from map(_chart, charts)
     if charts:
         said = "The charts need JavaScript; all figures are in the tables too."

@@ -206,6 +206,23 @@ def ledger(run: RunRecord) -> Element:
     return panel("ledger", "What became of the events", table(("To", *OUTCOMES), rows, "Ledger"), hint=hint, size="")
 
 
+def crowds(runs: Sequence[RunRecord]) -> Element | None:
+    """The figures of each crowd."""
+    rows: list[list[Child]] = []
+    for run, side in sides(runs):
+        for one in run.summary.crowds:
+            counts = [text.count(one.users), *(text.count(getattr(one, outcome)) for outcome in OUTCOMES)]
+            rates = [exact(text.rate(rate), rate) for rate in (one.target_per_s, one.achieved_per_s)]
+            found = one.intended_to_ack_ms
+            latency = [exact(text.duration_ms(value), value) for value in (found.p50, found.p99, found.max)]
+            rows.append([*([side] if side else []), one.name, *counts, *rates, *latency])
+    which = ["Run"] if len(runs) > 1 else []
+    head = [*which, "Crowd", "listeners", *OUTCOMES, "target", "achieved", "p50", "p99", "max"]
+    hint = "Events of the whole run; after the warm-up: rates while the crowd was on, latency from the intended time."
+    said = table(head, rows, "Crowds", len(which) + 1)
+    return panel("crowds", "Crowds", said, hint=hint) if rows else None
+
+
 def workers(run: RunRecord) -> Element | None:
     """The ledger of each worker."""
     rows = [

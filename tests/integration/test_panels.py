@@ -28,6 +28,7 @@ SHOWN_S = 900
 ENOUGH_S = 30
 """More than Grafana's $__rate_interval, and six scrapes."""
 TOPIC, GROUP = "panels", "panels-store"
+CROWDS = '[[run.crowd]]\nname = "commuters"\nshare = 0.75\n[[run.crowd]]\nname = "fans"\nshare = 0.25\n'
 KEPT = "failed == 0"
 MAY_BE_EMPTY: set[str] = set()
 """Queries that find nothing where all is well; they are written so that there is none."""
@@ -139,9 +140,12 @@ def asked(needs_prometheus: None, one_broker: Local, tmp_path_factory: pytest.Te
 
 def produce_and_consume(folder: Path, broker: Local, ports: list[int]) -> None:
     """Start two runs, each of half of the listeners, and a consumer, with these ports for their metrics."""
+    (folder / "crowds.toml").write_text(CROWDS)
     where = ("--brokers", broker.brokers, "--topic", TOPIC)
     both = (
         *where,
+        "--config",
+        "crowds.toml",
         "--users",
         "1000",
         "--workers",
@@ -186,6 +190,10 @@ def test_panels_show_what_is_under_way(asked: Asked) -> None:
     assert latest["Throughput / Failed or dropped / failed or dropped"] == 0
     assert latest["Pipeline / Stored / stored"] == pytest.approx(400, rel=0.25)
     assert latest["Pipeline / Dead letters / dead letters"] == 0
+    assert latest["Throughput / Throughput by crowd / {{crowd}}"] in (
+        pytest.approx(300, rel=0.3),
+        pytest.approx(100, rel=0.3),
+    )
     assert latest["Pipeline / Consumers / consumers"] == 1
     assert latest["System under test / Delivered and committed / delivered"] == pytest.approx(400, rel=0.25)
     assert 0 <= latest["System under test / Lag / {{group}}"] < 400 * 60

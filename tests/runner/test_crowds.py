@@ -162,7 +162,9 @@ def test_histograms_by_group_are_those_of_each_group_alone() -> None:
     found, other = Histograms(3), Histograms(3)
     for at in range(0, 15_000, 1000):
         found.record(values_s[at : at + 1000], group[at : at + 1000])
-    other.record(values_s[15_000:], group[15_000:])
+    values_s[15_000:16_000] = 0.25  # these were sent together
+    other.record(values_s[15_000:16_000], group[15_000:16_000])
+    other.record(values_s[16_000:], group[16_000:])
     found.merge(other)
     for number in range(3):
         alone = Histogram()
@@ -171,3 +173,12 @@ def test_histograms_by_group_are_those_of_each_group_alone() -> None:
         assert (one.counts == alone.counts).all()
         assert one.max_s == alone.max_s
         assert one.sum_s == pytest.approx(alone.sum_s)
+
+
+def test_the_report_has_a_row_and_a_line_for_each_crowd(tmp_path: Path) -> None:
+    flags = ("--duration", "2s", "--report", "run.html", "--discard")
+    text = CROWDS.replace('output = "out.jsonl"\n', "").replace("stop = 2\n", "")
+    ran(tmp_path, *written(tmp_path, text), *flags)
+    page = (tmp_path / "run.html").read_text()
+    for wanted in ('id="crowds"', "Rate by crowd", "Latency by crowd, p99", "commuters", "fans"):
+        assert wanted in page
