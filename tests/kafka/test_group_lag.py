@@ -93,7 +93,7 @@ def test_brokers_that_do_not_answer_end_the_run_before_it_begins_and_do_not_end_
     watch.start()
     try:
         errors = set()
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + 60
         while len(brokers.said) > 995 and time.monotonic() < deadline_s:
             errors.add(watch.error)
             time.sleep(0.01)
@@ -111,7 +111,7 @@ def test_what_the_brokers_no_longer_tell_is_not_taken_for_what_is(monkeypatch: p
     try:
         assert watch.latest().keys() == {"a"}
         assert group_records(watch)[0].error is None
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + 60
         while watch.latest() and time.monotonic() < deadline_s:
             time.sleep(0.05)
         assert watch.latest() == {}

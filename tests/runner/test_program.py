@@ -248,7 +248,7 @@ def test_a_backfill_fills_the_folder_of_each_day_and_nothing_outside_its_window(
 def test_a_rate_is_held_with_wall_clock_times_and_can_be_watched(tmp_path: Path) -> None:
     port = free_port()
     began_ms = time.time() * 1000
-    pace = ("--rate", "5k/s", "--duration", "3s", "--timestamps", "wall", "--metrics-port", str(port))
+    pace = ("--rate", "5k/s", "--duration", "5s", "--timestamps", "wall", "--metrics-port", str(port))
     program = start(tmp_path, "--start", "2020-01-01", "--users", "2000", "--workers", "2", "--folder", "out", *pace)
     scraped = [scrape(port), scrape(port)]
     code, summary, shown = program.end()
@@ -259,7 +259,7 @@ def test_a_rate_is_held_with_wall_clock_times_and_can_be_watched(tmp_path: Path)
     assert summary["achieved_per_s"] == pytest.approx(5000, rel=0.03)  # until the last report
     assert summary["schedule_lag_ms"]["p99"] < 1000  # other tests run beside this one
     assert summary["delivered"] == len(lines) == pytest.approx(5000 * summary["elapsed_s"], rel=0.03)
-    assert summary["elapsed_s"] == pytest.approx(3.0, abs=0.3)
+    assert summary["elapsed_s"] == pytest.approx(5.0, abs=0.3)
     ts_ms = [orjson.loads(line)["ts"] for line in lines]
     assert began_ms < min(ts_ms) < max(ts_ms) <= time.time() * 1000
     assert max(ts_ms) - min(ts_ms) == pytest.approx(1000 * summary["elapsed_s"], rel=0.02)
@@ -268,7 +268,7 @@ def test_a_rate_is_held_with_wall_clock_times_and_can_be_watched(tmp_path: Path)
 
 def scrape(port: int) -> float:
     """The number of events delivered so far, once there are some."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
