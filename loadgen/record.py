@@ -480,6 +480,11 @@ class RunRecord(Part):
         return self.run_id or Path(self.summary.manifest or self.path).stem
 
     @property
+    def is_replay(self) -> bool:
+        """Whether its events were recorded."""
+        return "sources" in self.settings
+
+    @property
     def is_complete(self) -> bool:
         """Whether the run served its whole duration; one that was stopped, killed, or goes on did not."""
         return self.reached is None and self.summary.exit_reason == "duration"

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from pydantic import ValidationError
 
-from loadgen.config import RunSettings
+from loadgen.config import ReplaySettings, RunSettings
 from loadgen.config.names import OWN_SINKS
 from loadgen.config.shape_files import in_short
 from loadgen.errors import LoadgenError
@@ -82,7 +82,8 @@ def _is_default(settings: Mapping[str, Any], key: str) -> bool:
     """Whether the run would have had this value without being told; False where this version does not know."""
     others = {name: value for name, value in settings.items() if name != key}
     try:
-        return bool(RunSettings.from_public(others).public_dict().get(key) == settings[key])
+        kind = ReplaySettings if "sources" in settings else RunSettings
+        return bool(kind.from_public(others).public_dict().get(key) == settings[key])
     except (*_UNREADABLE, RecursionError):
         return False
 
@@ -119,6 +120,8 @@ def about_rows(run: RunRecord) -> list[Row]:
 
 def proof(run: RunRecord) -> tuple[str, list[str]]:
     """How to prove the run: a sentence, and the command lines, one for each place its events went to."""
+    if run.is_replay:
+        return "The events of a replay were recorded: they cannot be made again, so there is nothing to verify.", []
     lines = [line for name in run.sinks for line in _verify_lines(run, name)]
     if lines:
         options = " Give the cluster's options in --kafka-config." if run.settings.get("kafka_option") else ""

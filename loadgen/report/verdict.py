@@ -16,7 +16,7 @@ BROKEN_OFF = ("error", "interrupted twice")
 REASONS = {
     "duration": "its time was up",
     "events": "it had sent all of its events",
-    "end": "the simulated window was over",
+    "end": "the simulated window, or the recording, was over",
     "interrupted": "Ctrl-C, and a clean drain",
     "interrupted twice": "Ctrl-C twice, without waiting for events in flight",
     "terminated": "SIGTERM, and a clean drain",

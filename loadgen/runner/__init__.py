@@ -144,6 +144,7 @@ def _run(
     if isinstance(settings, ReplaySettings):
         from loadgen.runner.replay import prepare_replay, replay_rows
 
+        console.endless = "until stopped" if settings.goes_on else "to its end"
         plan = prepare_replay(settings, console, address)
         rows = replay_rows(settings, plan)
     else:

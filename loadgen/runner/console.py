@@ -31,6 +31,7 @@ class RunConsole(Terminal):
     """Shows a run to a person.
 
     Attributes:
+        endless: what is said in place of the time left where neither a duration nor a number ends the run.
         groups: how far consumer groups are behind; none before it is set.
     """
 
@@ -56,6 +57,7 @@ class RunConsole(Terminal):
         self._samples_shown = quiet
         self._last_shown_s = 0.0
         self._last_shown_events = 0
+        self.endless = "until stopped"
         self.groups: Callable[[], Mapping[str, GroupLag]] = dict
 
     def preparing(self, share: float, what: str) -> None:
@@ -113,7 +115,7 @@ class RunConsole(Terminal):
             return f"{max(0, self._n_events - planned):,} events left"
         if self._duration_s is not None:
             return f"{clock(max(0.0, self._duration_s - elapsed_s))} left"
-        return "until stopped"
+        return self.endless
 
     def _show_samples(self) -> None:
         self._samples_shown = True

@@ -75,7 +75,7 @@ class ManifestWriter:
         return self._record().model_copy(update={"history": history, "path": path})
 
     def _record(self) -> RunRecord:
-        result, plan, settings = self.so_far(), self.plan, self.plan.settings
+        result, plan = self.so_far(), self.plan
         return RunRecord(
             manifest_version=MANIFEST_VERSION,
             run_id=plan.run_id,
@@ -83,7 +83,7 @@ class ManifestWriter:
             versions=versions(),
             machine=machine(),
             t0_wall_ms=result.t0_wall_ms,
-            summary=summary(result.totals, result.verdict, settings.seed, ""),
+            summary=summary(result.totals, result.verdict, self.of_events.get("seed"), ""),
             planned=ShardCounts.of(result.planned),
             sinks=self._sinks(result),
             workers=result.workers,

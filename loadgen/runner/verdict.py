@@ -240,7 +240,7 @@ def bottleneck(totals: Totals) -> str:
     return cause if shares[cause] > CLEAR * second_s else UNKNOWN
 
 
-def summary(totals: Totals, verdict: Verdict, seed: int, manifest: str) -> Summary:
+def summary(totals: Totals, verdict: Verdict, seed: int | None, manifest: str) -> Summary:
     """The object that --json prints: counts of the whole run, rates and latencies of what was measured."""
     primary, measured = totals.primary_sink, verdict.measured
     return Summary(

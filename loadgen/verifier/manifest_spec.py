@@ -183,7 +183,7 @@ def _check_version(record: RunRecord) -> None:
     path, number = record.path, record.manifest_version
     if record.is_summary:
         raise ManifestError(f"{path} must be a manifest, got what loadgen run --json printed; {NAME_IT}")
-    if "sources" in record.settings:
+    if record.is_replay:
         sources = ", ".join(map(str, record.settings["sources"]))
         raise ManifestError(
             f"manifest {path} must be of loadgen run, got that of a replay of {sources}: its events were recorded, and "

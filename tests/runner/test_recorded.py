@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from loadgen.config import ReplaySettings
 from loadgen.event import N_VIRTUAL_SHARDS, Int64s
+from loadgen.kafka.event_ids import HEADER, EventIds, run_tag
+from loadgen.replay.records import no_headers, with_own_header
 from loadgen.runner.assignment import ShardAssignment
 from loadgen.runner.messages import Go, ReplayPlan, Seconds
 from loadgen.runner.recorded import DueTimes, RecordedEvents
@@ -109,3 +112,24 @@ def test_events_without_a_key_take_turns_and_the_others_follow_their_keys(tmp_pa
     assert len(set(encoded.key_hash[1::2].tolist())) == 1
     assert encoded.key_hash[::2].tolist() == list(range(20))
     assert encoded.ts_ms.tolist() == [1_800_000_000_000 + k // 2 for k in range(40)]
+
+
+def test_headers_name_the_events_that_are_watched_behind_the_system_under_test(tmp_path: Path) -> None:
+    lines = [b'{"ts":%d,"userId":%d}' % (START_MS + k, k) for k in range(20)]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
+    source = source_of(tmp_path / "in.jsonl", brokers="a:1", topic="t", watch_topic="out", discard=False)
+    source.warm_up()
+    source.start(Go(T0_NS, START_MS))
+    batch = None
+    while batch is None:
+        batch = source.next(0)
+    source.end()
+    assert batch[1] is not None
+    headers = batch[1].headers
+    assert headers is not None
+    found = EventIds.read(headers.field(HEADER).to_pylist(), run_tag("r"))
+    assert found.due_ns.tolist() == batch[1].due_ns.tolist()
+    recorded = pa.array([[{"name": HEADER, "value": b"old"}, {"name": "a", "value": None}]], no_headers(0).type)
+    assert with_own_header(recorded, HEADER, headers.field(HEADER)[:1]).to_pylist() == [
+        [{"name": "a", "value": None}, {"name": HEADER, "value": headers.field(HEADER)[0].as_py()}]
+    ]

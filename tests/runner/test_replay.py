@@ -88,7 +88,7 @@ def test_what_is_broken_or_has_no_time_is_counted_and_named_and_the_rest_arrives
 
 def test_a_loop_goes_on_with_shifted_times_and_ends_after_its_events(tmp_path: Path) -> None:
     lines = recording(tmp_path / "in.jsonl", 10, every_ms=10)
-    flags = ("--loop", "--events", "25", "--start", "20ms", "--folder", "out")
+    flags = ("--loop", "--events", "25", "--start", "20ms", "--folder", "out", "--report", "r.html")
     code, summary, shown = replay(tmp_path, "in.jsonl", *flags)
     (path,) = (tmp_path / "out").glob("year=2026/month=01/day=05/*.jsonl")
     passes = [*lines[2:], *lines[2:], *lines[2:], *lines[2:]]
@@ -98,6 +98,7 @@ def test_a_loop_goes_on_with_shifted_times_and_ends_after_its_events(tmp_path: P
     manifest = json.loads((tmp_path / summary["manifest"]).read_bytes())
     assert manifest["settings"]["sources"] == ["in.jsonl"]
     assert "seed" not in manifest
+    assert "they cannot be made again, so there is nothing to verify" in (tmp_path / "r.html").read_text()
     code, _, shown = do_here(tmp_path, "verify", summary["manifest"], "--files", "out")
     assert (code, "cannot be made again from a seed" in shown) == (2, True)
 
