@@ -8,6 +8,7 @@ a store not before the day that its folder has.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +39,10 @@ class Files:
 
     names: tuple[str, ...]
     since_ms: int | None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker needs to list them once more: connections of stores cannot be pickled."""
+        return {"names": self.names, "since_ms": self.since_ms}
 
     @property
     def said(self) -> str:

@@ -29,6 +29,8 @@ from loadgen.sink import EncodedBatch
 
 N_AHEAD = 8
 """Batches that are made before they are needed: more are made than sent at times, and fewer at others."""
+LATEST_NS = 4e18
+"""After the start; what is due later never is."""
 WAIT_S = 0.02
 """Longest wait for a batch that is not read yet: between two of them delivery reports are taken."""
 SINGLE_US = 1_000_000
@@ -151,7 +153,8 @@ class RecordedEvents:
             return None
         records, time_us = timed.records[:n_left], timed.time_us[:n_left]
         self._n_made += len(time_us)
-        since_ns = np.rint((time_us - self._zero_us) * 1000 / self._settings.speed).astype(np.int64)
+        since_ns = (time_us - self._zero_us) * (1000 / self._settings.speed)  # exact for 100 days at speed 1
+        since_ns = np.rint(np.minimum(since_ns, LATEST_NS)).astype(np.int64)
         due_ns = self._go.t0_ns + since_ns
         is_now = self._settings.message_time == "now"
         ts_ms = self._go.t0_wall_ms + since_ns // 1_000_000 if is_now else time_us // 1000

@@ -7,7 +7,7 @@ from dataclasses import replace
 from loadgen.config import ReplaySettings
 from loadgen.config.names import topic_place
 from loadgen.config.values import say_duration, say_moment
-from loadgen.errors import StoreError
+from loadgen.errors import SinkError, StoreError
 from loadgen.extensions import name_of
 from loadgen.kafka.options import KafkaSettings, options_of
 from loadgen.kafka.topic_config import TimeBounds, check_times
@@ -67,7 +67,10 @@ def recording_of(settings: ReplaySettings) -> Recording:
         _ = files.found
         return files
     options = options_of(settings.kafka_option, settings.kafka_config)
-    return Topic.of(KafkaSettings(*place, options, reading=True))
+    try:
+        return Topic.of(KafkaSettings(*place, options, reading=True))
+    except SinkError as error:  # names --brokers and --topic, which are those that it is sent to
+        raise type(error)(f"source {settings.sources[0]}: {error}") from error
 
 
 def first_time_us(recording: Recording, settings: ReplaySettings) -> int:

@@ -19,7 +19,7 @@ NEEDED = RequiredMessage(
     "replay needs a source", "name files, a store, or a topic as kafka://HOST:PORT/TOPIC", "events.jsonl"
 )
 LONGEST_S = 86400 * 36500
-MOST_SPEED = 1_000_000
+LEAST_SPEED, MOST_SPEED = 0.000_001, 1_000_000
 
 
 def _start(value: Any, info: ValidationInfo) -> float | int:
@@ -34,6 +34,13 @@ def _start(value: Any, info: ValidationInfo) -> float | int:
     except BadValue:
         rule = "must be a moment between 1970 and 2200, or a length of time after the first event"
         raise BadValue(rule, "write for example 2026-03-01T18:00 or 10m") from None
+
+
+def _speed(value: Any) -> float:
+    number = values.read_number(value)
+    if number is None or not LEAST_SPEED <= number <= MOST_SPEED:
+        raise BadValue(f"must be a number {LEAST_SPEED:.6f}..{MOST_SPEED:,}", "write for example 2")
+    return float(number)
 
 
 def _say_start(start: float | int | None) -> str | None:
@@ -102,7 +109,7 @@ class ReplaySettings(RunSettings):
 
     speed: Annotated[
         float,
-        BeforeValidator(values.positive(MOST_SPEED, "2")),
+        BeforeValidator(_speed),
         Flag("speed X", "Recorded seconds per wall-clock second.", HOW_MUCH),
     ] = 1.0
     start: Annotated[
