@@ -51,7 +51,7 @@ def test_a_sink_of_somebody_else_gets_the_events_that_an_output_gets(tmp_path: P
     assert code == 0, shown
     assert len(list(tmp_path.glob("events-*.db"))) == n_workers
     assert sorted(rows_of(tmp_path)) == sorted((tmp_path / "all.jsonl").read_bytes().splitlines(keepends=True))
-    counts = {"planned": 3000, "delivered": 3000, "failed": 0, "dropped": 0, "unfinished": 0}
+    counts = {"planned": 3000, "delivered": 3000, "failed": 0, "dropped": 0, "unfinished": 0, "aborted": 0}
     assert summary["sinks"]["my_package.sink:TableSink"] == counts
     ledgers = json.loads((tmp_path / "m.json").read_bytes())["sinks"]
     assert ledgers["my_package.sink:TableSink"]["fingerprint"] == ledgers["stream"]["fingerprint"]

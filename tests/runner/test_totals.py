@@ -35,7 +35,14 @@ def test_totals_are_the_sum_of_the_workers() -> None:
     first, second = snapshot("files", delivered=10, failed=1), snapshot("files", delivered=5, in_flight=2)
     second.simulated_ms, second.round_trip_s = 5000, 0.2
     totals = sum_of([first, second])
-    assert totals.primary_sink.counts() == {"planned": 18, "delivered": 15, "failed": 1, "dropped": 0, "unfinished": 2}
+    assert totals.primary_sink.counts() == {
+        "planned": 18,
+        "delivered": 15,
+        "failed": 1,
+        "dropped": 0,
+        "unfinished": 2,
+        "aborted": 0,
+    }
     assert (totals.primary_sink.bytes_delivered, totals.active, totals.simulated_ms) == (1500, 14, 5000)
     assert (totals.cpu_s, totals.round_trip_s, len(totals.schedule_lag_s)) == (0.5, 0.2, 15)
     assert totals.seconds == Seconds(generate=2.0, send=4.0, full=6.0, idle=8.0)

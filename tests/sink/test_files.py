@@ -141,7 +141,14 @@ def test_dropped_events_are_settled_behind_those_sent_before(tmp_path: Path) -> 
     sink.send(make_lines(10))
     sink.drop(make_lines(4, 10))
     assert sink.completed.tolist() == [14]
-    assert sink.tally.counts() == {"planned": 14, "delivered": 10, "failed": 0, "dropped": 4, "unfinished": 0}
+    assert sink.tally.counts() == {
+        "planned": 14,
+        "delivered": 10,
+        "failed": 0,
+        "dropped": 4,
+        "unfinished": 0,
+        "aborted": 0,
+    }
     sink.close()
 
 

@@ -183,7 +183,14 @@ def test_what_a_stranded_producer_held_is_delivered_once_by_the_next_and_in_orde
         producer.deliver(1000)
         sink.flush(1.0)
         sink.close()
-    assert sink.tally.counts() == {"planned": 240, "delivered": 240, "failed": 0, "dropped": 0, "unfinished": 0}
+    assert sink.tally.counts() == {
+        "planned": 240,
+        "delivered": 240,
+        "failed": 0,
+        "dropped": 0,
+        "unfinished": 0,
+        "aborted": 0,
+    }
     for partition in range(N_PARTITIONS):
         in_order = lines.take(np.flatnonzero(partitions(sink, lines) == partition)).lines.to_pylist()
         assert [value + b"\n" for value, _, _ in producer.log[partition]] == in_order
@@ -198,7 +205,14 @@ def test_what_a_stranded_producer_held_is_unfinished_when_no_broker_comes_back()
         producer.strand()
         sink.flush(0.05)
         sink.close()
-    assert sink.tally.counts() == {"planned": 90, "delivered": 0, "failed": 0, "dropped": 0, "unfinished": 90}
+    assert sink.tally.counts() == {
+        "planned": 90,
+        "delivered": 0,
+        "failed": 0,
+        "dropped": 0,
+        "unfinished": 90,
+        "aborted": 0,
+    }
 
 
 def test_a_stranded_producer_is_replaced_while_a_partition_cannot_be_read_but_nothing_is_sent_again() -> None:
@@ -230,8 +244,13 @@ def test_events_that_a_broker_forgets_fail_though_it_took_those_behind_them(firs
             sink.poll(0.0)
         n_lost = min(7, 60 + n_more - first_lost)
         assert sink.tally.counts() == {
-            "planned": 60 + n_more, "delivered": 60 + n_more - n_lost, "failed": n_lost, "dropped": 0, "unfinished": 0,
-        }  # fmt: skip
+            "planned": 60 + n_more,
+            "delivered": 60 + n_more - n_lost,
+            "failed": n_lost,
+            "dropped": 0,
+            "unfinished": 0,
+            "aborted": 0,
+        }
         assert sink.completed.tolist() == [60 + n_more]
         producer.forgotten = 0
         sink.send(make_lines(10, 60 + n_more))
@@ -253,7 +272,14 @@ def test_events_that_a_broker_forgets_fail_though_others_write_to_the_partition(
         sink.send(make_lines(20, 40))
         for _ in range(2):
             sink.poll(0.0)
-        assert sink.tally.counts() == {"planned": 60, "delivered": 40, "failed": 20, "dropped": 0, "unfinished": 0}
+        assert sink.tally.counts() == {
+            "planned": 60,
+            "delivered": 40,
+            "failed": 20,
+            "dropped": 0,
+            "unfinished": 0,
+            "aborted": 0,
+        }
 
 
 def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read() -> None:
@@ -266,7 +292,14 @@ def test_what_a_broker_forgot_is_unfinished_where_the_topic_cannot_be_read() -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "read_back", lambda *_: LOG_UNREADABLE)
         sink.poll(0.0)
-    assert sink.tally.counts() == {"planned": 40, "delivered": 20, "failed": 0, "dropped": 0, "unfinished": 20}
+    assert sink.tally.counts() == {
+        "planned": 40,
+        "delivered": 20,
+        "failed": 0,
+        "dropped": 0,
+        "unfinished": 20,
+        "aborted": 0,
+    }
 
 
 def test_the_state_tells_what_the_sink_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,8 +441,13 @@ def test_an_event_that_is_too_large_fails_and_the_others_arrive() -> None:
     sink.flush(1)
     assert 0 < n_too_large < 300
     assert sink.tally.counts() == {
-        "planned": 300, "delivered": 300 - n_too_large, "failed": n_too_large, "dropped": 0, "unfinished": 0,
-    }  # fmt: skip
+        "planned": 300,
+        "delivered": 300 - n_too_large,
+        "failed": n_too_large,
+        "dropped": 0,
+        "unfinished": 0,
+        "aborted": 0,
+    }
     assert_ledger_is_log(sink, producer)
 
 
@@ -426,7 +464,14 @@ def test_after_a_fatal_error_send_poll_and_flush_end_at_once() -> None:
         sink.flush(1e6)
     with readable(producer):
         sink.close()
-    assert sink.tally.counts() == {"planned": 100, "delivered": 0, "failed": 100, "dropped": 0, "unfinished": 0}
+    assert sink.tally.counts() == {
+        "planned": 100,
+        "delivered": 0,
+        "failed": 100,
+        "dropped": 0,
+        "unfinished": 0,
+        "aborted": 0,
+    }
 
 
 def test_what_cannot_be_read_back_is_unfinished() -> None:

@@ -77,7 +77,14 @@ def test_without_errors_everything_is_delivered(cluster: MockCluster) -> None:
     offer(sink, 20_000, {})
     sink.flush(10)
     sink.close()
-    assert sink.tally.counts() == {"planned": 20_000, "delivered": 20_000, "failed": 0, "dropped": 0, "unfinished": 0}
+    assert sink.tally.counts() == {
+        "planned": 20_000,
+        "delivered": 20_000,
+        "failed": 0,
+        "dropped": 0,
+        "unfinished": 0,
+        "aborted": 0,
+    }
     assert sink.completed.sum() == 20_000
     messages = read_topic(cluster.address)
     assert_ledger_equals_topic(sink, messages)

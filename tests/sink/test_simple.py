@@ -55,7 +55,14 @@ def test_everything_is_delivered_at_once() -> None:
     sink.send(make_lines(100))
     sink.drop(make_lines(10, 100))
     sink.close()
-    assert sink.tally.counts() == {"planned": 110, "delivered": 100, "failed": 0, "dropped": 10, "unfinished": 0}
+    assert sink.tally.counts() == {
+        "planned": 110,
+        "delivered": 100,
+        "failed": 0,
+        "dropped": 10,
+        "unfinished": 0,
+        "aborted": 0,
+    }
     assert sink.completed.tolist() == [117]
     assert sink.progress.ended.sum() == 110
     assert sink.tally.fingerprint.count.sum() == 100
@@ -68,7 +75,14 @@ def test_a_batch_whose_writing_raises_has_failed_and_the_sink_is_named() -> None
     sink.send(make_lines(20))
     with pytest.raises(SinkError, match=r"sink mine:Failing must write every batch, got .*no room"):
         sink.send(make_lines(5, 20))
-    assert sink.tally.counts() == {"planned": 25, "delivered": 20, "failed": 5, "dropped": 0, "unfinished": 0}
+    assert sink.tally.counts() == {
+        "planned": 25,
+        "delivered": 20,
+        "failed": 5,
+        "dropped": 0,
+        "unfinished": 0,
+        "aborted": 0,
+    }
     assert sink.completed.tolist() == [25]
 
 

@@ -79,7 +79,14 @@ def test_what_the_coordinator_never_acknowledged_is_unfinished() -> None:
     sink.acknowledge(10)
     sink.close()
     sink.close()
-    assert sink.tally.counts() == {"planned": 17, "delivered": 10, "failed": 0, "dropped": 0, "unfinished": 7}
+    assert sink.tally.counts() == {
+        "planned": 17,
+        "delivered": 10,
+        "failed": 0,
+        "dropped": 0,
+        "unfinished": 7,
+        "aborted": 0,
+    }
     assert sink.completed.tolist() == [17]
 
 
