@@ -171,6 +171,7 @@ def test_lost_is_what_was_waited_for_in_vain(far_end: StandIn, is_enough: bool, 
     assert (verdict.measured.lost == lost) is (lost is not None)
 
 
+@pytest.mark.slow
 def test_lost_and_repeated_events_are_counted_exactly_and_headers_are_no_alteration(tmp_path: Path) -> None:
     with EmbeddedBroker("songs", "out") as broker, copier(broker.address, lost=100, repeated=70):
         flags = ("--brokers", broker.address, "--rate", "1k/s", "--duration", "3s", "--wait-caught-up", "1s")
