@@ -19,6 +19,7 @@ from loadgen.fingerprint import run_key
 from loadgen.ledger import Outcome
 from loadgen.record import FingerprintRecord, read
 from loadgen.sink.journal import Journal, journal_path
+from tests.integration.chaos.scale import seeds
 from tests.integration.local import Local
 from tests.integration.proof import PARTITIONS
 from tests.messages import value_of
@@ -28,7 +29,7 @@ from tests.verifier.recompute import fingerprint_of
 from tests.verifier.runs import verified
 
 KILLS = int(os.environ.get("TEST_TXN_KILLS", "4"))
-SEEDS = list(map(int, os.environ.get("TEST_TXN_SEED", "").replace(",", " ").split())) or [Random().randrange(10**6)]
+SEEDS = seeds("TEST_TXN_SEED", KILLS)
 PER_RUN = 5
 """No worker is started more often than that."""
 FLAGS = ("--workers", "2", "--users", "1000", "--transactional", "--transaction-events", "100", "--abort", "0.1")
