@@ -83,8 +83,8 @@ def test_percentiles_are_those_that_another_reader_finds(broker: Local, tmp_path
 def test_one_event_in_a_thousand_that_is_lost_and_each_that_is_repeated_is_counted(
     broker: Local, tmp_path: Path
 ) -> None:
-    make_topics(broker, "given", "kept", "taken", "doubled")
-    for source, target, every in (("given", "kept", 1000), ("taken", "doubled", -1000)):
+    make_topics(broker, "given", "thinned", "taken", "doubled")
+    for source, target, every in (("given", "thinned", 1000), ("taken", "doubled", -1000)):
         where = ("--brokers", broker.brokers, "--topic", source, "--watch-topic", target)
         with copying(tmp_path, broker.brokers, f"to-{target}", source, target, wrong_every=every):
             flags = ("--rate", "4k/s", "--duration", "5s", "--wait-caught-up", "15s")
