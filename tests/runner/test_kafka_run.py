@@ -68,7 +68,7 @@ def test_nothing_is_lost_when_the_broker_goes_away_and_comes_back(tmp_path: Path
         time.sleep(2.0)
         cluster.up()
         _, summary, shown = program.end()
-        assert summary["delivered"] == summary["planned"] > 10_000, shown
+        assert summary["delivered"] == summary["planned"] > 4000, shown
         assert summary["intended_to_ack_ms"]["max"] > 1500  # the stall is seen, not hidden
         check(tmp_path, summary, cluster)
 
