@@ -47,7 +47,7 @@ class TransactionalProducer(Protocol):
         """Fence former producers of the same id, and end what they left open."""
 
     def begin_transaction(self) -> None:
-        """Asks nobody."""
+        """Ask no broker yet."""
 
     def commit_transaction(self, timeout: float) -> None:
         """May be called again where it raises a retriable error."""
@@ -246,7 +246,7 @@ class TransactionClient:
         before_end(transaction.probe)
         if transaction.goal is Outcome.ABORTED:
             self._call(self._producer.abort_transaction)
-            return Answer.SUCCEEDED  # also unanswered: whoever ends it now can only abort it
+            return Answer.SUCCEEDED  # also unanswered: any producer that ends it now can only abort it
         error = self._call(self._producer.commit_transaction)
         if error is None:
             return Answer.SUCCEEDED
