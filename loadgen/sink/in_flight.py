@@ -428,6 +428,27 @@ class InFlight:
             self._progress.advance(partition, run.virtual_shard, run.final_outcomes)
 
 
+class InFlightCounts:
+    """What a sink tells of its events, by the `InFlight` that it keeps them in."""
+
+    _in_flight: InFlight
+
+    @property
+    def tally(self) -> Tally:
+        """See `Sink`."""
+        return self._in_flight.tally
+
+    @property
+    def completed(self) -> Int64s:
+        """See `Sink`."""
+        return self._in_flight.completed
+
+    @property
+    def progress(self) -> Progress:
+        """See `Sink`."""
+        return self._in_flight.progress()
+
+
 def _is_delivered(run: SentRun | SkippedRun) -> Bools:
     """Per event; False for a run that has not ended, since the tally has not counted it."""
     if not run.ended:

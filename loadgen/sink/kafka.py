@@ -27,10 +27,10 @@ from loadgen.kafka.monitor import BrokerStats, Monitor
 from loadgen.kafka.options import KafkaSettings, usage_error
 from loadgen.kafka.producer_options import counts_by_watermark, producer_config
 from loadgen.kafka.topics import Topics
-from loadgen.ledger import Outcome, Tally
+from loadgen.ledger import Outcome
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
-from loadgen.sink.in_flight import NO_OFFSET, Bools, InFlight, SentBatch, SentRun, partition_runs
+from loadgen.sink.in_flight import NO_OFFSET, Bools, InFlight, InFlightCounts, SentBatch, SentRun, partition_runs
 from loadgen.sink.message_columns import Report, message_columns, produce_all, value_hashes
 from loadgen.sink.readback import Doubt, read_back
 
@@ -89,7 +89,7 @@ class ProducerLike(Protocol):
     def __len__(self) -> int: ...
 
 
-class KafkaSink:
+class KafkaSink(InFlightCounts):
     """Produces to the topics of a run, by one producer at a time.
 
     Attributes:
@@ -138,21 +138,6 @@ class KafkaSink:
         self._in_flight = InFlight(self._topics.n_all, completed, before)
         for partition in range(self._topics.n_all):
             self._in_flight.last_offset[partition] = (topic_ends or {}).get(partition, NO_OFFSET + 1) - 1
-
-    @property
-    def tally(self) -> Tally:
-        """See `Sink`."""
-        return self._in_flight.tally
-
-    @property
-    def completed(self) -> Int64s:
-        """See `Sink`."""
-        return self._in_flight.completed
-
-    @property
-    def progress(self) -> Progress:
-        """See `Sink`."""
-        return self._in_flight.progress()
 
     @property
     def stats(self) -> BrokerStats:

@@ -16,10 +16,10 @@ import numpy as np
 from loadgen.errors import ReaderGone, SinkError
 from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s
 from loadgen.files import Bytes, compressed, compression_of, unwritable, write_all
-from loadgen.ledger import Outcome, Tally
+from loadgen.ledger import Outcome
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
-from loadgen.sink.in_flight import NO_OFFSET, InFlight, SentBatch, SentRun
+from loadgen.sink.in_flight import NO_OFFSET, InFlight, InFlightCounts, SentBatch, SentRun
 
 INSTEAD_OF_A_FOLDER = "that is a folder: name a file, or leave --output out to write files by date"
 CHUNK_BYTES = 1 << 20
@@ -33,7 +33,7 @@ FRAME_AGE_S = 0.5
 STDOUT = 1
 
 
-class StreamSink:
+class StreamSink(InFlightCounts):
     """Hands lines to the coordinator; an event is delivered once the coordinator acknowledges that it is written."""
 
     name = "stream"
@@ -55,21 +55,6 @@ class StreamSink:
         self._hand_over = hand_over
         self._in_flight = InFlight(1, completed, before)
         self._chunks: deque[SentRun] = deque()
-
-    @property
-    def tally(self) -> Tally:
-        """See `Sink`."""
-        return self._in_flight.tally
-
-    @property
-    def completed(self) -> Int64s:
-        """See `Sink`."""
-        return self._in_flight.completed
-
-    @property
-    def progress(self) -> Progress:
-        """See `Sink`."""
-        return self._in_flight.progress()
 
     def partitions(self, key_hash: UInt32s, page: UInt8s) -> UInt16s:
         """There is one."""

@@ -37,10 +37,10 @@ from loadgen.event import Int64s, UInt8s, UInt16s, UInt32s
 from loadgen.kafka.options import KafkaSettings
 from loadgen.kafka.producer_options import producer_config
 from loadgen.kafka.topics import Topics
-from loadgen.ledger import Outcome, Tally
+from loadgen.ledger import Outcome
 from loadgen.progress import Progress
 from loadgen.sink import EncodedBatch
-from loadgen.sink.in_flight import NO_OFFSET, InFlight, SentBatch, SentRun, partition_runs
+from loadgen.sink.in_flight import NO_OFFSET, InFlight, InFlightCounts, SentBatch, SentRun, partition_runs
 from loadgen.sink.journal import NOWHERE, Journal, Probe, Segment, segments_of
 from loadgen.sink.message_columns import Report, message_columns
 from loadgen.sink.readback import is_committed
@@ -103,11 +103,11 @@ class _Part:
         return found
 
 
-class TransactionalSink:
+class TransactionalSink(InFlightCounts):
     """Produces to the topics of a run in transactions.
 
     Attributes:
-        name, tally, completed, progress: see `Sink`.
+        name, tally, completed, progress: see `Sink`; `completed` is always a prefix of the worker's whole sequence.
         state: see `TransactionState`.
     """
 
@@ -150,21 +150,6 @@ class TransactionalSink:
         self._client = TransactionClient(settings, transactional_id, connect)
         self._client.init()
         self._settled = self._of_predecessor()
-
-    @property
-    def tally(self) -> Tally:
-        """See `Sink`."""
-        return self._in_flight.tally
-
-    @property
-    def completed(self) -> Int64s:
-        """See `Sink`: always a prefix of the worker's whole sequence."""
-        return self._in_flight.completed
-
-    @property
-    def progress(self) -> Progress:
-        """See `Sink`."""
-        return self._in_flight.progress()
 
     @property
     def n_settled(self) -> int:
